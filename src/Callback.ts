@@ -1,0 +1,147 @@
+/**
+ * Callbacks: work that something outside finishes. A workflow makes a token, hands it out (by mail, to a webhook, to
+ * another system), and waits; whoever has the token completes or fails it, once.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Schema from "effect/Schema"
+import { CurrentRun } from "./CurrentRun.js"
+import type { JournalError } from "./Errors.js"
+import { ValueInvalid, ValueTooLarge } from "./Errors.js"
+import { decodeDefect, makeExitCodec, toEncoded } from "./internal/exits.js"
+import type { AnySchema } from "./internal/wire.js"
+import { Journal } from "./Journal.js"
+import { Limits } from "./Limits.js"
+
+/**
+ * What became of a completion.
+ *
+ * - `Accepted`: the run will see it.
+ * - `Duplicate`: the token was completed before. Nothing changed.
+ * - `Expired`: the run has ended.
+ * - `NoSuchRun`: the token names no run.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Completion = "Accepted" | "Duplicate" | "Expired" | "NoSuchRun"
+
+/**
+ * A token that was handed out, and the wait for it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Pending<A, E> {
+  readonly token: string
+  /** Wait durably for the completion. */
+  readonly result: Effect.Effect<A, E, CurrentRun>
+}
+
+/**
+ * A definition of a callback with success `A` and failure `E`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Callback<A, E> {
+  readonly name: string
+  /** A new token of the current run. */
+  readonly create: Effect.Effect<Pending<A, E>, never, CurrentRun>
+  readonly succeed: (
+    token: string,
+    value: A
+  ) => Effect.Effect<Completion, ValueInvalid | ValueTooLarge | JournalError, Journal>
+  readonly fail: (
+    token: string,
+    error: E
+  ) => Effect.Effect<Completion, ValueInvalid | ValueTooLarge | JournalError, Journal>
+}
+
+/**
+ * Define a callback. Omitted `success` means `void`, omitted `error` means `never`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ * @example
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Schema from "effect/Schema"
+ * import * as Callback from "perdure/Callback"
+ * import * as Step from "perdure/Step"
+ *
+ * const Payment = Callback.make("Payment", { success: Schema.Struct({ cents: Schema.Number }) })
+ *
+ * const pay = Effect.gen(function*() {
+ *   const payment = yield* Payment.create
+ *   yield* Step.run("ask for payment", Effect.log(`pay with ${payment.token}`))
+ *   return yield* payment.result
+ * })
+ *
+ * const paid = (token: string) => Payment.succeed(token, { cents: 100 })
+ * ```
+ */
+export const make = <S extends AnySchema = typeof Schema.Void, E extends AnySchema = typeof Schema.Never>(
+  name: string,
+  options?: { readonly success?: S; readonly error?: E }
+): Callback<S["Type"], E["Type"]> => {
+  const what = `completion of callback ${name}`
+  const codec = (limitBytes: number) =>
+    makeExitCodec({
+      success: options?.success ?? Schema.Void,
+      failure: options?.error ?? Schema.Never,
+      what,
+      limitBytes
+    })
+  const reader = codec(Infinity)
+
+  const complete = (token: string, exit: Exit.Exit<unknown, unknown>) =>
+    Effect.gen(function*() {
+      const limits = yield* Limits
+      const wire = codec(limits.payloadBytes).encode(exit)
+      if (wire.kind === "defect" || wire.kind === "interrupt") {
+        const defect = decodeDefect(wire.value)
+        return yield* defect instanceof ValueInvalid || defect instanceof ValueTooLarge
+          ? defect
+          : new ValueInvalid({ what, detail: "the value cannot be written" })
+      }
+      const parsed = parseToken(token)
+      if (parsed === undefined) return "NoSuchRun"
+      const journal = yield* Journal
+      const [disposition] = yield* journal.ask(journal.driver.deliver([{
+        to: parsed.run,
+        kind: "callback",
+        name: parsed.slot,
+        id: `callback/${parsed.slot}`,
+        payload: JSON.stringify(toEncoded(wire))
+      }]))
+      return disposition === "Delivered" || disposition === "Buffered" ? "Accepted" : disposition ?? "NoSuchRun"
+    })
+
+  return {
+    name,
+    create: Effect.map(CurrentRun, ({ generation, id, machine }) => {
+      const slot = `${generation}:${machine.takeKey()}`
+      return {
+        token: makeToken(id, slot),
+        result: Effect.flatMap(
+          CurrentRun,
+          (current) =>
+            current.machine.request<S["Type"], E["Type"]>({ _tag: "Callback", token: slot }, name, reader.decode)
+        )
+      }
+    }),
+    succeed: (token, value) => complete(token, Exit.succeed(value)),
+    fail: (token, error) => complete(token, Exit.fail(error))
+  }
+}
+
+/** A token is opaque to users; it holds the run's id and the place in the run that waits. */
+const makeToken = (run: string, slot: string): string => `cb_${run}_${slot}`
+
+const parseToken = (token: string): { readonly run: string; readonly slot: string } | undefined => {
+  const match = /^cb_(.+)_(\d+:\d+)$/.exec(token)
+  return match?.[1] === undefined || match[2] === undefined ? undefined : { run: match[1], slot: match[2] }
+}

@@ -1,0 +1,63 @@
+/**
+ * The run that a workflow's code is part of. Its presence in `R` is what keeps durable operations (`Step.run`,
+ * `Signal.receive` …) inside workflows.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type * as Option from "effect/Option"
+import type { Machine } from "./internal/machine/Machine.js"
+
+/**
+ * What a workflow can know about its own run.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface CurrentRunInfo {
+  readonly id: string
+  readonly workflow: string
+  readonly version: string
+  /** How often the run has continued as new. */
+  readonly generation: number
+  readonly parent: Option.Option<string>
+  /** The topmost ancestor: the run's own id if it has no parent. */
+  readonly root: string
+  /** 0 for a run without parent. */
+  readonly depth: number
+  readonly idempotencyKey: Option.Option<string>
+  /** A random UUID that is the same whenever the run is replayed. */
+  readonly uuid: Effect.Effect<string>
+  /** @internal */
+  readonly machine: Machine
+}
+
+/**
+ * The tag of the current run.
+ *
+ * @since 0.1.0
+ * @category tags
+ * @example
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import { CurrentRun } from "perdure/CurrentRun"
+ *
+ * const reference = Effect.map(CurrentRun, (run) => `order-${run.id}`)
+ * ```
+ */
+export class CurrentRun extends Context.Tag("perdure/CurrentRun")<CurrentRun, CurrentRunInfo>() {}
+
+/**
+ * Make `inside` of the current run if there is one, else `outside`: how one value works in both places.
+ *
+ * @internal
+ */
+export const insideOrOutside = <A, E, R, A2, E2, R2>(
+  inside: (run: CurrentRunInfo) => Effect.Effect<A, E, R>,
+  outside: () => Effect.Effect<A2, E2, R2>
+): Effect.Effect<A | A2, E | E2, R | R2> =>
+  Effect.withFiberRuntime<A | A2, E | E2, R | R2>((fiber) => {
+    const run: CurrentRunInfo | undefined = fiber.currentContext.unsafeMap.get(CurrentRun.key)
+    return run === undefined ? outside() : inside(run)
+  })

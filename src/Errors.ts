@@ -1,0 +1,328 @@
+/**
+ * Every typed error of the core, in one place. Each has a `code` (its tag), says what, where and the cure in its
+ * message, and whether trying again makes sense.
+ *
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+
+/**
+ * Why the storage could not answer.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const JournalErrorCode = Schema.Literal(
+  /** The database cannot be reached, or cut the connection before a statement was sent. */
+  "Unavailable",
+  /** The connection broke while a statement ran: it may or may not have been applied. */
+  "OutcomeUnknown",
+  /** Deadlock, serialization failure, lock or statement timeout: rolled back, try again. */
+  "Conflict",
+  /** The database's schema is older or newer than this code can use. */
+  "SchemaVersion",
+  /** The statement is refused: a bug, a missing privilege, a full disk. */
+  "Refused",
+  /** A stored row cannot be read. */
+  "Corrupt"
+)
+
+/**
+ * The storage failed. `retryable` says whether the same call may succeed later.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class JournalError extends Schema.TaggedError<JournalError>("perdure/JournalError")("JournalError", {
+  code: JournalErrorCode,
+  operation: Schema.String,
+  detail: Schema.String,
+  retryable: Schema.Boolean,
+  cause: Schema.optional(Schema.Defect)
+}) {
+  override get message(): string {
+    return `journal ${this.operation}: ${this.code}: ${this.detail}`
+  }
+}
+
+/**
+ * A value cannot be written as its schema's JSON: it does not match the schema, has excess keys, or holds something
+ * that JSON cannot carry (`NaN`, `undefined`, a lone surrogate, NUL, a class instance, a cycle). Nothing was written.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class ValueInvalid extends Schema.TaggedError<ValueInvalid>("perdure/ValueInvalid")("ValueInvalid", {
+  /** What the value was meant to be, for example `payload of workflow Fulfil`. */
+  what: Schema.String,
+  /** What is wrong, and where in the value. */
+  detail: Schema.String
+}) {
+  override get message(): string {
+    return `${this.what} is not valid: ${this.detail}`
+  }
+}
+
+/**
+ * A value's JSON is larger than the limit. Store it elsewhere and pass a reference, or raise the limit (`Limits`).
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class ValueTooLarge extends Schema.TaggedError<ValueTooLarge>("perdure/ValueTooLarge")("ValueTooLarge", {
+  what: Schema.String,
+  /** Its size, in bytes of UTF-8. */
+  bytes: Schema.Number,
+  /** The limit, in bytes of UTF-8. */
+  limit: Schema.Number
+}) {
+  override get message(): string {
+    return `${this.what} has ${this.bytes} bytes, the limit is ${this.limit}: pass a reference to it instead, or raise Limits`
+  }
+}
+
+/**
+ * A stored value does not match the schema that reads it, usually after a deploy that changed the schema.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class ValueUnreadable extends Schema.TaggedError<ValueUnreadable>("perdure/ValueUnreadable")("ValueUnreadable", {
+  what: Schema.String,
+  detail: Schema.String
+}) {
+  override get message(): string {
+    return `${this.what} cannot be read by its schema: ${this.detail}`
+  }
+}
+
+/**
+ * The idempotency key names a run with another payload.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class IdempotencyConflict
+  extends Schema.TaggedError<IdempotencyConflict>("perdure/IdempotencyConflict")("IdempotencyConflict", {
+    workflow: Schema.String,
+    key: Schema.String,
+    runId: Schema.String,
+    /** The encoded payload of the existing run. */
+    existing: Schema.String,
+    /** The encoded payload that was refused. */
+    payload: Schema.String
+  })
+{
+  override get message(): string {
+    return `workflow ${this.workflow} already has run ${this.runId} for key "${this.key}" with another payload: ` +
+      `it has ${this.existing}, refused ${this.payload}`
+  }
+}
+
+/**
+ * A run would start a child deeper than allowed, for example because two workflows start each other.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class ChildDepthExceeded
+  extends Schema.TaggedError<ChildDepthExceeded>("perdure/ChildDepthExceeded")("ChildDepthExceeded", {
+    workflow: Schema.String,
+    parent: Schema.String,
+    depth: Schema.Number,
+    limit: Schema.Number
+  })
+{
+  override get message(): string {
+    return `child ${this.workflow} of run ${this.parent} would be at depth ${this.depth}, the limit is ${this.limit}: ` +
+      `look for workflows that start each other, or raise Limits`
+  }
+}
+
+/**
+ * A run has started as many children as allowed.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class ChildLimitExceeded
+  extends Schema.TaggedError<ChildLimitExceeded>("perdure/ChildLimitExceeded")("ChildLimitExceeded", {
+    workflow: Schema.String,
+    parent: Schema.String,
+    limit: Schema.Number
+  })
+{
+  override get message(): string {
+    return `run ${this.parent} has started ${this.limit} children, child ${this.workflow} is one too many: ` +
+      `start them in batches by child runs or continueAsNew, or raise Limits`
+  }
+}
+
+/**
+ * A step, or a run, took longer than its `timeout`.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class TimedOut extends Schema.TaggedError<TimedOut>("perdure/TimedOut")("TimedOut", {
+  /** For example `step reserve` or `workflow Fulfil`. */
+  what: Schema.String,
+  millis: Schema.Number
+}) {
+  override get message(): string {
+    return `${this.what} took longer than ${this.millis} ms`
+  }
+}
+
+/**
+ * A run that was waited for ended otherwise than by its own success or failure.
+ *
+ * - `cancelled`, `terminated`, `expired`: somebody or a deadline ended it.
+ * - `exhausted`: its workers died too often while they held it.
+ * - `failed`: its handler died; `detail` describes the defect.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class RunEnded extends Schema.TaggedError<RunEnded>("perdure/RunEnded")("RunEnded", {
+  runId: Schema.String,
+  workflow: Schema.String,
+  status: Schema.Literal("cancelled", "terminated", "expired", "exhausted", "failed"),
+  detail: Schema.String
+}) {
+  override get message(): string {
+    return `run ${this.runId} of workflow ${this.workflow} is ${this.status}${
+      this.detail === "" ? "" : `: ${this.detail}`
+    }`
+  }
+}
+
+/**
+ * There is no run of that id.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class NoSuchRun extends Schema.TaggedError<NoSuchRun>("perdure/NoSuchRun")("NoSuchRun", {
+  runId: Schema.String
+}) {
+  override get message(): string {
+    return `there is no run ${this.runId}`
+  }
+}
+
+/**
+ * A fiber of the workflow waits, or waited, for something that the journal cannot know: a bare promise, a real timer, a
+ * database call outside a step; or the program waits for itself. The run gets this as a defect.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class NotDurable extends Schema.TaggedError<NotDurable>("perdure/NotDurable")("NotDurable", {
+  problem: Schema.Literal("StrayWakeUp", "Stuck"),
+  /** Where: the workflow and run, its spans, the last durable operation of the fiber. */
+  place: Schema.String
+}) {
+  override get message(): string {
+    return this.problem === "StrayWakeUp"
+      ? `a fiber was woken by something that the journal does not know (a promise, a timer, I/O), at ${this.place}: ` +
+        `put what it awaits into a Step`
+      : `the workflow waits for something that no journal entry can bring (itself, a bare promise, a real timer), at ` +
+        `${this.place}: put what it awaits into a Step, a Signal or a Callback`
+  }
+}
+
+/**
+ * A workflow was used in a way that its own code shows to be wrong; the message says how to mend it.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class Misuse extends Schema.TaggedError<Misuse>("perdure/Misuse")("Misuse", {
+  detail: Schema.String
+}) {
+  override get message(): string {
+    return this.detail
+  }
+}
+
+/**
+ * Definitions or options do not fit together. Lists every problem that was found.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class ConfigurationInvalid
+  extends Schema.TaggedError<ConfigurationInvalid>("perdure/ConfigurationInvalid")("ConfigurationInvalid", {
+    what: Schema.String,
+    problems: Schema.Array(Schema.String)
+  })
+{
+  override get message(): string {
+    return `${this.what}: ${this.problems.length} problem(s):\n${this.problems.map((each) => `  - ${each}`).join("\n")}`
+  }
+}
+
+/**
+ * Another live worker process uses this worker id.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class WorkerIdTaken extends Schema.TaggedError<WorkerIdTaken>("perdure/WorkerIdTaken")("WorkerIdTaken", {
+  workerId: Schema.String
+}) {
+  override get message(): string {
+    return `another worker holds the id "${this.workerId}": give each process its own id, or leave the id out`
+  }
+}
+
+/**
+ * The errors that starting a run outside of workflows may give.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export type StartError =
+  | ValueInvalid
+  | ValueTooLarge
+  | IdempotencyConflict
+  | ChildDepthExceeded
+  | ChildLimitExceeded
+  | JournalError
+
+/**
+ * The errors of the runtime that a handler may let pass, and that a run's journaled exit can hold beside the
+ * workflow's own.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export const RuntimeError = Schema.Union(
+  ValueInvalid,
+  ValueTooLarge,
+  ValueUnreadable,
+  IdempotencyConflict,
+  ChildDepthExceeded,
+  ChildLimitExceeded,
+  TimedOut,
+  RunEnded,
+  NoSuchRun,
+  NotDurable,
+  Misuse,
+  JournalError
+)
+
+/**
+ * @since 0.1.0
+ * @category errors
+ */
+export type RuntimeError = typeof RuntimeError.Type
+
+/**
+ * The errors, besides the workflow's own, with which waiting for a run's result may end.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export type ResultError = Exclude<RuntimeError, never>

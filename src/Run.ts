@@ -1,0 +1,247 @@
+/**
+ * A handle on one run: wait for its result, ask how it is, cancel or end it.
+ *
+ * @since 0.1.0
+ */
+import * as Chunk from "effect/Chunk"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import type * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import type { CurrentRunInfo } from "./CurrentRun.js"
+import { insideOrOutside } from "./CurrentRun.js"
+import { type ResultError, type JournalError, Misuse, NoSuchRun, RunEnded, ValueUnreadable } from "./Errors.js"
+import type { ExitCodec } from "./internal/exits.js"
+import { describeDefect, exitOf, fromEncoded } from "./internal/exits.js"
+import type { Ending } from "./internal/RunWatch.js"
+import { isFinal } from "./internal/RunWatch.js"
+import type { JournalService } from "./Journal.js"
+import type { Disposition, HistoryEntry, RunRecord } from "./JournalDriver.js"
+
+/**
+ * Who asks for something, and why: kept in the run's history.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Request {
+  readonly by?: string
+  readonly reason?: string
+}
+
+/**
+ * A run of a workflow with success `A` and failure `E`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Run<A, E> {
+  readonly id: string
+  readonly workflow: string
+  /**
+   * Wait for the run's end, however long (use `Effect.timeout` for a limit). Outside of workflows the wait is woken by a
+   * notification and backed by polling. Inside a workflow it is durable, and only for child runs.
+   *
+   * Fails with the workflow's own error, or `RunEnded` if the run was cancelled, terminated or died.
+   */
+  readonly result: Effect.Effect<A, E | ResultError>
+  /** The run's exit if it has ended. Outside of workflows. */
+  readonly poll: Effect.Effect<Option.Option<Exit.Exit<A, E | ResultError>>, NoSuchRun | JournalError>
+  /** All that is stored about the run. Outside of workflows. */
+  readonly record: Effect.Effect<RunRecord, NoSuchRun | JournalError>
+  /** The journal, entry by entry, with who wrote each. Outside of workflows. */
+  readonly history: Stream.Stream<HistoryEntry, JournalError>
+  /**
+   * Cancel durably: the run is interrupted at its next entry, finalizers run (their steps are the compensation), and it
+   * ends as `cancelled`, attached children first. False if it had ended or was cancelled before.
+   */
+  readonly cancel: (request?: Request) => Effect.Effect<boolean, NoSuchRun | JournalError>
+  /** End the run and its attached children at once; no finalizer runs. False if it had ended. Outside of workflows. */
+  readonly terminate: (request?: Request) => Effect.Effect<boolean, JournalError>
+  /** Let a diverged run be tried again, by a worker with mended code. False if it was not diverged. */
+  readonly resume: Effect.Effect<boolean, JournalError>
+}
+
+/** What a handle must know about the run's workflow. */
+interface Definition {
+  readonly name: string
+  readonly exit: ExitCodec
+}
+
+const HISTORY_PAGE = 500
+
+/**
+ * @internal
+ */
+export const make = <A, E>(journal: JournalService, definition: Definition, id: string): Run<A, E> => {
+  const { driver } = journal
+
+  const settle = (ending: Ending): Effect.Effect<A, E | ResultError> => settleAs(definition, id, ending)
+
+  const record = Effect.flatMap(
+    journal.ask(driver.get([id])),
+    ([found]) => found === undefined ? Effect.fail(new NoSuchRun({ runId: id })) : Effect.succeed(found)
+  )
+
+  return {
+    id,
+    workflow: definition.name,
+    result: insideOrOutside(
+      (current) => childResult<A, E>(current, definition, id),
+      () =>
+        Effect.flatMap(
+          Effect.suspend(() => journal.watch.ending(id, { known: held(journal, id) })),
+          (ending): Effect.Effect<A, E | ResultError> =>
+            ending === undefined ? Effect.fail(new NoSuchRun({ runId: id })) : settle(ending)
+        )
+    ),
+    poll: Effect.flatMap(record, ({ detail, exit, status }) =>
+      isFinal(status)
+        ? Effect.map(Effect.exit(settle({ status, exit, detail })), Option.some)
+        : Effect.succeedNone),
+    record,
+    history: Stream.paginateChunkEffect(
+      0,
+      (from) =>
+        Effect.map(journal.ask(driver.history({ run: id, from, limit: HISTORY_PAGE })), (page) => {
+          const last = page.at(-1)
+          return [
+            Chunk.fromIterable(page),
+            last === undefined || page.length < HISTORY_PAGE ? Option.none() : Option.some(last.seq + 1)
+          ] as const
+        })
+    ),
+    cancel: (request) => {
+      const message = {
+        to: id,
+        id: "cancel",
+        payload: JSON.stringify({ by: request?.by ?? null, reason: request?.reason ?? null })
+      }
+      return Effect.flatMap(
+        insideOrOutside(
+          (current) => sendFromRun(current, { ...message, message: "cancel", name: "cancel" }),
+          () =>
+            Effect.map(
+              journal.ask(driver.deliver([{ ...message, kind: "cancel", name: "cancel" }])),
+              ([disposition]) => disposition ?? "NoSuchRun"
+            )
+        ),
+        (disposition) =>
+          disposition === "NoSuchRun"
+            ? Effect.fail(new NoSuchRun({ runId: id }))
+            : Effect.succeed(disposition === "Delivered" || disposition === "Buffered")
+      )
+    },
+    terminate: (request) =>
+      journal.ask(driver.terminate({
+        run: id,
+        detail: JSON.stringify({ by: request?.by ?? null, reason: request?.reason ?? null })
+      })),
+    resume: Effect.map(Effect.suspend(() => journal.ask(driver.resume([id]))), (count) => count > 0)
+  }
+}
+
+/** Whether a worker of this process holds the run, so that its end will be known without asking storage. */
+const held = (journal: JournalService, id: string): boolean => {
+  for (const worker of journal.workers) if (worker.holds(id)) return true
+  return false
+}
+
+const settleAs = <A, E>(definition: Definition, runId: string, ending: Ending): Effect.Effect<A, E | ResultError> => {
+  const ended = (status: RunEnded["status"], detail: string) =>
+    Effect.fail(new RunEnded({ runId, workflow: definition.name, status, detail }))
+  const { exit, status } = ending
+  if (status === "completed" || status === "failed") {
+    if (exit === null) return ended("failed", "no exit is stored")
+    if (exit.kind === "defect") return ended("failed", describeDefect(fromEncoded(exit).value))
+    return Either.match(exitOf(definition.exit, exit), {
+      onLeft: (detail) => Effect.fail(new ValueUnreadable({ what: `result of run ${runId}`, detail })),
+      // The codec has checked the value against the workflow's schemas, whose types these are.
+      onRight: (effect) => effect as Effect.Effect<A, E | ResultError>
+    })
+  }
+  return ended(status, ending.detail ?? "")
+}
+
+/** Wait durably for a child of the current run. */
+const childResult = <A, E>(
+  current: CurrentRunInfo,
+  definition: Definition,
+  id: string
+): Effect.Effect<A, E | ResultError> => {
+  const token = current.machine.tokenOfChild(id)
+  return token === undefined
+    ? Effect.die(
+      new Misuse({
+        detail: `run ${id} is not a child that this generation of run ${current.id} started: ` +
+          `wait for it inside a Step, or start it here`
+      })
+    )
+    : awaitChild<A, E>(current, definition, { id, token, cancels: false })
+}
+
+/**
+ * Wait durably for a child's end.
+ *
+ * @internal
+ */
+export const awaitChild = <A, E>(
+  current: CurrentRunInfo,
+  definition: Definition,
+  child: { readonly id: string; readonly token: string; readonly cancels: boolean }
+): Effect.Effect<A, E | ResultError> =>
+  current.machine.request<A, E | ResultError>({ _tag: "Child", ...child }, definition.name, (exit) =>
+    // The entry's success value is the whole ending: the child's status decides what it means here.
+    Either.flatMap(readEnding(exit.value), (ending) =>
+      ending.run === child.id
+        ? Either.right(settleAs<A, E>(definition, child.id, ending))
+        : Either.left(
+          `run ${ending.run} has ended here, and the program waits for run ${child.id} of ${definition.name}: ` +
+            `the child that it starts at this place has changed`
+        )))
+
+/** How a child's end arrives: as the message that storage, or the child's last commit, wrote. */
+const ChildEnding = Schema.Struct({
+  run: Schema.String,
+  status: Schema.Literal("completed", "failed", "cancelled", "terminated", "expired", "exhausted"),
+  exit: Schema.NullOr(Schema.Struct({
+    kind: Schema.Literal("success", "failure", "defect", "interrupt"),
+    value: Schema.NullOr(Schema.String)
+  })),
+  detail: Schema.optionalWith(Schema.NullOr(Schema.String), { default: () => null })
+})
+
+const decodeEnding = Schema.decodeUnknownEither(ChildEnding)
+
+const readEnding = (value: unknown): Either.Either<Ending & { readonly run: string }, string> =>
+  Either.mapLeft(decodeEnding(value), (error) => error.message)
+
+/**
+ * Send a message from inside a run, with its commit; the entry holds what became of it.
+ *
+ * @internal
+ */
+export const sendFromRun = (
+  current: CurrentRunInfo,
+  message: {
+    readonly to: string
+    readonly id: string
+    readonly message: "signal" | "cancel"
+    readonly name: string
+    readonly payload: string
+  }
+): Effect.Effect<Disposition> => {
+  const { name, ...data } = message
+  return current.machine.request<Disposition, never>(
+    { _tag: "Send", ...data },
+    name,
+    (exit) =>
+      Either.mapBoth(decodeDisposition(exit.value), { onLeft: (error) => error.message, onRight: Effect.succeed })
+  )
+}
+
+const decodeDisposition = Schema.decodeUnknownEither(
+  Schema.Literal("Delivered", "Buffered", "Duplicate", "Expired", "NoSuchRun")
+)

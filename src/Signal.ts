@@ -1,0 +1,179 @@
+/**
+ * Signals: typed messages into a run. A signal that nobody waits for yet is kept; several of one name are received in
+ * the order in which they came; one with a known id is kept once.
+ *
+ * @since 0.1.0
+ */
+import * as Data from "effect/Data"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import type * as Types from "effect/Types"
+import { CurrentRun, insideOrOutside } from "./CurrentRun.js"
+import type { JournalError, ValueInvalid, ValueTooLarge } from "./Errors.js"
+import { makeIncarnation } from "./internal/ids.js"
+import type { Decode } from "./internal/machine/Op.js"
+import type { AnySchema } from "./internal/wire.js"
+import { codecOf, encodeText } from "./internal/wire.js"
+import { Journal } from "./Journal.js"
+import type { Disposition } from "./JournalDriver.js"
+import { Limits } from "./Limits.js"
+import { sendFromRun } from "./Run.js"
+
+/**
+ * What became of a signal.
+ *
+ * - `Delivered`: the run was suspended waiting for it, and goes on.
+ * - `Buffered`: it is kept until the run receives it.
+ * - `Duplicate`: a signal of that id was sent to the run before. Nothing changed.
+ * - `Expired`: the run has ended, or waits no more for this signal (`receiveWithin`). Nothing was kept.
+ * - `InvalidPayload`: the payload does not fit the signal's schema or limit. Nothing was sent.
+ * - `NoSuchRun`: there is no run of that id.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type SendResult = Data.TaggedEnum<{
+  Delivered: {}
+  Buffered: {}
+  Duplicate: {}
+  Expired: {}
+  InvalidPayload: { readonly error: ValueInvalid | ValueTooLarge }
+  NoSuchRun: {}
+}>
+
+/**
+ * @since 0.1.0
+ * @category constructors
+ */
+export const SendResult = Data.taggedEnum<SendResult>()
+
+/**
+ * A definition of a signal with payload `A`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Signal<A> {
+  readonly name: string
+  /** Wait durably for the next signal of this name. */
+  readonly receive: Effect.Effect<A, never, CurrentRun>
+  /**
+   * Wait at most so long. When the time is over without a signal, the window closes: senders are told `Expired` from then
+   * on. (A plain `receive` under `Effect.timeout` leaves the window open.)
+   */
+  readonly receiveWithin: (duration: Duration.DurationInput) => Effect.Effect<Option.Option<A>, never, CurrentRun>
+  /**
+   * Send to a run. With `id`, sending twice is sending once. Inside a workflow, the signal leaves with the run's commit
+   * and its result is journaled.
+   */
+  readonly send: (
+    runId: string,
+    payload: A,
+    options?: { readonly id?: string }
+  ) => Effect.Effect<SendResult, JournalError, Journal>
+}
+
+/**
+ * Define a signal.
+ *
+ * @since 0.1.0
+ * @category constructors
+ * @example
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Schema from "effect/Schema"
+ * import * as Signal from "perdure/Signal"
+ *
+ * const Approval = Signal.make("Approval", { payload: { by: Schema.String } })
+ *
+ * const approve = (runId: string) => Approval.send(runId, { by: "ann" })
+ * ```
+ */
+export const make: {
+  <Fields extends Schema.Struct.Fields>(
+    name: string,
+    options: { readonly payload: Fields }
+  ): Signal<Types.Simplify<Schema.Struct.Type<Fields>>>
+  <S extends Schema.Schema.AnyNoContext>(name: string, options: { readonly payload: S }): Signal<S["Type"]>
+} = <A>(name: string, options: { readonly payload: Schema.Struct.Fields | Schema.Schema.AnyNoContext }): Signal<A> => {
+  const schema: AnySchema = Schema.isSchema(options.payload)
+    ? options.payload
+    : Schema.Struct(options.payload as Record<string, Schema.Schema.AnyNoContext>)
+  const codec = codecOf(schema)
+  const what = `payload of signal ${name}`
+
+  const decode: Decode = (exit) =>
+    exit.kind === "failure"
+      ? Either.right(Effect.succeedNone)
+      : Either.mapBoth(codec.decode(exit.value, what), {
+        onLeft: (error) => error.message,
+        onRight: (value) => Effect.succeedSome(value)
+      })
+
+  const receive = (due: (now: number) => number | null) =>
+    Effect.flatMap(
+      CurrentRun,
+      ({ machine }) =>
+        machine.request<Option.Option<A>, never>({ _tag: "Receive", due: due(machine.now) }, name, decode)
+    )
+
+  const results: Record<Disposition, SendResult> = {
+    Delivered: SendResult.Delivered(),
+    Buffered: SendResult.Buffered(),
+    Duplicate: SendResult.Duplicate(),
+    Expired: SendResult.Expired(),
+    NoSuchRun: SendResult.NoSuchRun()
+  }
+
+  return {
+    name,
+    receive: Effect.flatMap(
+      receive(() => null),
+      Option.match({
+        onNone: () => Effect.dieMessage(`signal ${name} timed out without a limit`),
+        onSome: Effect.succeed
+      })
+    ),
+    receiveWithin: (duration) =>
+      Effect.flatMap(
+        CurrentRun,
+        ({ machine }) =>
+          Effect.tap(receive((now) => now + Duration.toMillis(duration)), (received) => {
+            if (Option.isNone(received)) machine.closeWindow(name)
+            return Effect.void
+          })
+      ),
+    send: (runId, payload, sendOptions) =>
+      Effect.flatMap(Limits, (limits) => {
+        const text = encodeText(schema, payload, what, limits.signalBytes)
+        if (Either.isLeft(text)) return Effect.succeed(SendResult.InvalidPayload({ error: text.left }))
+        const message = { to: runId, name, payload: text.right }
+        return Effect.map(
+          insideOrOutside(
+            (current) =>
+              sendFromRun(current, {
+                ...message,
+                message: "signal",
+                id: sendOptions?.id === undefined
+                  ? `${current.id}/${current.generation}/${current.machine.takeKey()}`
+                  : `signal/${sendOptions.id}`
+              }),
+            () =>
+              Effect.flatMap(Journal, (journal) =>
+                Effect.map(
+                  journal.ask(journal.driver.deliver([{
+                    ...message,
+                    kind: "signal",
+                    id: sendOptions?.id === undefined ? makeIncarnation() : `signal/${sendOptions.id}`
+                  }])),
+                  ([disposition]) => disposition ?? "NoSuchRun"
+                ))
+          ),
+          (disposition) => results[disposition]
+        )
+      })
+  }
+}

@@ -1,0 +1,303 @@
+/**
+ * Steps: where a workflow touches the world. A step's exit, success or failure, is journaled; when the run is replayed,
+ * the journaled exit is given and the body does not run.
+ *
+ * A body runs at least once: it runs again if the process dies before its exit is durable. Give the outside world the
+ * step's idempotency key (`Step.Current`), or use `Step.transaction` for effects in the journal's own database.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as ExecutionStrategy from "effect/ExecutionStrategy"
+import type * as Exit from "effect/Exit"
+import { pipeArguments } from "effect/Pipeable"
+import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
+import * as Scope from "effect/Scope"
+import { CurrentRun } from "./CurrentRun.js"
+import { TimedOut } from "./Errors.js"
+import type { ExitCodec } from "./internal/exits.js"
+import { makeExitCodec } from "./internal/exits.js"
+import type { AnySchema, Given } from "./internal/wire.js"
+import { Limits } from "./Limits.js"
+
+/**
+ * What a step's body can know about itself.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface CurrentStep {
+  readonly runId: string
+  readonly name: string
+  /** 1 for the first attempt. Attempts that died with their process are not counted. */
+  readonly attempt: number
+  /** The same for every attempt of this step in this run, and for no other step: for the outside world to deduplicate by. */
+  readonly idempotencyKey: string
+}
+
+/**
+ * The step that a body is part of.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export class Current extends Context.Tag("perdure/Step/Current")<Current, CurrentStep>() {}
+
+/**
+ * How failures of a step are retried. Every failure is journaled, and the wait before the next attempt is a durable timer:
+ * neither is repeated after a crash.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Retry<E> {
+  /** When to try again. Default: `Schedule.exponential("1 second")` with jitter. */
+  readonly schedule?: Schedule.Schedule<unknown, E>
+  /** Which failures are worth another attempt. Default: all. */
+  readonly while?: (error: E) => boolean
+  /** How often the body may run in all, the first time included. */
+  readonly maxAttempts?: number
+  /** Upper bound of the wait before an attempt. */
+  readonly maxDelay?: Duration.DurationInput
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface StepOptions<S, E, Failure> {
+  /** How the success is written. Omitted: the step gives `void`. */
+  readonly success?: S
+  /** How a failure is written. Omitted: the step does not fail. */
+  readonly error?: E
+  /** A schedule, or more precise options. Omitted: failures are not retried. Defects and timeouts of no declared error are never. */
+  readonly retry?: Schedule.Schedule<unknown, Failure> | Retry<Failure>
+  /** Part of the idempotency key given to the outside world. Default: the step's place in the run. */
+  readonly idempotencyKey?: string
+}
+
+interface WithTimeout {
+  /** Interrupts an attempt (its `AbortSignal` fires) that takes longer, and fails it with `TimedOut`. */
+  readonly timeout: Duration.DurationInput
+}
+
+interface WithoutTimeout {
+  readonly timeout?: undefined
+}
+
+type BodyContext = Current | Scope.Scope
+
+interface RunStep {
+  <S extends AnySchema = typeof Schema.Void, E extends AnySchema = typeof Schema.Never, R = never>(
+    name: string,
+    body: Effect.Effect<Given<NoInfer<S["Type"]>>, NoInfer<E["Type"]>, R>,
+    options: StepOptions<S, E, NoInfer<E["Type"]> | TimedOut> & WithTimeout
+  ): Effect.Effect<S["Type"], E["Type"] | TimedOut, Exclude<R, BodyContext> | CurrentRun>
+  <S extends AnySchema = typeof Schema.Void, E extends AnySchema = typeof Schema.Never, R = never>(
+    name: string,
+    body: Effect.Effect<Given<NoInfer<S["Type"]>>, NoInfer<E["Type"]>, R>,
+    options?: StepOptions<S, E, NoInfer<E["Type"]>> & WithoutTimeout
+  ): Effect.Effect<S["Type"], E["Type"], Exclude<R, BodyContext> | CurrentRun>
+}
+
+interface AnyOptions extends StepOptions<AnySchema, AnySchema, never> {
+  readonly timeout?: Duration.DurationInput | undefined
+}
+
+type AnyBody = Effect.Effect<unknown, unknown, unknown>
+
+/** What the untyped parts answer: the codec has checked the values, the public signatures say which. */
+type Checked = Effect.Effect<never, never, CurrentRun>
+
+/** The context of a body: what its fiber had, without the run and its scope, with the step's own. */
+const bodyContext = (inside: Context.Context<never>, step: CurrentStep, scope: Scope.Scope): Context.Context<never> => {
+  const services = new Map(inside.unsafeMap)
+  services.delete(CurrentRun.key)
+  services.set(Scope.Scope.key, scope)
+  services.set(Current.key, step)
+  return Context.unsafeMake(services)
+}
+
+/** A scope that exists once something is added to it: most bodies need none. */
+class LazyScope implements Scope.Scope {
+  readonly [Scope.ScopeTypeId]: Scope.ScopeTypeId = Scope.ScopeTypeId
+  readonly strategy = ExecutionStrategy.sequential
+  private made: Scope.CloseableScope | undefined
+
+  private get scope(): Effect.Effect<Scope.CloseableScope> {
+    return this.made !== undefined ? Effect.succeed(this.made) : Effect.tap(Scope.make(), (made) => {
+      this.made = made
+      return Effect.void
+    })
+  }
+
+  fork(strategy: ExecutionStrategy.ExecutionStrategy): Effect.Effect<Scope.CloseableScope> {
+    return Effect.flatMap(this.scope, (scope) => Scope.fork(scope, strategy))
+  }
+
+  addFinalizer(finalizer: Scope.Scope.Finalizer): Effect.Effect<void> {
+    return Effect.flatMap(this.scope, (scope) => Scope.addFinalizerExit(scope, finalizer))
+  }
+
+  close(exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> | undefined {
+    return this.made === undefined ? undefined : Scope.close(this.made, exit)
+  }
+
+  pipe() {
+    return pipeArguments(this, arguments)
+  }
+}
+
+const retrying = (
+  attempt: (n: number) => Checked,
+  retry: Schedule.Schedule<unknown, never> | Retry<never>
+): Checked => {
+  const options: Retry<never> = Schedule.isSchedule(retry) ? { schedule: retry } : retry
+  const { maxAttempts, maxDelay } = options
+  let schedule: Schedule.Schedule<unknown, never> = options.schedule ??
+    Schedule.jittered(Schedule.exponential("1 second"))
+  if (maxDelay !== undefined) schedule = Schedule.modifyDelay(schedule, (_, delay) => Duration.min(delay, maxDelay))
+  if (maxAttempts !== undefined) schedule = Schedule.intersect(schedule, Schedule.recurs(maxAttempts - 1))
+  return Effect.suspend(() => {
+    let n = 0
+    return Effect.retry(Effect.suspend(() => attempt(++n)), {
+      schedule,
+      ...(options.while === undefined ? undefined : { while: options.while })
+    })
+  })
+}
+
+const makeRun = (transaction: boolean) => (name: string, body: AnyBody, options: AnyOptions = {}): Checked => {
+  const { retry, timeout } = options
+  const success = options.success ?? Schema.Void
+  const failure = timeout === undefined
+    ? options.error ?? Schema.Never
+    : options.error === undefined
+    ? TimedOut
+    : Schema.Union(options.error as Schema.Schema.AnyNoContext, TimedOut)
+  // The services that it needs are in its fiber's context: they are in the `R` of the public signatures.
+  const given = body as Effect.Effect<unknown, unknown>
+  const limited = timeout === undefined ? given : Effect.timeoutFail(given, {
+    duration: timeout,
+    onTimeout: () => new TimedOut({ what: `step ${name}`, millis: Duration.toMillis(timeout) })
+  })
+  return Effect.withFiberRuntime<never, never, CurrentRun>((fiber) => {
+    const { machine, ...run } = Context.unsafeGet(fiber.currentContext as Context.Context<CurrentRun>, CurrentRun)
+    const { stepResultBytes } = Context.get(fiber.currentContext, Limits)
+    const codec = codecFor(success, failure, name, stepResultBytes)
+    const key = `${run.id}/${run.generation}/${options.idempotencyKey ?? machine.takeKey()}`
+    const attempt = (n: number) => {
+      const scope = new LazyScope()
+      return machine.request<never, never>(
+        {
+          _tag: "Step",
+          body: limited,
+          close: (exit) => scope.close(exit),
+          context: bodyContext(fiber.currentContext, { runId: run.id, name, attempt: n, idempotencyKey: key }, scope),
+          fiberRefs: fiber.getFiberRefs(),
+          encode: codec.encode,
+          transaction
+        },
+        name,
+        codec.decode
+      )
+    }
+    return retry === undefined ? attempt(1) : retrying(attempt, retry)
+  })
+}
+
+// Codecs by schemas, then by name: a step in a loop compiles nothing.
+const codecs = new WeakMap<object, WeakMap<object, Map<string, ExitCodec>>>()
+
+const codecFor = (success: AnySchema, failure: AnySchema, name: string, limitBytes: number): ExitCodec => {
+  let byFailure = codecs.get(success.ast)
+  if (byFailure === undefined) codecs.set(success.ast, byFailure = new WeakMap())
+  let byName = byFailure.get(failure.ast)
+  if (byName === undefined) byFailure.set(failure.ast, byName = new Map())
+  const known = byName.get(name)
+  if (known?.limitBytes === limitBytes) return known
+  const codec = makeExitCodec({ success, failure, what: `result of step ${name}`, limitBytes })
+  // Names made at run time (one per item) must not gather for ever.
+  if (byName.size < 1000) byName.set(name, codec)
+  return codec
+}
+
+/**
+ * Run an effect once, as far as the journal knows: its exit is written down, and given again when the run is replayed.
+ *
+ * @since 0.1.0
+ * @category constructors
+ * @example
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Schema from "effect/Schema"
+ * import * as Step from "perdure/Step"
+ *
+ * class Refused extends Schema.TaggedError<Refused>()("Refused", {}) {}
+ *
+ * const charge = (cents: number) =>
+ *   Step.run(
+ *     "charge",
+ *     Effect.flatMap(Step.Current, ({ idempotencyKey }) =>
+ *       cents > 0 ? Effect.succeed(`${idempotencyKey}: ${cents}`) : new Refused()),
+ *     { success: Schema.String, error: Refused, retry: { maxAttempts: 3 }, timeout: "10 seconds" }
+ *   )
+ * ```
+ */
+export const run: RunStep = makeRun(false)
+
+/**
+ * As `run`, with the body and its entry in one transaction of the journal's database: exactly once. The body uses the
+ * `SqlClient` that the journal's layer provides. A failure rolls the body back and is journaled.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const transaction: RunStep = makeRun(true)
+
+/**
+ * A step as a function, defined once and used in many places.
+ *
+ * @since 0.1.0
+ * @category constructors
+ * @example
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Schema from "effect/Schema"
+ * import * as Step from "perdure/Step"
+ *
+ * const double = Step.make("double", { success: Schema.Number }, (n: number) => Effect.succeed(n * 2))
+ *
+ * const program = Effect.flatMap(double(21), Effect.log)
+ * ```
+ */
+export function make<
+  Args extends ReadonlyArray<unknown>,
+  S extends AnySchema = typeof Schema.Void,
+  E extends AnySchema = typeof Schema.Never,
+  R = never
+>(
+  name: string,
+  options: StepOptions<S, E, NoInfer<E["Type"]> | TimedOut> & WithTimeout,
+  body: (...args: Args) => Effect.Effect<Given<NoInfer<S["Type"]>>, NoInfer<E["Type"]>, R>
+): (...args: Args) => Effect.Effect<S["Type"], E["Type"] | TimedOut, Exclude<R, BodyContext> | CurrentRun>
+export function make<
+  Args extends ReadonlyArray<unknown>,
+  S extends AnySchema = typeof Schema.Void,
+  E extends AnySchema = typeof Schema.Never,
+  R = never
+>(
+  name: string,
+  options: StepOptions<S, E, NoInfer<E["Type"]>> & WithoutTimeout,
+  body: (...args: Args) => Effect.Effect<Given<NoInfer<S["Type"]>>, NoInfer<E["Type"]>, R>
+): (...args: Args) => Effect.Effect<S["Type"], E["Type"], Exclude<R, BodyContext> | CurrentRun>
+export function make<Args extends ReadonlyArray<unknown>>(
+  name: string,
+  options: AnyOptions,
+  body: (...args: Args) => AnyBody
+): (...args: Args) => Checked {
+  return (...args) => makeRun(false)(name, Effect.suspend(() => body(...args)), options)
+}

@@ -1,0 +1,304 @@
+/**
+ * Workflows: named, versioned definitions whose handlers are plain Effects that run durably.
+ *
+ * Inside a handler, ordinary Effect is durable: `Effect.sleep`, `timeout`, `retry`, `race`, `forEach`, `fork`,
+ * `acquireRelease`, finalizers, in-memory queues and semaphores all replay exactly. What touches the world goes into a
+ * `Step`; what comes from outside is a `Signal`, a `Callback` or a child run.
+ *
+ * @since 0.1.0
+ */
+import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import type * as Types from "effect/Types"
+import { CurrentRun, insideOrOutside } from "./CurrentRun.js"
+import type { ConfigurationInvalid, ResultError, RuntimeError, StartError } from "./Errors.js"
+import { TimedOut } from "./Errors.js"
+import { continueAs, definitionProblems, makeOpen } from "./internal/definition.js"
+import { makeExitCodec } from "./internal/exits.js"
+import { startChild, startRuns } from "./internal/start.js"
+import type { AnySchema, Given } from "./internal/wire.js"
+import { Journal } from "./Journal.js"
+import { Limits } from "./Limits.js"
+import * as Run from "./Run.js"
+
+/**
+ * How a run is started.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface StartOptions {
+  /** Not before this much time has passed. */
+  readonly delay?: Duration.DurationInput
+  /** Not before this instant. */
+  readonly startAt?: DateTime.DateTime | Date
+  /** Lower is claimed first. Default: the workflow's. */
+  readonly priority?: number
+  /** Default: the workflow's. */
+  readonly queue?: string
+  /** Inside a workflow: the child goes on when its parent ends or is cancelled. Default false. */
+  readonly detached?: boolean
+}
+
+/**
+ * What a definition may say besides its schemas.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface WorkflowOptions<Payload> {
+  /** Distinguishes code that old runs must not meet. A worker claims only runs of versions that it has. Default `"1"`. */
+  readonly version?: string
+  /** Starting twice with one key is one run. Scoped to the workflow. Children are known by their parent instead. */
+  readonly idempotencyKey?: (payload: Payload) => string
+  /** Where its runs wait. Default `"default"`. */
+  readonly queue?: string
+  /** Lower is claimed first, an integer from -32768 to 32767. Default 0. */
+  readonly priority?: number
+  /** The run fails with `TimedOut` when its handler takes longer; finalizers run. A durable timer. */
+  readonly timeout?: Duration.DurationInput
+  /** Signals that it receives. Declared ones are checked at registration: one name, one definition. */
+  readonly signals?: ReadonlyArray<{ readonly name: string }>
+}
+
+/**
+ * A workflow definition.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Workflow<Payload, Success, Failure> {
+  readonly name: string
+  readonly version: string
+  readonly payloadSchema: AnySchema
+  readonly successSchema: AnySchema
+  readonly errorSchema: AnySchema
+  readonly options: WorkflowOptions<Payload>
+
+  /**
+   * Bind the handler that runs it, as a Layer. The handler's services come from the Layer's context; it may require a
+   * `Scope`, which closes at the run's real end. Errors of the runtime (`RuntimeError`) may pass through it.
+   */
+  readonly toLayer: <R>(
+    handler: (payload: Payload) => Effect.Effect<Given<Success>, Failure | RuntimeError, R>
+  ) => Layer.Layer<never, ConfigurationInvalid, Journal | Exclude<R, CurrentRun | Scope.Scope>>
+
+  /**
+   * Start a run and answer its handle once the start is durable. Inside a workflow: start a child, with the next commit.
+   */
+  readonly start: (
+    payload: Payload,
+    options?: StartOptions
+  ) => Effect.Effect<Run.Run<Success, Failure>, StartError, Journal>
+
+  /** Start many runs in one statement. Handles come in the order of the payloads. Outside of workflows. */
+  readonly startAll: (
+    payloads: ReadonlyArray<Payload>,
+    options?: StartOptions
+  ) => Effect.Effect<ReadonlyArray<Run.Run<Success, Failure>>, StartError, Journal>
+
+  /** Start a run and wait for its result. Inside a workflow: a child, cancelled if the wait is interrupted. */
+  readonly execute: (
+    payload: Payload,
+    options?: StartOptions
+  ) => Effect.Effect<Success, Failure | StartError | ResultError, Journal>
+
+  /** The handle of a run whose id is known. */
+  readonly attach: (runId: string) => Effect.Effect<Run.Run<Success, Failure>, never, Journal>
+
+  /**
+   * Go on as a new generation of the same run, with an empty journal: for workflows that never end. To be returned from
+   * the handler: `return yield* Loop.continueAsNew(next)`. Messages that were not received stay.
+   */
+  readonly continueAsNew: (payload: Payload) => Effect.Effect<never, RuntimeError, CurrentRun>
+}
+
+/**
+ * Define a workflow. Omitted `success` means `void`, omitted `error` means `never`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ * @example
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Schema from "effect/Schema"
+ * import * as Step from "perdure/Step"
+ * import * as Workflow from "perdure/Workflow"
+ *
+ * const Greet = Workflow.make("Greet", {
+ *   payload: { name: Schema.String },
+ *   success: Schema.String,
+ *   idempotencyKey: ({ name }) => name
+ * })
+ *
+ * const GreetLive = Greet.toLayer(({ name }) =>
+ *   Effect.gen(function*() {
+ *     yield* Effect.sleep("1 day")
+ *     return yield* Step.run("greet", Effect.succeed(`Hello, ${name}`), { success: Schema.String })
+ *   })
+ * )
+ * ```
+ */
+export const make: {
+  <
+    Fields extends Schema.Struct.Fields,
+    S extends AnySchema = typeof Schema.Void,
+    E extends AnySchema = typeof Schema.Never
+  >(
+    name: string,
+    definition: Definition<Fields, S, E> & WorkflowOptions<Types.Simplify<Schema.Struct.Type<Fields>>>
+  ): Workflow<Types.Simplify<Schema.Struct.Type<Fields>>, S["Type"], E["Type"]>
+  <
+    P extends Schema.Schema.AnyNoContext,
+    S extends AnySchema = typeof Schema.Void,
+    E extends AnySchema = typeof Schema.Never
+  >(
+    name: string,
+    definition: Definition<P, S, E> & WorkflowOptions<P["Type"]>
+  ): Workflow<P["Type"], S["Type"], E["Type"]>
+} = <Payload, Success, Failure>(
+  name: string,
+  definition:
+    & Definition<Schema.Struct.Fields | Schema.Schema.AnyNoContext, AnySchema, AnySchema>
+    & WorkflowOptions<Payload>
+): Workflow<Payload, Success, Failure> => {
+  const { error, payload, success, ...options } = definition
+  const payloadSchema: AnySchema = Schema.isSchema(payload)
+    ? payload
+    // Fields whose schemas need services are refused when the first value is encoded.
+    : Schema.Struct(payload as Record<string, Schema.Schema.AnyNoContext>)
+  const successSchema: AnySchema = success ?? Schema.Void
+  const errorSchema: AnySchema = error ?? Schema.Never
+  const version = options.version ?? "1"
+  const exitFor = (limits: { readonly payloadBytes: number }) =>
+    makeExitCodec({
+      success: successSchema,
+      failure: errorSchema,
+      what: `result of workflow ${name}`,
+      limitBytes: limits.payloadBytes
+    })
+  const reader = { name, exit: exitFor({ payloadBytes: Infinity }) }
+  const shape = {
+    name,
+    version,
+    payloadSchema,
+    options: { ...options, queue: options.queue ?? "default", priority: options.priority ?? 0 }
+  }
+
+  const startMany = (payloads: ReadonlyArray<Payload>, started: StartOptions | undefined) =>
+    Effect.gen(function*() {
+      const journal = yield* Journal
+      const ids = yield* startRuns(journal, shape, payloads, started)
+      return ids.map((id) => Run.make<Success, Failure>(journal, reader, id))
+    })
+
+  const start = (payload: Payload, started: StartOptions | undefined) =>
+    insideOrOutside(
+      (current) =>
+        Effect.gen(function*() {
+          const journal = yield* Journal
+          const child = yield* startChild(current, shape, payload, started)
+          return Run.make<Success, Failure>(journal, reader, child.id)
+        }),
+      () =>
+        Effect.flatMap(startMany([payload], started), ([run]) =>
+          run === undefined ? Effect.dieMessage("no run was started") : Effect.succeed(run))
+    )
+
+  return {
+    name,
+    version,
+    payloadSchema,
+    successSchema,
+    errorSchema,
+    options,
+    toLayer: <R>(handler: (payload: Payload) => Effect.Effect<Given<Success>, Failure | RuntimeError, R>) =>
+      Layer.scopedDiscard(Effect.gen(function*() {
+        const journal = yield* Journal
+        const context = yield* Effect.context<Exclude<R, CurrentRun | Scope.Scope>>()
+        const fiberRefs = yield* Effect.getFiberRefs
+        const { timeout } = options
+        const limited = timeout === undefined ? handler : (payload: Payload) =>
+          Effect.timeoutFail(handler(payload), {
+            duration: timeout,
+            onTimeout: () => new TimedOut({ what: `workflow ${name}`, millis: Duration.toMillis(timeout) })
+          })
+        yield* journal.registry.register({
+          name,
+          version,
+          queue: shape.options.queue,
+          signals: options.signals ?? [],
+          problems: definitionProblems(shape),
+          open: makeOpen({
+            shape,
+            exit: exitFor(yield* Limits),
+            context,
+            fiberRefs,
+            // The payload was decoded by this workflow's schema; `Effect.scoped` and the machine's context supply what the
+            // layer's context leaves out.
+            handler: (payload) => Effect.scoped(limited(payload as Payload) as Effect.Effect<unknown, unknown>)
+          })
+        })
+      })),
+    start,
+    startAll: startMany,
+    execute: (payload, started) =>
+      insideOrOutside(
+        (current) =>
+          Effect.flatMap(startChild(current, shape, payload, started), (child) =>
+            Run.awaitChild<Success, Failure>(current, reader, { ...child, cancels: child.attached })),
+        () =>
+          Effect.flatMap(start(payload, started), (run) => run.result)
+      ),
+    attach: (runId) => Effect.map(Journal, (journal) => Run.make<Success, Failure>(journal, reader, runId)),
+    continueAsNew: (payload) => Effect.flatMap(CurrentRun, (current) => continueAs(current, shape, payload))
+  }
+}
+
+interface Definition<P, S, E> {
+  readonly payload: P
+  readonly success?: S
+  readonly error?: E
+}
+
+/**
+ * Whether this run takes the new code of a change: true for runs that get here for the first time, false for runs that
+ * passed here before the change was deployed. Ask before code that adds, removes or moves durable operations.
+ *
+ * @since 0.1.0
+ * @category versions
+ * @example
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Step from "perdure/Step"
+ * import * as Workflow from "perdure/Workflow"
+ *
+ * const notify = Effect.flatMap(Workflow.patched("notify-by-mail"), (patched) =>
+ *   patched ? Step.run("mail", Effect.void) : Step.run("fax", Effect.void))
+ * ```
+ */
+export const patched = (id: string): Effect.Effect<boolean, never, CurrentRun> =>
+  Effect.map(CurrentRun, (current) => current.machine.patched(id))
+
+/**
+ * Sleep durably until an instant; at once if it has passed.
+ *
+ * @since 0.1.0
+ * @category time
+ * @example
+ * ```ts
+ * import * as DateTime from "effect/DateTime"
+ * import * as Workflow from "perdure/Workflow"
+ *
+ * const wait = Workflow.sleepUntil(DateTime.unsafeMake("2030-01-01T00:00:00Z"))
+ * ```
+ */
+export const sleepUntil = (instant: DateTime.DateTime | Date): Effect.Effect<void, never, CurrentRun> =>
+  Effect.flatMap(CurrentRun, (current) => {
+    const millis = instant instanceof Date ? instant.getTime() : DateTime.toEpochMillis(instant)
+    return Effect.sleep(Duration.millis(Math.max(0, millis - current.machine.now)))
+  })

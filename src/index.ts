@@ -1,0 +1,18 @@
+/**
+ * Ordinary Effect programs, durable on Postgres.
+ *
+ * @since 0.1.0
+ */
+export * as Callback from "./Callback.js"
+export { CurrentRun } from "./CurrentRun.js"
+export * as Errors from "./Errors.js"
+export { Journal } from "./Journal.js"
+export * as JournalDriver from "./JournalDriver.js"
+export * as JournalMemory from "./JournalMemory.js"
+export { Limits } from "./Limits.js"
+export * as Published from "./Published.js"
+export * as Run from "./Run.js"
+export * as Signal from "./Signal.js"
+export * as Step from "./Step.js"
+export * as Worker from "./Worker.js"
+export * as Workflow from "./Workflow.js"

@@ -1,0 +1,120 @@
+/** What a workflow definition comes down to below its types, and how a run of it becomes a machine. */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import type * as FiberRefs from "effect/FiberRefs"
+import * as Option from "effect/Option"
+import type { CurrentRunInfo } from "../CurrentRun.js"
+import { CurrentRun } from "../CurrentRun.js"
+import type { ValueInvalid, ValueTooLarge } from "../Errors.js"
+import { Misuse } from "../Errors.js"
+import { Limits } from "../Limits.js"
+import type { ExitCodec } from "./exits.js"
+import { Machine } from "./machine/Machine.js"
+import type { Registered } from "./Registry.js"
+import type { AnySchema } from "./wire.js"
+import { decodeText, encodeText } from "./wire.js"
+
+/** A definition without its types. */
+export interface Shape {
+  readonly name: string
+  readonly version: string
+  readonly payloadSchema: AnySchema
+  readonly options: {
+    readonly queue: string
+    readonly priority: number
+    readonly idempotencyKey?: ((payload: never) => string) | undefined
+  }
+}
+
+const NAME_LENGTH = 200
+
+/** What is wrong with a name, if anything: names are index keys and appear in URLs and logs. */
+export const nameProblem = (what: string, name: string): string | undefined =>
+  name.length === 0 || name.length > NAME_LENGTH || !/^[\x21-\x7E][\x20-\x7E]*$/.test(name)
+    ? `${what} "${name}" must be 1 to ${NAME_LENGTH} printable ASCII characters and not begin with a space`
+    : undefined
+
+/** What is wrong with a priority, if anything. */
+export const priorityProblem = (priority: number): string | undefined =>
+  Number.isInteger(priority) && priority >= -32768 && priority <= 32767
+    ? undefined
+    : `priority ${priority} must be an integer from -32768 to 32767`
+
+export const definitionProblems = (shape: Shape): ReadonlyArray<string> =>
+  [
+    nameProblem("the name of workflow", shape.name),
+    nameProblem(`the version of workflow ${shape.name}:`, shape.version),
+    nameProblem(`the queue of workflow ${shape.name}:`, shape.options.queue),
+    priorityProblem(shape.options.priority)
+  ].filter((problem) => problem !== undefined)
+
+/** The value by which a handler says that its run goes on as new. */
+const continued: unique symbol = Symbol.for("perdure/continued")
+
+/** Note the next generation's payload; the handler must return what this succeeds with. */
+export const continueAs = (
+  current: CurrentRunInfo,
+  shape: Shape,
+  payload: unknown
+): Effect.Effect<never, ValueInvalid | ValueTooLarge | Misuse> =>
+  Effect.flatMap(Limits, (limits): Effect.Effect<never, ValueInvalid | ValueTooLarge | Misuse> => {
+    if (current.workflow !== shape.name) {
+      return new Misuse({
+        detail:
+          `run ${current.id} of workflow ${current.workflow} cannot continue as workflow ${shape.name}: start that as a child`
+      })
+    }
+    const text = encodeText(shape.payloadSchema, payload, `payload of workflow ${shape.name}`, limits.payloadBytes)
+    if (Either.isLeft(text)) return Effect.fail(text.left)
+    current.machine.continuation = text.right
+    // Typed `never`, so that the handler must return it at its end: the run's value is none of the old generation's.
+    return Effect.succeed(continued as never)
+  })
+
+export const makeOpen = (options: {
+  readonly shape: Shape
+  readonly exit: ExitCodec
+  readonly context: Context.Context<never>
+  readonly fiberRefs: FiberRefs.FiberRefs
+  readonly handler: (payload: unknown) => Effect.Effect<unknown, unknown>
+}): Registered["open"] =>
+(run, onStray) =>
+  Either.mapBoth(decodeText(options.shape.payloadSchema, run.payload, `payload of run ${run.id}`), {
+    onLeft: (error) => error.message,
+    onRight: (payload) => {
+      const machine: Machine = new Machine({
+        label: `workflow ${run.workflow}, run ${run.id}`,
+        startedAt: run.startedAt,
+        seed: `${run.id}/${run.generation}`,
+        fiberRefs: options.fiberRefs,
+        onStray
+      })
+      const info: CurrentRunInfo = {
+        id: run.id,
+        workflow: run.workflow,
+        version: run.version,
+        generation: run.generation,
+        parent: Option.map(Option.fromNullable(run.parent), (parent) => parent.id),
+        root: run.root,
+        depth: run.depth,
+        idempotencyKey: Option.fromNullable(run.idempotencyKey),
+        uuid: Effect.suspend(() => machine.uuid()),
+        machine
+      }
+      const program = Effect.flatMap(
+        Effect.suspend(() => options.handler(payload)),
+        (value) =>
+          machine.continuation !== undefined && value !== continued
+            ? Effect.die(
+              new Misuse({ detail: `continueAsNew must be returned from the handler of workflow ${run.workflow}` })
+            )
+            : Effect.succeed(value)
+      )
+      return {
+        machine,
+        start: (replay) => machine.start(program, Context.add(options.context, CurrentRun, info), replay),
+        encodeExit: options.exit.encode
+      }
+    }
+  })

@@ -1,0 +1,265 @@
+/**
+ * The state of the memory driver and the only functions that change it. A run's row is an immutable value that is
+ * replaced; every change keeps the indexes right and, inside a transaction, notes how to undo itself.
+ */
+import type * as Driver from "../../JournalDriver.js"
+import { SortedList } from "./SortedList.js"
+
+/** A run's row: its record, and what only the driver needs. */
+export interface Row extends Driver.RunRecord {
+  /** Incarnation of the worker that holds it. */
+  readonly incarnation: string | null
+  /** When it was claimed last; -Infinity before. */
+  readonly claimedAt: Driver.Millis
+  /** Ordinal of the newest message. */
+  readonly inboxSeq: number
+  /** The awaited `kind:name`s of a suspended run. */
+  readonly waiting: ReadonlyArray<string>
+  /** Signals whose window is closed. */
+  readonly closed: ReadonlySet<string>
+  /** The commit applied last and its answer: how a resend is known (rule 7). */
+  readonly last: Applied | null
+}
+
+export interface Applied {
+  readonly commit: Driver.RunCommit
+  readonly dispositions: Array<Driver.Disposition>
+}
+
+export interface Written {
+  readonly entry: Driver.Entry
+  readonly worker: string
+  readonly epoch: number
+}
+
+export interface Stored {
+  readonly id: string
+  readonly message: Driver.Message
+  readonly consumed: boolean
+}
+
+export interface Published {
+  readonly key: string
+  readonly value: Driver.Json
+  readonly version: number
+  readonly at: Driver.Millis
+}
+
+/** A run with its append-only parts. */
+export interface Run {
+  row: Row
+  /** Entries of this generation. */
+  journal: Array<Written>
+  /** By ordinal, in order. */
+  inbox: Map<number, Stored>
+  /** Ids of the messages in the inbox. */
+  messageIds: Set<string>
+  readonly published: Map<string, Published>
+}
+
+interface Lease {
+  readonly incarnation: string
+  readonly until: Driver.Millis
+}
+
+/** The claimable runs of one queue: those that were due when it was looked at last, and those due later. */
+export interface Waiting {
+  readonly due: SortedList<Row>
+  readonly later: SortedList<Row>
+  lookedAt: Driver.Millis
+}
+
+/** One process's journal. Maps by id; `undo` is not null while a transaction is open. */
+export interface Store {
+  readonly runs: Map<string, Run>
+  /** Run id by workflow and idempotency key. */
+  readonly keys: Map<string, string>
+  readonly children: Map<string, ReadonlyArray<string>>
+  readonly queues: Map<string, Waiting>
+  /** Runs held, by worker id and incarnation. */
+  readonly held: Map<string, Set<Run>>
+  readonly leases: Map<string, Lease>
+  /** Runs on which somebody called `await`. */
+  readonly awaited: Set<string>
+  undo: Array<() => void> | null
+  hints: Array<Driver.Hint>
+}
+
+export const make = (): Store => ({
+  runs: new Map(),
+  keys: new Map(),
+  children: new Map(),
+  queues: new Map(),
+  held: new Map(),
+  leases: new Map(),
+  awaited: new Set(),
+  undo: null,
+  hints: []
+})
+
+const compare = (a: string, b: string): number => a < b ? -1 : a > b ? 1 : 0
+
+/** The order of claims: priority, readiness, id. */
+export const byTurn = (a: Row, b: Row): number =>
+  a.priority - b.priority || a.availableAt - b.availableAt || compare(a.id, b.id)
+
+const byTime = (a: Row, b: Row): number => a.availableAt - b.availableAt || compare(a.id, b.id)
+
+export const byId = (a: Run, b: Run): number => compare(a.row.id, b.row.id)
+
+export const pairKey = (first: string, second: string): string => JSON.stringify([first, second])
+
+const finals: ReadonlySet<Driver.RunStatus> = new Set<Driver.FinalStatus>([
+  "completed",
+  "failed",
+  "cancelled",
+  "terminated",
+  "expired",
+  "exhausted"
+])
+
+export const isFinal = (status: Driver.RunStatus): boolean => finals.has(status)
+
+const isClaimable = (row: Row): boolean =>
+  (row.status === "pending" || row.status === "suspended") && row.availableAt < Infinity
+
+/** The value of a map at a key, made and put there if there is none. */
+const orMake = <K, V>(map: Map<K, V>, key: K, make: () => V): V => {
+  const found = map.get(key)
+  if (found !== undefined) return found
+  const made = make()
+  map.set(key, made)
+  return made
+}
+
+export const queueOf = (store: Store, queue: string): Waiting =>
+  orMake(store.queues, queue, () => ({
+    due: new SortedList<Row>(byTurn),
+    later: new SortedList<Row>(byTime),
+    lookedAt: -Infinity
+  }))
+
+const holdersOf = (store: Store, row: Row): Set<Run> =>
+  orMake(store.held, pairKey(row.worker ?? "", row.incarnation ?? ""), () => new Set<Run>())
+
+const index = (store: Store, run: Run): void => {
+  if (isClaimable(run.row)) queueOf(store, run.row.queue).later.insert(run.row)
+  if (run.row.status === "running") holdersOf(store, run.row).add(run)
+}
+
+const unindex = (store: Store, run: Run): void => {
+  if (isClaimable(run.row)) {
+    const queue = queueOf(store, run.row.queue)
+    if (!queue.later.remove(run.row)) queue.due.remove(run.row)
+  }
+  if (run.row.status === "running") holdersOf(store, run.row).delete(run)
+}
+
+const setRow = (store: Store, run: Run, row: Row): void => {
+  unindex(store, run)
+  run.row = row
+  index(store, run)
+}
+
+const undoing = (store: Store, undo: () => void): void => {
+  if (store.undo !== null) store.undo.push(undo)
+}
+
+/** Set a map's value, noting what was there. */
+const put = <K, V>(store: Store, map: Map<K, V>, key: K, value: V): void => {
+  const before = map.get(key)
+  map.set(key, value)
+  undoing(store, () => before === undefined ? map.delete(key) : map.set(key, before))
+}
+
+/** Change some fields of a run's row. */
+export const update = (store: Store, run: Run, change: Partial<Row>): void => {
+  const before = run.row
+  setRow(store, run, { ...before, ...change })
+  undoing(store, () => setRow(store, run, before))
+}
+
+export const insert = (store: Store, row: Row): Run => {
+  const run: Run = { row, journal: [], inbox: new Map(), messageIds: new Set(), published: new Map() }
+  put(store, store.runs, row.id, run)
+  if (row.idempotencyKey !== null) put(store, store.keys, pairKey(row.workflow, row.idempotencyKey), row.id)
+  if (row.parent !== null) {
+    put(store, store.children, row.parent.id, [...(store.children.get(row.parent.id) ?? []), row.id])
+  }
+  index(store, run)
+  undoing(store, () => unindex(store, run))
+  return run
+}
+
+/** The run that a new one would repeat, by id or by idempotency key. */
+export const existing = (store: Store, run: Driver.NewRun): Run | undefined => {
+  const byId = store.runs.get(run.id)
+  if (byId !== undefined || run.idempotencyKey === null) return byId
+  const id = store.keys.get(pairKey(run.workflow, run.idempotencyKey))
+  return id === undefined ? undefined : store.runs.get(id)
+}
+
+export const append = (store: Store, run: Run, entries: ReadonlyArray<Written>): void => {
+  const length = run.journal.length
+  for (const entry of entries) run.journal.push(entry)
+  undoing(store, () => {
+    run.journal.length = length
+  })
+}
+
+export const receive = (store: Store, run: Run, stored: Stored): void => {
+  put(store, run.inbox, stored.message.ordinal, stored)
+  run.messageIds.add(stored.id)
+  undoing(store, () => run.messageIds.delete(stored.id))
+}
+
+export const consume = (store: Store, run: Run, ordinal: number): void => {
+  const stored = run.inbox.get(ordinal)
+  if (stored !== undefined) put(store, run.inbox, ordinal, { ...stored, consumed: true })
+}
+
+export const publish = (store: Store, run: Run, published: Omit<Published, "version">): void =>
+  put(store, run.published, published.key, {
+    ...published,
+    version: (run.published.get(published.key)?.version ?? 0) + 1
+  })
+
+/** Drop the journal, and the messages that a new generation must not see. */
+export const forget = (store: Store, run: Run, keep: (stored: Stored) => boolean): void => {
+  const { inbox, journal, messageIds } = run
+  run.journal = []
+  run.inbox = new Map([...inbox].filter(([, stored]) => keep(stored)))
+  run.messageIds = new Set([...run.inbox.values()].map((stored) => stored.id))
+  undoing(store, () => {
+    run.journal = journal
+    run.inbox = inbox
+    run.messageIds = messageIds
+  })
+}
+
+export const setLease = (store: Store, worker: Driver.WorkerRef, until: Driver.Millis): void =>
+  put(store, store.leases, worker.id, { incarnation: worker.incarnation, until })
+
+export const dropLease = (store: Store, worker: string): void => {
+  const lease = store.leases.get(worker)
+  store.leases.delete(worker)
+  undoing(store, () => lease !== undefined && store.leases.set(worker, lease))
+}
+
+/** Note a hint, to be given out when the operation (or the transaction around it) is done. */
+export const hint = (store: Store, hint: Driver.Hint): void => {
+  store.hints.push(hint)
+}
+
+/** Where to come back to if what follows fails. */
+export interface Mark {
+  readonly undo: number
+  readonly hints: number
+}
+
+export const mark = (store: Store): Mark => ({ undo: store.undo?.length ?? 0, hints: store.hints.length })
+
+export const rollback = (store: Store, to: Mark): void => {
+  for (const undo of (store.undo?.splice(to.undo) ?? []).reverse()) undo()
+  store.hints.length = to.hints
+}

@@ -1,0 +1,106 @@
+/** Leases of workers, and what is done to runs from outside: reap, retire, terminate, resume. */
+import type * as Driver from "../../JournalDriver.js"
+import * as Messages from "./messages.js"
+import * as Store from "./Store.js"
+
+export const heartbeat = (
+  store: Store.Store,
+  now: Driver.Millis,
+  request: Parameters<Driver.JournalDriver["heartbeat"]>[0]
+): { readonly _tag: "Held"; readonly lapsed: boolean } | { readonly _tag: "Taken" } => {
+  const { leaseMillis, worker } = request
+  const lease = store.leases.get(worker.id)
+  const lapsed = lease !== undefined && lease.until <= now
+  if (lease !== undefined && !lapsed && lease.incarnation !== worker.incarnation) return { _tag: "Taken" }
+  Store.setLease(store, worker, now + leaseMillis)
+  return { _tag: "Held", lapsed }
+}
+
+/** The runs that a worker's incarnation holds, in order of id. */
+const heldBy = (store: Store.Store, worker: Driver.WorkerRef): ReadonlyArray<Store.Run> =>
+  [...store.held.get(Store.pairKey(worker.id, worker.incarnation)) ?? []].sort(Store.byId)
+
+export const reconcile = (
+  store: Store.Store,
+  now: Driver.Millis,
+  request: Parameters<Driver.JournalDriver["reconcile"]>[0]
+): { readonly released: number } => {
+  const known = new Set(request.held)
+  const strays = heldBy(store, request.worker)
+    .filter(({ row }) => !known.has(row.id) && row.claimedAt < request.claimedBefore)
+  for (const run of strays) Messages.release(store, run, { status: "pending", availableAt: now })
+  return { released: strays.length }
+}
+
+export const retire = (
+  store: Store.Store,
+  now: Driver.Millis,
+  worker: Driver.WorkerRef
+): { readonly released: number } => {
+  if (store.leases.get(worker.id)?.incarnation === worker.incarnation) Store.dropLease(store, worker.id)
+  const runs = heldBy(store, worker)
+  for (const run of runs) Messages.release(store, run, { status: "pending", availableAt: now })
+  return { released: runs.length }
+}
+
+const isLive = (store: Store.Store, now: Driver.Millis, { incarnation, worker }: Store.Row): boolean => {
+  const lease = store.leases.get(worker ?? "")
+  return lease !== undefined && lease.incarnation === incarnation && lease.until > now
+}
+
+export const reap = (
+  store: Store.Store,
+  now: Driver.Millis,
+  request: Parameters<Driver.JournalDriver["reap"]>[0]
+): { readonly released: number; readonly exhausted: number } => {
+  const orphans = [...store.held.values()]
+    .flatMap((runs) => [...runs].filter((run) => !isLive(store, now, run.row)))
+    .sort(Store.byId)
+    .slice(0, request.limit)
+  let exhausted = 0
+  for (const run of orphans) {
+    const crashes = run.row.crashes + 1
+    if (crashes < request.maxCrashes) {
+      Messages.release(store, run, { status: "pending", availableAt: now, crashes })
+      continue
+    }
+    exhausted++
+    Store.update(store, run, { crashes })
+    Messages.end(store, now, run, { status: "exhausted", exit: null, detail: JSON.stringify({ crashes }) })
+  }
+  for (const run of orphans) if (run.row.status === "exhausted") Messages.tellParent(store, now, run)
+  return { released: orphans.length - exhausted, exhausted }
+}
+
+/** A run and its attached descendants. */
+const family = (store: Store.Store, run: Store.Run): ReadonlyArray<Store.Run> => [
+  run,
+  ...(store.children.get(run.row.id) ?? []).flatMap((id) => {
+    const child = store.runs.get(id)
+    return child?.row.parent?.attached === true ? family(store, child) : []
+  })
+]
+
+export const terminate = (
+  store: Store.Store,
+  now: Driver.Millis,
+  request: Parameters<Driver.JournalDriver["terminate"]>[0]
+): boolean => {
+  const run = store.runs.get(request.run)
+  if (run === undefined || Store.isFinal(run.row.status)) return false
+  const ended = family(store, run).filter(({ row }) => !Store.isFinal(row.status))
+  for (const each of ended) {
+    Messages.end(store, now, each, { status: "terminated", exit: null, detail: request.detail })
+  }
+  for (const each of ended) Messages.tellParent(store, now, each)
+  return true
+}
+
+export const resume = (store: Store.Store, now: Driver.Millis, runs: ReadonlyArray<string>): number => {
+  const diverged = [...new Set(runs)].flatMap((id) => {
+    const run = store.runs.get(id)
+    return run?.row.status === "diverged" ? [run] : []
+  })
+  for (const run of diverged) Messages.release(store, run, { status: "pending", availableAt: now, detail: null })
+  return diverged.length
+}

@@ -1,0 +1,60 @@
+/** Inserting runs. */
+import type * as Driver from "../../JournalDriver.js"
+import * as Store from "./Store.js"
+
+/** Who runs the new run from the start. */
+type Claimant = Driver.WorkerRef | null
+
+export const insertRun = (store: Store.Store, now: Driver.Millis, run: Driver.NewRun, claimant: Claimant): void => {
+  Store.insert(store, {
+    // Spelled out: a spread of so many fields makes slow objects.
+    id: run.id,
+    workflow: run.workflow,
+    version: run.version,
+    queue: run.queue,
+    priority: run.priority,
+    payload: run.payload,
+    idempotencyKey: run.idempotencyKey,
+    parent: run.parent,
+    root: run.root,
+    depth: run.depth,
+    status: claimant === null ? "pending" : "running",
+    epoch: claimant === null ? 0 : 1,
+    generation: 0,
+    nextSeq: 0,
+    crashes: 0,
+    createdAt: now,
+    startedAt: claimant === null ? null : now,
+    finishedAt: null,
+    availableAt: run.availableAt ?? now,
+    worker: claimant?.id ?? null,
+    incarnation: claimant?.incarnation ?? null,
+    exit: null,
+    detail: null,
+    claimedAt: claimant === null ? -Infinity : now,
+    inboxSeq: 0,
+    waiting: [],
+    closed: new Set(),
+    last: null
+  })
+  if (claimant === null) Store.hint(store, { _tag: "Ready", queue: run.queue })
+}
+
+export const enqueue = (
+  store: Store.Store,
+  now: Driver.Millis,
+  request: Parameters<Driver.JournalDriver["enqueue"]>[0]
+): ReadonlyArray<Driver.Enqueued> => {
+  let slots = request.claim?.slots ?? 0
+  return request.runs.map((run): Driver.Enqueued => {
+    const found = Store.existing(store, run)
+    if (found !== undefined) {
+      const { id, payload, status } = found.row
+      return { _tag: "Existing", id, payload, status }
+    }
+    const claimant = slots > 0 && (run.availableAt ?? now) <= now ? request.claim?.worker ?? null : null
+    if (claimant !== null) slots--
+    insertRun(store, now, run, claimant)
+    return { _tag: "Started", id: run.id, epoch: claimant === null ? null : 1 }
+  })
+}

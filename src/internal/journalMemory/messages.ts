@@ -1,0 +1,67 @@
+/** Messages into inboxes, and the end of runs, of which parents are told by a message. */
+import type * as Driver from "../../JournalDriver.js"
+import * as Store from "./Store.js"
+
+/** Give a message to its run: stored and dealt with, or refused. */
+export const deliver = (store: Store.Store, now: Driver.Millis, message: Driver.NewMessage): Driver.Disposition => {
+  const { id, kind, name, payload, to } = message
+  const run = store.runs.get(to)
+  if (run === undefined) return "NoSuchRun"
+  if (run.messageIds.has(id)) return "Duplicate"
+  const { availableAt, closed, inboxSeq, status, waiting, worker } = run.row
+  if (Store.isFinal(status) || (kind === "signal" && closed.has(name))) return "Expired"
+  const ordinal = inboxSeq + 1
+  Store.receive(store, run, { id, message: { run: to, ordinal, kind, name, payload, at: now }, consumed: false })
+  const wakes = status === "pending"
+    ? kind === "cancel"
+    : status === "suspended" && waiting.includes(`${kind}:${name}`)
+  Store.update(store, run, { inboxSeq: ordinal, availableAt: wakes ? Math.min(availableAt, now) : availableAt })
+  if (wakes) Store.hint(store, { _tag: "Ready", queue: run.row.queue })
+  if (worker !== null) Store.hint(store, { _tag: "Inbox", worker, run: to })
+  return wakes ? "Delivered" : "Buffered"
+}
+
+/** A run's last change of state. The parent is told by `tellParent`. */
+export const end = (
+  store: Store.Store,
+  now: Driver.Millis,
+  run: Store.Run,
+  change: {
+    readonly status: Driver.FinalStatus
+    readonly exit: Driver.EncodedExit | null
+    readonly detail: Driver.Json | null
+  }
+): void => {
+  Store.update(store, run, { ...change, finishedAt: now, worker: null, incarnation: null, waiting: [] })
+  changed(store, run.row.id)
+  store.awaited.delete(run.row.id)
+}
+
+/** The message that a run's end is to its parent. */
+export const tellParent = (store: Store.Store, now: Driver.Millis, run: Store.Run): void => {
+  const { exit, id, parent, status } = run.row
+  if (parent === null) return
+  deliver(store, now, {
+    to: parent.id,
+    kind: "child",
+    name: parent.token,
+    id: `child:${id}`,
+    payload: JSON.stringify({ run: id, status, exit })
+  })
+}
+
+/** Whoever awaits the run should look again. */
+export const changed = (store: Store.Store, id: string): void => {
+  if (store.awaited.has(id)) Store.hint(store, { _tag: "Changed", run: id })
+}
+
+/** Make a run claimable (again) from `at` on, held by nobody. */
+export const release = (
+  store: Store.Store,
+  run: Store.Run,
+  change: Partial<Store.Row> & { readonly status: "pending" | "suspended"; readonly availableAt: Driver.Millis }
+): void => {
+  Store.update(store, run, { worker: null, incarnation: null, waiting: [], ...change })
+  // A new instant to wake at is worth a hint too.
+  if (change.availableAt < Infinity) Store.hint(store, { _tag: "Ready", queue: run.row.queue })
+}

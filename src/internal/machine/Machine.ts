@@ -1,0 +1,431 @@
+/**
+ * The deterministic machine: runs a workflow's Effect, driven by its journal, one entry at a time.
+ *
+ * A machine does no I/O. It is started, then given entries in order; each `deliver` runs the program until nothing is
+ * runnable. What the program asked for meanwhile is taken with `takeOutbox`. Same program, same entries: same requests in
+ * the same order. Between deliveries a machine does nothing, so it may be dropped at any time (`forget`) and rebuilt by
+ * delivering its journal to a new one.
+ *
+ * | situation after a delivery        | what it means                                     |
+ * |-----------------------------------|---------------------------------------------------|
+ * | `exit` is set                     | the run is at its end                             |
+ * | `pending` is not empty            | the run waits for one of these ops                |
+ * | neither                           | the program waits for something that no entry can bring: `stuck` |
+ */
+import * as Cause from "effect/Cause"
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
+import type * as FiberRefs from "effect/FiberRefs"
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
+import * as Random from "effect/Random"
+import { decodeDefect } from "../exits.js"
+import { runForkWith } from "../runtime.js"
+import { RunFibers } from "./fibers.js"
+import type { ChildSpec, Decode, MachineEntry, Op, OpData } from "./Op.js"
+import { kindOf, RUN_ENTRY } from "./Op.js"
+import { RunScheduler } from "./RunScheduler.js"
+import type { RunState } from "./services.js"
+import { actingAs, insideRefs, outsideRefs } from "./services.js"
+
+type AnyFiber = Fiber.RuntimeFiber<unknown, unknown>
+
+/** The program and the journal disagree: what the journal has, and what the program did instead. */
+export interface Divergence {
+  readonly reason: "mismatch" | "undecodable" | "ended"
+  /** How many entries of the journal had been delivered before. */
+  readonly delivered: number
+  readonly journal: { readonly op: number; readonly kind: string; readonly name: string }
+  /** The op of that number in the program, if it has one pending. */
+  readonly program: { readonly op: number; readonly kind: string; readonly name: string } | null
+  /** All ops that the program has pending, or how it ended, or why the entry cannot be read. */
+  readonly detail: string
+}
+
+interface MutableOutbox {
+  requested: Array<Op>
+  cancelled: Array<Op>
+  children: Array<ChildSpec>
+  cancelledChildren: Array<string>
+  published: Array<{ readonly key: string; readonly value: string }>
+  closes: Array<string>
+  patches: Array<MachineEntry>
+}
+
+const emptyOutbox = (): MutableOutbox => ({
+  requested: [],
+  cancelled: [],
+  children: [],
+  cancelledChildren: [],
+  published: [],
+  closes: [],
+  patches: []
+})
+
+/** Stands for an outbox that nothing was put into; never changed. */
+const noOutbox = emptyOutbox()
+
+/** What the program asked for during the deliveries since the last `takeOutbox`. */
+export interface Outbox {
+  readonly requested: ReadonlyArray<Op>
+  /** Ops whose fibers were interrupted after they had been taken. */
+  readonly cancelled: ReadonlyArray<Op>
+  readonly children: ReadonlyArray<ChildSpec>
+  /** Children whose wait was given up: to be cancelled. */
+  readonly cancelledChildren: ReadonlyArray<string>
+  readonly published: ReadonlyArray<{ readonly key: string; readonly value: string }>
+  readonly closes: ReadonlyArray<string>
+  /** Entries that the program made by itself (patches), to precede the entry that comes next. */
+  readonly patches: ReadonlyArray<MachineEntry>
+}
+
+/** A fiber that something outside of the journal has woken. */
+export interface Stray {
+  /** Where, as well as it can be told. */
+  readonly place: string
+  /** Its number, by order of first scheduling: how a replay finds the same fiber. */
+  readonly fiber: number
+}
+
+export interface MachineOptions {
+  /** For messages: the workflow and run. */
+  readonly label: string
+  /** The first "now", in milliseconds since the epoch. */
+  readonly startedAt: number
+  /** Decides the run's random numbers. */
+  readonly seed: string
+  /** Fiber refs of the handler. */
+  readonly fiberRefs: FiberRefs.FiberRefs
+  /** Called when a fiber of the run wakes outside a delivery. */
+  readonly onStray: (stray: Stray) => void
+}
+
+export class Machine implements RunState {
+  now: number
+  replaying = false
+  /** Ops that wait to be finished, by number. */
+  readonly pending = new Map<number, Op>()
+  /** Attached children that were started and have not been heard of. */
+  readonly liveChildren = new Set<string>()
+  /** How many children were ever started in this generation. */
+  childrenStarted = 0
+  /** Set by `continueAsNew`: the next generation's payload. */
+  continuation: string | undefined
+  delivered = 0
+
+  private readonly scheduler: RunScheduler
+  private readonly fibers = new RunFibers()
+  /** Ids of the run's fibers in the order of their making: a fiber's number is its place here. */
+  private readonly fiberIds: Array<number> = []
+  /** Fibers that the entries to be replayed speak of, by number. */
+  private readonly spokenOf = new Map<number, AnyFiber | undefined>()
+  private strays: Array<{ readonly fiber: AnyFiber; readonly task: () => void }> = []
+  private lastEntry: MachineEntry | undefined
+  private readonly tokens = new Map<string, string>()
+  private readonly known = new Map<string, boolean>()
+  private ownRandom: Random.Random | undefined
+  private ids: Random.Random | undefined
+  private lastRefs: { readonly inside: FiberRefs.FiberRefs; readonly outside: FiberRefs.FiberRefs } | undefined
+  private root: AnyFiber | undefined
+  private rootExit: Exit.Exit<unknown, unknown> | undefined
+  private doom: unknown
+  private doomed = false
+  private forgotten = false
+  private nextOp = 0
+  private nextKey = 0
+
+  private outbox: MutableOutbox = noOutbox
+
+  constructor(readonly options: MachineOptions) {
+    this.now = options.startedAt
+    this.scheduler = new RunScheduler(
+      (fiber) => this.seen(fiber),
+      (fiber, task) => {
+        if (this.doomed || this.rootExit !== undefined) return
+        if (!this.forgotten && fiber !== undefined) this.strays.push({ fiber, task })
+        options.onStray({
+          place: this.placeOf(fiber),
+          fiber: fiber === undefined ? -1 : this.fiberIds.indexOf(idOf(fiber))
+        })
+      }
+    )
+  }
+
+  /** Begin the program. With `replay`, the entries that follow are known already and are delivered silently. */
+  start(
+    program: Effect.Effect<unknown, unknown>,
+    context: Context.Context<never>,
+    replay: ReadonlyArray<MachineEntry>
+  ): Divergence | undefined {
+    const begin = () => {
+      this.activate(() => {
+        const root = runForkWith(program, context, insideRefs(this.options.fiberRefs), this.scheduler)
+        this.root = root
+        root.addObserver((exit) => {
+          this.rootExit = exit
+        })
+      })
+    }
+    if (replay.length === 0) {
+      begin()
+      return undefined
+    }
+    let divergence: Divergence | undefined
+    this.replaying = true
+    for (const entry of replay) {
+      if (entry.kind === "patch") this.known.set(entry.name, true)
+      if (entry.kind === "defect") this.spokenOf.set(strayFiber(entry), undefined)
+    }
+    begin()
+    for (const entry of replay) {
+      divergence = this.deliver(entry)
+      if (divergence !== undefined) break
+    }
+    this.replaying = false
+    // What the replayed entries set off was committed with them; only what is still pending is to be done.
+    this.outbox = { ...emptyOutbox(), requested: [...this.pending.values()] }
+    return divergence
+  }
+
+  /** Apply one entry and run the program until nothing is runnable. */
+  deliver(entry: MachineEntry): Divergence | undefined {
+    if (entry.op === RUN_ENTRY) {
+      this.now = Math.max(this.now, entry.at)
+      this.delivered++
+      if (entry.kind === "patch") return undefined
+      const culprits: Array<AnyFiber> = []
+      if (entry.kind === "defect" && !this.doomed) {
+        this.doomed = true
+        this.doom = decodeDefect(entry.exit.value)
+        const culprit = this.spokenOf.get(strayFiber(entry))
+        if (culprit !== undefined) culprits.push(culprit)
+      }
+      this.interrupt(culprits)
+      return undefined
+    }
+    const op = this.pending.get(entry.op)
+    if (op === undefined || op.kind !== entry.kind || op.name !== entry.name) return this.divergence(entry, op)
+    const decoded = op.decode(entry.exit)
+    if (Either.isLeft(decoded)) return this.divergence(entry, op, decoded.left)
+    this.pending.delete(entry.op)
+    if (op.data._tag === "Child") this.liveChildren.delete(op.data.id)
+    this.now = Math.max(this.now, entry.at)
+    this.delivered++
+    this.lastEntry = entry
+    this.activate(() => op.resume(decoded.right))
+    return undefined
+  }
+
+  /** How the run ended, once it has. A run with a defect of its own ends with that, whatever its finalizers made of it. */
+  get exit(): Exit.Exit<unknown, unknown> | undefined {
+    if (this.doomed && (this.rootExit !== undefined || this.pending.size === 0)) return Exit.die(this.doom)
+    return this.rootExit
+  }
+
+  /** The program waits for something that no entry can bring. Names the place. */
+  get stuck(): string | undefined {
+    return this.exit === undefined && this.pending.size === 0 ? this.placeOf(this.root) : undefined
+  }
+
+  /** The run's random numbers: they follow from its id. */
+  get random(): Random.Random {
+    return this.ownRandom ??= Random.make(this.options.seed)
+  }
+
+  /** The refs of one of the run's fibers, for what runs outside of the machine. */
+  outsideRefs(inside: FiberRefs.FiberRefs): FiberRefs.FiberRefs {
+    // Most ops come from fibers with the same refs as the op before.
+    if (this.lastRefs?.inside !== inside)
+      this.lastRefs = { inside, outside: outsideRefs(inside, this.options.fiberRefs) }
+    return this.lastRefs.outside
+  }
+
+  takeOutbox(): Outbox {
+    const outbox = this.outbox
+    this.outbox = noOutbox
+    return outbox
+  }
+
+  /** Drop the program without interrupting it: no finalizer runs, and its fibers can be collected. */
+  forget(): void {
+    this.forgotten = true
+    this.fibers.forget()
+    this.root = undefined
+  }
+
+  // --- what the authoring modules call from inside the program ---
+
+  /** Ask for an op and wait for its entry. `decode` sees to it that the entry gives an `A` or an `E`. */
+  request<A, E>(data: OpData, name: string, decode: Decode): Effect.Effect<A, E> {
+    const wait = Effect.async<unknown, unknown>((resume) => {
+      const op: Op = { id: this.nextOp++, kind: kindOf(data), name, data, decode, resume }
+      this.pending.set(op.id, op)
+      this.out.requested.push(op)
+      return Effect.sync(() => this.cancel(op))
+    })
+    return wait as Effect.Effect<A, E>
+  }
+
+  /** Start a child with the next commit; its number is an op's number, so that ids never meet. */
+  startChild(make: (op: number) => ChildSpec): ChildSpec {
+    const child = make(this.nextOp++)
+    this.out.children.push(child)
+    this.childrenStarted++
+    this.tokens.set(child.id, child.token)
+    if (child.attached) this.liveChildren.add(child.id)
+    return child
+  }
+
+  /** What the end of a child that this generation started is addressed to. */
+  tokenOfChild(id: string): string | undefined {
+    return this.tokens.get(id)
+  }
+
+  publish(key: string, value: string): void {
+    const earlier = this.out.published.findIndex((each) => each.key === key)
+    if (earlier >= 0) this.out.published.splice(earlier, 1)
+    this.out.published.push({ key, value })
+  }
+
+  /** Later messages of that signal are to be refused. */
+  closeWindow(signal: string): void {
+    this.out.closes.push(signal)
+  }
+
+  /** Whether this run takes the new code of a patch: true unless the journal shows that it went this way before. */
+  patched(id: string): boolean {
+    const answer = this.known.get(id)
+    if (answer !== undefined) return answer
+    // A patch is committed together with the entry that it follows, so a replayed stretch without one went the old way.
+    const fresh = !this.replaying
+    this.known.set(id, fresh)
+    if (fresh) {
+      this.out.patches.push({
+        op: RUN_ENTRY,
+        kind: "patch",
+        name: id,
+        exit: { kind: "success", value: undefined, text: null },
+        at: this.now
+      })
+    }
+    return fresh
+  }
+
+  /** A number that is new in this generation: the part of a step's idempotency key that its attempts share. */
+  takeKey(): number {
+    return this.nextKey++
+  }
+
+  /** A random UUID (version 4, RFC 9562) that is the same whenever the run is replayed. */
+  uuid(): Effect.Effect<string> {
+    const ids = this.ids ??= Random.make(`${this.options.seed}/ids`)
+    const digit = Effect.map(ids.nextIntBetween(0, 16), (n) => n.toString(16))
+    const variant = Effect.map(ids.nextIntBetween(8, 12), (n) => n.toString(16))
+    const pattern = [..."xxxxxxxx-xxxx-4xxx-yxxx-xxxxxxxxxxxx"]
+    return Effect.map(
+      Effect.forEach(pattern, (c) => c === "x" ? digit : c === "y" ? variant : Effect.succeed(c)),
+      (digits) => digits.join("")
+    )
+  }
+
+  // --- inside ---
+
+  sleepUntil(due: number): Effect.Effect<void> {
+    return this.request<void, never>({ _tag: "Timer", due }, "sleep", () => Either.right(Effect.void))
+  }
+
+  private seen(fiber: AnyFiber): void {
+    const id = idOf(fiber)
+    // Ids count up, so a fiber is new if its id is beyond the last one.
+    const newest = this.fiberIds.at(-1)
+    if (newest !== undefined && id <= newest) return
+    const number = this.fiberIds.push(id) - 1
+    if (this.spokenOf.has(number)) this.spokenOf.set(number, fiber)
+  }
+
+  /**
+   * Interrupt the program: first the fibers that were woken by what the journal does not know, then the root. A stray
+   * fiber's task runs with the interruption already in its mailbox, so it does nothing with what woke it.
+   */
+  private interrupt(culprits: ReadonlyArray<AnyFiber>): void {
+    const { root, strays } = this
+    if (root === undefined) return
+    this.strays = []
+    this.activate(() => {
+      for (const { fiber, task } of strays) {
+        fiber.unsafeInterruptAsFork(FiberId.none)
+        this.scheduler.push(task)
+      }
+      for (const fiber of culprits) fiber.unsafeInterruptAsFork(FiberId.none)
+      root.unsafeInterruptAsFork(FiberId.none)
+    })
+  }
+
+  private activate(begin: () => void): void {
+    if (this.forgotten) return
+    actingAs(this, () => this.fibers.watch(() => this.scheduler.activate(begin)))
+  }
+
+  private cancel(op: Op): void {
+    if (!this.pending.delete(op.id)) return
+    const asked = this.out.requested.indexOf(op)
+    if (asked >= 0) this.out.requested.splice(asked, 1)
+    else this.out.cancelled.push(op)
+    if (op.data._tag !== "Child" || !op.data.cancels) return
+    const { id } = op.data
+    this.liveChildren.delete(id)
+    const started = this.out.children.findIndex((child) => child.id === id)
+    if (started >= 0) this.out.children.splice(started, 1)
+    else this.out.cancelledChildren.push(id)
+  }
+
+  /** The outbox to put something into. */
+  private get out(): MutableOutbox {
+    if (this.outbox === noOutbox) this.outbox = emptyOutbox()
+    return this.outbox
+  }
+
+  private divergence(entry: MachineEntry, op: Op | undefined, undecodable?: string): Divergence {
+    const ended = this.exit
+    return {
+      reason: undecodable !== undefined ? "undecodable" : ended !== undefined ? "ended" : "mismatch",
+      delivered: this.delivered,
+      journal: { op: entry.op, kind: entry.kind, name: entry.name },
+      program: op === undefined ? null : { op: op.id, kind: op.kind, name: op.name },
+      detail: undecodable ?? (ended !== undefined
+        ? `the program has ended: ${Exit.isSuccess(ended) ? "success" : Cause.pretty(ended.cause)}`
+        : `the program waits for ${
+          [...this.pending.values()].map((each) => `${each.kind} "${each.name}" (op ${each.id})`).join(", ") ||
+          "nothing"
+        }`)
+    }
+  }
+
+  /** Where a fiber is, as well as it can be told: its spans, and the durable op that it did last. */
+  private placeOf(fiber: AnyFiber | undefined): string {
+    const parts: Array<string> = [this.options.label]
+    const spans: Array<string> = []
+    let span = fiber?.currentSpan
+    while (span !== undefined && span._tag === "Span" && spans.length < 5) {
+      spans.push(span.name)
+      span = Option.getOrUndefined(span.parent)
+    }
+    if (spans.length > 0) parts.push(`in span ${spans.map((name) => `"${name}"`).join(" of ")}`)
+    const last = this.lastEntry
+    parts.push(last === undefined ? "before its first entry" : `after ${last.kind} "${last.name}" (op ${last.op})`)
+    return parts.join(", ")
+  }
+}
+
+/** The number of the fiber that a defect entry speaks of; -1 if none. */
+const strayFiber = ({ exit }: MachineEntry): number =>
+  Predicate.hasProperty(exit.value, "fiber") && Predicate.isNumber(exit.value.fiber) ? exit.value.fiber : -1
+
+const idOf = (fiber: AnyFiber): number => {
+  const id = fiber.id()
+  return id.id
+}

@@ -1,0 +1,223 @@
+/** Starting runs: from outside, in one statement; and from inside a run, as children, with the next commit. */
+import * as Clock from "effect/Clock"
+import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type { CurrentRunInfo } from "../CurrentRun.js"
+import type { JournalError, ValueInvalid, ValueTooLarge } from "../Errors.js"
+import { ChildDepthExceeded, ChildLimitExceeded, IdempotencyConflict, ValueInvalid as Invalid } from "../Errors.js"
+import type { JournalService, LocalWorker } from "../Journal.js"
+import type { ClaimedRun, NewRun } from "../JournalDriver.js"
+import { Limits } from "../Limits.js"
+import type { StartOptions } from "../Workflow.js"
+import type { Shape } from "./definition.js"
+import { nameProblem, priorityProblem } from "./definition.js"
+import { childId, childToken, makeRunId } from "./ids.js"
+import type { ChildSpec } from "./machine/Op.js"
+import { encodeText, notJson, sameJson } from "./wire.js"
+
+const encodePayload = (shape: Shape, payload: unknown) =>
+  Effect.flatMap(
+    Limits,
+    (limits) => encodeText(shape.payloadSchema, payload, `payload of workflow ${shape.name}`, limits.payloadBytes)
+  )
+
+/** Where and when a run is to wait, checked. */
+const placement = (shape: Shape, options: StartOptions | undefined, now: number) =>
+  Effect.suspend(() => {
+    const queue = options?.queue ?? shape.options.queue
+    const priority = options?.priority ?? shape.options.priority
+    const problem = nameProblem("the queue", queue) ?? priorityProblem(priority)
+    if (problem !== undefined) return new Invalid({ what: `start of workflow ${shape.name}`, detail: problem })
+    const { delay, startAt } = options ?? {}
+    const availableAt = startAt !== undefined
+      ? startAt instanceof Date ? startAt.getTime() : DateTime.toEpochMillis(startAt)
+      : delay !== undefined
+      ? now + Duration.toMillis(delay)
+      : null
+    if (availableAt !== null && Number.isNaN(availableAt)) {
+      return new Invalid({ what: `start of workflow ${shape.name}`, detail: "startAt is not a valid instant" })
+    }
+    return Effect.succeed({ queue, priority, availableAt })
+  })
+
+const idempotencyKey = (shape: Shape, payload: unknown): Effect.Effect<string | null, ValueInvalid> => {
+  const make = shape.options.idempotencyKey
+  if (make === undefined) return Effect.succeed(null)
+  return Effect.suspend(() => {
+    // The key function takes what the payload schema describes, and the payload has just been encoded by it.
+    const key: unknown = make(payload as never)
+    const problem = typeof key !== "string" ? `is a ${typeof key}, not a string` : notJson(key, "it")
+    return problem === undefined && typeof key === "string"
+      ? Effect.succeed(key)
+      : new Invalid({ what: `idempotency key of workflow ${shape.name}`, detail: `the key ${problem}` })
+  })
+}
+
+/** Start runs of one workflow in one statement; answers their ids, which for known idempotency keys are older ones. */
+export const startRuns = Effect.fnUntraced(function*(
+  journal: JournalService,
+  shape: Shape,
+  payloads: ReadonlyArray<unknown>,
+  options: StartOptions | undefined
+) {
+  if (payloads.length === 0) return []
+  const { availableAt, priority, queue } = yield* placement(shape, options, journal.time.now())
+  const millis = yield* Clock.currentTimeMillis
+  const runs: Array<NewRun> = []
+  for (const payload of payloads) {
+    const text = yield* encodePayload(shape, payload)
+    const id = makeRunId(millis)
+    runs.push({
+      id,
+      workflow: shape.name,
+      version: shape.version,
+      queue,
+      priority,
+      payload: text,
+      idempotencyKey: yield* idempotencyKey(shape, payload),
+      availableAt,
+      parent: null,
+      root: id,
+      depth: 0
+    })
+  }
+  yield* conflictsWithin(runs)
+  const answers = availableAt === null
+    ? yield* enqueueLocally(journal, runs)
+    : yield* journal.ask(journal.driver.enqueue({ runs, claim: null }))
+  const ids: Array<string> = []
+  for (const [index, answer] of answers.entries()) {
+    const run = runs[index]
+    if (
+      run !== undefined && answer._tag === "Existing" && answer.id !== run.id && !sameJson(answer.payload, run.payload)
+    ) {
+      return yield* new IdempotencyConflict({
+        workflow: run.workflow,
+        key: run.idempotencyKey ?? "",
+        runId: answer.id,
+        existing: answer.payload,
+        payload: run.payload
+      })
+    }
+    ids.push(answer.id)
+  }
+  return ids
+})
+
+/** Within one bulk start, a key must not name two payloads: known before anything is written. */
+const conflictsWithin = (runs: ReadonlyArray<NewRun>): Effect.Effect<void, IdempotencyConflict> => {
+  const byKey = new Map<string, NewRun>()
+  for (const run of runs) {
+    if (run.idempotencyKey === null) continue
+    const first = byKey.get(run.idempotencyKey)
+    if (first === undefined) byKey.set(run.idempotencyKey, run)
+    else if (!sameJson(first.payload, run.payload)) {
+      return new IdempotencyConflict({
+        workflow: run.workflow,
+        key: run.idempotencyKey,
+        runId: first.id,
+        existing: first.payload,
+        payload: run.payload
+      })
+    }
+  }
+  return Effect.void
+}
+
+/** Enqueue; if a worker of this process has free slots for the runs, the insert already claims them for it. */
+const enqueueLocally = (journal: JournalService, runs: ReadonlyArray<NewRun>) =>
+  Effect.uninterruptibleMask((restore) => {
+    const [first] = runs
+    const local = first === undefined ? undefined : pickWorker(journal, first, runs.length)
+    if (local === undefined) return restore(journal.ask(journal.driver.enqueue({ runs, claim: null })))
+    const { slots, worker } = local
+    return Effect.matchCauseEffect(
+      restore(journal.driver.enqueue({ runs, claim: { worker: worker.ref, slots } })),
+      {
+        onFailure: (cause) => {
+          worker.adopt(slots, [])
+          worker.suspect()
+          return Effect.failCause(cause)
+        },
+        onSuccess: ({ now, value: answers }) =>
+          Effect.sync(() => {
+            journal.time.observe(now)
+            const claimed: Array<ClaimedRun> = []
+            for (const [index, answer] of answers.entries()) {
+              const run = runs[index]
+              if (run === undefined || answer._tag !== "Started" || answer.epoch === null) continue
+              claimed.push(freshClaim(run, answer.epoch, now))
+            }
+            worker.adopt(slots, claimed)
+            return answers
+          })
+      }
+    )
+  })
+
+const pickWorker = (
+  journal: JournalService,
+  run: NewRun,
+  wanted: number
+): { readonly worker: LocalWorker; readonly slots: number } | undefined => {
+  for (const worker of journal.workers) {
+    const slots = worker.reserve(run, wanted)
+    if (slots > 0) return { worker, slots }
+  }
+  return undefined
+}
+
+/** What a claim would say of a run that was claimed as it was inserted. */
+const freshClaim = (run: NewRun, epoch: number, now: number): ClaimedRun => ({
+  id: run.id,
+  workflow: run.workflow,
+  version: run.version,
+  queue: run.queue,
+  priority: run.priority,
+  payload: run.payload,
+  idempotencyKey: run.idempotencyKey,
+  parent: run.parent,
+  root: run.root,
+  depth: run.depth,
+  epoch,
+  generation: 0,
+  nextSeq: 0,
+  createdAt: now,
+  startedAt: now,
+  seen: 0,
+  crashes: 0,
+  journal: [],
+  inbox: []
+})
+
+/** Start a child of the current run: it leaves with the run's next commit. */
+export const startChild = (
+  current: CurrentRunInfo,
+  shape: Shape,
+  payload: unknown,
+  options: StartOptions | undefined
+): Effect.Effect<ChildSpec, ValueInvalid | ValueTooLarge | ChildDepthExceeded | ChildLimitExceeded | JournalError> =>
+  Effect.gen(function*() {
+    const limits = yield* Limits
+    const { machine } = current
+    const text = yield* encodePayload(shape, payload)
+    const place = yield* placement(shape, options, machine.now)
+    const parent = current.id
+    if (current.depth + 1 > limits.childDepth) {
+      const depth = current.depth + 1
+      return yield* new ChildDepthExceeded({ workflow: shape.name, parent, depth, limit: limits.childDepth })
+    }
+    if (machine.childrenStarted >= limits.children) {
+      return yield* new ChildLimitExceeded({ workflow: shape.name, parent, limit: limits.children })
+    }
+    return machine.startChild((op) => ({
+      id: childId(parent, current.generation, op, shape.name),
+      token: childToken(current.generation, op),
+      workflow: shape.name,
+      version: shape.version,
+      ...place,
+      payload: text,
+      attached: options?.detached !== true
+    }))
+  })

@@ -1,0 +1,100 @@
+/** The claim loop: takes runs while there are slots, and waits for a hint, a due time or the next poll when there are none. */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import type { JournalError } from "../../Errors.js"
+import type { JournalService } from "../../Journal.js"
+import type { ClaimedRun, WorkerRef } from "../../JournalDriver.js"
+import { transientFaults } from "./Committer.js"
+import { Latch } from "./Latch.js"
+
+/** When to look again, in milliseconds, after a hint that led to no claim. */
+const AGAIN: ReadonlyArray<number> = [5, 25]
+
+export interface ClaimerOptions {
+  readonly worker: WorkerRef
+  readonly queues: ReadonlyArray<string>
+  /** Most runs in one claim. */
+  readonly batch: number
+  readonly pollMillis: number
+  /** Slots in all. */
+  readonly concurrency: number
+  readonly freeSlots: () => number
+  /** The machines that are kept hot: none of them may be let go of until `claimed`. */
+  readonly held: () => ReadonlyMap<string, number>
+  /** The claim is over, and its runs are adopted. */
+  readonly claimed: () => void
+  readonly adopt: (runs: ReadonlyArray<ClaimedRun>) => void
+  /** A claim was sent whose answer did not come. */
+  readonly suspect: () => void
+  readonly mayClaim: () => boolean
+}
+
+export class Claimer {
+  private readonly wake = new Latch()
+  /** Claims that came back empty after a hint. */
+  private emptyHanded = Infinity
+  private nextDue: number | null = null
+  /** The last claim was full: more runs are likely to wait, and a few free slots are not worth a statement. */
+  backlog = false
+
+  constructor(private readonly journal: JournalService, private readonly options: ClaimerOptions) {}
+
+  /** Something may be claimable. */
+  hint(): void {
+    this.wake.open()
+  }
+
+  /** A slot became free. */
+  slotFreed(): void {
+    if (this.backlog && this.options.freeSlots() * 4 >= this.options.concurrency) this.wake.open()
+  }
+
+  /** Claim as much as there are slots for. Answers how many runs were claimed. */
+  readonly runOnce: Effect.Effect<number, JournalError> = Effect.suspend(() => {
+    const { adopt, batch, claimed, freeSlots, held, mayClaim, queues, suspect, worker } = this.options
+    const limit = Math.min(freeSlots(), batch)
+    const workflows = this.journal.registry.list()
+    if (limit <= 0 || workflows.length === 0 || !mayClaim()) {
+      this.backlog = limit <= 0
+      // What was due then may be long overdue: it is no reason to look again before something changes.
+      this.nextDue = null
+      return Effect.succeed(0)
+    }
+    // Claimed runs must not be forgotten between the answer and their hold.
+    return Effect.uninterruptibleMask((restore) =>
+      restore(this.journal.ask(this.journal.driver.claim({ worker, workflows, queues, limit, held: held() }))).pipe(
+        Effect.onError(() => Effect.sync(suspect)),
+        Effect.map(({ nextDue, runs }) => {
+          this.nextDue = nextDue
+          this.backlog = runs.length === limit
+          adopt(runs)
+          return runs.length
+        }),
+        Effect.ensuring(Effect.sync(claimed))
+      )
+    )
+  })
+
+  readonly run: Effect.Effect<never> = Effect.forever(Effect.gen(this, function*() {
+    const claimed = yield* this.runOnce.pipe(
+      Effect.tapError((error) =>
+        Effect.logWarning("a claim failed").pipe(Effect.annotateLogs({ error: error.message }))
+      ),
+      Effect.retry(transientFaults.pipe(Schedule.whileInput((error: JournalError) => error.retryable))),
+      Effect.catchAll((error) =>
+        Effect.as(Effect.logError("claims are refused").pipe(Effect.annotateLogs({ error: error.message })), 0)
+      )
+    )
+    if (claimed > 0) this.emptyHanded = Infinity
+    if (claimed > 0 && this.backlog && this.options.freeSlots() * 4 >= this.options.concurrency) return
+    const now = this.journal.time.now()
+    const { pollMillis } = this.options
+    const wait = this.nextDue === null ? pollMillis : Math.min(pollMillis, Math.max(1, this.nextDue - now))
+    // A claim passes over rows that somebody else has locked for a moment, so a hint that led to nothing is followed again.
+    const again = AGAIN[this.emptyHanded++]
+    const pause = Duration.millis(again === undefined ? wait : Math.min(wait, again))
+    const hinted = yield* Effect.raceFirst(Effect.as(this.wake.await, true), Effect.as(Effect.sleep(pause), false))
+    if (hinted) this.emptyHanded = 0
+  }))
+}

@@ -1,0 +1,117 @@
+/** A worker's lease: one row that beats. While it is good, the runs it holds are its own; the reaper frees those of others. */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type { JournalError } from "../../Errors.js"
+import { WorkerIdTaken } from "../../Errors.js"
+import type { JournalService } from "../../Journal.js"
+import type { WorkerRef } from "../../JournalDriver.js"
+
+/** Runs that one sweep of the reaper frees. */
+const REAP_BATCH = 100
+
+export interface LeaseOptions {
+  readonly worker: WorkerRef
+  readonly leaseMillis: number
+  /** Deaths in a row, without progress, after which a run is exhausted. */
+  readonly maxCrashes: number
+  /** The lease had run out: others may have taken runs. */
+  readonly onLapse: Effect.Effect<void, JournalError>
+  /** The lease became good again, or was lost. */
+  readonly onChange: () => void
+}
+
+export class Lease {
+  /** Until when the lease is surely good, in monotonic milliseconds of this process. */
+  private goodUntil = -Infinity
+  /** The lease had run out, and what that means for the held runs has not been found out yet. */
+  private lapsed = false
+
+  constructor(private readonly journal: JournalService, private readonly options: LeaseOptions) {}
+
+  /** Whether the lease is good. A process that was paused finds out here that it may no longer start anything. */
+  get isGood(): boolean {
+    return this.journal.time.monotonic() < this.goodUntil
+  }
+
+  /** Take or renew the lease. False if another incarnation holds it. */
+  readonly beat: Effect.Effect<boolean, JournalError> = Effect.suspend(() => {
+    const { leaseMillis, onChange, onLapse, worker } = this.options
+    // Counted from before the beat is sent: never later than what storage counts.
+    const goodUntil = this.journal.time.monotonic() + leaseMillis
+    return Effect.flatMap(
+      this.journal.ask(this.journal.driver.heartbeat({ worker, leaseMillis })),
+      (answer) => {
+        if (answer._tag === "Taken") {
+          this.goodUntil = -Infinity
+          return Effect.as(Effect.sync(onChange), false)
+        }
+        this.lapsed ||= answer.lapsed
+        return Effect.as(
+          Effect.zipRight(
+            this.lapsed
+              ? Effect.zipRight(
+                Effect.logWarning("the worker's lease had run out: others may have taken its runs"),
+                onLapse
+              )
+              : Effect.void,
+            Effect.sync(() => {
+              this.lapsed = false
+              const wasGood = this.isGood
+              this.goodUntil = goodUntil
+              if (!wasGood) onChange()
+            })
+          ),
+          true
+        )
+      }
+    )
+  })
+
+  /** Take the lease at start. A predecessor of the same id that died is waited for as long as its lease may last. */
+  readonly acquire: Effect.Effect<void, JournalError | WorkerIdTaken> = Effect.suspend(() => {
+    const deadline = this.journal.time.monotonic() + this.options.leaseMillis * 1.5
+    const attempt: Effect.Effect<void, JournalError | WorkerIdTaken> = Effect.flatMap(this.beat, (held) => {
+      if (held) return Effect.void
+      return this.journal.time.monotonic() >= deadline
+        ? new WorkerIdTaken({ workerId: this.options.worker.id })
+        : Effect.zipRight(Effect.sleep(Duration.millis(Math.max(1, this.options.leaseMillis / 10))), attempt)
+    })
+    return attempt
+  })
+
+  /** For ever: beat three times a lease, so that two may fail. */
+  readonly run: Effect.Effect<never> = Effect.forever(
+    Effect.zipRight(
+      Effect.suspend(() => Effect.sleep(Duration.millis(this.options.leaseMillis / 3))),
+      Effect.suspend(() => this.beat).pipe(
+        Effect.flatMap((held) =>
+          held
+            ? Effect.void
+            : Effect.logError(`another worker holds the id "${this.options.worker.id}": this one takes no runs`)
+        ),
+        Effect.catchAll((error) =>
+          Effect.logWarning("a heartbeat failed").pipe(Effect.annotateLogs({ error: error.message }))
+        )
+      )
+    )
+  )
+
+  /** Free runs of workers whose lease has run out. Answers how many. */
+  readonly reapOnce: Effect.Effect<number, JournalError> = Effect.suspend(() =>
+    Effect.map(
+      this.journal.ask(this.journal.driver.reap({ limit: REAP_BATCH, maxCrashes: this.options.maxCrashes })),
+      ({ exhausted, released }) => exhausted + released
+    )
+  )
+
+  /** For ever: reap, at once again while there is a full batch. */
+  readonly reaper: Effect.Effect<never> = Effect.forever(
+    Effect.flatMap(
+      Effect.catchAll(
+        this.reapOnce,
+        (error) => Effect.as(Effect.logWarning("reaping failed").pipe(Effect.annotateLogs({ error: error.message })), 0)
+      ),
+      (freed) => freed >= REAP_BATCH ? Effect.void : Effect.sleep(Duration.millis(this.options.leaseMillis / 2))
+    )
+  )
+}
