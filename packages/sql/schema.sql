@@ -1,0 +1,122 @@
+-- Perdure's journal in the schema "perdure". Generated from packages/sql/src/migrations: do not edit.
+
+BEGIN;
+
+SELECT pg_advisory_xact_lock(hashtextextended('perdure:perdure', 0));
+
+CREATE SCHEMA IF NOT EXISTS "perdure";
+
+CREATE TABLE IF NOT EXISTS "perdure"."migrations" (
+  id integer PRIMARY KEY,
+  name text NOT NULL,
+  breaking boolean NOT NULL,
+  applied_at timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE TABLE "perdure"."runs" (
+  available_at timestamptz NOT NULL,
+  claimed_at timestamptz,
+  started_at timestamptz,
+  finished_at timestamptz,
+  last_mark bigint NOT NULL DEFAULT 0,
+  last_from integer NOT NULL DEFAULT -1,
+  priority integer NOT NULL,
+  epoch integer NOT NULL,
+  generation integer NOT NULL DEFAULT 0,
+  first_seq integer NOT NULL DEFAULT 0,
+  next_seq integer NOT NULL DEFAULT 0,
+  inbox_seq integer NOT NULL,
+  unread integer NOT NULL,
+  crashes integer NOT NULL DEFAULT 0,
+  awaited boolean NOT NULL DEFAULT false,
+  id text COLLATE "C" NOT NULL,
+  status text COLLATE "C" NOT NULL,
+  queue text COLLATE "C" NOT NULL,
+  workflow text COLLATE "C" NOT NULL,
+  version text COLLATE "C" NOT NULL,
+  worker text COLLATE "C",
+  incarnation text COLLATE "C",
+  waiting text[] NOT NULL DEFAULT '{}',
+  closed text[] NOT NULL DEFAULT '{}',
+  last_answer text,
+  exit_kind text,
+  exit_value text,
+  detail text,
+  CONSTRAINT runs_pkey PRIMARY KEY (id) WITH (fillfactor = 80)
+) WITH (fillfactor = 60, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_insert_threshold = 50000, autovacuum_analyze_threshold = 5000, autovacuum_analyze_scale_factor = 0.05);
+
+CREATE INDEX runs_claim ON "perdure"."runs" (queue, workflow, version, priority, available_at, id)
+  WHERE status IN ('pending', 'suspended');
+
+CREATE INDEX runs_holder ON "perdure"."runs" (worker, incarnation) WHERE worker IS NOT NULL;
+
+CREATE TABLE "perdure"."inputs" (
+  created_at timestamptz NOT NULL,
+  depth integer NOT NULL,
+  generation integer NOT NULL DEFAULT 0,
+  attached boolean,
+  run text COLLATE "C" NOT NULL,
+  workflow text COLLATE "C" NOT NULL,
+  idempotency_key text COLLATE "C",
+  parent_id text COLLATE "C",
+  parent_token text,
+  root text COLLATE "C" NOT NULL,
+  payload text NOT NULL,
+  CONSTRAINT inputs_pkey PRIMARY KEY (run)
+) WITH (autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_insert_threshold = 50000, autovacuum_analyze_threshold = 5000, autovacuum_analyze_scale_factor = 0.05);
+
+CREATE UNIQUE INDEX inputs_key ON "perdure"."inputs" (workflow, idempotency_key) WHERE idempotency_key IS NOT NULL;
+
+CREATE INDEX inputs_parent ON "perdure"."inputs" (parent_id) WHERE parent_id IS NOT NULL;
+
+CREATE TABLE "perdure"."journal" (
+  at timestamptz NOT NULL,
+  seq integer NOT NULL,
+  op integer NOT NULL,
+  epoch integer NOT NULL,
+  run text COLLATE "C" NOT NULL,
+  worker text NOT NULL,
+  kind text NOT NULL,
+  name text NOT NULL,
+  exit_kind text NOT NULL,
+  exit_value text,
+  CONSTRAINT journal_pkey PRIMARY KEY (run, seq)
+) WITH (autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_insert_threshold = 50000, autovacuum_analyze_threshold = 5000, autovacuum_analyze_scale_factor = 0.05);
+
+CREATE TABLE "perdure"."inbox" (
+  at timestamptz NOT NULL,
+  ordinal integer NOT NULL,
+  consumed boolean NOT NULL DEFAULT false,
+  run text COLLATE "C" NOT NULL,
+  id text COLLATE "C" NOT NULL,
+  kind text NOT NULL,
+  name text NOT NULL,
+  payload text NOT NULL,
+  CONSTRAINT inbox_pkey PRIMARY KEY (run, ordinal)
+) WITH (fillfactor = 90, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_insert_threshold = 50000, autovacuum_analyze_threshold = 5000, autovacuum_analyze_scale_factor = 0.05);
+
+CREATE UNIQUE INDEX inbox_id ON "perdure"."inbox" (run, id);
+
+CREATE INDEX inbox_unread ON "perdure"."inbox" (run, ordinal) WHERE NOT consumed;
+
+CREATE TABLE "perdure"."published" (
+  at timestamptz NOT NULL,
+  version integer NOT NULL,
+  run text COLLATE "C" NOT NULL,
+  key text COLLATE "C" NOT NULL,
+  value text NOT NULL,
+  CONSTRAINT published_pkey PRIMARY KEY (run, key)
+) WITH (fillfactor = 80, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_insert_threshold = 50000, autovacuum_analyze_threshold = 5000, autovacuum_analyze_scale_factor = 0.05);
+
+CREATE TABLE "perdure"."workers" (
+  lease_until timestamptz NOT NULL,
+  idle boolean NOT NULL DEFAULT false,
+  id text COLLATE "C" NOT NULL,
+  incarnation text COLLATE "C" NOT NULL,
+  queues text[] NOT NULL DEFAULT '{}',
+  CONSTRAINT workers_pkey PRIMARY KEY (id)
+) WITH (fillfactor = 50, autovacuum_vacuum_threshold = 200, autovacuum_vacuum_scale_factor = 0);
+
+INSERT INTO "perdure"."migrations" (id, name, breaking) VALUES (1, 'journal', true);
+
+COMMIT;

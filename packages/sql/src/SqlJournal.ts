@@ -1,0 +1,374 @@
+/**
+ * The journal driver over a `SqlClient` of Postgres (15 or newer) or PGlite. Each operation is one statement; see
+ * `statements/`.
+ *
+ * @since 0.1.0
+ */
+import * as SqlClient from "@effect/sql/SqlClient"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import { randomUUID } from "node:crypto"
+import { JournalError } from "perdure/Errors"
+import type * as Driver from "perdure/JournalDriver"
+import { JournalDriver } from "perdure/JournalDriver"
+import { applyBatch, Parentless } from "./internal/commits.js"
+import * as Hints from "./internal/Hints.js"
+import * as Migrations from "./Migrations.js"
+import * as Row from "./internal/Row.js"
+import { fromSqlError } from "./SqlErrors.js"
+import * as Brought from "./statements/brought.js"
+import * as Claim from "./statements/claim.js"
+import { batches } from "./statements/commitRequest.js"
+import * as Deliver from "./statements/deliver.js"
+import * as Enqueue from "./statements/enqueue.js"
+import * as Inbox from "./statements/inbox.js"
+import * as Lease from "./statements/lease.js"
+import * as Notify from "./statements/notify.js"
+import * as Read from "./statements/read.js"
+import * as Reap from "./statements/reap.js"
+import * as Release from "./statements/release.js"
+import * as Terminate from "./statements/terminate.js"
+import * as Tables from "./Tables.js"
+import { isInside, transactionally } from "./internal/transaction.js"
+import { type ClockSource, type Statement, statement, type Verb } from "./Verb.js"
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface SqlJournalOptions {
+  /** The schema of the tables. Default `perdure`. */
+  readonly schema?: string
+  /** Whose clock decides what is due: the database's (default), or the calling fiber's `Clock` (for tests). */
+  readonly clock?: ClockSource
+  /** Bring the schema up to date at start (default), or only check that it is. */
+  readonly migrate?: boolean
+}
+
+const corrupt = (operation: string, cause: unknown): JournalError =>
+  new JournalError({
+    code: "Corrupt",
+    operation,
+    detail: cause instanceof Error ? cause.message : String(cause),
+    retryable: false,
+    cause
+  })
+
+/** How often rows that were inserted at the same time by somebody else are asked for again. */
+const attempts = 5
+
+/**
+ * The driver, over the `SqlClient` of the environment; it hears other processes if there is a `Listener`.
+ *
+ * Fails with `SchemaVersion` if the database's schema cannot be used, with `Refused` for a bad schema name, and as any
+ * operation does if the database is not there.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (
+  options: SqlJournalOptions = {}
+): Effect.Effect<JournalDriver, JournalError, SqlClient.SqlClient | Scope.Scope> =>
+  Effect.gen(function*() {
+    const sql = yield* SqlClient.SqlClient
+    const tables = yield* Tables.make(options.schema ?? "perdure")
+    const clock = options.clock ?? "database"
+    yield* options.migrate === false ? Migrations.check(tables) : Migrations.migrate(tables)
+
+    const statements = new Map<string, Statement>()
+    const prepared = (verb: Verb): Statement => {
+      const known = statements.get(verb.name)
+      if (known !== undefined) return known
+      const made = statement(verb, tables, clock)
+      statements.set(verb.name, made)
+      return made
+    }
+
+    const run = (operation: string, { text }: Statement, parameters: ReadonlyArray<unknown>) =>
+      Effect.mapError(
+        sql.unsafe<Row.Fields>(text, parameters).withoutTransform,
+        (error) => fromSqlError(operation, error)
+      )
+
+    /** Send one statement, and read its rows strictly. */
+    const ask = <A>(
+      verb: Verb,
+      parameters: ReadonlyArray<unknown>,
+      decode: (rows: ReadonlyArray<Row.Fields>) => A,
+      operation = verb.name
+    ): Effect.Effect<A, JournalError> => {
+      const known = prepared(verb)
+      const rows = known.clocked
+        ? Effect.flatMap(Clock.currentTimeMillis, (now) => run(operation, known, [...parameters, now]))
+        : run(operation, known, parameters)
+      return Effect.flatMap(rows, (found) =>
+        Effect.try({ try: () => decode(found), catch: (cause) => corrupt(operation, cause) }))
+    }
+
+    const origin = yield* Effect.sync(() =>
+      randomUUID()
+    )
+    /** Ids of the workers of this process: they are told directly. */
+    const local = new Set<string>()
+    const parentless = new Parentless()
+    const localJson = () => JSON.stringify([...local])
+    const notify = (from: string, to: string, hints: ReadonlyArray<Driver.Hint>) =>
+      hints.length === 0 ? Effect.void : ask(Notify.notify, [Notify.encode(from, hints), to], () => undefined)
+    const hints = yield* Hints.make(tables.schema, origin, (some) => notify(origin, localJson(), some))
+
+    const elsewhere = (all: ReadonlyArray<Driver.Hint>) =>
+      all.filter((hint) => hint._tag !== "Inbox" || !local.has(hint.worker))
+
+    /** Tell this process what was told to others by the statement itself. */
+    const tell = (all: ReadonlyArray<Driver.Hint>): Effect.Effect<void> =>
+      all.length === 0 ? Effect.void : Effect.contextWith((context: Context.Context<never>) => {
+        const kept = Context.getOption(context, Hints.Kept)
+        if (Option.isSome(kept)) kept.value.push(...all)
+        else if (!isInside(context)) hints.publish(all)
+      })
+
+    /** Tell this process, and others. */
+    const tellAll = (
+      all: ReadonlyArray<Driver.Hint>,
+      remote: ReadonlyArray<Driver.Hint> = all
+    ): Effect.Effect<void, JournalError> =>
+      all.length === 0 ? Effect.void : Effect.contextWithEffect((context: Context.Context<never>) => {
+        if (isInside(context)) return Effect.zipRight(tell(all), notify("", "[]", remote))
+        hints.publish(all)
+        hints.send(elsewhere(remote))
+        return Effect.void
+      })
+
+    /** Origin and local workers, for statements that notify: inside a transaction we hear by NOTIFY like all others. */
+    const notices = (inside: boolean): ReadonlyArray<string> => inside ? ["", "[]"] : [origin, localJson()]
+
+    const inside = Effect.contextWith((context: Context.Context<never>) => isInside(context))
+
+    const insertRound = (
+      runs: ReadonlyArray<Driver.NewRun>,
+      claim: { readonly worker: Driver.WorkerRef; readonly slots: number } | null,
+      within: boolean
+    ) => {
+      const rows = JSON.stringify(runs.map((each, i) => Enqueue.encodeNewRun(i, each)))
+      const parameters = [rows, ...notices(within)]
+      return claim === null || claim.slots <= 0
+        ? ask(Enqueue.enqueue, parameters, (found) => Enqueue.decode(found, runs))
+        : ask(
+          Enqueue.enqueueClaiming,
+          [...parameters, claim.worker.id, claim.worker.incarnation, claim.slots],
+          (found) => Enqueue.decode(found, runs),
+          "enqueue"
+        )
+    }
+
+    const enqueue: JournalDriver["enqueue"] = (request) =>
+      Effect.gen(function*() {
+        const within = yield* inside
+        const worker = within ? null : request.claim?.worker ?? null
+        if (worker !== null) local.add(worker.id)
+        let slots = request.claim?.slots ?? 0
+        let now: Driver.Millis = 0
+        const answers = new Map<number, Driver.Enqueued>()
+        let rounds: ReadonlyArray<ReadonlyArray<number>> = Enqueue.rounds(request.runs)
+        for (let attempt = 0; attempt < attempts && rounds.length > 0; attempt++) {
+          const again: Array<number> = []
+          for (const round of rounds) {
+            const runs = round.flatMap((index) => request.runs[index] ?? [])
+            const answer = yield* insertRound(runs, worker === null ? null : { worker, slots }, within)
+            now = answer.now
+            for (const [position, enqueued] of answer.value.entries()) {
+              const index = round[position] ?? 0
+              if (enqueued === null) again.push(index)
+              else {
+                answers.set(index, enqueued)
+                if (enqueued._tag === "Started" && enqueued.epoch !== null) slots--
+              }
+            }
+          }
+          rounds = again.length === 0 ? [] : [again]
+        }
+        if (rounds.length > 0) {
+          return yield* new JournalError({
+            code: "Conflict",
+            operation: "enqueue",
+            detail: "others insert the same runs again and again",
+            retryable: true
+          })
+        }
+        const queues = new Set<string>()
+        const value = request.runs.flatMap((each, index) => {
+          const answer = answers.get(index)
+          if (answer?._tag === "Started" && answer.epoch === null) queues.add(each.queue)
+          if (answer?._tag === "Started" && answer.epoch !== null) parentless.note([each])
+          return answer ?? []
+        })
+        yield* tell(Array.from(queues, (queue) => ({ _tag: "Ready", queue })))
+        return { now, value }
+      })
+
+    const claim: JournalDriver["claim"] = (request) =>
+      Effect.gen(function*() {
+        const { held, limit, queues, worker, workflows } = request
+        local.add(worker.id)
+        const claimed = yield* ask(
+          Claim.claim,
+          [
+            Claim.encodeWorkflows(workflows),
+            Claim.encodeQueues(queues),
+            Math.max(0, limit),
+            worker.id,
+            worker.incarnation
+          ],
+          Claim.decode
+        )
+        const wanted = claimed.taken.flatMap(({ firstSeq, run, stale, unread }) => {
+          const journal = run.nextSeq > firstSeq && held.get(run.id) !== run.nextSeq
+          return journal || stale || unread > 0 ? [{ run: run.id, journal }] : []
+        })
+        // Somebody may have looked for an idle worker just before this one was noted as such: look again.
+        if (claimed.turnedIdle) yield* tell(queues.map((queue) => ({ _tag: "Ready", queue })))
+        const brought = wanted.length === 0 ? [] : yield* ask(
+          Brought.brought,
+          [JSON.stringify(wanted)],
+          Brought.decode,
+          "claim"
+        )
+        parentless.note(claimed.taken.map(({ run }) => run))
+        const byId = new Map(brought.map((each) => [each.id, each]))
+        return {
+          now: claimed.now,
+          value: {
+            runs: claimed.taken.map(({ run }): Driver.ClaimedRun => {
+              const more = byId.get(run.id)
+              if (more === undefined) return run
+              const { inbox, journal, payload, seen } = more
+              return { ...run, payload, seen, journal, inbox }
+            }),
+            nextDue: claimed.nextDue
+          }
+        }
+      })
+
+    const commit: JournalDriver["commit"] = ({ commits, worker }) =>
+      Effect.map(
+        Effect.forEach(batches(commits), (batch) =>
+          Effect.tap(applyBatch(ask, parentless, worker, batch), ({ asleep, hints, idle }) =>
+            tellAll(
+              [...hints, ...asleep],
+              idle ? hints : hints.filter((hint) => hint._tag !== "Ready")
+            ))),
+        (answers) => ({
+          now: answers.at(-1)?.now ?? 0,
+          value: answers.flatMap(({ value }) =>
+            value
+          )
+        })
+      )
+
+    const deliver: JournalDriver["deliver"] = (messages) =>
+      Effect.flatMap(inside, (within) =>
+        Effect.map(
+          Effect.tap(
+            ask(Deliver.deliver, [Deliver.encode(messages), ...notices(within)], Deliver.decode),
+            (answer) => tell(answer.hints)
+          ),
+          ({ now, value }) => ({ now, value })
+        ))
+
+    const release = (verb: Verb, parameters: ReadonlyArray<unknown>) =>
+      Effect.tap(
+        ask(verb, parameters, Release.decode),
+        ({ queues }) => tellAll(queues.map((queue) => ({ _tag: "Ready", queue })))
+      )
+
+    const released = ({ now, released }: Release.Released) => ({ now, value: { released } })
+
+    const ended = (row: Row.Fields): ReadonlyArray<Driver.Hint> => [
+      ...Deliver.hints(row),
+      ...Row.texts(row, "changed").map((id): Driver.Hint => ({ _tag: "Changed", run: id }))
+    ]
+
+    const terminate: JournalDriver["terminate"] = ({ detail, run }) => {
+      const pass = (again: boolean) => ask(Terminate.terminate, [run, detail, again], Terminate.decode)
+      return Effect.gen(function*() {
+        const first = yield* pass(false)
+        const hints = [...ended(first.row)]
+        let last = first
+        while (last.ended > 0) {
+          last = yield* pass(true)
+          hints.push(...ended(last.row))
+        }
+        yield* tellAll(hints)
+        return { now: last.now, value: first.terminated }
+      })
+    }
+
+    const unique = (ids: ReadonlyArray<string>): string => JSON.stringify([...new Set(ids)])
+
+    return JournalDriver.of({
+      enqueue,
+      claim,
+      commit,
+      deliver,
+      inbox: (requests) => ask(Inbox.inbox, [Inbox.encode(requests)], Inbox.decode),
+      heartbeat: ({ leaseMillis, worker }) => {
+        local.add(worker.id)
+        return ask(Lease.heartbeat, [worker.id, worker.incarnation, leaseMillis], Lease.decode)
+      },
+      reconcile: ({ claimedBefore, held, worker }) =>
+        Effect.map(
+          release(Release.reconcile, [worker.id, worker.incarnation, JSON.stringify(held), claimedBefore]),
+          released
+        ),
+      retire: (worker) =>
+        Effect.map(
+          Effect.tap(
+            release(Release.retire, [worker.id, worker.incarnation]),
+            () => Effect.sync(() => local.delete(worker.id))
+          ),
+          released
+        ),
+      reap: ({ limit, maxCrashes }) =>
+        Effect.map(
+          Effect.tap(ask(Reap.reap, [limit, maxCrashes], Reap.decode), ({ row }) => tellAll(ended(row))),
+          ({ now, value }) => ({ now, value })
+        ),
+      terminate,
+      resume: (runs) =>
+        Effect.map(release(Release.resume, [unique(runs)]), ({ now, released }) => ({ now, value: released })),
+      get: (runs) => ask(Read.get, [unique(runs)], Read.decodeRecords),
+      await: (runs) => ask(Read.await_, [unique(runs)], Read.decodeRecords),
+      lookup: ({ key, workflow }) =>
+        Effect.map(ask(Read.lookup, [workflow, key], Read.decodeRecords), ({ now, value }) => ({
+          now,
+          value: value[0] ?? null
+        })),
+      history: ({ from, limit, run }) => ask(Read.history, [run, from, limit], Read.decodeHistory),
+      messages: ({ after, limit, run }) =>
+        ask(Read.messages, [run, after, limit], (rows) => Read.decodeMessages(run, rows)),
+      published: (run) => ask(Read.published, [run], Read.decodePublished),
+      transaction: (self) =>
+        Effect.suspend(() => {
+          const kept: Array<Driver.Hint> = []
+          return Effect.tap(
+            transactionally(sql, "transaction", Effect.provideService(self, Hints.Kept, kept)),
+            () => tell(kept)
+          )
+        }),
+      hints: hints.stream
+    })
+  })
+
+/**
+ * The driver as a layer.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (
+  options: SqlJournalOptions = {}
+): Layer.Layer<JournalDriver, JournalError, SqlClient.SqlClient> => Layer.scoped(JournalDriver, make(options))

@@ -1,0 +1,107 @@
+/**
+ * Reading rows strictly: each field is what it must be, or the row is `Corrupt`. Rows hold only what both `pg` and
+ * PGlite give alike: text, int4, float8, bool; whatever is nested comes as JSON text.
+ *
+ * @since 0.1.0
+ */
+import type * as Driver from "perdure/JournalDriver"
+
+/** A row as the client gives it, or a parsed JSON array. */
+export type Fields = { readonly [key: string | number]: unknown }
+
+/** Thrown by the readers below and caught where rows are decoded, nowhere else. */
+export class Unreadable extends Error {
+  override readonly name = "Unreadable"
+}
+
+const unreadable = (key: string | number, expected: string, value: unknown): never => {
+  throw new Unreadable(`field ${key} should be ${expected}, is ${JSON.stringify(value) ?? typeof value}`)
+}
+
+export const text = (row: Fields, key: string | number): string => {
+  const value = row[key]
+  return typeof value === "string" ? value : unreadable(key, "text", value)
+}
+
+export const textOrNull = (row: Fields, key: string | number): string | null =>
+  row[key] === null ? null : text(row, key)
+
+export const integer = (row: Fields, key: string | number): number => {
+  const value = row[key]
+  return typeof value === "number" && Number.isSafeInteger(value) ? value : unreadable(key, "an integer", value)
+}
+
+export const flag = (row: Fields, key: string | number): boolean => {
+  const value = row[key]
+  return typeof value === "boolean" ? value : unreadable(key, "a boolean", value)
+}
+
+/** Milliseconds; JSON carries infinity as text. */
+export const instant = (row: Fields, key: string | number): Driver.Millis => {
+  const value = row[key]
+  if (typeof value === "number" && !Number.isNaN(value)) return Math.round(value)
+  return value === "Infinity" ? Infinity : unreadable(key, "an instant", value)
+}
+
+export const instantOrNull = (row: Fields, key: string | number): Driver.Millis | null =>
+  row[key] === null ? null : instant(row, key)
+
+export const oneOf = <A extends string>(row: Fields, key: string | number, values: ReadonlySet<A>): A => {
+  const value = row[key]
+  for (const each of values) if (each === value) return each
+  return unreadable(key, `one of ${[...values].join(", ")}`, value)
+}
+
+const isFields = (value: unknown): value is Fields => typeof value === "object" && value !== null
+
+export const fields = (value: unknown): Fields => isFields(value) ? value : unreadable("row", "a row", value)
+
+const isArray: (value: unknown) => value is ReadonlyArray<unknown> = Array.isArray
+
+/** A JSON array in a field; empty for null. */
+export const json = (row: Fields, key: string | number): ReadonlyArray<unknown> => {
+  const value = row[key]
+  if (value === null) return []
+  const parsed: unknown = typeof value === "string" ? JSON.parse(value) : value
+  return isArray(parsed) ? parsed : unreadable(key, "a JSON array", value)
+}
+
+/** As `json`, of rows. */
+export const list = (row: Fields, key: string | number): ReadonlyArray<Fields> => json(row, key).map(fields)
+
+/** As `json`, of plain text. */
+export const texts = (row: Fields, key: string | number): ReadonlyArray<string> =>
+  json(row, key).map((each) => typeof each === "string" ? each : unreadable(key, "an array of text", each))
+
+/** What a code stands for. */
+export const known = <A>(table: Readonly<Record<string, A>>, code: string): A =>
+  table[code] ?? unreadable("code", `one of ${Object.keys(table).join("")}`, code)
+
+export const first = (rows: ReadonlyArray<Fields>): Fields => rows[0] ?? unreadable("rows", "at least one", rows)
+
+const statuses: ReadonlySet<Driver.RunStatus> = new Set<Driver.RunStatus>([
+  "pending",
+  "running",
+  "suspended",
+  "paused",
+  "completed",
+  "failed",
+  "cancelled",
+  "terminated",
+  "expired",
+  "exhausted",
+  "diverged"
+])
+
+const exitKinds = new Set<Driver.EncodedExit["kind"]>(["success", "failure", "defect", "interrupt"])
+
+const messageKinds = new Set<Driver.MessageKind>(["signal", "child", "callback", "cancel", "defect"])
+
+export const status = (row: Fields, key: string | number): Driver.RunStatus => oneOf(row, key, statuses)
+
+export const messageKind = (row: Fields, key: string | number): Driver.MessageKind => oneOf(row, key, messageKinds)
+
+export const exit = (row: Fields, kind: string | number, value: string | number): Driver.EncodedExit => ({
+  kind: oneOf(row, kind, exitKinds),
+  value: textOrNull(row, value)
+})

@@ -1,0 +1,77 @@
+/**
+ * Messages into inboxes, as parts of a statement that has locked their targets: deliveries, commits, ends of runs.
+ *
+ * Index: `inbox_id` finds duplicates, by ON CONFLICT.
+ */
+import type { Words } from "../Verb.js"
+import { finals } from "./words.js"
+
+/** The columns of `outgoing`: which commit, which position in it, and the message. */
+export const outgoingColumns = "c, k, run, kind, name, id, payload"
+
+/**
+ * A message's place in the inboxes, and its position in the request, each as one value: joined by two columns, all
+ * messages to one run might be compared with each other, if the planner joined by the first one and filtered by the second.
+ */
+const place = (m: string): string => `(${m}.run || ' ' || ${m}.ordinal)`
+const position = (m: string): string => `(${m}.c::bigint * 4294967296 + ${m}.k)`
+
+/**
+ * Parts that read `outgoing` (columns above) and `target` (a query of id, queue, inbox_seq, status, waiting, closed and
+ * worker: locked rows, as they are when the messages come), and give
+ *
+ * - `numbered`: messages that may be stored, with ordinal, and whether they wake their run,
+ * - `stored`: run and ordinal of those that were,
+ * - `arrived`: a row for each run that got any: newest ordinal, count, whether it is woken, queue and holder.
+ */
+export const delivery = (t: Words, target: string): ReadonlyArray<string> => [
+  `numbered AS MATERIALIZED (
+    SELECT m.*, r.inbox_seq + row_number() OVER (PARTITION BY r.id ORDER BY m.c, m.k) AS ordinal, r.queue, r.worker,
+      CASE r.status WHEN 'suspended' THEN m.kind || ':' || m.name = ANY (r.waiting)
+        WHEN 'pending' THEN m.kind = 'cancel' ELSE false END AS wakes
+    FROM outgoing AS m(${outgoingColumns})
+    JOIN (
+      ${target}
+    ) r ON r.id = m.run
+    WHERE r.status NOT IN ${finals} AND NOT (m.kind = 'signal' AND m.name = ANY (r.closed))
+  )`,
+  `stored AS (
+    INSERT INTO ${t.inbox} (at, ordinal, run, id, kind, name, payload)
+    SELECT ${t.now}, m.ordinal, m.run, m.id, m.kind, m.name, m.payload
+    FROM numbered m
+    ORDER BY m.run COLLATE "C", m.ordinal
+    ON CONFLICT (run, id) DO NOTHING
+    RETURNING run, ordinal
+  )`,
+  `arrived AS MATERIALIZED (
+    SELECT s.run, max(s.ordinal)::int AS ordinal, count(*)::int AS count, bool_or(m.wakes) AS wakes,
+      min(m.queue) AS queue, min(m.worker) AS worker
+    FROM stored s
+    JOIN numbered m ON ${place("m")} = ${place("s")}
+    GROUP BY s.run
+  )`
+]
+
+/**
+ * What became of a message `m` of `outgoing`, a letter: Delivered, Buffered, 2 for Duplicate, Expired, No such run. Goes
+ * with the joins below.
+ */
+export const letter = `CASE
+        WHEN s.run IS NOT NULL THEN CASE WHEN n.wakes THEN 'D' ELSE 'B' END
+        WHEN n.run IS NOT NULL OR twin.there THEN '2'
+        WHEN r.id IS NOT NULL THEN 'E'
+        ELSE 'N'
+      END`
+
+/** `rows` is where the targets' rows are; a run that was not there before the statement is in `numbered` at least. */
+export const letterJoins = (t: Words, rows: string): string =>
+  `LEFT JOIN ${rows} r ON r.id = m.run
+    LEFT JOIN numbered n ON ${position("n")} = ${position("m")}
+    LEFT JOIN stored s ON ${place("s")} = ${place("n")}
+    LEFT JOIN LATERAL (
+      SELECT true AS there FROM ${t.inbox} d WHERE n.run IS NULL AND d.run = m.run AND d.id = m.id OFFSET 0
+    ) twin ON true`
+
+/** The message's payload for a run's end without exit, as `JSON.stringify` would write it. */
+export const endPayload = (id: string, status: string): string =>
+  `'{"run":' || to_json(${id})::text || ',"status":"${status}","exit":null}'`

@@ -1,0 +1,46 @@
+/**
+ * Unread messages of runs held hot, and the inbox sequence that they are complete up to.
+ *
+ * Indexes: `runs_pkey`, `inbox_unread`. Locks: none. One snapshot, so `seen` fits the messages.
+ */
+import type * as Driver from "perdure/JournalDriver"
+import * as Row from "../internal/Row.js"
+import type { Verb } from "../Verb.js"
+import { message, unreadMessages } from "./brought.js"
+import { millis } from "./words.js"
+
+/** $1 requests: run, after */
+export const inbox: Verb = {
+  name: "inbox",
+  parameters: 1,
+  text: (t) =>
+    `SELECT ${millis(t.now)} AS now, (
+    SELECT json_agg(json_build_array(r.id, r.inbox_seq, ${unreadMessages(t.inbox, "r.id", "q.after")}) ORDER BY q.i)
+    FROM json_to_recordset($1::json) AS q(i int, run text, after int)
+    CROSS JOIN LATERAL (SELECT r.id, r.inbox_seq FROM ${t.runs} r WHERE r.id = q.run OFFSET 0) r
+  )::text AS inboxes`
+}
+
+type Inbox = {
+  readonly run: string
+  readonly seen: number
+  readonly messages: ReadonlyArray<Driver.Message>
+}
+
+export const encode = (requests: ReadonlyArray<{ readonly run: string; readonly after: number }>): string =>
+  JSON.stringify(requests.map(({ after, run }, i) => ({ i, run, after })))
+
+export const decode = (rows: ReadonlyArray<Row.Fields>): Driver.Answer<ReadonlyArray<Inbox>> => {
+  const row = Row.first(rows)
+  return {
+    now: Row.instant(row, "now"),
+    value: Row.list(row, "inboxes").map((each) => {
+      const run = Row.text(each, 0)
+      return {
+        run,
+        seen: Row.integer(each, 1),
+        messages: Row.list(each, 2).map((sent) => message(run, sent))
+      }
+    })
+  }
+}

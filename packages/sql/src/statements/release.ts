@@ -1,0 +1,91 @@
+/**
+ * Hand runs back: pending, available now, held by nobody. Three verbs that differ in which runs.
+ *
+ * Indexes: `runs_holder` for the runs of a worker, `runs_pkey` to lock and to update.
+ * Locks: the released run rows, in order of id; `retire` the worker's row too, after them.
+ */
+import * as Row from "../internal/Row.js"
+import type { Verb, Words } from "../Verb.js"
+import { millis } from "./words.js"
+
+interface Parts {
+  /** A query of the ids that may be meant, by the snapshot. */
+  readonly ids: string
+  /** What must hold of the locked row `r`. */
+  readonly condition: string
+  readonly set?: string
+  readonly more?: string
+}
+
+const release = (t: Words, { condition, ids, more, set }: Parts): string =>
+  `WITH released AS MATERIALIZED (
+    SELECT r.id, r.queue, 1 AS touched
+    FROM (${ids} ORDER BY 1) target
+    CROSS JOIN LATERAL (
+      -- Without OFFSET the condition below would be part of this, and an index on it might be chosen.
+      SELECT r.* FROM ${t.runs} r WHERE r.id = target.id FOR UPDATE OFFSET 0
+    ) r
+    WHERE ${condition}
+  ), updated AS (
+    UPDATE ${t.runs} r
+    SET status = 'pending', available_at = ${t.now}, worker = NULL, incarnation = NULL${set ?? ""}
+    FROM released x
+    -- Always true; makes the planner expect few rows and use the index, whatever the statistics are.
+    WHERE r.id = x.id AND x.touched = 1
+  )${more === undefined ? "" : `, ${more}`}
+  SELECT ${millis(t.now)} AS now, (SELECT count(*)::int FROM released) AS released,
+    (SELECT json_agg(DISTINCT queue)::text FROM released) AS ready`
+
+const held = `r.worker = $1::text AND r.incarnation = $2::text`
+
+/** $1 worker, $2 incarnation, $3 ids that it knows of, $4 claimed before */
+export const reconcile: Verb = {
+  name: "reconcile",
+  parameters: 4,
+  text: (t) => {
+    const stray = `${held} AND r.claimed_at < to_timestamp($4::float8 / 1000)`
+    return release(t, {
+      ids: `SELECT r.id FROM ${t.runs} r
+      WHERE ${stray} AND NOT r.id IN (SELECT json_array_elements_text($3::json))`,
+      condition: stray
+    })
+  }
+}
+
+/** $1 worker, $2 incarnation */
+export const retire: Verb = {
+  name: "retire",
+  parameters: 2,
+  text: (t) =>
+    release(t, {
+      ids: `SELECT r.id FROM ${t.runs} r WHERE ${held}`,
+      condition: held,
+      more: `gone AS (
+    DELETE FROM ${t.workers} w
+    WHERE w.id = $1::text AND w.incarnation = $2::text AND (SELECT count(*) FROM released) >= 0
+  )`
+    })
+}
+
+/** $1 ids */
+export const resume: Verb = {
+  name: "resume",
+  parameters: 1,
+  text: (t) =>
+    release(t, {
+      ids: `SELECT DISTINCT x.id COLLATE "C" AS id FROM json_array_elements_text($1::json) AS x(id)`,
+      condition: "r.status = 'diverged'",
+      set: ", detail = NULL"
+    })
+}
+
+export interface Released {
+  readonly now: number
+  readonly released: number
+  readonly queues: ReadonlyArray<string>
+}
+
+export const decode = (rows: ReadonlyArray<Row.Fields>): Released => {
+  const row = Row.first(rows)
+  return { now: Row.instant(row, "now"), released: Row.integer(row, "released"), queues: Row.texts(row, "ready") }
+}

@@ -1,0 +1,159 @@
+/** The schema: how it comes to be, that it is the same everywhere, and who may use it. */
+import * as PgClient from "@effect/sql-pg/PgClient"
+import * as SqlClient from "@effect/sql/SqlClient"
+import { assert, describe, it } from "@effect/vitest"
+import * as PgliteClient from "@perdure/pglite/PgliteClient"
+import * as TestDatabase from "@perdure/testing/TestDatabase"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import { JournalError } from "perdure/Errors"
+import * as Migrations from "../src/Migrations.js"
+import * as Tables from "../src/Tables.js"
+import { catalogue } from "./support/catalogue.js"
+import { matchesFile } from "./support/file.js"
+
+const tables = Tables.unsafeMake("perdure")
+
+const describeSchema = Effect.flatMap(SqlClient.SqlClient, (sql) =>
+  Effect.map(
+    sql.unsafe<{ readonly catalogue: string }>(catalogue("perdure")),
+    ([row]) => row?.catalogue ?? ""
+  ))
+
+/** A client on a fresh database of each kind that we run on. */
+const kinds: ReadonlyArray<readonly [name: string, client: Layer.Layer<SqlClient.SqlClient, unknown>]> = [
+  ...TestDatabase.servers.map((server) =>
+    [
+      server.name,
+      Layer.unwrapScoped(
+        Effect.map(TestDatabase.freshOn(server), ({ url }) => PgClient.layer({ url: Redacted.make(url) }))
+      )
+    ] as const
+  ),
+  ["PGlite", PgliteClient.layer()]
+]
+
+const codeOf = <A, R>(self: Effect.Effect<A, JournalError, R>) =>
+  Effect.map(Effect.flip(self), (error) => {
+    assert.instanceOf(error, JournalError)
+    return error.code
+  })
+
+const future = (breaking: boolean): Migrations.Migration => ({
+  id: 9_000,
+  name: "sharding",
+  breaking,
+  statements: (t) => [`CREATE TABLE ${t.quoted}.shards (id integer PRIMARY KEY)`]
+})
+
+describe("the committed script", () => {
+  it.effect("is what the migrations say", () => matchesFile("../schema.sql", Migrations.script(tables)))
+})
+
+for (const [name, client] of kinds) {
+  describe(`migrations on ${name}`, () => {
+    it.scopedLive(
+      "make the schema that is committed as text, by themselves and by the script",
+      () =>
+        Effect.gen(function*() {
+          yield* Effect.provide(
+            Effect.gen(function*() {
+              yield* Migrations.migrate(tables)
+              yield* matchesFile("./catalogue.txt", yield* describeSchema)
+            }),
+            Layer.fresh(client)
+          )
+          yield* Effect.provide(
+            Effect.gen(function*() {
+              const sql = yield* SqlClient.SqlClient
+              const statements = Migrations.script(tables).split(";\n").filter((text) => text.trim() !== "")
+              // BEGIN and COMMIT are those of one connection.
+              const body = statements.filter((text) =>
+                !["BEGIN", "COMMIT"].includes(text.replace(/^--.*$/m, "").trim())
+              )
+              yield* sql.withTransaction(Effect.forEach(body, (text) => sql.unsafe(text)))
+              yield* matchesFile("./catalogue.txt", yield* describeSchema)
+              yield* Migrations.check(tables)
+            }),
+            Layer.fresh(client)
+          )
+        }),
+      60_000
+    )
+
+    it.scopedLive("run once, however often and by however many at a time", () =>
+      Effect.gen(function*() {
+        yield* Effect.all(Array.from({ length: 4 }, () => Migrations.migrate(tables)), { concurrency: "unbounded" })
+        yield* Migrations.migrate(tables)
+        const sql = yield* SqlClient.SqlClient
+        const applied = yield* sql.unsafe<{ readonly id: number }>("SELECT id FROM perdure.migrations ORDER BY id")
+        assert.deepStrictEqual(applied.map(({ id }) => id), Migrations.all.map(({ id }) => id))
+      }).pipe(Effect.provide(Layer.fresh(client))), 60_000)
+
+    it.scopedLive("leave nothing behind when one fails", () =>
+      Effect.gen(function*() {
+        const broken: Migrations.Migration = {
+          id: 2,
+          name: "broken",
+          breaking: false,
+          statements: (t) => [`CREATE TABLE ${t.quoted}.half (id integer)`, "SELECT 1 / 0"]
+        }
+        assert.strictEqual(yield* codeOf(Migrations.migrate(tables, [...Migrations.all, broken])), "Refused")
+        assert.strictEqual(yield* codeOf(Migrations.check(tables)), "SchemaVersion")
+        yield* Migrations.migrate(tables)
+        yield* Migrations.check(tables)
+      }).pipe(Effect.provide(Layer.fresh(client))), 60_000)
+
+    it.scopedLive(
+      "old code refuses a newer breaking schema by name, and works with one that is not",
+      () =>
+        Effect.gen(function*() {
+          yield* Migrations.migrate(tables, [...Migrations.all, future(false)])
+          yield* Migrations.check(tables)
+          yield* Migrations.migrate(tables)
+          const sql = yield* SqlClient.SqlClient
+          yield* sql.unsafe("UPDATE perdure.migrations SET breaking = true WHERE id = 9000")
+          const refused = yield* Effect.flip(Migrations.check(tables))
+          assert.strictEqual(refused.code, "SchemaVersion")
+          assert.include(refused.message, "9000 (sharding)")
+          assert.strictEqual(yield* codeOf(Migrations.migrate(tables)), "SchemaVersion")
+        }).pipe(Effect.provide(Layer.fresh(client))),
+      60_000
+    )
+
+    it.scopedLive(
+      "a schema that is not there, or not up to date, is not there when it is only checked",
+      () =>
+        Effect.gen(function*() {
+          assert.strictEqual(yield* codeOf(Migrations.check(tables)), "SchemaVersion")
+          yield* Migrations.migrate(tables)
+          assert.strictEqual(
+            yield* codeOf(Migrations.check(tables, [...Migrations.all, future(false)])),
+            "SchemaVersion"
+          )
+        }).pipe(Effect.provide(Layer.fresh(client))),
+      60_000
+    )
+
+    it.scopedLive("two schemas live side by side", () =>
+      Effect.gen(function*() {
+        yield* Migrations.migrate(tables)
+        const other = yield* Tables.make("Other_2")
+        yield* Migrations.migrate(other)
+        yield* Effect.all([Migrations.check(tables), Migrations.check(other)])
+      }).pipe(Effect.provide(Layer.fresh(client))), 60_000)
+  })
+}
+
+describe("the name of a schema", () => {
+  it.effect("is letters, digits and underscores, or it is refused", () =>
+    Effect.gen(function*() {
+      for (const name of ["", "1st", "a b", "a\"b", "a;b", "a.b", "pg_mine", "PG_mine", "x".repeat(49), "naïve"]) {
+        assert.strictEqual(yield* codeOf(Tables.make(name)), "Refused", name)
+      }
+      for (const name of ["perdure", "_x", "A1", "x".repeat(48)]) {
+        assert.strictEqual((yield* Tables.make(name)).quoted, `"${name}"`)
+      }
+    }))
+})

@@ -1,0 +1,77 @@
+/** What each way of failing means to the journal. */
+import { SqlError } from "@effect/sql/SqlError"
+import { assert, describe, it } from "@effect/vitest"
+import { fromSqlError } from "../src/SqlErrors.js"
+
+const failed = (cause: unknown, message = "Failed to execute statement") =>
+  fromSqlError("commit", new SqlError({ cause, message }))
+
+const withCode = (code: string) => Object.assign(new Error("it says so"), { code })
+
+const acquire = "Failed to acquire connection"
+
+describe("an error of the database", () => {
+  const table: ReadonlyArray<readonly [code: string, meaning: string, retryable: boolean]> = [
+    ["40001", "Conflict", true],
+    ["40P01", "Conflict", true],
+    ["55P03", "Conflict", true],
+    ["57014", "Conflict", true],
+    ["57P01", "OutcomeUnknown", true],
+    ["57P02", "OutcomeUnknown", true],
+    ["40003", "OutcomeUnknown", true],
+    ["08006", "OutcomeUnknown", true],
+    ["57P03", "Unavailable", true],
+    ["53300", "Unavailable", true],
+    ["25006", "Unavailable", true],
+    ["53100", "Refused", true],
+    ["42501", "Refused", false],
+    ["23505", "Refused", false],
+    ["22P05", "Refused", false],
+    ["XX000", "Refused", false],
+    ["42P01", "SchemaVersion", false],
+    ["42703", "SchemaVersion", false],
+    ["3F000", "SchemaVersion", false],
+    ["26000", "Refused", false]
+  ]
+  for (const [code, meaning, retryable] of table) {
+    it(`${code} is ${meaning}, ${retryable ? "to be tried again" : "for good"}`, () => {
+      const error = failed(withCode(code))
+      assert.deepStrictEqual([error.code, error.retryable], [meaning, retryable])
+      assert.include(error.message, code)
+      assert.include(error.message, "it says so")
+    })
+  }
+
+  it("says how to mend it, where that is known", () => {
+    assert.include(failed(withCode("26000")).message, "prepare: false")
+    assert.include(failed(withCode("42P01")).message, "migrations")
+  })
+})
+
+describe("an error of the connection", () => {
+  it("in a statement leaves its outcome unknown", () => {
+    for (const cause of [withCode("ECONNRESET"), new Error("Connection terminated unexpectedly"), undefined]) {
+      assert.strictEqual(failed(cause).code, "OutcomeUnknown")
+    }
+  })
+
+  it("before the statement is unavailability, whatever it was", () => {
+    for (const cause of [withCode("ECONNREFUSED"), withCode("57P01"), withCode("08006"), new Error("timeout")]) {
+      assert.strictEqual(failed(cause, acquire).code, "Unavailable")
+    }
+  })
+
+  it("that is a wrong password or database is refused", () => {
+    for (const code of ["28P01", "28000", "3D000"]) {
+      assert.deepStrictEqual(
+        [failed(withCode(code), acquire).code, failed(withCode(code), acquire).retryable],
+        ["Refused", false]
+      )
+    }
+  })
+
+  it("is found in errors that wrap it", () => {
+    const inner = new SqlError({ cause: withCode("40001"), message: "inner" })
+    assert.strictEqual(failed(inner).code, "Conflict")
+  })
+})

@@ -1,0 +1,44 @@
+/** A bare connection, for tests that look at plans, locks and the catalogue: what the driver's client would hide. */
+import * as TestDatabase from "@perdure/testing/TestDatabase"
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import * as Pg from "pg"
+
+export class SessionError
+  extends Data.TaggedError("SessionError")<{ readonly code: string; readonly cause: unknown }>
+{}
+
+export interface Session {
+  readonly run: (
+    text: string,
+    parameters?: ReadonlyArray<unknown>
+  ) => Effect.Effect<ReadonlyArray<Record<string, unknown>>, SessionError>
+}
+
+export const connect = (url: string): Effect.Effect<Session, SessionError, Scope.Scope> => {
+  const attempt = <A>(evaluate: () => Promise<A>) =>
+    Effect.tryPromise({
+      try: evaluate,
+      catch: (cause) => new SessionError({ code: cause instanceof Pg.DatabaseError ? cause.code ?? "" : "", cause })
+    })
+  return Effect.map(
+    Effect.acquireRelease(
+      Effect.gen(function*() {
+        const client = new Pg.Client({ connectionString: url })
+        client.on("error", () => {})
+        yield* attempt(() => client.connect())
+        return client
+      }),
+      (client) => Effect.ignore(attempt(() => client.end()))
+    ),
+    (client): Session => ({
+      run: (text, parameters = []) =>
+        Effect.map(attempt(() => client.query<Record<string, unknown>>(text, [...parameters])), (result) => result.rows)
+    })
+  )
+}
+
+/** A session on a database of its own. */
+export const fresh = (server: TestDatabase.Server) =>
+  Effect.flatMap(TestDatabase.freshOn(server), ({ url }) => Effect.map(connect(url), (session) => ({ url, session })))

@@ -1,0 +1,217 @@
+/** Plans of the driver's statements, as what tests compare: which nodes read which tables by which indexes. */
+import * as Tables from "@perdure/sql/Tables"
+import { type Statement, statement, type Verb } from "@perdure/sql/Verb"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import { claim, encodeQueues, encodeWorkflows } from "../../src/statements/claim.js"
+import { brought } from "../../src/statements/brought.js"
+import { commit } from "../../src/statements/commit.js"
+import { commitOwn, judge } from "../../src/statements/commitOwn.js"
+import type { Shape } from "../../src/statements/commitParts.js"
+import { deliver } from "../../src/statements/deliver.js"
+import { enqueue, enqueueClaiming } from "../../src/statements/enqueue.js"
+import { inbox } from "../../src/statements/inbox.js"
+import * as Read from "../../src/statements/read.js"
+import { reap } from "../../src/statements/reap.js"
+import { reconcile, resume, retire } from "../../src/statements/release.js"
+import { terminate } from "../../src/statements/terminate.js"
+import type { Session } from "./Session.js"
+
+export const tables = Tables.unsafeMake("perdure")
+
+const nothing: Shape = {
+  consumed: false,
+  children: false,
+  messages: false,
+  published: false,
+  moves: false,
+  ends: false,
+  finishes: false,
+  continues: false
+}
+
+const everything: Shape = {
+  consumed: true,
+  children: true,
+  messages: true,
+  published: true,
+  moves: true,
+  ends: true,
+  finishes: true,
+  continues: true
+}
+
+const runs = JSON.stringify([{
+  i: 0,
+  id: "new",
+  workflow: "flow",
+  version: "1",
+  queue: "q",
+  priority: 0,
+  payload: "1"
+}])
+const commits = JSON.stringify([
+  { i: 0, run: "r00000001", epoch: 1, from: 0, n: 0, seen: 0, must: false, mark: 1 }
+])
+
+/** Every statement that a busy system sends, with parameters that find something. */
+export const all: ReadonlyArray<readonly [name: string, verb: Verb, parameters: ReadonlyArray<unknown>]> = [
+  ["enqueue", enqueue, [runs, "", "[]"]],
+  ["enqueue, claiming", enqueueClaiming, [runs, "", "[]", "w", "1", 1]],
+  ["claim", claim, [
+    encodeWorkflows([{ name: "flow", version: "1" }]),
+    encodeQueues(["q"]),
+    100,
+    "w",
+    "1"
+  ]],
+  ["claim, journals and inboxes", brought, [JSON.stringify([{ run: "r00000001", journal: true }])]],
+  ["commit, own", commitOwn(nothing), [commits, "[]", "w"]],
+  [
+    "commit, own, with all it can",
+    commitOwn({
+      ...nothing,
+      children: true,
+      published: true,
+      moves: true,
+      finishes: true
+    }),
+    [commits, "[]", "w", "[]", "[]"]
+  ],
+  ["commit, judge", judge, [commits]],
+  ["commit, with messages", commit({ ...nothing, messages: true }), [commits, "[]", "w", "[]"]],
+  ["commit, with everything", commit(everything), [commits, "[]", "w", "[]", "[]", "[]", "[]"]],
+  ["deliver", deliver, [
+    JSON.stringify([{ k: 0, run: "r00000001", kind: "signal", name: "x", id: "m", payload: "1" }]),
+    "",
+    "[]"
+  ]],
+  ["inbox", inbox, [JSON.stringify([{ i: 0, run: "r00000001", after: 0 }])]],
+  ["reap", reap, [100, 3]],
+  ["reconcile", reconcile, ["w", "1", "[]", 0]],
+  ["retire", retire, ["w", "1"]],
+  ["resume", resume, [JSON.stringify(["r00000001"])]],
+  ["terminate", terminate, ["r00000001", "{}", false]],
+  ["get", Read.get, [JSON.stringify(["r00000001"])]],
+  ["await", Read.await_, [JSON.stringify(["r00000001"])]],
+  ["lookup", Read.lookup, ["flow", "key"]],
+  ["history", Read.history, ["r00000001", 0, 100]],
+  ["messages", Read.messages, ["r00000001", 0, 100]],
+  ["published", Read.published, ["r00000001"]]
+]
+
+export const statementOf = (verb: Verb): Statement => statement(verb, tables, "database")
+
+/** The fields of a plan's node that we look at. */
+interface Node {
+  readonly "Node Type": string
+  readonly "Relation Name"?: string | undefined
+  readonly "Index Name"?: string | undefined
+  readonly "Index Cond"?: string | undefined
+  readonly "Join Filter"?: string | undefined
+  readonly "CTE Name"?: string | undefined
+  readonly "Parent Relationship"?: string | undefined
+  readonly "Total Cost": number
+  readonly Plans?: ReadonlyArray<Node> | undefined
+}
+
+const Node: Schema.Schema<Node> = Schema.Struct({
+  "Node Type": Schema.String,
+  "Relation Name": Schema.optional(Schema.String),
+  "Index Name": Schema.optional(Schema.String),
+  "Index Cond": Schema.optional(Schema.String),
+  "Join Filter": Schema.optional(Schema.String),
+  "CTE Name": Schema.optional(Schema.String),
+  "Parent Relationship": Schema.optional(Schema.String),
+  "Total Cost": Schema.Number,
+  Plans: Schema.optional(Schema.Array(Schema.suspend(() => Node)))
+})
+
+const Explained = Schema.Tuple(Schema.Struct({ Plan: Node }))
+
+const nodes = (plan: Node): ReadonlyArray<Node> => [plan, ...(plan.Plans ?? []).flatMap(nodes)]
+
+export interface Plan {
+  readonly cost: number
+  /** How tables are read: `Index Scan runs_pkey`, `Seq Scan workers`; sorted, each once. */
+  readonly reads: ReadonlyArray<string>
+  /** Indexes that are read from one end to the other, or until there is enough. */
+  readonly walked: ReadonlyArray<string>
+  /** The inputs of each update of `runs`: how it comes to its rows, and in what order. */
+  readonly updates: ReadonlyArray<string>
+  /** What joins check besides the keys that they join by. */
+  readonly filtered: ReadonlyArray<string>
+  /** Parts that are read again for each row of something else, a square of work unless one of both is small. */
+  readonly loops: ReadonlyArray<string>
+}
+
+const outline = (plan: Node): string => {
+  const below = (plan.Plans ?? []).map(outline)
+  const own = plan["Index Name"] === undefined ? plan["Node Type"] : `${plan["Node Type"]} ${plan["Index Name"]}`
+  return below.length === 0 ? own : `${own}(${below.join(", ")})`
+}
+
+/** The part that a node reads through, if it does nothing but that. */
+const reread = (node: Node | undefined): ReadonlyArray<string> => {
+  if (node === undefined) return []
+  if (node["Node Type"] === "CTE Scan") return node["CTE Name"] === undefined ? [] : [node["CTE Name"]]
+  return node["Node Type"] === "Materialize" || node["Node Type"] === "Subquery Scan" ? reread(node.Plans?.[0]) : []
+}
+
+const describe = (explained: unknown): Effect.Effect<Plan, unknown> =>
+  Effect.map(Schema.decodeUnknown(Explained)(explained), ([{ Plan: plan }]) => {
+    const found = nodes(plan)
+    const read = found.flatMap((node) => {
+      const type = node["Node Type"]
+      // A table that is written, and CTEs, are not read from.
+      if (!type.includes("Scan") || type === "CTE Scan") return []
+      const name = node["Index Name"] ?? node["Relation Name"]
+      return name === undefined ? [] : [`${type} ${name}`]
+    })
+    return {
+      cost: plan["Total Cost"],
+      reads: [...new Set(read)].toSorted(),
+      walked: found.flatMap((node) =>
+        node["Index Name"] !== undefined && node["Index Cond"] === undefined ? [node["Index Name"]] : []
+      ),
+      updates: found
+        .filter((node) => node["Node Type"] === "ModifyTable" && node["Relation Name"] === "runs")
+        .flatMap((node) => (node.Plans ?? []).map(outline)),
+      filtered: found.flatMap((node) => node["Join Filter"] === undefined ? [] : [node["Join Filter"]]),
+      loops: found.flatMap((node) =>
+        node["Node Type"] === "Nested Loop"
+          ? reread(node.Plans?.find((each) => each["Parent Relationship"] === "Inner"))
+          : []
+      ).toSorted()
+    }
+  })
+
+const literal = (parameter: unknown): string =>
+  typeof parameter === "string" ? `'${parameter.replaceAll("'", "''")}'` : `${parameter}`
+
+/** Let the session keep a statement prepared, under its index. */
+export const prepare = (session: Session, index: number, verb: Verb) =>
+  session.run(`PREPARE perdure_${index} AS ${statementOf(verb).text}`)
+
+/** The plan that the session would use now for a statement that it has prepared. */
+export const explain = (session: Session, index: number, parameters: ReadonlyArray<unknown>) =>
+  Effect.flatMap(
+    session.run(`EXPLAIN (FORMAT JSON) EXECUTE perdure_${index}(${parameters.map(literal).join(", ")})`),
+    ([row]) => describe(row?.["QUERY PLAN"])
+  )
+
+/** Run a prepared statement and undo it; the buffers that it touched. */
+export const buffers = (session: Session, index: number, parameters: ReadonlyArray<unknown>) =>
+  Effect.gen(function*() {
+    yield* session.run("BEGIN")
+    const [row] = yield* session.run(
+      `EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE perdure_${index}(${parameters.map(literal).join(", ")})`
+    )
+    yield* session.run("ROLLBACK")
+    const [{ Plan: plan }] = yield* Schema.decodeUnknown(Touched)(row?.["QUERY PLAN"])
+    return plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
+  })
+
+const Touched = Schema.Tuple(Schema.Struct({
+  Plan: Schema.Struct({ "Shared Hit Blocks": Schema.Number, "Shared Read Blocks": Schema.Number })
+}))
