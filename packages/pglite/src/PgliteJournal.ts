@@ -1,0 +1,97 @@
+/**
+ * The journal on PGlite: the same statements as on Postgres, in memory or in a folder, with nothing to install. One
+ * process at a time has a folder; what it has acknowledged survives its death.
+ *
+ * @since 0.1.0
+ */
+import * as SqlClient from "@effect/sql/SqlClient"
+import { SqlError } from "@effect/sql/SqlError"
+import { Listener } from "@perdure/sql/Listener"
+import { fromSqlError } from "@perdure/sql/SqlErrors"
+import * as SqlJournal from "@perdure/sql/SqlJournal"
+import * as Tables from "@perdure/sql/Tables"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Stream from "effect/Stream"
+import type { JournalError } from "perdure/Errors"
+import { Journal } from "perdure/Journal"
+import { JournalDriver } from "perdure/JournalDriver"
+import type { FolderInUse, FolderUnusable } from "./FolderLock.js"
+import * as PgliteClient from "./PgliteClient.js"
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface PgliteJournalOptions extends SqlJournal.SqlJournalOptions {
+  /** The folder of the database, made if need be. Without it the journal is in memory and ends with its layer. */
+  readonly dataDir?: string
+}
+
+const listener = Layer.effect(
+  Listener,
+  Effect.map(PgliteClient.PgliteClient, (client) => ({
+    listen: (channel) => Stream.catchAll(client.listen(channel), () => Stream.empty)
+  }))
+)
+
+/** Who opens a folder is its only process: workers that it knows of are dead, and their runs need not wait for a lease. */
+const forget = ({ schema }: PgliteJournalOptions) =>
+  Effect.gen(function*() {
+    const sql = yield* SqlClient.SqlClient
+    const { workers } = yield* Tables.make(schema ?? "perdure")
+    yield* Effect.mapError(sql.unsafe(`DELETE FROM ${workers}`), (error) => fromSqlError("open", error))
+  })
+
+/**
+ * The journal's driver on PGlite, and the `SqlClient` that it works with, so that your own statements and the journal's
+ * can share a transaction.
+ *
+ * Fails with `FolderInUse` if another process has the folder, with `FolderUnusable` if it cannot be read or written,
+ * and with a `JournalError` as any SQL journal does.
+ *
+ * @since 0.1.0
+ * @category layers
+ * @example
+ * import * as PgliteJournal from "@perdure/pglite/PgliteJournal"
+ *
+ * const DriverLive = PgliteJournal.layerDriver({ dataDir: ".perdure" })
+ */
+export const layerDriver = (
+  options: PgliteJournalOptions = {}
+): Layer.Layer<
+  JournalDriver | SqlClient.SqlClient | PgliteClient.PgliteClient,
+  JournalError | FolderInUse | FolderUnusable
+> => {
+  const client = Layer.mapError(
+    PgliteClient.layer(options.dataDir === undefined ? {} : { dataDir: options.dataDir }),
+    (error) => error instanceof SqlError ? fromSqlError("open", error) : error
+  )
+  return Layer.scoped(
+    JournalDriver,
+    options.dataDir === undefined
+      ? SqlJournal.make(options)
+      : Effect.tap(SqlJournal.make(options), () => forget(options))
+  ).pipe(
+    Layer.provide(listener),
+    Layer.provideMerge(client)
+  )
+}
+
+/**
+ * The journal on PGlite: what workflows and workers need, and the `SqlClient` that it works with. Fails as `layerDriver`
+ * does.
+ *
+ * @since 0.1.0
+ * @category layers
+ * @example
+ * import * as PgliteJournal from "@perdure/pglite/PgliteJournal"
+ *
+ * const JournalLive = PgliteJournal.layer({ dataDir: ".perdure" })
+ */
+export const layer = (
+  options: PgliteJournalOptions = {}
+): Layer.Layer<
+  Journal | JournalDriver | SqlClient.SqlClient | PgliteClient.PgliteClient,
+  JournalError | FolderInUse | FolderUnusable
+> => Layer.provideMerge(Journal.layer(), layerDriver(options))

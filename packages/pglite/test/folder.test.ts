@@ -1,0 +1,194 @@
+import * as Reactivity from "@effect/experimental/Reactivity"
+import { assert, describe, it } from "@effect/vitest"
+import * as FolderLock from "@perdure/pglite/FolderLock"
+import * as PgliteClient from "@perdure/pglite/PgliteClient"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import { type ChildProcess, spawn } from "node:child_process"
+import * as fs from "node:fs/promises"
+import { tmpdir } from "node:os"
+import * as path from "node:path"
+import { createInterface } from "node:readline"
+import { fileURLToPath } from "node:url"
+import { incarnation } from "../src/internal/process.js"
+
+const temporary = Effect.acquireRelease(
+  Effect.promise(() => fs.mkdtemp(path.join(tmpdir(), "perdure-pglite-"))),
+  (folder) => Effect.promise(() => fs.rm(folder, { recursive: true }))
+)
+
+const open = (dataDir: string) => PgliteClient.make({ dataDir }).pipe(Effect.provide(Reactivity.layer))
+
+const writer = (folder: string) =>
+  Effect.acquireRelease(
+    Effect.sync(() =>
+      spawn(process.execPath, [
+        "--import",
+        "tsx",
+        fileURLToPath(new URL("./fixtures/writer.ts", import.meta.url)),
+        folder
+      ], { cwd: fileURLToPath(new URL("../../..", import.meta.url)), stdio: ["ignore", "pipe", "inherit"] })
+    ),
+    kill
+  )
+
+const kill = (child: ChildProcess) =>
+  Effect.async<void>((resume) => {
+    if (child.exitCode !== null || child.signalCode !== null) return resume(Effect.void)
+    child.once("close", () => resume(Effect.void))
+    child.kill("SIGKILL")
+  })
+
+const lines = (child: ChildProcess) =>
+  child.stdout === null
+    ? Stream.empty
+    : Stream.fromAsyncIterable(createInterface({ input: child.stdout }), (cause) => new Error(String(cause)))
+
+const locks = (folder: string) =>
+  Effect.promise(async () => (await fs.readdir(folder)).filter((name) => name.endsWith(".lock")))
+
+const plant = (folder: string, name: string, claim: unknown) =>
+  Effect.promise(async () => {
+    const file = path.join(folder, `perdure-${name}.lock`)
+    await fs.writeFile(file, JSON.stringify(claim))
+    return file
+  })
+
+describe("a folder", () => {
+  it.scoped("keeps what it has when it is closed and opened", () =>
+    Effect.gen(function*() {
+      const folder = yield* temporary
+      const inner = path.join(folder, "made", "if need be")
+      yield* Effect.promise(() => fs.mkdir(path.join(inner, "unfinished-of-a-killed-process"), { recursive: true }))
+      yield* Effect.scoped(Effect.flatMap(open(inner), (sql) => sql.unsafe("create table t as select 7 as a")))
+      assert.deepStrictEqual(yield* Effect.promise(() => fs.readdir(inner)), ["postgres"])
+      const rows = yield* Effect.scoped(Effect.flatMap(open(inner), (sql) => sql`select a from t`))
+      assert.deepStrictEqual(rows, [{ a: 7 }])
+    }), 180_000)
+
+  it.scoped(
+    "loses nothing that was acknowledged when its process is killed, time and again",
+    () =>
+      Effect.gen(function*() {
+        const folder = yield* temporary
+        let acknowledged = 0
+        for (const kills of [1, 40, 7, 150]) {
+          yield* Effect.scoped(Effect.gen(function*() {
+            const child = yield* writer(folder)
+            const last = yield* lines(child).pipe(
+              Stream.mapAccum(0, (told, line) => {
+                const [word, found] = line.split(" ")
+                if (word === "open") assert.isAtLeast(Number(found), acknowledged)
+                return [told + 1, { told, line }]
+              }),
+              Stream.takeUntil(({ told }) => told === kills),
+              Stream.runLast
+            )
+            yield* kill(child)
+            acknowledged = last._tag === "Some" ? Number(last.value.line) : Number.NaN
+          }))
+        }
+        const sql = yield* open(folder)
+        const [row] = yield* sql<{ n: number; max: number }>`select count(*)::int as n, max(n) as max from numbers`
+        assert.isAtLeast(row?.max ?? 0, acknowledged)
+        assert.isAtLeast(acknowledged, 198)
+        // No gaps either: rows were written one after another.
+        assert.strictEqual(row?.n, row?.max)
+        yield* sql`select n, length(filler) from numbers`
+      }),
+    60_000
+  )
+
+  it.scoped(
+    "is refused to a second process while the first one lives, and not after it was killed",
+    () =>
+      Effect.gen(function*() {
+        const folder = yield* temporary
+        const child = yield* writer(folder)
+        yield* Stream.runHead(lines(child))
+        const error = yield* Effect.flip(Effect.scoped(open(folder)))
+        assert.instanceOf(error, FolderLock.FolderInUse)
+        assert.strictEqual(error._tag === "FolderInUse" ? error.pid : 0, child.pid)
+        assert.include(error.message, `the folder ${folder} is in use by process ${child.pid} on `)
+        assert.include(error.message, "or use another folder")
+        yield* kill(child)
+        const sql = yield* open(folder)
+        assert.lengthOf(yield* sql`select 1`, 1)
+      }),
+    60_000
+  )
+})
+
+describe("FolderLock", () => {
+  const refused = (folder: string) => Effect.flip(Effect.scoped(FolderLock.acquire(folder)))
+
+  it.scoped("is refused to the process that has it already, and free once its scope closes", () =>
+    Effect.gen(function*() {
+      const folder = yield* temporary
+      yield* Effect.scoped(Effect.gen(function*() {
+        yield* FolderLock.acquire(folder)
+        const error = yield* refused(folder)
+        assert.include(error.message, `this process (${process.pid})`)
+        assert.lengthOf(yield* locks(folder), 1)
+      }))
+      assert.lengthOf(yield* locks(folder), 0)
+      yield* FolderLock.acquire(folder)
+    }))
+
+  it.scoped("sweeps the lock of a dead process, also if its id was given to another one", () =>
+    Effect.gen(function*() {
+      const folder = yield* temporary
+      const self = yield* incarnation
+      yield* plant(folder, "gone", { ...self, pid: 2 ** 22 + 1 })
+      yield* plant(folder, "reused", { ...self, start: "another start" })
+      yield* FolderLock.acquire(folder)
+      assert.lengthOf(yield* locks(folder), 1)
+    }))
+
+  it.scoped("believes a lock of elsewhere for as long as it is renewed", () =>
+    Effect.gen(function*() {
+      const folder = yield* temporary
+      const file = yield* plant(folder, "elsewhere", {
+        ...(yield* incarnation),
+        space: "another machine",
+        host: "far",
+        pid: 7
+      })
+      const error = yield* refused(folder)
+      assert.include(error.message, "process 7 on far")
+      const { mtimeMs } = yield* Effect.promise(() => fs.stat(file))
+      yield* Effect.promise(() => fs.utimes(file, mtimeMs / 1000 - 60, mtimeMs / 1000 - 60))
+      yield* FolderLock.acquire(folder)
+    }))
+
+  it.scoped("believes a lock that it cannot read", () =>
+    Effect.gen(function*() {
+      const folder = yield* temporary
+      const file = yield* plant(folder, "odd", "?")
+      const error = yield* refused(folder)
+      assert.include(error.message, `delete ${file}`)
+    }))
+
+  it.scoped("never gives one folder to two that come at once", () =>
+    Effect.gen(function*() {
+      const folder = yield* temporary
+      for (let round = 0; round < 20; round++) {
+        let holders = 0
+        yield* Effect.scoped(Effect.gen(function*() {
+          const attempts = yield* Effect.forEach([1, 2, 3], () => Effect.either(FolderLock.acquire(folder)), {
+            concurrency: "unbounded"
+          })
+          holders = attempts.filter((attempt) => attempt._tag === "Right").length
+        }))
+        assert.isAtMost(holders, 1)
+      }
+      yield* FolderLock.acquire(folder)
+    }))
+
+  it.effect("says so when the folder cannot be made", () =>
+    Effect.gen(function*() {
+      const error = yield* refused("/dev/null/folder")
+      assert.instanceOf(error, FolderLock.FolderUnusable)
+      assert.include(error.message, "/dev/null/folder")
+    }))
+})

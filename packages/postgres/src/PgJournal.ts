@@ -1,0 +1,163 @@
+/**
+ * The journal on Postgres 15 or newer.
+ *
+ * @since 0.1.0
+ */
+import * as Reactivity from "@effect/experimental/Reactivity"
+import * as PgClient from "@effect/sql-pg/PgClient"
+import * as SqlClient from "@effect/sql/SqlClient"
+import * as SqlJournal from "@perdure/sql/SqlJournal"
+import * as Clock from "effect/Clock"
+import * as Config from "effect/Config"
+import type * as ConfigError from "effect/ConfigError"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import * as Schedule from "effect/Schedule"
+import type { JournalError } from "perdure/Errors"
+import { Journal } from "perdure/Journal"
+import { JournalDriver } from "perdure/JournalDriver"
+import * as Pg from "pg"
+import * as PgListener from "./PgListener.js"
+import { PreparingClient } from "./PreparingClient.js"
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface PgJournalOptions extends SqlJournal.SqlJournalOptions {
+  /** For example `postgres://user:password@host:5432/database?sslmode=require`. */
+  readonly url: Redacted.Redacted
+  /** Connections of the pool, besides one for LISTEN. Default 10. */
+  readonly maxConnections?: number
+  /**
+   * Whether the server keeps the journal's statements prepared (default). Behind a pooler in transaction mode that does
+   * not support this, switch it off.
+   */
+  readonly prepare?: boolean
+  /** Whether to hear other processes by LISTEN (default), or to poll only. */
+  readonly listen?: boolean
+  /** How long one attempt to connect may take. Default 5 seconds. */
+  readonly connectTimeout?: Duration.DurationInput
+  /** How long to wait at start for a database that cannot be reached. Default 30 seconds. */
+  readonly startTimeout?: Duration.DurationInput
+  /** As shown by `pg_stat_activity`. Default `perdure`. */
+  readonly applicationName?: string
+  readonly ssl?: Pg.ClientConfig["ssl"]
+}
+
+const clientConfig = (options: PgJournalOptions): Pg.ClientConfig => ({
+  connectionString: Redacted.value(options.url),
+  application_name: options.applicationName ?? "perdure",
+  connectionTimeoutMillis: Duration.toMillis(options.connectTimeout ?? "5 seconds"),
+  keepAlive: true,
+  ...(options.ssl === undefined ? {} : { ssl: options.ssl })
+})
+
+const pool = (options: PgJournalOptions) =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const made = new Pg.Pool({
+        ...clientConfig(options),
+        max: options.maxConnections ?? 10,
+        ...(options.prepare === false ? {} : { Client: PreparingClient })
+      })
+      // Connections that break while they are idle leave the pool; statements report their own.
+      made.on("error", () => {})
+      return made
+    }),
+    (made) => Effect.ignore(Effect.timeout(Effect.tryPromise(() => made.end()), "5 seconds"))
+  )
+
+/** The pool as a `SqlClient`; nothing is connected yet. */
+const client = (options: PgJournalOptions) =>
+  Layer.scopedContext(
+    Effect.map(
+      // It fails only if the pool cannot be made, which ours always can.
+      Effect.orDie(PgClient.fromPool({ acquire: pool(options) })),
+      (made) => Context.make(PgClient.PgClient, made).pipe(Context.add(SqlClient.SqlClient, made))
+    )
+  ).pipe(Layer.provide(Reactivity.layer))
+
+/** Wait for a database that is not there yet; anything else is reported at once. */
+const patiently = <A, R>(
+  self: Effect.Effect<A, JournalError, R>,
+  startTimeout: Duration.DurationInput
+): Effect.Effect<A, JournalError, R> =>
+  Effect.clockWith((clock) =>
+    Effect.retry(Effect.withClock(self, clock), {
+      schedule: Schedule.exponential("100 millis").pipe(
+        Schedule.union(Schedule.spaced("2 seconds")),
+        Schedule.upTo(startTimeout)
+      ),
+      while: ({ retryable }) => retryable
+    }).pipe(Effect.withClock(Clock.make()))
+  )
+
+/**
+ * The journal's driver on Postgres, and the `SqlClient` that it works with, so that your own statements and the
+ * journal's can share a transaction.
+ *
+ * Fails with a `JournalError`: `Unavailable` if the database cannot be reached for `startTimeout`, `SchemaVersion` if its
+ * schema cannot be used, `Refused` for a wrong password, a missing privilege or a bad schema name.
+ *
+ * @since 0.1.0
+ * @category layers
+ * @example
+ * import * as PgJournal from "@perdure/postgres/PgJournal"
+ * import * as Redacted from "effect/Redacted"
+ *
+ * const DriverLive = PgJournal.layerDriver({
+ *   url: Redacted.make("postgres://postgres@localhost:5432/app"),
+ *   schema: "perdure"
+ * })
+ */
+export const layerDriver = (
+  options: PgJournalOptions
+): Layer.Layer<JournalDriver | SqlClient.SqlClient | PgClient.PgClient, JournalError> => {
+  const driver = Layer.scoped(
+    JournalDriver,
+    patiently(SqlJournal.make(options), options.startTimeout ?? "30 seconds")
+  )
+  const listening = options.listen === false
+    ? driver
+    : Layer.provide(driver, PgListener.layer({ client: clientConfig(options) }))
+  return Layer.provideMerge(listening, client(options))
+}
+
+/**
+ * The journal on Postgres: what workflows and workers need, and the `SqlClient` that it works with. Fails as
+ * `layerDriver` does.
+ *
+ * @since 0.1.0
+ * @category layers
+ * @example
+ * import * as PgJournal from "@perdure/postgres/PgJournal"
+ * import * as Redacted from "effect/Redacted"
+ *
+ * const JournalLive = PgJournal.layer({ url: Redacted.make("postgres://postgres@localhost:5432/app") })
+ */
+export const layer = (
+  options: PgJournalOptions
+): Layer.Layer<Journal | JournalDriver | SqlClient.SqlClient | PgClient.PgClient, JournalError> =>
+  Layer.provideMerge(Journal.layer(), layerDriver(options))
+
+/**
+ * As `layer`, its options read from the configuration.
+ *
+ * @since 0.1.0
+ * @category layers
+ * @example
+ * import * as PgJournal from "@perdure/postgres/PgJournal"
+ * import * as Config from "effect/Config"
+ *
+ * const JournalLive = PgJournal.layerConfig({ url: Config.redacted("DATABASE_URL") })
+ */
+export const layerConfig = (
+  config: Config.Config.Wrap<PgJournalOptions>
+): Layer.Layer<
+  Journal | JournalDriver | SqlClient.SqlClient | PgClient.PgClient,
+  JournalError | ConfigError.ConfigError
+> => Layer.unwrapEffect(Effect.map(Config.unwrap(config), layer))

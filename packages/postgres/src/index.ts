@@ -1,0 +1,8 @@
+/**
+ * Perdure's journal on Postgres.
+ *
+ * @since 0.1.0
+ */
+export * as PgJournal from "./PgJournal.js"
+export * as PgListener from "./PgListener.js"
+export * as PreparingClient from "./PreparingClient.js"

@@ -1,0 +1,128 @@
+/** How many statements each operation sends, exactly, counted where `pg` puts them on the wire. */
+import { assert, describe, it } from "@effect/vitest"
+import * as TestDatabase from "@perdure/testing/TestDatabase"
+import * as Effect from "effect/Effect"
+import * as Pg from "pg"
+import { vi } from "vitest"
+import { claim, commitOf, driverOn, finish, held, newRun, server, signal, worker } from "./support/driver.js"
+
+/** A driver on a fresh database, and the statements that an effect sends by any client of this process. */
+const counted = Effect.gen(function*() {
+  const { url } = yield* TestDatabase.freshOn(server)
+  const spy = yield* Effect.acquireRelease(
+    Effect.sync(() => vi.spyOn(Pg.Client.prototype, "query")),
+    (spy) => Effect.sync(() => spy.mockRestore())
+  )
+  const driver = yield* driverOn(url)
+  const count = <A, E>(self: Effect.Effect<A, E>) =>
+    Effect.gen(function*() {
+      spy.mockClear()
+      yield* self
+      return spy.mock.calls.length
+    })
+  return { driver, count }
+})
+
+const ids = (prefix: string, count: number) => Array.from({ length: count }, (_, n) => `${prefix}-${n}`)
+
+describe("statements of an operation", () => {
+  it.scopedLive("starting 1 run or 1,000 is one", () =>
+    Effect.gen(function*() {
+      const { count, driver } = yield* counted
+      assert.strictEqual(yield* count(driver.enqueue({ runs: [newRun("a")], claim: null })), 1)
+      assert.strictEqual(yield* count(driver.enqueue({ runs: [newRun("b")], claim: { worker, slots: 1 } })), 1)
+      const runs = ids("bulk", 1_000).map((id) => newRun(id, { idempotencyKey: id }))
+      assert.strictEqual(yield* count(driver.enqueue({ runs, claim: null })), 1)
+      assert.strictEqual(yield* count(driver.enqueue({ runs, claim: null })), 1, "again")
+    }))
+
+  it.scopedLive("claiming is one for new runs, two with journals and inboxes", () =>
+    Effect.gen(function*() {
+      const { count, driver } = yield* counted
+      yield* driver.enqueue({ runs: ids("a", 100).map((id) => newRun(id)), claim: null })
+      assert.strictEqual(yield* count(claim(driver)), 1)
+      const asleep = ids("a", 100).map((id) =>
+        commitOf(id, { transition: { _tag: "Suspend", until: 0, waiting: ["signal:s"] } })
+      )
+      assert.strictEqual(yield* count(driver.commit({ worker, commits: asleep })), 1, "suspending 100 runs")
+      yield* driver.deliver(ids("a", 50).map((id) => signal(id, "m")))
+      assert.strictEqual(yield* count(claim(driver)), 2)
+      yield* driver.commit({
+        worker,
+        commits: ids("a", 50).map((id) =>
+          commitOf(id, {
+            epoch: 2,
+            from: 1,
+            consumed: [1],
+            seen: 1,
+            transition: { _tag: "Suspend", until: 0, waiting: [] }
+          })
+        )
+      })
+      const hot = driver.claim({
+        worker,
+        workflows: [{ name: "flow", version: "1" }],
+        queues: ["q"],
+        limit: 100,
+        held: new Map(ids("a", 50).map((id) => [id, 2]))
+      })
+      assert.strictEqual(yield* count(hot), 1, "held hot, and nothing unread")
+    }))
+
+  it.scopedLive("committing is one, whatever the commits have in them and however many they are", () =>
+    Effect.gen(function*() {
+      const { count, driver } = yield* counted
+      yield* held(driver, "parent", "friend", ...ids("a", 500), ...ids("b", 500))
+      const plain = ids("a", 500).map((id) => commitOf(id))
+      assert.strictEqual(yield* count(driver.commit({ worker, commits: plain })), 1)
+      yield* driver.deliver([signal("b-0", "m")])
+      const rich = ids("b", 500).map((id, n) =>
+        commitOf(id, {
+          seen: n === 0 ? 1 : 0,
+          consumed: n === 0 ? [1] : [],
+          children: [newRun(`${id}.0`, { parent: { id, token: "0", attached: true } })],
+          messages: [signal("friend", id)],
+          published: [{ key: "k", value: "1" }],
+          closes: n % 2 === 0 ? ["s"] : [],
+          transition: n % 3 === 0 ? finish : n % 3 === 1 ? { _tag: "Suspend", until: Infinity, waiting: [] } : null
+        })
+      )
+      assert.strictEqual(yield* count(driver.commit({ worker, commits: rich })), 1)
+      const children = yield* claim(driver)
+      assert.strictEqual(children.length, 500)
+      const ends = children.map(({ epoch, id }) => commitOf(id, { epoch, transition: finish }))
+      assert.strictEqual(yield* count(driver.commit({ worker, commits: ends })), 1, "children that end")
+    }))
+
+  it.scopedLive("a commit that is lost takes a second one to say so", () =>
+    Effect.gen(function*() {
+      const { count, driver } = yield* counted
+      yield* held(driver, "a", "b")
+      assert.strictEqual(
+        yield* count(driver.commit({ worker, commits: [commitOf("a", { epoch: 7 }), commitOf("b")] })),
+        2
+      )
+    }))
+
+  it.scopedLive("delivering, reading and keeping a lease are one each", () =>
+    Effect.gen(function*() {
+      const { count, driver } = yield* counted
+      yield* held(driver, "a", "b")
+      const once: Readonly<Record<string, Effect.Effect<unknown, unknown>>> = {
+        "deliver 1": driver.deliver([signal("a", "1")]),
+        "deliver 2": driver.deliver([signal("a", "2"), signal("b", "2")]),
+        "inbox": driver.inbox([{ run: "a", after: 0 }, { run: "b", after: 0 }]),
+        "heartbeat": driver.heartbeat({ worker, leaseMillis: 1_000 }),
+        "get": driver.get(["a", "b"]),
+        "await": driver.await(["a", "b"]),
+        "history": driver.history({ run: "a", from: 0, limit: 10 }),
+        "messages": driver.messages({ run: "a", after: 0, limit: 10 }),
+        "published": driver.published("a"),
+        "lookup": driver.lookup({ workflow: "flow", key: "none" }),
+        "reap": driver.reap({ limit: 10, maxCrashes: 3 }),
+        "reconcile": driver.reconcile({ worker, held: ["a", "b"], claimedBefore: Infinity }),
+        "resume": driver.resume(["a"])
+      }
+      for (const [name, operation] of Object.entries(once)) assert.strictEqual(yield* count(operation), 1, name)
+    }))
+})

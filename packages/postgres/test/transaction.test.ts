@@ -1,0 +1,164 @@
+/** Transactions of the driver and of the user: what joins them, and what becomes of those that cannot end well. */
+import * as SqlClient from "@effect/sql/SqlClient"
+import { assert, describe, it } from "@effect/vitest"
+import * as FaultProxy from "@perdure/testing/FaultProxy"
+import * as TestDatabase from "@perdure/testing/TestDatabase"
+import * as Chunk from "effect/Chunk"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import * as Stream from "effect/Stream"
+import { JournalError } from "perdure/Errors"
+import { JournalDriver } from "perdure/JournalDriver"
+import * as PgJournal from "../src/PgJournal.js"
+import { ask, claim, newRun, server, worker } from "./support/driver.js"
+
+class Oops extends Error {
+  readonly _tag = "Oops"
+}
+
+/** The driver and its client, by a proxy; `url` goes past it. */
+const both = (listen = false) =>
+  Effect.gen(function*() {
+    const { url } = yield* TestDatabase.freshOn(server)
+    const proxy = yield* FaultProxy.make(url)
+    const context = yield* Layer.build(PgJournal.layerDriver({ url: Redacted.make(proxy.url), listen }))
+    const driver = Context.get(context, JournalDriver)
+    yield* driver.heartbeat({ worker, leaseMillis: 1e9 })
+    return { url, proxy, driver, sql: Context.get(context, SqlClient.SqlClient) }
+  })
+
+const count = (url: string) =>
+  Effect.map(ask(url, "SELECT count(*)::int AS n FROM perdure.runs"), ([row]) => row?.["n"])
+
+const codeOf = <A>(self: Effect.Effect<A, unknown>) =>
+  Effect.map(Effect.flip(self), (error) => error instanceof JournalError ? [error.code, error.retryable] : error)
+
+describe("a transaction", () => {
+  it.scopedLive("is rolled back when its effect fails, and gives that failure", () =>
+    Effect.gen(function*() {
+      const { driver, url } = yield* both()
+      const failing = Effect.zipRight(driver.enqueue({ runs: [newRun("a")], claim: null }), Effect.fail(new Oops()))
+      assert.instanceOf(yield* Effect.flip(driver.transaction(failing)), Oops)
+      assert.strictEqual(yield* count(url), 0)
+    }))
+
+  it.scopedLive("that the server refuses to commit is a typed error, and nothing is kept", () =>
+    Effect.gen(function*() {
+      const { driver, sql, url } = yield* both()
+      yield* sql`CREATE TABLE unique_later (n int UNIQUE DEFERRABLE INITIALLY DEFERRED)`
+      const doomed = driver.transaction(Effect.gen(function*() {
+        yield* driver.enqueue({ runs: [newRun("a")], claim: null })
+        yield* sql`INSERT INTO unique_later VALUES (1), (1)`
+      }))
+      assert.deepStrictEqual(yield* codeOf(doomed), ["Refused", false])
+      assert.strictEqual(yield* count(url), 0)
+    }))
+
+  it.scopedLive("whose connection is cut before COMMIT arrives may or may not have been committed: it was not", () =>
+    Effect.gen(function*() {
+      const { driver, proxy, url } = yield* both()
+      const sprung = yield* proxy.arm("COMMIT", "before")
+      const cut = driver.transaction(driver.enqueue({ runs: [newRun("a")], claim: null }))
+      assert.deepStrictEqual(yield* codeOf(cut), ["OutcomeUnknown", true])
+      yield* sprung
+      assert.strictEqual(yield* count(url), 0)
+    }))
+
+  it.scopedLive("whose connection is cut after COMMIT arrived may or may not have been committed: it was", () =>
+    Effect.gen(function*() {
+      const { driver, proxy, url } = yield* both()
+      const sprung = yield* proxy.arm("COMMIT", "after")
+      const cut = driver.transaction(driver.enqueue({ runs: [newRun("a")], claim: null }))
+      assert.deepStrictEqual(yield* codeOf(cut), ["OutcomeUnknown", true])
+      yield* sprung
+      assert.strictEqual(yield* count(url), 1)
+    }))
+
+  it.scopedLive("whose ROLLBACK cannot be sent is Unavailable: its own failure may be no more than the lost connection", () =>
+    Effect.gen(function*() {
+      const { driver, proxy, url } = yield* both()
+      const sprung = yield* proxy.arm("ROLLBACK", "before")
+      const failing = Effect.zipRight(driver.enqueue({ runs: [newRun("a")], claim: null }), Effect.fail(new Oops()))
+      assert.deepStrictEqual(yield* codeOf(driver.transaction(failing)), ["Unavailable", true])
+      yield* sprung
+      assert.strictEqual(yield* count(url), 0)
+    }))
+
+  it.scopedLive("that cannot begin is Unavailable, and its effect does not run", () =>
+    Effect.gen(function*() {
+      const { driver, proxy } = yield* both()
+      let ran = false
+      yield* Effect.scoped(Effect.gen(function*() {
+        yield* proxy.away
+        yield* Effect.either(driver.get([]))
+        const self = Effect.sync(() => {
+          ran = true
+        })
+        assert.deepStrictEqual(yield* codeOf(driver.transaction(self)), ["Unavailable", true])
+      }))
+      assert.isFalse(ran)
+    }))
+
+  it.scopedLive("does not hide defects and interruption", () =>
+    Effect.gen(function*() {
+      const { driver } = yield* both()
+      const dies = yield* Effect.exit(driver.transaction(Effect.die("bug")))
+      assert.deepStrictEqual(dies, Exit.die("bug"))
+      const interrupted = yield* Effect.exit(driver.transaction(Effect.interrupt))
+      assert.isTrue(Exit.isInterrupted(interrupted))
+    }))
+
+  it.scopedLive("inside another one is undone alone", () =>
+    Effect.gen(function*() {
+      const { driver } = yield* both()
+      const inner = Effect.zipRight(driver.enqueue({ runs: [newRun("inner")], claim: null }), Effect.fail(new Oops()))
+      yield* driver.transaction(Effect.gen(function*() {
+        yield* driver.enqueue({ runs: [newRun("outer")], claim: null })
+        yield* Effect.either(driver.transaction(inner))
+      }))
+      const found = yield* driver.get(["outer", "inner"])
+      assert.deepStrictEqual(found.value.map(({ id }) => id), ["outer"])
+    }))
+})
+
+describe("the user's own transaction", () => {
+  it.scopedLive("takes the driver's operations with it, either way", () =>
+    Effect.gen(function*() {
+      const { driver, sql, url } = yield* both()
+      const start = (id: string) => driver.enqueue({ runs: [newRun(id)], claim: { worker, slots: 1 } })
+      yield* Effect.either(sql.withTransaction(Effect.zipRight(start("a"), Effect.fail(new Oops()))))
+      assert.strictEqual(yield* count(url), 0)
+      const { value } = yield* sql.withTransaction(start("b"))
+      // Not claimed by its insert: nobody may run it before the transaction has been committed.
+      assert.deepStrictEqual(value, [{ _tag: "Started", id: "b", epoch: null }])
+      assert.deepStrictEqual((yield* claim(driver)).map(({ id }) => id), ["b"])
+    }))
+
+  it.scopedLive("gives hints when it is committed, to this process as to others, and none when it is undone", () =>
+    Effect.gen(function*() {
+      const { driver, sql, url } = yield* both(true)
+      // An idle worker, so that there is somebody to be told.
+      yield* claim(driver)
+      yield* ask(url, "UPDATE perdure.workers SET queues = ARRAY['q', 'undone']")
+      const heard = yield* Effect.fork(driver.hints.pipe(
+        Stream.filter((hint) => hint._tag === "Ready" && hint.queue !== "again"),
+        Stream.take(1),
+        Stream.runCollect
+      ))
+      const undone = driver.enqueue({ runs: [newRun("a", { queue: "undone" })], claim: null })
+      yield* Effect.either(sql.withTransaction(Effect.zipRight(undone, Effect.fail(new Oops()))))
+      // Until the listener listens, hints are lost.
+      const commits = Effect.forever(
+        Effect.suspend(() => {
+          const id = crypto.randomUUID()
+          return sql.withTransaction(driver.enqueue({ runs: [newRun(id)], claim: null }))
+        })
+      )
+      yield* Effect.raceFirst(commits, Fiber.await(heard))
+      assert.deepStrictEqual(Chunk.toReadonlyArray(yield* Fiber.join(heard)), [{ _tag: "Ready", queue: "q" }])
+    }))
+})
