@@ -1,0 +1,257 @@
+/**
+ * A throw-away PostgreSQL server: made in a temporary folder, on a free port, run under an account that PostgreSQL
+ * accepts, and gone when the scope closes, or when this process dies, however it dies.
+ *
+ * Settings are PostgreSQL's defaults, except those that are asked for. Nothing here is for a database that matters.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { type ChildProcess, spawn } from "node:child_process"
+import * as fs from "node:fs/promises"
+import { createServer } from "node:net"
+import * as path from "node:path"
+import { ClusterError } from "./ClusterError.js"
+import { query, withDatabase } from "./internal/admin.js"
+import { account, type Account, available, type Binaries, initialise, temporaryFolder } from "./internal/binaries.js"
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Cluster {
+  /** As shown in test names: `postgres 18`. */
+  readonly name: string
+  /** Major version. */
+  readonly version: number
+  /** The maintenance database, as superuser. */
+  readonly url: string
+  /** The URL of another database of this server. */
+  readonly urlOf: (database: string) => string
+  readonly dataDir: string
+  /** Start it again after `stop`; nothing to do while it runs. Ready for connections when it returns. */
+  readonly start: Effect.Effect<void, ClusterError>
+  /** `fast` cuts all connections and checkpoints; `immediate` crashes, so that the next start recovers from the WAL. */
+  readonly stop: (mode: "fast" | "immediate") => Effect.Effect<void, ClusterError>
+  /** `stop` and `start`. */
+  readonly restart: (mode: "fast" | "immediate") => Effect.Effect<void, ClusterError>
+  /** Cut every client's connection (`pg_terminate_backend`), and say how many there were. */
+  readonly killBackends: Effect.Effect<number, ClusterError>
+  /** Freeze the processes of all present client connections (SIGSTOP) until the scope closes. New ones work. */
+  readonly pauseBackends: Effect.Effect<number, ClusterError, Scope.Scope>
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /** Major version; by default the embedded one, or else the first that is installed. */
+  readonly version?: number
+  /**
+   * Whether the server waits for its disk. On by default, as in production. Tests may switch it off: a killed server
+   * still loses nothing, only a machine that loses power does.
+   */
+  readonly fsync?: boolean
+  /** Further settings, as in `postgresql.conf`. */
+  readonly settings?: Readonly<Record<string, string>>
+}
+
+/**
+ * Waits for its standard input to end, which happens when this process closes it or dies, then takes the server and
+ * its folder away. It is the only way that a server ends for good, so every run tests it.
+ */
+const guardian = `
+trap '' INT TERM HUP
+read -r _
+pid=$(head -n 1 "$1/data/postmaster.pid" 2>/dev/null) && kill -QUIT "$pid" 2>/dev/null && {
+  n=0; while kill -0 "$pid" 2>/dev/null && [ $n -lt 500 ]; do sleep 0.02; n=$((n+1)); done; }
+rm -rf "$1"
+`
+
+const freePort: Effect.Effect<number, ClusterError> = Effect.async((resume) => {
+  const server = createServer()
+  server.once(
+    "error",
+    (cause) => resume(new ClusterError({ operation: "find a free port", detail: cause.message, cause }))
+  )
+  server.listen(0, "127.0.0.1", () => {
+    const address = server.address()
+    server.close(() =>
+      resume(
+        address !== null && typeof address === "object"
+          ? Effect.succeed(address.port)
+          : new ClusterError({ operation: "find a free port", detail: "no address" })
+      )
+    )
+  })
+})
+
+const folder = (who: Account): Effect.Effect<string, ClusterError, Scope.Scope> =>
+  Effect.map(
+    Effect.acquireRelease(
+      Effect.gen(function*() {
+        const parent = yield* temporaryFolder(who)
+        const home = yield* Effect.tryPromise({
+          try: async () => {
+            const made = await fs.mkdtemp(path.join(parent, "perdure-cluster-"))
+            if (who.uid !== undefined && who.gid !== undefined) await fs.chown(made, who.uid, who.gid)
+            return made
+          },
+          catch: (cause) => new ClusterError({ operation: "make a folder", detail: String(cause), cause })
+        })
+        const watch = spawn("/bin/sh", ["-c", guardian, "guardian", home], {
+          cwd: "/",
+          detached: true,
+          stdio: ["pipe", "ignore", "ignore"]
+        })
+        return { home, watch }
+      }),
+      ({ watch }) =>
+        Effect.async<void>((resume) => {
+          watch.once("exit", () => resume(Effect.void))
+          watch.stdin.end()
+        })
+    ),
+    ({ home }) => home
+  )
+
+/** The server process; ready when its log says so. No clock is involved, so that it works under a `TestClock`. */
+const launch = (binaries: Binaries, args: ReadonlyArray<string>, who: Account) =>
+  Effect.async<ChildProcess, ClusterError>((resume) => {
+    const child = spawn(path.join(binaries.bin, "postgres"), [...args], {
+      ...who,
+      cwd: "/",
+      detached: true,
+      env: { PATH: process.env["PATH"] ?? "", LC_ALL: "C", TZ: "UTC" },
+      stdio: ["ignore", "ignore", "pipe"]
+    })
+    let log = ""
+    child.once("error", (cause) => resume(new ClusterError({ operation: "start postgres", detail: `${cause}`, cause })))
+    child.once(
+      "exit",
+      (code, signal) =>
+        resume(new ClusterError({ operation: "start postgres", detail: `it ended with ${code ?? signal}:\n${log}` }))
+    )
+    child.stderr.setEncoding("utf8").on("data", (chunk: string) => {
+      log = (log + chunk).slice(-16_384)
+      if (chunk.includes("ready to accept connections")) resume(Effect.succeed(child))
+    })
+  })
+
+const ended = (child: ChildProcess): Effect.Effect<void> =>
+  Effect.async((resume) => {
+    if (child.exitCode !== null || child.signalCode !== null) resume(Effect.void)
+    else child.once("exit", () => resume(Effect.void))
+  })
+
+const choose = (who: Account, version: number | undefined): Effect.Effect<Binaries, ClusterError> =>
+  Effect.flatMap(available(who), (all) => {
+    const found = version === undefined ? all[0] : all.find((one) => one.version === version)
+    return found !== undefined ? Effect.succeed(found) : new ClusterError({
+      operation: "find PostgreSQL",
+      detail: `${version === undefined ? "no version" : `version ${version}`} is at hand, only [${
+        all.map((one) => one.version).join(", ")
+      }]: run \`npm ci\` with optional dependencies, or put pg_ctl on the PATH`
+    })
+  })
+
+/**
+ * The major versions that `start` can run here, the default first.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const versions: Effect.Effect<ReadonlyArray<number>, ClusterError> = Effect.flatMap(
+  account,
+  (who) => Effect.map(available(who), (all) => all.map((one) => one.version))
+)
+
+/**
+ * Make and start a server; it is stopped and deleted when the scope closes.
+ *
+ * @example
+ * ```ts
+ * import * as Cluster from "@perdure/testing/Cluster"
+ * import * as Effect from "effect/Effect"
+ *
+ * const program = Effect.scoped(Effect.gen(function*() {
+ *   const cluster = yield* Cluster.start({ version: 18, fsync: true })
+ *   yield* Effect.log(cluster.url)
+ *   yield* cluster.restart("immediate")
+ * }))
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const start = (options: Options = {}): Effect.Effect<Cluster, ClusterError, Scope.Scope> =>
+  Effect.gen(function*() {
+    const who = yield* account
+    const binaries = yield* choose(who, options.version)
+    const home = yield* folder(who)
+    const dataDir = path.join(home, "data")
+    yield* initialise(binaries, dataDir, who)
+    const port = yield* freePort
+    const settings = {
+      listen_addresses: "127.0.0.1",
+      port: `${port}`,
+      unix_socket_directories: "",
+      fsync: options.fsync === false ? "off" : "on",
+      ...options.settings
+    }
+    const args = ["-D", dataDir, ...Object.entries(settings).flatMap(([key, value]) => ["-c", `${key}=${value}`])]
+    const url = `postgres://postgres@127.0.0.1:${port}/postgres`
+    const turn = yield* Effect.makeSemaphore(1)
+    let server: ChildProcess | undefined
+
+    const up = Effect.suspend(() =>
+      server !== undefined ? Effect.void : Effect.map(launch(binaries, args, who), (child) => {
+        server = child
+      })
+    )
+    const down = (mode: "fast" | "immediate") =>
+      Effect.suspend(() => {
+        const child = server
+        if (child === undefined) return Effect.void
+        server = undefined
+        child.kill(mode === "fast" ? "SIGINT" : "SIGQUIT")
+        return ended(child)
+      })
+    const exclusively = <A, E>(self: Effect.Effect<A, E>) => Effect.uninterruptible(turn.withPermits(1)(self))
+
+    yield* exclusively(up)
+    const clients = "from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()"
+    return {
+      name: `postgres ${binaries.version}`,
+      version: binaries.version,
+      url,
+      urlOf: (database) => withDatabase(url, database),
+      dataDir,
+      start: exclusively(up),
+      stop: (mode) => exclusively(down(mode)),
+      restart: (mode) => exclusively(Effect.zipRight(down(mode), up)),
+      killBackends: Effect.map(query(url, `select pg_terminate_backend(pid, 5000) ${clients}`), (rows) => rows.length),
+      pauseBackends: Effect.map(
+        Effect.acquireRelease(
+          Effect.tap(
+            Effect.map(query(url, `select pid ${clients}`), (rows) => rows.map((row) => Number(row["pid"]))),
+            (pids) => Effect.sync(() => signal(pids, "SIGSTOP"))
+          ),
+          (pids) => Effect.sync(() => signal(pids, "SIGCONT"))
+        ),
+        (pids) => pids.length
+      )
+    }
+  })
+
+const signal = (pids: ReadonlyArray<number>, name: "SIGSTOP" | "SIGCONT") => {
+  for (const pid of pids) {
+    try {
+      process.kill(pid, name)
+    } catch {
+      // It has gone meanwhile.
+    }
+  }
+}

@@ -1,0 +1,20 @@
+/**
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+
+/**
+ * A test database could not be made ready, or would not do as told. `operation` is what was tried.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class ClusterError extends Schema.TaggedError<ClusterError>("@perdure/testing/ClusterError")("ClusterError", {
+  operation: Schema.String,
+  detail: Schema.String,
+  cause: Schema.optional(Schema.Defect)
+}) {
+  override get message(): string {
+    return `${this.operation}: ${this.detail}`
+  }
+}

@@ -1,0 +1,243 @@
+/**
+ * Operations to try on a driver, as plain data over a small pool of runs, workers, queues, keys and signals, so that
+ * they meet each other. What depends on the driver's answers (epochs, sequence numbers, ordinals) is said in relation
+ * to what its player knows.
+ */
+import * as FastCheck from "effect/FastCheck"
+import type { MessageKind } from "perdure/JournalDriver"
+
+export const runCount = 8
+export const childCount = 6
+export const messageCount = 16
+
+/** A member of a pool, by number. */
+type Index = number
+
+export interface Start {
+  readonly run: Index
+  readonly delay: number | null
+}
+
+/** A message; its kind and name follow from its id, for an id stands for one message. */
+export interface Sent {
+  readonly to: Index
+  readonly id: Index
+}
+
+export interface Awaited {
+  readonly kind: MessageKind
+  readonly name: Index
+}
+
+export type Move =
+  | { readonly _tag: "Stay" }
+  | { readonly _tag: "Suspend"; readonly delay: number; readonly waiting: ReadonlyArray<Awaited> }
+  | { readonly _tag: "SuspendForChildren"; readonly delay: number }
+  | { readonly _tag: "Finish"; readonly status: "completed" | "failed" | "cancelled"; readonly value: string | null }
+  | { readonly _tag: "Continue"; readonly payload: Index }
+  | { readonly _tag: "Diverge" }
+  | { readonly _tag: "Release"; readonly delay: number }
+
+/** A commit of a run that the player holds, or held once. */
+export interface Work {
+  readonly target: Index
+  readonly epochSkew: number
+  readonly seqSkew: number
+  readonly entries: number
+  /** How many of the unread messages that the player knows of are consumed, from the first on. */
+  readonly consumed: number
+  readonly children: ReadonlyArray<Start & { readonly attached: boolean }>
+  readonly messages: ReadonlyArray<Sent>
+  readonly published: ReadonlyArray<Index>
+  readonly closes: ReadonlyArray<Index>
+  /** Read the inbox before. */
+  readonly looks: boolean
+  readonly move: Move
+}
+
+export interface Who {
+  readonly worker: Index
+  readonly incarnation: Index
+}
+
+/** A single request to a driver. */
+export type Operation =
+  | {
+    readonly _tag: "Enqueue"
+    readonly runs: ReadonlyArray<Start>
+    readonly claim: (Who & { readonly slots: number }) | null
+  }
+  | {
+    readonly _tag: "Claim"
+    readonly who: Who
+    readonly workflows: ReadonlyArray<Index>
+    readonly queues: ReadonlyArray<Index>
+    readonly limit: number
+    /** Which machines it says that it keeps: none, those that it knows, or those that it knew before they moved on. */
+    readonly hot: "none" | "known" | "stale"
+  }
+  | { readonly _tag: "Commit"; readonly who: Who; readonly works: ReadonlyArray<Work> }
+  | { readonly _tag: "Deliver"; readonly messages: ReadonlyArray<Sent> }
+  | { readonly _tag: "Heartbeat"; readonly who: Who; readonly lease: number }
+  | { readonly _tag: "Reconcile"; readonly who: Who; readonly held: ReadonlyArray<Index>; readonly before: number }
+  | { readonly _tag: "Retire"; readonly who: Who }
+  | { readonly _tag: "Reap"; readonly maxCrashes: number }
+  | { readonly _tag: "Terminate"; readonly run: Index }
+  | { readonly _tag: "Resume"; readonly runs: ReadonlyArray<Index> }
+  | { readonly _tag: "Read"; readonly runs: ReadonlyArray<Index>; readonly from: number; readonly limit: number }
+
+export type Command =
+  | Operation
+  | { readonly _tag: "Pass"; readonly millis: number }
+  /** The last request once more, as it was. */
+  | { readonly _tag: "Resend" }
+  | { readonly _tag: "Transaction"; readonly operations: ReadonlyArray<Operation>; readonly fails: boolean }
+
+const { array, boolean, constant, constantFrom, integer, oneof, option, record, uniqueArray } = FastCheck
+
+const index = (count: number) => integer({ min: 0, max: count - 1 })
+
+/** Mostly one, now and then the other. */
+const mostly = <A>(usual: FastCheck.Arbitrary<A>, rare: FastCheck.Arbitrary<A>, times = 5): FastCheck.Arbitrary<A> =>
+  oneof({ weight: times, arbitrary: usual }, { weight: 1, arbitrary: rare })
+
+const delay = mostly(constantFrom(-10, 0, 10, 50), constantFrom(500, Infinity), 3)
+const who = record({ worker: index(2), incarnation: mostly(constant(0), constant(1)) })
+const kind = mostly<MessageKind>(constant("signal"), constantFrom("child", "callback", "cancel", "defect"), 3)
+const anyone = mostly(index(runCount), integer({ min: runCount, max: runCount + childCount }), 3)
+
+const start = record({ run: index(runCount), delay: mostly(constant(null), delay, 2) })
+
+const sent = record({ to: anyone, id: index(messageCount) })
+
+const move: FastCheck.Arbitrary<Move> = oneof(
+  { weight: 6, arbitrary: constant({ _tag: "Stay" as const }) },
+  {
+    weight: 5,
+    arbitrary: record({
+      _tag: constant("Suspend" as const),
+      delay,
+      waiting: array(record({ kind, name: index(2) }), { minLength: 1, maxLength: 4 })
+    })
+  },
+  { weight: 2, arbitrary: record({ _tag: constant("SuspendForChildren" as const), delay }) },
+  {
+    weight: 3,
+    arbitrary: record({
+      _tag: constant("Finish" as const),
+      status: constantFrom("completed" as const, "failed" as const, "cancelled" as const),
+      value: option(constant("{ \"v\": 1 }"))
+    })
+  },
+  { weight: 2, arbitrary: record({ _tag: constant("Continue" as const), payload: index(3) }) },
+  { weight: 1, arbitrary: constant({ _tag: "Diverge" as const }) },
+  { weight: 2, arbitrary: record({ _tag: constant("Release" as const), delay }) }
+)
+
+const skew = mostly(constant(0), constantFrom(-1, 1), 25)
+
+const work: FastCheck.Arbitrary<Work> = record({
+  target: integer({ min: 0, max: 1_000 }),
+  epochSkew: skew,
+  seqSkew: skew,
+  entries: index(4),
+  consumed: index(3),
+  children: array(record({ run: index(childCount), delay: option(delay), attached: boolean() }), { maxLength: 2 }),
+  messages: array(sent, { maxLength: 3 }),
+  published: array(index(2), { maxLength: 2 }),
+  closes: mostly<ReadonlyArray<Index>>(constant([]), uniqueArray(index(2), { minLength: 1, maxLength: 2 }), 8),
+  looks: mostly(constant(true), constant(false)),
+  move
+})
+
+const operation: FastCheck.Arbitrary<Operation> = oneof(
+  {
+    weight: 4,
+    arbitrary: record({
+      _tag: constant("Enqueue" as const),
+      runs: array(start, { minLength: 1, maxLength: 5 }),
+      claim: option(record({ worker: index(2), incarnation: constant(0), slots: index(3) }))
+    })
+  },
+  {
+    weight: 8,
+    arbitrary: record({
+      _tag: constant("Claim" as const),
+      who,
+      workflows: mostly(constant([0, 1, 2, 3]), uniqueArray(index(4), { minLength: 1, maxLength: 4 }), 3),
+      queues: mostly(constant([0, 1]), uniqueArray(index(2), { minLength: 1, maxLength: 2 }), 3),
+      limit: integer({ min: 1, max: 4 }),
+      hot: constantFrom("none" as const, "known" as const, "stale" as const)
+    })
+  },
+  {
+    weight: 14,
+    arbitrary: record({
+      _tag: constant("Commit" as const),
+      who,
+      works: array(work, { minLength: 1, maxLength: 4 })
+    })
+  },
+  {
+    weight: 5,
+    arbitrary: record({ _tag: constant("Deliver" as const), messages: array(sent, { minLength: 1, maxLength: 4 }) })
+  },
+  // Never a sum of steps of time: whether a lease has run out at its very end is nobody's business.
+  { weight: 3, arbitrary: record({ _tag: constant("Heartbeat" as const), who, lease: constantFrom(95, 1_005) }) },
+  {
+    weight: 1,
+    arbitrary: record({
+      _tag: constant("Reconcile" as const),
+      who,
+      held: uniqueArray(index(runCount), { maxLength: 3 }),
+      before: constantFrom(-10, 0, 1)
+    })
+  },
+  { weight: 1, arbitrary: record({ _tag: constant("Retire" as const), who }) },
+  {
+    weight: 2,
+    arbitrary: record({ _tag: constant("Reap" as const), maxCrashes: mostly(constant(4), constantFrom(1, 2), 3) })
+  },
+  { weight: 1, arbitrary: record({ _tag: constant("Terminate" as const), run: anyone }) },
+  {
+    weight: 1,
+    arbitrary: record({
+      _tag: constant("Resume" as const),
+      runs: uniqueArray(index(runCount), { minLength: 2, maxLength: runCount })
+    })
+  },
+  {
+    weight: 1,
+    arbitrary: record({
+      _tag: constant("Read" as const),
+      runs: uniqueArray(anyone, { minLength: 1, maxLength: 4 }),
+      from: index(5),
+      limit: index(4)
+    })
+  }
+)
+
+const pass = record({ _tag: constant("Pass" as const), millis: constantFrom(10, 50, 100, 500) })
+
+const transaction = record({
+  _tag: constant("Transaction" as const),
+  operations: array(operation, { minLength: 1, maxLength: 4 }),
+  fails: boolean()
+})
+
+/** What every sequence begins with, so that there is something to work on. */
+const opening: ReadonlyArray<Command> = [
+  ...[0, 1].map((worker): Command => ({ _tag: "Heartbeat", who: { worker, incarnation: 0 }, lease: 1_005 })),
+  { _tag: "Enqueue", runs: [0, 1, 2, 3, 4, 5].map((run) => ({ run, delay: null })), claim: null }
+]
+
+/** Any sequence of operations, time passing between them; some of them in transactions, of which some fail. */
+export const commands: FastCheck.Arbitrary<ReadonlyArray<Command>> = array(
+  oneof<Array<FastCheck.WeightedArbitrary<Command>>>(
+    { weight: 40, arbitrary: operation },
+    { weight: 4, arbitrary: pass },
+    { weight: 2, arbitrary: constant({ _tag: "Resend" }) },
+    { weight: 3, arbitrary: transaction }
+  ),
+  { minLength: 1, maxLength: 80, size: "max" }
+).map((sequence) => [...opening, ...sequence])

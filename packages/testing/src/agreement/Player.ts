@@ -1,0 +1,330 @@
+/**
+ * Plays commands on one driver, keeping what a worker would know from its answers. Two players of the same commands
+ * ask the same, as long as their drivers answer the same, up to ordinals.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type { JournalError } from "perdure/Errors"
+import type * as Driver from "perdure/JournalDriver"
+import { entries, only, value } from "../contract/Fixture.js"
+import type { Command, Move, Operation, Work } from "./Command.js"
+import * as Normal from "./normal.js"
+import * as Pool from "./pool.js"
+
+/** What the player knows of a run that it has claimed. */
+interface Holding {
+  readonly id: string
+  readonly epoch: number
+  readonly nextSeq: number
+  readonly seen: number
+  readonly unread: ReadonlyArray<number>
+  /** Tokens of the children that it has started. */
+  readonly tokens: ReadonlyArray<string>
+}
+
+type Played = Effect.Effect<unknown, JournalError>
+
+/** Why a transaction is undone. */
+const undone = "undone"
+
+export class Player {
+  private readonly driver: Driver.JournalDriver
+  private readonly prefix: string
+  /** Runs that it holds, as far as it knows, by id. */
+  private held: ReadonlyMap<string, Holding> = new Map()
+  /** What it held once. */
+  private past: ReadonlyArray<Holding> = []
+  private last: Played = Effect.succeed("nothing to send again")
+
+  constructor(driver: Driver.JournalDriver, prefix: string) {
+    this.driver = driver
+    this.prefix = prefix
+  }
+
+  /** The driver's answer to a command, without what drivers are free in. */
+  play(command: Command): Played {
+    switch (command._tag) {
+      case "Pass":
+        return Effect.succeed("time passes")
+      case "Resend":
+        return Effect.suspend(() => this.last)
+      case "Transaction":
+        return this.transaction(command.operations, command.fails)
+      default:
+        return this.operate(command)
+    }
+  }
+
+  /** All that the driver shows. */
+  get everything(): Played {
+    const ids = Pool.runs.map((n) => Pool.runId(this.prefix, n))
+    const { driver } = this
+    return Effect.all({
+      records: Effect.map(value(driver.get(ids)), Normal.records),
+      runs: Effect.forEach(ids, (run) =>
+        Effect.all({
+          history: value(driver.history({ run, from: 0, limit: 10_000 })),
+          messages: Effect.map(value(driver.messages({ run, after: 0, limit: 10_000 })), Normal.messages),
+          inbox: Effect.map(value(driver.inbox([{ run, after: 0 }])), Normal.inboxes),
+          published: Effect.map(value(driver.published(run)), Normal.published)
+        }))
+    })
+  }
+
+  /** Leave nothing behind that a later reaper would find. */
+  get retire(): Played {
+    const workers = [0, 1].flatMap((worker) => [0, 1].map((incarnation) => ({ worker, incarnation })))
+    return Effect.forEach(workers, (who) => value(this.driver.retire(Pool.worker(this.prefix, who))))
+  }
+
+  private operate(operation: Operation): Played {
+    return Effect.flatMap(this.prepare(operation), (request) => {
+      this.last = request
+      return request
+    })
+  }
+
+  private transaction(operations: ReadonlyArray<Operation>, fails: boolean): Played {
+    return Effect.suspend(() => {
+      const { held, past } = this
+      const answers: Array<unknown> = []
+      const all = Effect.forEach(
+        operations,
+        (operation) => Effect.map(this.operate(operation), (answer) => answers.push(answer)),
+        { discard: true }
+      )
+      return this.driver.transaction(fails ? Effect.zipRight(all, Effect.fail(undone)) : all).pipe(
+        Effect.catchIf((error) => error === undone, () =>
+          Effect.sync(() => {
+            this.held = held
+            this.past = past
+          })),
+        Effect.catchIf((error) => typeof error === "string", Effect.die),
+        Effect.map(() => answers)
+      )
+    })
+  }
+
+  /** The request that an operation is, given what the player knows now. It can be sent more than once. */
+  private prepare(operation: Operation): Effect.Effect<Played, JournalError> {
+    const { driver, prefix } = this
+    return Effect.flatMap(Clock.currentTimeMillis, (now): Effect.Effect<Played, JournalError> => {
+      switch (operation._tag) {
+        case "Enqueue": {
+          const { claim } = operation
+          return Effect.succeed(this.enqueue({
+            runs: operation.runs.map((run) => Pool.newRun(prefix, now, run)),
+            claim: claim === null ? null : { worker: Pool.worker(prefix, claim), slots: claim.slots }
+          }))
+        }
+        case "Claim":
+          return Effect.succeed(this.claim({
+            worker: Pool.worker(prefix, operation.who),
+            workflows: operation.workflows.map((n) => Pool.workflow(prefix, n)),
+            queues: operation.queues.map((n) => Pool.queue(prefix, n)),
+            limit: operation.limit,
+            held: this.hot(operation.hot)
+          }))
+        case "Commit":
+          return Effect.map(
+            this.choose(operation.works, now),
+            (commits) => this.commit({ worker: Pool.worker(prefix, operation.who), commits })
+          )
+        case "Deliver":
+          return Effect.succeed(value(driver.deliver(operation.messages.map((each) => Pool.newMessage(prefix, each)))))
+        case "Heartbeat": {
+          const worker = Pool.worker(prefix, operation.who)
+          return Effect.succeed(value(driver.heartbeat({ worker, leaseMillis: operation.lease })))
+        }
+        case "Reconcile":
+          return Effect.succeed(value(driver.reconcile({
+            worker: Pool.worker(prefix, operation.who),
+            held: operation.held.map((n) => Pool.runId(prefix, n)),
+            claimedBefore: now + operation.before
+          })))
+        case "Retire":
+          return Effect.succeed(value(driver.retire(Pool.worker(prefix, operation.who))))
+        case "Reap":
+          return Effect.succeed(value(driver.reap({ limit: 1_000, maxCrashes: operation.maxCrashes })))
+        case "Terminate": {
+          const run = Pool.runId(prefix, operation.run)
+          return Effect.succeed(value(driver.terminate({ run, detail: "{ \"by\": 1 }" })))
+        }
+        case "Resume":
+          return Effect.succeed(value(driver.resume(operation.runs.map((n) => Pool.runId(prefix, n)))))
+        case "Read":
+          return Effect.succeed(this.read(operation))
+      }
+    })
+  }
+
+  private hot(which: "none" | "known" | "stale"): ReadonlyMap<string, number> {
+    if (which === "none") return new Map()
+    return new Map(this.past.map(({ id, nextSeq }) => [id, which === "known" ? nextSeq : Math.max(0, nextSeq - 1)]))
+  }
+
+  private enqueue(request: Parameters<Driver.JournalDriver["enqueue"]>[0]): Played {
+    return Effect.map(value(this.driver.enqueue(request)), (answers) => {
+      for (const answer of answers) {
+        if (answer._tag === "Started" && answer.epoch !== null) {
+          this.hold({ id: answer.id, epoch: answer.epoch, nextSeq: 0, seen: 0, unread: [], tokens: [] })
+        }
+      }
+      return answers
+    })
+  }
+
+  private claim(request: Parameters<Driver.JournalDriver["claim"]>[0]): Played {
+    return Effect.map(value(this.driver.claim(request)), ({ nextDue, runs }) => {
+      for (const { epoch, id, inbox, nextSeq, seen } of runs) {
+        this.hold({ id, epoch, nextSeq, seen, unread: inbox.map(({ ordinal }) => ordinal), tokens: this.tokens(id) })
+      }
+      return { nextDue, runs: runs.map(Normal.claimed) }
+    })
+  }
+
+  private commit(request: Parameters<Driver.JournalDriver["commit"]>[0]): Played {
+    return Effect.map(value(this.driver.commit(request)), (answers) => {
+      for (const [index, commit] of request.commits.entries()) {
+        if (answers[index]?._tag === "Applied") this.applied(commit)
+        if (answers[index]?._tag === "Lost" && this.held.get(commit.run)?.epoch === commit.epoch) this.drop(commit.run)
+      }
+      return answers
+    })
+  }
+
+  private read({ from, limit, runs }: Extract<Operation, { readonly _tag: "Read" }>): Played {
+    const { driver, prefix } = this
+    const ids = runs.map((n) => Pool.runId(prefix, n))
+    return Effect.all({
+      get: Effect.map(value(driver.get(ids)), Normal.records),
+      await: Effect.map(value(driver.await(ids)), Normal.records),
+      inboxes: Effect.map(value(driver.inbox(ids.map((run) => ({ run, after: 0 })))), Normal.inboxes),
+      lookups: Effect.forEach([0, 1, 2], (n) =>
+        Effect.map(
+          value(driver.lookup({ workflow: Pool.workflow(prefix, n).name, key: `key-${from % 3}` })),
+          (run) => run === null ? null : Normal.record(run)
+        )),
+      later: Effect.forEach(
+        this.held.values(),
+        ({ id, unread }) => Effect.map(value(driver.inbox([{ run: id, after: unread[0] ?? 0 }])), Normal.inboxes)
+      ),
+      history: Effect.forEach(ids, (run) => value(driver.history({ run, from, limit }))),
+      messages: Effect.forEach(
+        ids,
+        (run) => Effect.map(value(driver.messages({ run, after: 0, limit })), Normal.messages)
+      )
+    })
+  }
+
+  /** The commits that works are: of different runs, made from what is known of them. */
+  private choose(
+    works: ReadonlyArray<Work>,
+    now: number
+  ): Effect.Effect<ReadonlyArray<Driver.RunCommit>, JournalError> {
+    const chosen = new Map<string, readonly [Holding, Work]>()
+    const held = [...this.held.values()]
+    for (const work of works) {
+      const from = work.target % 16 === 0 && this.past.length > 0 ? this.past : held
+      const holding = from[(work.target >> 4) % Math.max(1, from.length)]
+      if (holding !== undefined && !chosen.has(holding.id)) chosen.set(holding.id, [holding, work])
+    }
+    const continuing = new Set([...chosen].flatMap(([id, [, { move }]]) => move._tag === "Continue" ? [id] : []))
+    return Effect.forEach(
+      chosen.values(),
+      ([holding, work]) =>
+        Effect.map(work.looks ? this.look(holding) : Effect.succeed(holding), (known) => {
+          const commit = this.make(known, work, now)
+          return { ...commit, messages: commit.messages.filter(({ to }) => !continuing.has(to)) }
+        })
+    )
+  }
+
+  private look(holding: Holding): Effect.Effect<Holding, JournalError> {
+    return Effect.map(value(this.driver.inbox([{ run: holding.id, after: 0 }])), (inboxes) => {
+      const { messages, seen } = only(inboxes)
+      return { ...holding, seen, unread: messages.map(({ ordinal }) => ordinal) }
+    })
+  }
+
+  private make(holding: Holding, work: Work, now: number): Driver.RunCommit {
+    const { prefix } = this
+    const from = holding.nextSeq + work.seqSkew
+    const children = work.children.map(({ attached, delay, run }): Driver.NewRun => ({
+      ...Pool.newRun(prefix, now, { run: Pool.childNumber(run), delay }),
+      parent: { id: holding.id, token: Pool.token(run), attached },
+      root: holding.id,
+      depth: 1
+    }))
+    const started = children.map(({ parent }) => parent?.token ?? "")
+    return {
+      run: holding.id,
+      epoch: holding.epoch + work.epochSkew,
+      from,
+      entries: entries(from, work.entries).map((entry) =>
+        entry.seq % 3 === 2 ? { ...entry, op: -1, exit: { ...entry.exit, value: null } } : entry
+      ),
+      consumed: holding.unread.slice(0, work.consumed),
+      children,
+      messages: work.messages.map((each) => Pool.newMessage(prefix, each)),
+      published: work.published.map((n) => ({ key: `p-${n}`, value: `${from}` })),
+      closes: work.closes.map(Pool.signalName),
+      seen: holding.seen,
+      transition: this.transition(work.move, [...holding.tokens, ...started], now)
+    }
+  }
+
+  private transition(move: Move, tokens: ReadonlyArray<string>, now: number): Driver.Transition | null {
+    switch (move._tag) {
+      case "Stay":
+        return null
+      case "Suspend":
+        return {
+          _tag: "Suspend",
+          until: now + move.delay,
+          waiting: move.waiting.map(({ kind, name }) => `${kind}:${Pool.signalName(name)}`)
+        }
+      case "SuspendForChildren":
+        return { _tag: "Suspend", until: now + move.delay, waiting: tokens.map((token) => `child:${token}`) }
+      case "Finish": {
+        const kinds = { completed: "success", failed: "failure", cancelled: "interrupt" } as const
+        return { _tag: "Finish", status: move.status, exit: { kind: kinds[move.status], value: move.value } }
+      }
+      case "Continue":
+        return { _tag: "Continue", payload: `{ "again": ${move.payload} }`, at: now }
+      case "Diverge":
+        return { _tag: "Diverge", detail: "{ \"expected\": 1 }" }
+      case "Release":
+        return { _tag: "Release", at: now + move.delay }
+    }
+  }
+
+  private applied(commit: Driver.RunCommit): void {
+    const before = this.held.get(commit.run)
+    if (before === undefined || before.epoch !== commit.epoch) return
+    this.hold({
+      ...before,
+      nextSeq: commit.from + commit.entries.length,
+      seen: commit.seen,
+      unread: before.unread.filter((ordinal) => !commit.consumed.includes(ordinal)),
+      tokens: [...before.tokens, ...commit.children.map(({ parent }) => parent?.token ?? "")]
+    })
+    if (commit.transition !== null && commit.transition._tag !== "Continue") this.drop(commit.run)
+  }
+
+  private tokens(id: string): ReadonlyArray<string> {
+    return this.past.findLast((holding) => holding.id === id)?.tokens ?? []
+  }
+
+  private hold(holding: Holding): void {
+    this.drop(holding.id)
+    this.held = new Map([...this.held, [holding.id, holding]])
+  }
+
+  private drop(id: string): void {
+    const holding = this.held.get(id)
+    if (holding === undefined) return
+    this.past = [...this.past, holding]
+    this.held = new Map([...this.held].filter(([other]) => other !== id))
+  }
+}

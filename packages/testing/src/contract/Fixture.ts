@@ -1,0 +1,282 @@
+/**
+ * What a case of the contract suite works with: names that nobody else uses (databases are shared by test files), a
+ * worker with a lease that does not run out, and short forms for the driver's operations. Unless told otherwise, each
+ * run has a queue of its own, so that a claim finds that run or nothing.
+ */
+import { assert } from "@effect/vitest"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import * as TestClock from "effect/TestClock"
+import { randomUUID } from "node:crypto"
+import type * as Driver from "perdure/JournalDriver"
+import { JournalDriver } from "perdure/JournalDriver"
+import type { JournalError } from "perdure/Errors"
+
+/** One rule of the contract, proved by running it. It fails, or dies of an assertion, when the driver breaks the rule. */
+export interface Case {
+  readonly name: string
+  readonly run: Effect.Effect<void, unknown, JournalDriver>
+}
+
+/** The instant at which every case begins: beyond 32 bits, like real ones. */
+export const start = 1_700_000_000_000
+
+/** A lease that no case outlives. */
+export const longLease = 1_000_000_000_000
+
+export type ClaimRequest = Parameters<JournalDriver["claim"]>[0]
+
+type Answered<A> = Effect.Effect<A, JournalError>
+
+/** A run in a worker's hands. */
+export interface Held {
+  readonly id: string
+  readonly queue: string
+  readonly epoch: number
+  readonly nextSeq: number
+  readonly seen: number
+}
+
+export const success = (value: unknown): Driver.EncodedExit => ({ kind: "success", value: JSON.stringify(value) })
+
+export const finish = (
+  exit: Driver.EncodedExit = success("done"),
+  status: "completed" | "failed" | "cancelled" = "completed"
+): Driver.Transition => ({ _tag: "Finish", status, exit })
+
+export const suspend = (until: Driver.Millis, ...waiting: ReadonlyArray<string>): Driver.Transition => ({
+  _tag: "Suspend",
+  until,
+  waiting
+})
+
+/** `count` entries of finished steps. */
+export const entries = (from: number, count: number): ReadonlyArray<Driver.Entry> =>
+  Array.from({ length: count }, (_, index) => {
+    const seq = from + index
+    return { seq, op: seq, kind: "step", name: `step-${seq}`, exit: success(seq), at: start + seq }
+  })
+
+export const commitOf = (held: Held, change: Partial<Driver.RunCommit> = {}): Driver.RunCommit => ({
+  run: held.id,
+  epoch: held.epoch,
+  from: held.nextSeq,
+  entries: [],
+  consumed: [],
+  children: [],
+  messages: [],
+  published: [],
+  closes: [],
+  seen: held.seen,
+  transition: null,
+  ...change
+})
+
+let messages = 0
+
+/** A signal with an id of its own. */
+export const signal = (to: string, name: string, change: Partial<Driver.NewMessage> = {}): Driver.NewMessage => ({
+  to,
+  kind: "signal",
+  name,
+  id: `message-${++messages}`,
+  payload: `{"n":${messages}}`,
+  ...change
+})
+
+export const value = <A, E, R>(answer: Effect.Effect<Driver.Answer<A>, E, R>): Effect.Effect<A, E, R> =>
+  Effect.map(answer, (answered) => answered.value)
+
+/** The only item of a list that must have one. */
+export const only = <A>(items: ReadonlyArray<A>): A => {
+  assert.strictEqual(items.length, 1, `one item, of ${JSON.stringify(items)}`)
+  return items[0] as A
+}
+
+export class Fixture {
+  readonly driver: JournalDriver
+  readonly prefix: string
+  readonly worker: Driver.WorkerRef
+  readonly workflow: { readonly name: string; readonly version: string }
+
+  constructor(driver: JournalDriver, prefix: string) {
+    this.driver = driver
+    this.prefix = prefix
+    this.worker = { id: `${prefix}-worker`, incarnation: `${prefix}-1` }
+    this.workflow = { name: `${prefix}-workflow`, version: "1" }
+  }
+
+  id(name: string): string {
+    return `${this.prefix}-${name}`
+  }
+
+  newRun(name: string, change: Partial<Driver.NewRun> = {}): Driver.NewRun {
+    const id = this.id(name)
+    return {
+      id,
+      workflow: this.workflow.name,
+      version: this.workflow.version,
+      queue: `${id}-queue`,
+      priority: 0,
+      payload: `{"run":"${name}"}`,
+      idempotencyKey: null,
+      availableAt: null,
+      parent: null,
+      root: id,
+      depth: 0,
+      ...change
+    }
+  }
+
+  /** A run that reports to another one, with token `token-<name>`. */
+  newChild(parent: Held, name: string, change: Partial<Driver.NewRun> = {}): Driver.NewRun {
+    const link = { id: parent.id, token: `token-${name}`, attached: true }
+    return this.newRun(name, { parent: link, root: parent.id, depth: 1, ...change })
+  }
+
+  enqueue(...runs: ReadonlyArray<Driver.NewRun>): Answered<ReadonlyArray<Driver.Enqueued>> {
+    return value(this.driver.enqueue({ runs, claim: null }))
+  }
+
+  claimAnswer(queues: ReadonlyArray<string>, change: Partial<ClaimRequest> = {}) {
+    return value(this.driver.claim({
+      worker: this.worker,
+      workflows: [this.workflow],
+      queues,
+      limit: 100,
+      held: new Map(),
+      ...change
+    }))
+  }
+
+  claim(
+    queues: ReadonlyArray<string>,
+    change: Partial<ClaimRequest> = {}
+  ): Answered<ReadonlyArray<Driver.ClaimedRun>> {
+    return Effect.map(this.claimAnswer(queues, change), (answer) => answer.runs)
+  }
+
+  /** Claim the one run of a queue, which must be available. */
+  claimOne(run: { readonly queue: string }, change: Partial<ClaimRequest> = {}): Answered<Driver.ClaimedRun> {
+    return Effect.map(this.claim([run.queue], change), only)
+  }
+
+  /** A new run, claimed. */
+  running(name: string, change: Partial<Driver.NewRun> = {}, worker?: Driver.WorkerRef): Answered<Driver.ClaimedRun> {
+    const run = this.newRun(name, change)
+    const request = {
+      workflows: [{ name: run.workflow, version: run.version }],
+      ...(worker === undefined ? {} : { worker })
+    }
+    return Effect.zipRight(this.enqueue(run), this.claimOne(run, request))
+  }
+
+  /** A new run, claimed and suspended; what it holds is out of date then. */
+  suspended(name: string, until: Driver.Millis, ...waiting: ReadonlyArray<string>): Answered<Driver.ClaimedRun> {
+    return Effect.tap(this.running(name), (held) => this.apply(held, { transition: suspend(until, ...waiting) }))
+  }
+
+  commitAll(commits: ReadonlyArray<Driver.RunCommit>): Answered<ReadonlyArray<Driver.Committed>> {
+    return value(this.driver.commit({ worker: this.worker, commits }))
+  }
+
+  commit(held: Held, change: Partial<Driver.RunCommit> = {}): Answered<Driver.Committed> {
+    return Effect.map(this.commitAll([commitOf(held, change)]), only)
+  }
+
+  /** A commit that must be applied: what is held after it, and the dispositions of its messages. */
+  apply(
+    held: Held,
+    change: Partial<Driver.RunCommit> = {}
+  ): Answered<Held & { readonly dispositions: ReadonlyArray<Driver.Disposition> }> {
+    return Effect.map(this.commit(held, change), (committed) => {
+      assert.strictEqual(committed._tag, "Applied")
+      const dispositions = committed._tag === "Applied" ? committed.dispositions : []
+      return { ...held, nextSeq: held.nextSeq + (change.entries?.length ?? 0), dispositions }
+    })
+  }
+
+  deliver(...sent: ReadonlyArray<Driver.NewMessage>): Answered<ReadonlyArray<Driver.Disposition>> {
+    return value(this.driver.deliver(sent))
+  }
+
+  find(id: string): Answered<ReadonlyArray<Driver.RunRecord>> {
+    return value(this.driver.get([id]))
+  }
+
+  record(run: { readonly id: string }): Answered<Driver.RunRecord> {
+    return Effect.map(this.find(run.id), only)
+  }
+
+  status(run: { readonly id: string }): Answered<Driver.RunStatus> {
+    return Effect.map(this.record(run), (record) => record.status)
+  }
+
+  history(run: { readonly id: string }): Answered<ReadonlyArray<Driver.HistoryEntry>> {
+    return value(this.driver.history({ run: run.id, from: 0, limit: 10_000 }))
+  }
+
+  messages(run: { readonly id: string }): Answered<ReadonlyArray<Driver.Message & { readonly consumed: boolean }>> {
+    return value(this.driver.messages({ run: run.id, after: 0, limit: 10_000 }))
+  }
+
+  /** Unread messages of one run, and the inbox sequence that they are complete up to. */
+  inbox(run: { readonly id: string }, after = 0) {
+    return Effect.map(value(this.driver.inbox([{ run: run.id, after }])), only)
+  }
+
+  published(run: { readonly id: string }) {
+    return value(this.driver.published(run.id))
+  }
+
+  /** All that storage shows about a run: equal before and after something that must change nothing. */
+  everything(run: { readonly id: string }) {
+    return Effect.all({
+      record: this.find(run.id),
+      history: this.history(run),
+      messages: this.messages(run),
+      published: this.published(run)
+    })
+  }
+
+  heartbeat(worker: Driver.WorkerRef, leaseMillis: number) {
+    return value(this.driver.heartbeat({ worker, leaseMillis }))
+  }
+
+  /** A worker of its own with a lease. */
+  workerWith(name: string, leaseMillis: number): Answered<Driver.WorkerRef> {
+    const worker = { id: this.id(name), incarnation: `${this.id(name)}-1` }
+    return Effect.as(this.heartbeat(worker, leaseMillis), worker)
+  }
+
+  /** Reap until nothing is left. */
+  reapAll(maxCrashes = 1_000_000): Answered<void> {
+    const once = value(this.driver.reap({ limit: 1_000, maxCrashes }))
+    return Effect.asVoid(Effect.repeat(once, { while: ({ exhausted, released }) => released + exhausted > 0 }))
+  }
+
+  /** Reap what other cases have left behind, and would leave behind while this one runs. */
+  get sweep(): Answered<void> {
+    return TestClock.setTime(start + 1_000_000_000).pipe(
+      Effect.zipRight(this.reapAll()),
+      Effect.zipRight(TestClock.setTime(start))
+    )
+  }
+}
+
+/** A case over a fixture of its own. */
+export const check = (name: string, body: (t: Fixture) => Effect.Effect<void, unknown, Scope.Scope>): Case => ({
+  name,
+  run: Effect.gen(function*() {
+    yield* TestClock.setTime(start)
+    const driver = yield* JournalDriver
+    const t = new Fixture(driver, yield* Effect.sync(() => randomUUID().slice(0, 13)))
+    yield* t.heartbeat(t.worker, longLease)
+    yield* body(t)
+  }).pipe(Effect.scoped)
+})
+
+export const now = Clock.currentTimeMillis
+
+export const pass = (millis: number): Effect.Effect<void> => TestClock.adjust(millis)

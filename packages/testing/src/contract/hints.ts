@@ -1,0 +1,136 @@
+/**
+ * Hints. They may be lost, so a case does what should cause one again and again until it has come, and gives up after
+ * a while; no clock is waited for.
+ */
+import { assert } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type { JournalError } from "perdure/Errors"
+import type { Hint, WorkerRef } from "perdure/JournalDriver"
+import type { Fixture } from "./Fixture.js"
+import { check, commitOf, entries, finish, pass, signal, suspend } from "./Fixture.js"
+
+const attempts = 200
+
+const key = (hint: Hint): string => JSON.stringify(Object.entries(hint).toSorted(([a], [b]) => a < b ? -1 : 1))
+
+/** Do `cause` (with the number of the attempt) until one of the hints that it should bring has come. */
+const brings = Effect.fnUntraced(function*<E>(
+  t: Fixture,
+  cause: (attempt: number) => Effect.Effect<Hint, E>
+): Effect.fn.Return<void, E | JournalError, Scope.Scope> {
+  const come = new Set<string>()
+  const wanted = new Set<string>()
+  yield* t.driver.hints.pipe(
+    Stream.runForEach((hint) => Effect.sync(() => come.add(key(hint)))),
+    Effect.forkScoped
+  )
+  for (let attempt = 0; attempt < attempts && [...wanted].every((each) => !come.has(each)); attempt++) {
+    wanted.add(key(yield* cause(attempt)))
+    yield* t.driver.get([])
+    yield* pass(20)
+    yield* Effect.yieldNow()
+  }
+  assert.isFalse([...wanted].every((each) => !come.has(each)), "the hint came")
+})
+
+/** A run that is claimed by its insert: nothing has been ready. */
+const inserted = (t: Fixture, name: string, worker: WorkerRef = t.worker) => {
+  const run = t.newRun(name)
+  const held = { id: run.id, queue: run.queue, epoch: 1, nextSeq: 0, seen: 0 }
+  return Effect.as(t.driver.enqueue({ runs: [run], claim: { worker, slots: 1 } }), held)
+}
+
+const ready = (queue: string): Hint => ({ _tag: "Ready", queue })
+
+export const hints = [
+  check(
+    "a new run is a hint for its queue",
+    (t) => brings(t, (n) => Effect.as(t.enqueue(t.newRun(`run-${n}`)), ready(t.newRun(`run-${n}`).queue)))
+  ),
+
+  check("a child is a hint for its queue", (t) =>
+    Effect.gen(function*() {
+      const parent = yield* t.running("parent")
+      yield* brings(t, (n) => {
+        const child = t.newChild(parent, `child-${n}`)
+        return Effect.as(t.apply(parent, { children: [child] }), ready(child.queue))
+      })
+    })),
+
+  check("a delivery that wakes a run is a hint for its queue", (t) =>
+    brings(t, (n) =>
+      Effect.gen(function*() {
+        const held = yield* inserted(t, `run-${n}`)
+        yield* t.apply(held, { transition: suspend(Infinity, "signal:x") })
+        yield* t.deliver(signal(held.id, "x"))
+        return ready(held.queue)
+      }))),
+
+  check("a run that is handed back is a hint for its queue", (t) =>
+    brings(t, (n) =>
+      Effect.gen(function*() {
+        const worker = yield* t.workerWith(`worker-${n}`, 1_000_000)
+        const held = yield* inserted(t, `run-${n}`, worker)
+        yield* t.driver.retire(worker)
+        return ready(held.queue)
+      }))),
+
+  check("a message to a running run is a hint for its holder", (t) =>
+    Effect.gen(function*() {
+      const held = yield* t.running("a")
+      const hint: Hint = { _tag: "Inbox", worker: t.worker.id, run: held.id }
+      yield* brings(t, () => Effect.as(t.deliver(signal(held.id, "x")), hint))
+    })),
+
+  check("a message in another run's commit is a hint for the holder too", (t) =>
+    Effect.gen(function*() {
+      const [from, to] = yield* Effect.all([t.running("from"), t.running("to")])
+      const hint: Hint = { _tag: "Inbox", worker: t.worker.id, run: to.id }
+      yield* brings(t, () => Effect.as(t.apply(from, { messages: [signal(to.id, "x")] }), hint))
+    })),
+
+  check("the end of a child wakes a parent that sleeps, with a hint", (t) =>
+    brings(t, (n) =>
+      Effect.gen(function*() {
+        const parent = yield* inserted(t, `parent-${n}`)
+        const child = t.newChild(parent, `child-${n}`)
+        yield* t.apply(parent, { children: [child], transition: suspend(Infinity, `child:token-child-${n}`) })
+        yield* t.apply(yield* t.claimOne(child), { transition: finish() })
+        return ready(parent.queue)
+      }))),
+
+  check("the end of a run that is awaited is a hint, however it ends", (t) =>
+    Effect.gen(function*() {
+      yield* brings(t, (n) =>
+        Effect.gen(function*() {
+          const held = yield* t.running(`run-${n}`)
+          yield* t.driver.await([held.id])
+          yield* t.apply(held, { transition: finish() })
+          return { _tag: "Changed", run: held.id }
+        }))
+      yield* brings(t, (n) =>
+        Effect.gen(function*() {
+          const held = yield* t.running(`doomed-${n}`)
+          yield* t.driver.await([held.id])
+          yield* t.driver.terminate({ run: held.id, detail: "{}" })
+          return { _tag: "Changed", run: held.id }
+        }))
+    })),
+
+  check("what an awaited run publishes is a hint", (t) =>
+    brings(t, (n) =>
+      Effect.gen(function*() {
+        const held = yield* t.running(`run-${n}`)
+        yield* t.driver.await([held.id])
+        yield* t.commitAll([commitOf(held, { entries: entries(0, 1), published: [{ key: "k", value: "1" }] })])
+        return { _tag: "Changed", run: held.id }
+      }))),
+
+  check("what a transaction does is a hint when it is kept", (t) =>
+    brings(t, (n) => {
+      const run = t.newRun(`run-${n}`)
+      return Effect.as(t.driver.transaction(t.enqueue(run)), ready(run.queue))
+    }))
+]

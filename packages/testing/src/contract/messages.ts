@@ -1,0 +1,363 @@
+/** Rule 2 and deliveries: what becomes of a message, and that no wake-up is lost. */
+import { assert } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import type { MessageKind, NewMessage } from "perdure/JournalDriver"
+import { check, commitOf, entries, finish, only, pass, signal, start, suspend } from "./Fixture.js"
+
+const kinds: ReadonlyArray<MessageKind> = ["signal", "child", "callback", "cancel", "defect"]
+
+export const messages = [
+  check("a message to a running run is buffered, and read from its inbox", (t) =>
+    Effect.gen(function*() {
+      const held = yield* t.running("a")
+      yield* pass(7)
+      const sent = signal(held.id, "hello", { payload: "{\"by\":\"ann\"}" })
+      assert.deepStrictEqual(yield* t.deliver(sent), ["Buffered"])
+      const { messages, seen } = yield* t.inbox(held)
+      const message = only(messages)
+      assert.deepStrictEqual(message, {
+        run: held.id,
+        ordinal: message.ordinal,
+        kind: "signal",
+        name: "hello",
+        payload: sent.payload,
+        at: start + 7
+      })
+      assert.isAbove(message.ordinal, held.seen)
+      assert.isAtLeast(seen, message.ordinal)
+    })),
+
+  check("every kind of message is stored with its kind and name", (t) =>
+    Effect.gen(function*() {
+      const held = yield* t.running("a")
+      yield* t.deliver(...kinds.map((kind) => signal(held.id, `${kind}-name`, { kind })))
+      const { messages } = yield* t.inbox(held)
+      assert.deepStrictEqual(
+        messages.map(({ kind, name }) => [kind, name]),
+        kinds.map((kind) => [kind, `${kind}-name`])
+      )
+    })),
+
+  check("a message to a pending run is buffered and does not make it available", (t) =>
+    Effect.gen(function*() {
+      const run = t.newRun("a", { availableAt: start + 1_000 })
+      yield* t.enqueue(run)
+      assert.deepStrictEqual(yield* t.deliver(signal(run.id, "x")), ["Buffered"])
+      assert.deepStrictEqual(yield* t.claim([run.queue]), [])
+      yield* pass(1_000)
+      assert.strictEqual((yield* t.claimOne(run)).inbox.length, 1)
+    })),
+
+  check(
+    "a cancel is delivered to a pending run and makes it available, however long it was to wait",
+    (t) =>
+      Effect.gen(function*() {
+        for (const availableAt of [start + 1_000, Infinity, null]) {
+          const run = t.newRun(`run-${availableAt}`, { availableAt })
+          yield* t.enqueue(run)
+          assert.deepStrictEqual(yield* t.deliver(signal(run.id, "", { kind: "cancel" })), ["Delivered"])
+          assert.strictEqual((yield* t.record(run)).availableAt, start)
+          assert.deepStrictEqual((yield* t.claimOne(run)).inbox.map(({ kind }) => kind), ["cancel"])
+        }
+        const released = yield* t.running("released")
+        yield* t.apply(released, { transition: { _tag: "Release", at: start + 1_000 } })
+        assert.deepStrictEqual(yield* t.deliver(signal(released.id, "", { kind: "cancel" })), ["Delivered"])
+        yield* t.claimOne(released)
+      })
+  ),
+
+  check("a cancel does not wake a suspended run that does not wait for it", (t) =>
+    Effect.gen(function*() {
+      const held = yield* t.suspended("a", Infinity, "signal:x", "cancel:other")
+      assert.deepStrictEqual(yield* t.deliver(signal(held.id, "", { kind: "cancel" })), ["Buffered"])
+      assert.deepStrictEqual(yield* t.claim([held.queue]), [])
+    })),
+
+  check(
+    "a message that a suspended run waits for is delivered and makes the run available",
+    (t) =>
+      Effect.gen(function*() {
+        for (const kind of kinds) {
+          const held = yield* t.suspended(kind, Infinity, "signal:other", `${kind}:name`)
+          assert.deepStrictEqual(yield* t.claim([held.queue]), [])
+          yield* pass(3)
+          assert.deepStrictEqual(yield* t.deliver(signal(held.id, "name", { kind })), ["Delivered"])
+          const again = yield* t.claimOne(held)
+          assert.deepStrictEqual(again.inbox.map((message) => [message.kind, message.name]), [[kind, "name"]])
+        }
+      })
+  ),
+
+  check(
+    "a delivery moves availableAt to now, and a run that was due before keeps its turn",
+    (t) =>
+      Effect.gen(function*() {
+        const held = yield* t.suspended("a", start + 1_000, "signal:x")
+        const due = yield* t.suspended("b", start + 3, "signal:x")
+        yield* pass(10)
+        assert.deepStrictEqual(yield* t.deliver(signal(held.id, "x"), signal(due.id, "x")), ["Delivered", "Delivered"])
+        assert.strictEqual((yield* t.record(held)).availableAt, start + 10)
+        assert.strictEqual((yield* t.record(held)).status, "suspended")
+        assert.isAtMost((yield* t.record(due)).availableAt, start + 10)
+      })
+  ),
+
+  check("a second message to a run that is awake already is delivered too", (t) =>
+    Effect.gen(function*() {
+      const held = yield* t.suspended("a", Infinity, "signal:x")
+      yield* t.deliver(signal(held.id, "x"))
+      assert.deepStrictEqual(yield* t.deliver(signal(held.id, "x")), ["Delivered"])
+      assert.strictEqual((yield* t.claimOne(held)).inbox.length, 2)
+    })),
+
+  check(
+    "a message that a suspended run does not wait for is buffered: the run finds it when it wakes",
+    (t) =>
+      Effect.gen(function*() {
+        const held = yield* t.suspended("a", start + 1_000, "signal:x", "child:y")
+        const others: ReadonlyArray<NewMessage> = [
+          signal(held.id, "y"),
+          signal(held.id, "x", { kind: "child" }),
+          signal(held.id, "X")
+        ]
+        assert.deepStrictEqual(yield* t.deliver(...others), ["Buffered", "Buffered", "Buffered"])
+        assert.deepStrictEqual(yield* t.claim([held.queue]), [])
+        yield* pass(1_000)
+        assert.strictEqual((yield* t.claimOne(held)).inbox.length, 3)
+      })
+  ),
+
+  check("what a run awaited is forgotten when it is claimed", (t) =>
+    Effect.gen(function*() {
+      const held = yield* t.suspended("a", start, "signal:x")
+      const again = yield* t.claimOne(held)
+      assert.deepStrictEqual(yield* t.deliver(signal(held.id, "x")), ["Buffered"])
+      const { seen } = yield* t.inbox(held)
+      yield* t.apply({ ...again, seen }, { transition: suspend(Infinity) })
+      assert.deepStrictEqual(yield* t.deliver(signal(held.id, "x")), ["Buffered"])
+    })),
+
+  check("a message to a diverged run is buffered", (t) =>
+    Effect.gen(function*() {
+      const held = yield* t.running("a")
+      yield* t.apply(held, { transition: { _tag: "Diverge", detail: "{}" } })
+      assert.deepStrictEqual(yield* t.deliver(signal(held.id, "x")), ["Buffered"])
+      yield* t.driver.resume([held.id])
+      assert.strictEqual((yield* t.claimOne(held)).inbox.length, 1)
+    })),
+
+  check(
+    "a second message of the same id is a duplicate, whatever else it says, also once the first was read",
+    (t) =>
+      Effect.gen(function*() {
+        const held = yield* t.running("a")
+        const other = yield* t.running("b")
+        const sent = signal(held.id, "x")
+        assert.deepStrictEqual(
+          yield* t.deliver(sent, { ...sent, name: "y", payload: "2" }, { ...sent, to: other.id }),
+          ["Buffered", "Duplicate", "Buffered"]
+        )
+        assert.deepStrictEqual(yield* t.deliver({ ...sent, kind: "callback" }), ["Duplicate"])
+        const { messages, seen } = yield* t.inbox(held)
+        yield* t.apply(held, { consumed: [only(messages).ordinal], seen, entries: entries(0, 1) })
+        assert.deepStrictEqual(yield* t.deliver(sent), ["Duplicate"])
+        assert.strictEqual(only(yield* t.messages(held)).payload, sent.payload)
+      })
+  ),
+
+  check("of many deliveries of one message at the same time, one is stored", (t) =>
+    Effect.gen(function*() {
+      const held = yield* t.running("a")
+      const sent = signal(held.id, "x")
+      const answers = yield* Effect.forEach([1, 2, 3, 4, 5, 6], () => t.deliver(sent), { concurrency: "unbounded" })
+      assert.deepStrictEqual(answers.flat().toSorted(), ["Buffered", ...Array.from({ length: 5 }, () => "Duplicate")])
+      assert.strictEqual((yield* t.messages(held)).length, 1)
+    })),
+
+  check("signals to a closed window expire; other names and other kinds do not", (t) =>
+    Effect.gen(function*() {
+      const held = yield* t.running("a")
+      yield* t.apply(held, { closes: ["x", "y"] })
+      const answers = yield* t.deliver(
+        signal(held.id, "x"),
+        signal(held.id, "z"),
+        signal(held.id, "y"),
+        signal(held.id, "x", { kind: "callback" }),
+        signal(held.id, "x", { kind: "child" })
+      )
+      assert.deepStrictEqual(answers, ["Expired", "Buffered", "Expired", "Buffered", "Buffered"])
+      assert.strictEqual((yield* t.messages(held)).length, 3)
+      yield* t.apply(held, { closes: ["z"], seen: (yield* t.inbox(held)).seen })
+      assert.deepStrictEqual(yield* t.deliver(signal(held.id, "x"), signal(held.id, "z")), ["Expired", "Expired"])
+    })),
+
+  check(
+    "messages to a final run expire, and to an unknown one are answered so; nothing is stored",
+    (t) =>
+      Effect.gen(function*() {
+        for (const status of ["completed", "failed", "cancelled"] as const) {
+          const held = yield* t.running(status)
+          yield* t.apply(held, { transition: finish({ kind: "interrupt", value: null }, status) })
+          assert.deepStrictEqual(
+            yield* t.deliver(
+              signal(held.id, "x"),
+              signal(t.id("nobody"), "x"),
+              signal(held.id, "", { kind: "cancel" })
+            ),
+            ["Expired", "NoSuchRun", "Expired"]
+          )
+          assert.deepStrictEqual(yield* t.messages(held), [])
+        }
+        const held = yield* t.running("terminated")
+        yield* t.driver.terminate({ run: held.id, detail: "{}" })
+        assert.deepStrictEqual(yield* t.deliver(signal(held.id, "x")), ["Expired"])
+      })
+  ),
+
+  check("500 messages at once keep the order of the request within each run", (t) =>
+    Effect.gen(function*() {
+      const runs = yield* Effect.forEach(["a", "b", "c"], (name) => t.running(name))
+      const sent = Array.from({ length: 500 }, (_, n) => signal(runs[n % 3]?.id ?? "", "x", { payload: String(n) }))
+      assert.deepStrictEqual(new Set(yield* t.deliver(...sent)), new Set(["Buffered"]))
+      for (const [index, run] of runs.entries()) {
+        const { messages, seen } = yield* t.inbox(run)
+        assert.deepStrictEqual(
+          messages.map(({ payload }) => Number(payload)),
+          sent.map((_, n) => n).filter((n) => n % 3 === index)
+        )
+        const ordinals = messages.map(({ ordinal }) => ordinal)
+        assert.deepStrictEqual(ordinals, [...new Set(ordinals)].toSorted((a, b) => a - b))
+        assert.isAtLeast(seen, ordinals.at(-1) ?? 0)
+      }
+    })),
+
+  check("no messages, no answers", (t) =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* t.deliver(), [])
+    })),
+
+  check(
+    "the inbox is read from an ordinal on, without what was consumed; unknown runs are left out",
+    (t) =>
+      Effect.gen(function*() {
+        const held = yield* t.running("a")
+        const quiet = yield* t.running("b")
+        yield* t.deliver(signal(held.id, "x"), signal(held.id, "y"), signal(held.id, "z"))
+        const ordinals = (yield* t.inbox(held)).messages.map(({ ordinal }) => ordinal)
+        const [first = -1, second = -1, third = -1] = ordinals
+        assert.deepStrictEqual((yield* t.inbox(held, first)).messages.map(({ ordinal }) => ordinal), [second, third])
+        yield* t.apply(held, { consumed: [second], entries: entries(0, 1) })
+        assert.deepStrictEqual((yield* t.inbox(held)).messages.map(({ ordinal }) => ordinal), [first, third])
+        assert.deepStrictEqual((yield* t.inbox(held, third)).messages, [])
+        const { value } = yield* t.driver.inbox([
+          { run: quiet.id, after: 0 },
+          { run: t.id("nobody"), after: 0 },
+          { run: held.id, after: first }
+        ])
+        const byRun = new Map(value.map(({ messages, run }) => [run, messages.length]))
+        assert.deepStrictEqual(byRun, new Map([[quiet.id, 0], [held.id, 1]]))
+      })
+  ),
+
+  check(
+    "a run does not suspend over a message that it has not seen; nothing of the commit is written",
+    (t) =>
+      Effect.gen(function*() {
+        const held = yield* t.running("a")
+        yield* t.deliver(signal(held.id, "x"))
+        const change = {
+          entries: entries(0, 1),
+          children: [t.newChild(held, "child")],
+          messages: [signal(t.id("nobody"), "y")],
+          published: [{ key: "k", value: "1" }],
+          transition: suspend(Infinity, "signal:z")
+        }
+        const before = yield* t.everything(held)
+        assert.deepStrictEqual(yield* t.commit(held, change), { _tag: "Unseen" })
+        assert.deepStrictEqual(yield* t.everything(held), before)
+        assert.deepStrictEqual(yield* t.find(t.id("child")), [])
+        const { seen } = yield* t.inbox(held)
+        yield* t.apply({ ...held, seen }, change)
+        assert.strictEqual((yield* t.record(held)).status, "suspended")
+      })
+  ),
+
+  check("a window does not close over a message that the run has not seen", (t) =>
+    Effect.gen(function*() {
+      const held = yield* t.running("a")
+      yield* t.deliver(signal(held.id, "x"))
+      assert.deepStrictEqual(yield* t.commit(held, { closes: ["x"], entries: entries(0, 1) }), { _tag: "Unseen" })
+      assert.deepStrictEqual(yield* t.deliver(signal(held.id, "x")), ["Buffered"])
+      const { seen } = yield* t.inbox(held)
+      yield* t.apply({ ...held, seen }, { closes: ["x"], entries: entries(0, 1) })
+      assert.deepStrictEqual(yield* t.deliver(signal(held.id, "x")), ["Expired"])
+    })),
+
+  check("other commits do not ask what was seen", (t) =>
+    Effect.gen(function*() {
+      const held = yield* t.running("a")
+      yield* t.deliver(signal(held.id, "x"))
+      const next = yield* t.apply(held, { entries: entries(0, 1) })
+      yield* t.apply(next, { transition: finish() })
+    })),
+
+  check(
+    "a commit that sees too little is lost, not unseen, once the run is not held any more",
+    (t) =>
+      Effect.gen(function*() {
+        const held = yield* t.running("a")
+        yield* t.deliver(signal(held.id, "x"))
+        yield* t.driver.retire(t.worker)
+        assert.deepStrictEqual(yield* t.commit(held, { transition: suspend(Infinity) }), { _tag: "Lost" })
+      })
+  ),
+
+  check(
+    "suspending and delivering at the same time: the run is claimable or the commit is unseen, always",
+    (t) =>
+      Effect.gen(function*() {
+        for (let round = 0; round < 15; round++) {
+          const held = yield* t.running(`run-${round}`)
+          const [committed] = yield* Effect.all([
+            t.commit(held, { transition: suspend(Infinity, "signal:x") }),
+            t.deliver(signal(held.id, "x"))
+          ], { concurrency: "unbounded" })
+          if (committed._tag === "Applied") assert.strictEqual((yield* t.claimOne(held)).inbox.length, 1)
+          else assert.deepStrictEqual([committed._tag, (yield* t.inbox(held)).messages.length], ["Unseen", 1])
+        }
+      })
+  ),
+
+  check(
+    "a run that suspends in the batch in which another writes to it does not miss the message",
+    (t) =>
+      Effect.gen(function*() {
+        const names = ["a", "b"]
+        for (const [from, to] of [names, names.toReversed()]) {
+          const writer = yield* t.running(`writer-${from}`)
+          const sleeper = yield* t.running(`${to}-sleeper`)
+          const [sent, slept] = yield* t.commitAll([
+            commitOf(writer, { messages: [signal(sleeper.id, "x")], entries: entries(0, 1) }),
+            commitOf(sleeper, { transition: suspend(Infinity, "signal:x") })
+          ])
+          assert.strictEqual(sent?._tag, "Applied")
+          if (slept?._tag === "Applied") assert.strictEqual((yield* t.claimOne(sleeper)).inbox.length, 1)
+          else assert.deepStrictEqual([slept?._tag, (yield* t.inbox(sleeper)).messages.length], ["Unseen", 1])
+        }
+      })
+  ),
+
+  check("read messages stay in the list of messages, marked, and are not brought again", (t) =>
+    Effect.gen(function*() {
+      const held = yield* t.running("a")
+      yield* t.deliver(signal(held.id, "x"), signal(held.id, "y"))
+      const { messages, seen } = yield* t.inbox(held)
+      const first = messages[0]?.ordinal ?? -1
+      yield* t.apply(held, { consumed: [first], entries: entries(0, 1), seen, transition: suspend(start) })
+      assert.deepStrictEqual((yield* t.claimOne(held)).inbox.map(({ name }) => name), ["y"])
+      assert.deepStrictEqual((yield* t.messages(held)).map(({ consumed, name }) => [name, consumed]), [
+        ["x", true],
+        ["y", false]
+      ])
+    }))
+]

@@ -1,0 +1,133 @@
+/** Reading: records, lookups, pages of history and messages, published values, and the driver's time. */
+import { assert } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { check, entries, finish, now, pass, signal, start, value } from "./Fixture.js"
+
+export const reading = [
+  check("runs are read by id; unknown ids are left out", (t) =>
+    Effect.gen(function*() {
+      yield* t.enqueue(t.newRun("a"), t.newRun("b"))
+      const ids = [t.id("b"), t.id("nobody"), t.id("a")]
+      const got = yield* value(t.driver.get(ids))
+      assert.deepStrictEqual(got.map(({ id }) => id).toSorted(), [t.id("a"), t.id("b")])
+      assert.deepStrictEqual(yield* value(t.driver.await(ids)), got)
+      assert.deepStrictEqual(yield* value(t.driver.get([])), [])
+      assert.deepStrictEqual(yield* value(t.driver.await([])), [])
+    })),
+
+  check("await shows final runs like any other", (t) =>
+    Effect.gen(function*() {
+      const held = yield* t.running("a")
+      yield* t.apply(held, { transition: finish() })
+      assert.deepStrictEqual(yield* value(t.driver.await([held.id])), [yield* t.record(held)])
+    })),
+
+  check("a run is found by workflow and key", (t) =>
+    Effect.gen(function*() {
+      const workflow = t.workflow.name
+      yield* t.enqueue(
+        t.newRun("a", { idempotencyKey: "key" }),
+        t.newRun("b", { idempotencyKey: "other" }),
+        t.newRun("c")
+      )
+      const found = yield* value(t.driver.lookup({ workflow, key: "key" }))
+      assert.deepStrictEqual(found, yield* t.record({ id: t.id("a") }))
+      assert.isNull(yield* value(t.driver.lookup({ workflow, key: "no such key" })))
+      assert.isNull(yield* value(t.driver.lookup({ workflow: `${workflow}-other`, key: "key" })))
+    })),
+
+  check("history is read in pages", (t) =>
+    Effect.gen(function*() {
+      const held = yield* t.running("a")
+      yield* t.apply(held, { entries: entries(0, 25) })
+      const page = (from: number, limit: number) =>
+        Effect.map(value(t.driver.history({ run: held.id, from, limit })), (found) => found.map(({ seq }) => seq))
+      assert.deepStrictEqual(yield* page(0, 10), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
+      assert.deepStrictEqual(yield* page(20, 10), [20, 21, 22, 23, 24])
+      assert.deepStrictEqual(yield* page(24, 1), [24])
+      assert.deepStrictEqual(yield* page(25, 10), [])
+      assert.deepStrictEqual(yield* page(0, 0), [])
+      assert.deepStrictEqual(yield* value(t.driver.history({ run: t.id("nobody"), from: 0, limit: 10 })), [])
+    })),
+
+  check("messages are read in pages, each beyond the last ordinal of the page before", (t) =>
+    Effect.gen(function*() {
+      const held = yield* t.running("a")
+      yield* t.deliver(...Array.from({ length: 7 }, (_, n) => signal(held.id, `x-${n}`)))
+      const page = (after: number) => value(t.driver.messages({ run: held.id, after, limit: 3 }))
+      const names: Array<ReadonlyArray<string>> = []
+      let after = 0
+      for (let n = 0; n < 4; n++) {
+        const found = yield* page(after)
+        names.push(found.map(({ name }) => name))
+        after = found.at(-1)?.ordinal ?? after
+      }
+      assert.deepStrictEqual(names, [["x-0", "x-1", "x-2"], ["x-3", "x-4", "x-5"], ["x-6"], []])
+      assert.deepStrictEqual(yield* value(t.driver.messages({ run: t.id("nobody"), after: 0, limit: 3 })), [])
+    })),
+
+  check("published values are shown by key, the last one of each, with its version", (t) =>
+    Effect.gen(function*() {
+      const held = yield* t.running("a")
+      assert.deepStrictEqual(yield* t.published(held), [])
+      yield* t.apply(held, { published: [{ key: "status", value: "\"begun\"" }, { key: "done", value: "0" }] })
+      yield* pass(10)
+      yield* t.apply(held, { published: [{ key: "done", value: "1" }] })
+      yield* t.apply(held, { published: [{ key: "done", value: "2" }] })
+      const published = yield* t.published(held)
+      assert.deepStrictEqual(published.toSorted((a, b) => a.key < b.key ? -1 : 1), [
+        { key: "done", value: "2", version: 3, at: start + 10 },
+        { key: "status", value: "\"begun\"", version: 1, at: start }
+      ])
+      assert.deepStrictEqual(yield* t.published({ id: t.id("nobody") }), [])
+    })),
+
+  check("a key published twice in one commit has the later value, and counts both", (t) =>
+    Effect.gen(function*() {
+      const held = yield* t.running("a")
+      yield* t.apply(held, {
+        published: [{ key: "k", value: "1" }, { key: "j", value: "0" }, { key: "k", value: "2" }]
+      })
+      const found = (yield* t.published(held)).find(({ key }) => key === "k")
+      assert.deepStrictEqual(found, { key: "k", value: "2", version: 2, at: start })
+    })),
+
+  check("published values stay after the end", (t) =>
+    Effect.gen(function*() {
+      const held = yield* t.running("a")
+      yield* t.apply(held, { published: [{ key: "k", value: "1" }], transition: finish() })
+      assert.deepStrictEqual(yield* t.published(held), [{ key: "k", value: "1", version: 1, at: start }])
+    })),
+
+  check("every answer tells the driver's time", (t) =>
+    Effect.gen(function*() {
+      const { driver, worker } = t
+      const run = t.id("nobody")
+      const nows = Effect.map(
+        Effect.all([
+          driver.enqueue({ runs: [], claim: null }),
+          driver.claim({ worker, workflows: [], queues: [], limit: 1, held: new Map() }),
+          driver.commit({ worker, commits: [] }),
+          driver.deliver([]),
+          driver.inbox([]),
+          driver.heartbeat({ worker, leaseMillis: 1_000_000 }),
+          driver.reconcile({ worker, held: [], claimedBefore: start }),
+          driver.retire(worker),
+          driver.reap({ limit: 0, maxCrashes: 1 }),
+          driver.terminate({ run, detail: "{}" }),
+          driver.resume([]),
+          driver.get([]),
+          driver.await([]),
+          driver.lookup({ workflow: t.workflow.name, key: "key" }),
+          driver.history({ run, from: 0, limit: 1 }),
+          driver.messages({ run, after: 0, limit: 1 }),
+          driver.published(run)
+        ]),
+        (answers) => new Set(answers.map((answer) => answer.now))
+      )
+      assert.deepStrictEqual(yield* nows, new Set([start]))
+      yield* pass(1_234)
+      assert.deepStrictEqual(yield* nows, new Set([yield* now]))
+      assert.strictEqual(yield* now, start + 1_234)
+    }))
+]

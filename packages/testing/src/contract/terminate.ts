@@ -1,0 +1,116 @@
+/** Ending a run and its attached descendants from outside, at once. */
+import { assert } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { check, finish, only, pass, signal, start, value } from "./Fixture.js"
+
+export const terminate = [
+  check(
+    "a terminated run is final, with the detail and no exit, whatever state it was in",
+    (t) =>
+      Effect.gen(function*() {
+        const pending = t.newRun("pending", { availableAt: start + 1_000 })
+        yield* t.enqueue(pending)
+        const running = yield* t.running("running")
+        const asleep = yield* t.suspended("asleep", Infinity, "signal:x")
+        const diverged = yield* t.running("diverged")
+        yield* t.apply(diverged, { transition: { _tag: "Diverge", detail: "{\"old\":1}" } })
+        yield* pass(10)
+        for (const run of [pending, running, asleep, diverged]) {
+          assert.isTrue(yield* value(t.driver.terminate({ run: run.id, detail: "{\"by\": \"ann\"}" })))
+          const record = yield* t.record(run)
+          assert.deepStrictEqual(
+            [record.status, record.detail, record.exit, record.finishedAt, record.worker],
+            ["terminated", "{\"by\": \"ann\"}", null, start + 10, null]
+          )
+        }
+        yield* pass(10_000)
+        const queues = [pending, running, asleep, diverged].map(({ queue }) => queue)
+        assert.deepStrictEqual(yield* t.claimAnswer(queues), { runs: [], nextDue: null })
+        assert.strictEqual(yield* value(t.driver.resume([diverged.id])), 0)
+      })
+  ),
+
+  check("terminating a run that is final or unknown answers false and changes nothing", (t) =>
+    Effect.gen(function*() {
+      const done = yield* t.running("done")
+      yield* t.apply(done, { transition: finish() })
+      const before = yield* t.everything(done)
+      assert.isFalse(yield* value(t.driver.terminate({ run: done.id, detail: "{}" })))
+      assert.deepStrictEqual(yield* t.everything(done), before)
+      assert.isFalse(yield* value(t.driver.terminate({ run: t.id("nobody"), detail: "{}" })))
+    })),
+
+  check("the holder of a terminated run is fenced, and its queue is not disturbed", (t) =>
+    Effect.gen(function*() {
+      const held = yield* t.running("a")
+      yield* t.driver.terminate({ run: held.id, detail: "{}" })
+      assert.deepStrictEqual(yield* t.commit(held, { transition: finish() }), { _tag: "Lost" })
+      assert.deepStrictEqual(yield* value(t.driver.retire(t.worker)), { released: 0 })
+      assert.strictEqual(yield* t.status(held), "terminated")
+    })),
+
+  check(
+    "attached descendants end too, at any depth; detached ones and what is final already do not",
+    (t) =>
+      Effect.gen(function*() {
+        const link = (parent: string, attached: boolean) => ({
+          parent: { id: t.id(parent), token: `of-${parent}`, attached }
+        })
+        yield* t.enqueue(
+          t.newRun("top"),
+          t.newRun("child", link("top", true)),
+          t.newRun("grandchild", link("child", true)),
+          t.newRun("great", link("grandchild", true)),
+          t.newRun("detached", link("top", false)),
+          t.newRun("detached-child", link("detached", true)),
+          t.newRun("done", link("top", true)),
+          t.newRun("stranger")
+        )
+        yield* t.apply(yield* t.claimOne(t.newRun("done")), { transition: finish() })
+        yield* t.claimOne(t.newRun("grandchild"))
+        assert.isTrue(yield* value(t.driver.terminate({ run: t.id("top"), detail: "{}" })))
+        const names = ["top", "child", "grandchild", "great", "detached", "detached-child", "done", "stranger"]
+        assert.deepStrictEqual(yield* Effect.forEach(names, (name) => t.status({ id: t.id(name) })), [
+          "terminated",
+          "terminated",
+          "terminated",
+          "terminated",
+          "pending",
+          "pending",
+          "completed",
+          "pending"
+        ])
+      })
+  ),
+
+  check(
+    "a child's termination leaves its parent alive and tells it, once, and wakes it",
+    (t) =>
+      Effect.gen(function*() {
+        const parent = yield* t.suspended("parent", Infinity, "child:token-child")
+        const child = t.newChild(parent, "child")
+        const grandchild = t.newRun("grandchild", { parent: { id: child.id, token: "x", attached: true } })
+        yield* t.enqueue(child, grandchild)
+        yield* t.driver.terminate({ run: child.id, detail: "{}" })
+        yield* t.driver.terminate({ run: child.id, detail: "{}" })
+        const message = only((yield* t.claimOne(parent)).inbox)
+        assert.deepStrictEqual([message.kind, message.name], ["child", "token-child"])
+        assert.deepStrictEqual(JSON.parse(message.payload), { run: child.id, status: "terminated", exit: null })
+        assert.strictEqual(yield* t.status(grandchild), "terminated")
+        assert.deepStrictEqual(yield* t.deliver(signal(child.id, "x")), ["Expired"])
+      })
+  ),
+
+  check("a wide tree ends at once", (t) =>
+    Effect.gen(function*() {
+      const parent = { id: t.id("top"), token: "x", attached: true }
+      const children = Array.from({ length: 200 }, (_, n) => t.newRun(`child-${n}`, { parent }))
+      yield* t.enqueue(t.newRun("top"), ...children)
+      yield* t.driver.terminate({ run: parent.id, detail: "{}" })
+      const records = yield* value(t.driver.get(children.map(({ id }) => id)))
+      assert.deepStrictEqual([records.length, new Set(records.map(({ status }) => status))], [
+        200,
+        new Set(["terminated"])
+      ])
+    }))
+]

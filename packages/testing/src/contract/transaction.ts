@@ -1,0 +1,168 @@
+/** Transactions of the caller: joined by all operations, kept only when they succeed, seen by nobody else before. */
+import { assert } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import { check, entries, finish, signal, suspend } from "./Fixture.js"
+
+export const transaction = [
+  check(
+    "what a transaction did is kept when it succeeds, and its value is the effect's",
+    (t) =>
+      Effect.gen(function*() {
+        const answer = yield* t.driver.transaction(Effect.as(t.enqueue(t.newRun("a"), t.newRun("b")), "value"))
+        assert.strictEqual(answer, "value")
+        yield* t.claimOne(t.newRun("a"))
+        yield* t.claimOne(t.newRun("b"))
+      })
+  ),
+
+  check("operations in a transaction see what it has done so far", (t) =>
+    Effect.gen(function*() {
+      yield* t.driver.transaction(Effect.gen(function*() {
+        yield* t.enqueue(t.newRun("a"))
+        const held = yield* t.claimOne(t.newRun("a"))
+        yield* t.apply(held, { entries: entries(0, 1) })
+        assert.strictEqual((yield* t.history(held)).length, 1)
+        assert.deepStrictEqual(yield* t.deliver(signal(held.id, "x")), ["Buffered"])
+      }))
+      assert.strictEqual((yield* t.messages({ id: t.id("a") })).length, 1)
+    })),
+
+  check("a transaction that fails, dies or is interrupted leaves nothing behind", (t) =>
+    Effect.gen(function*() {
+      const worker = yield* t.workerWith("w", 100_000)
+      const held = yield* t.running("held")
+      const asleep = yield* t.suspended("asleep", Infinity, "signal:x")
+      const woken = yield* t.running("woken", {}, worker)
+      const diverged = yield* t.running("diverged")
+      yield* t.apply(diverged, { transition: { _tag: "Diverge", detail: "{}" } })
+      const doomed = yield* t.running("doomed")
+      yield* t.deliver(signal(held.id, "unread"))
+      const { messages, seen } = yield* t.inbox(held)
+      const runs = [held, asleep, woken, diverged, doomed]
+      const work = Effect.gen(function*() {
+        yield* t.enqueue(t.newRun("new", { idempotencyKey: "key" }))
+        yield* t.claimOne(t.newRun("new"))
+        const next = yield* t.apply({ ...held, seen }, {
+          entries: entries(0, 2),
+          consumed: messages.map(({ ordinal }) => ordinal),
+          children: [t.newChild(held, "child")],
+          published: [{ key: "k", value: "1" }],
+          closes: ["closed"]
+        })
+        yield* t.apply(next, { transition: { _tag: "Continue", payload: "9", at: 9 } })
+        yield* t.apply(next, { transition: finish() })
+        yield* t.deliver(signal(asleep.id, "x"))
+        yield* t.claimOne(asleep)
+        yield* t.driver.retire(worker)
+        yield* t.driver.resume([diverged.id])
+        yield* t.driver.terminate({ run: doomed.id, detail: "{}" })
+      })
+      const before = yield* Effect.forEach(runs, (run) => t.everything(run))
+      const failures: ReadonlyArray<Effect.Effect<never, string>> = [
+        Effect.fail("failed"),
+        Effect.die("died"),
+        Effect.interrupt
+      ]
+      for (const failure of failures) {
+        const exit = yield* Effect.exit(t.driver.transaction(Effect.zipRight(work, failure)))
+        assert.isTrue(Exit.isFailure(exit))
+        assert.deepStrictEqual(yield* Effect.forEach(runs, (run) => t.everything(run)), before)
+        assert.deepStrictEqual(yield* t.find(t.id("new")), [])
+        assert.deepStrictEqual(yield* t.find(t.id("child")), [])
+        assert.deepStrictEqual(yield* t.claim([...runs.map(({ queue }) => queue), t.newRun("new").queue]), [])
+        assert.strictEqual((yield* t.heartbeat({ ...worker, incarnation: "other" }, 1_000))._tag, "Taken")
+      }
+      // All of it can be done again.
+      yield* t.driver.transaction(work)
+      assert.strictEqual(yield* t.status(held), "completed")
+      assert.deepStrictEqual(yield* t.deliver(signal(woken.id, "x"), signal(doomed.id, "x")), ["Buffered", "Expired"])
+    })),
+
+  check("a failure keeps its own error", (t) =>
+    Effect.gen(function*() {
+      const exit = yield* Effect.exit(
+        t.driver.transaction(Effect.zipRight(t.enqueue(t.newRun("a")), Effect.fail("mine")))
+      )
+      assert.deepStrictEqual(exit, Exit.fail("mine"))
+    })),
+
+  check("nobody outside sees an open transaction, and nobody outside is undone with it", (t) =>
+    Effect.gen(function*() {
+      const open = yield* Deferred.make<void>()
+      const asked = yield* Deferred.make<void>()
+      // These fibers are forked here, outside.
+      const reader = yield* Effect.fork(
+        Deferred.await(open).pipe(
+          Effect.zipRight(Effect.forkDaemon(t.find(t.id("inside")))),
+          Effect.tap(() => Deferred.succeed(asked, undefined)),
+          Effect.flatMap(Fiber.join)
+        )
+      )
+      const writer = yield* Effect.fork(Effect.zipRight(Deferred.await(open), t.enqueue(t.newRun("outside"))))
+      const exit = yield* t.enqueue(t.newRun("inside")).pipe(
+        Effect.zipRight(Deferred.succeed(open, undefined)),
+        Effect.zipRight(Deferred.await(asked)),
+        Effect.zipRight(Effect.yieldNow()),
+        Effect.zipRight(Effect.fail("undone")),
+        t.driver.transaction,
+        Effect.exit
+      )
+      assert.deepStrictEqual(exit, Exit.fail("undone"))
+      assert.deepStrictEqual(yield* Fiber.join(reader), [])
+      yield* Fiber.join(writer)
+      assert.deepStrictEqual(yield* t.find(t.id("inside")), [])
+      assert.strictEqual((yield* t.find(t.id("outside"))).length, 1)
+    })),
+
+  check(
+    "a transaction inside a transaction that fails is undone alone when the outer one goes on",
+    (t) =>
+      Effect.gen(function*() {
+        yield* t.driver.transaction(Effect.gen(function*() {
+          yield* t.enqueue(t.newRun("before"))
+          yield* Effect.exit(t.driver.transaction(Effect.zipRight(t.enqueue(t.newRun("inner")), Effect.fail("inner"))))
+          yield* t.driver.transaction(t.enqueue(t.newRun("kept")))
+          yield* t.enqueue(t.newRun("after"))
+        }))
+        const found = yield* Effect.forEach(["before", "inner", "kept", "after"], (name) => t.find(t.id(name)))
+        assert.deepStrictEqual(found.map(({ length }) => length), [1, 0, 1, 1])
+      })
+  ),
+
+  check("an outer transaction that fails undoes the inner ones", (t) =>
+    Effect.gen(function*() {
+      yield* Effect.exit(t.driver.transaction(
+        Effect.zipRight(t.driver.transaction(t.enqueue(t.newRun("inner"))), Effect.fail("outer"))
+      ))
+      assert.deepStrictEqual(yield* t.find(t.id("inner")), [])
+    })),
+
+  check("transactions one after another and at the same time all keep their work", (t) =>
+    Effect.gen(function*() {
+      const names = Array.from({ length: 12 }, (_, n) => `run-${n}`)
+      const exits = yield* Effect.forEach(
+        names,
+        (name, n) =>
+          Effect.exit(t.driver.transaction(
+            Effect.zipRight(t.enqueue(t.newRun(name)), n % 3 === 0 ? Effect.fail(n) : Effect.succeed(n))
+          )),
+        { concurrency: "unbounded" }
+      )
+      const found = yield* Effect.forEach(names, (name) => Effect.map(t.find(t.id(name)), ({ length }) => length === 1))
+      assert.deepStrictEqual(found, names.map((_, n) => n % 3 !== 0))
+      assert.deepStrictEqual(exits.map(Exit.isSuccess), found)
+    })),
+
+  check("a commit in a transaction that failed can be made again", (t) =>
+    Effect.gen(function*() {
+      const held = yield* t.running("a")
+      const change = { entries: entries(0, 1), transition: suspend(Infinity) }
+      yield* Effect.exit(t.driver.transaction(Effect.zipRight(t.apply(held, change), Effect.fail("undone"))))
+      assert.strictEqual(yield* t.status(held), "running")
+      yield* t.driver.transaction(t.apply(held, change))
+      assert.deepStrictEqual([yield* t.status(held), (yield* t.history(held)).length], ["suspended", 1])
+    }))
+]
