@@ -1,0 +1,97 @@
+/** Payloads at the boundary: what cannot be written is a typed error, and nothing is written. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import { ValueInvalid, ValueTooLarge } from "perdure/Errors"
+import { Limits } from "perdure/Limits"
+import * as Workflow from "perdure/Workflow"
+import { makeWorld, soon } from "./fixtures/world.js"
+
+const Job = Workflow.make("Job", { payload: Schema.Unknown, success: Schema.Unknown })
+
+const Strict = Workflow.make("Strict", { payload: { n: Schema.Int, tag: Schema.optional(Schema.String) } })
+
+class Money {
+  constructor(readonly cents: number) {}
+}
+
+const cycle: { list: Array<unknown> } = { list: [] }
+cycle.list.push(cycle)
+
+describe("a payload", () => {
+  it.scoped("that JSON cannot carry is refused, with the place, before anything is written", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      const bad: ReadonlyArray<readonly [payload: unknown, says: string]> = [
+        [{ a: { b: [0, Number.NaN] } }, "$.a.b[1] is NaN"],
+        [Number.NEGATIVE_INFINITY, "$ is -Infinity"],
+        [{ a: undefined }, "$.a is undefined: leave it out, or use null"],
+        [{ a: "\uD800x" }, "$.a contains a lone surrogate"],
+        [{ "\uDFFF": 1 }, "a key of $ contains a lone surrogate"],
+        [["a\u0000b"], "$[0] contains the character NUL"],
+        [{ price: new Money(1) }, "$.price is an instance of Money"],
+        [{ toJSON: () => 1 }, "$ has a toJSON method"],
+        [{ [Symbol("s")]: 1 }, "symbol"],
+        [Symbol("s"), "a symbol"],
+        [cycle, "$.list[0] refers back"]
+      ]
+      for (const [payload, says] of bad) {
+        const error = yield* Effect.flip(world.use(Job.start(payload)))
+        assert.instanceOf(error, ValueInvalid)
+        assert.include(error.message, says)
+        assert.include(error.message, "payload of workflow Job")
+      }
+      const mixed = yield* Effect.flip(world.use(Job.startAll([1, 2, Number.NaN])))
+      assert.instanceOf(mixed, ValueInvalid, "one bad payload, and none of the bulk is written")
+      assert.deepStrictEqual(world.writes, [])
+    }))
+
+  it.scoped("that its schema does not describe is refused: wrong types, refinements, excess keys", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      const excess: { readonly n: number } = Object.assign({ n: 1 }, { role: "boss" })
+      for (const [payload, says] of [[{ n: 1.5 }, "integer"], [excess, "role"]] as const) {
+        const error = yield* Effect.flip(world.use(Strict.start(payload)))
+        assert.instanceOf(error, ValueInvalid)
+        assert.include(error.message, says)
+      }
+      assert.deepStrictEqual(world.writes, [])
+    }))
+
+  it.scoped("has a size, counted in bytes of UTF-8, exactly", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      const tight = Limits.layer({ payloadBytes: 10 })
+      const start = (payload: string) => world.use(Effect.provide(Job.start(payload), tight))
+      const error = yield* Effect.flip(start("ééééé"))
+      assert.deepStrictEqual(error, new ValueTooLarge({ what: "payload of workflow Job", bytes: 12, limit: 10 }))
+      assert.include(error.message, "pass a reference to it instead, or raise Limits")
+      assert.deepStrictEqual(world.writes, [])
+      yield* start("éééé")
+      const standard = yield* Effect.flip(world.use(Job.start("x".repeat(1024 * 1024 - 1))))
+      assert.strictEqual(standard._tag, "ValueTooLarge")
+      yield* world.use(Job.start("x".repeat(1024 * 1024 - 2)))
+    }))
+
+  it.scoped("that is large or odd, but can be carried, comes back the same", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      yield* world.launch(Job.toLayer(Effect.succeed))
+      const values = [null, 0, -0.5, 1e300, "", "👩‍🚀 \u2028 \\u0000", [[]], { "": { "a.b": [true, false] } }, {
+        ["__proto__x"]: 1
+      }]
+      for (const value of values) assert.deepStrictEqual(yield* soon(world.use(Job.execute(value))), value)
+    }))
+})
+
+describe("the result of a run", () => {
+  it.scoped("that cannot be written, or is too large, ends the run as failed with an error that says so", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      yield* world.launch(Job.toLayer((kind) => Effect.succeed(kind === "nan" ? Number.NaN : "x".repeat(2_000_000))))
+      const invalid = yield* soon(Effect.flip(world.use(Job.execute("nan"))))
+      assert.include(invalid.message, "result of workflow Job is not valid: $ is NaN")
+      const large = yield* soon(Effect.flip(world.use(Job.execute("large"))))
+      assert.include(large.message, "ValueTooLarge: result of workflow Job has 2000002 bytes")
+    }))
+})

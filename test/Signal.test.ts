@@ -1,0 +1,255 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as TestClock from "effect/TestClock"
+import { CurrentRun } from "perdure/CurrentRun"
+import { Limits } from "perdure/Limits"
+import * as Signal from "perdure/Signal"
+import * as Step from "perdure/Step"
+import * as Workflow from "perdure/Workflow"
+import { makeWorld, shown, soon, within } from "./fixtures/world.js"
+
+const Note = Signal.make("Note", { payload: Schema.Unknown })
+
+const Approval = Signal.make("Approval", { payload: { by: Schema.String } })
+
+const Job = Workflow.make("Job", { payload: {}, success: Schema.Unknown })
+
+const take = (count: number) => Effect.replicateEffect(Note.receive, count)
+
+describe("a signal", () => {
+  it.scoped("is kept until it is received, and signals of one name come in order", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      const live = Job.toLayer(() => Effect.zipRight(Effect.sleep("1 day"), take(3)))
+      const run = yield* world.use(Job.start({}))
+      const early = yield* world.use(Note.send(run.id, 1))
+      assert.deepStrictEqual(early, Signal.SendResult.Buffered())
+      const first = yield* world.launch(live)
+      yield* TestClock.adjust("1 hour")
+      assert.strictEqual((yield* world.use(Note.send(run.id, 2)))._tag, "Buffered")
+      yield* first.stop
+      yield* world.launch(live)
+      yield* TestClock.adjust("1 day")
+      assert.strictEqual((yield* world.use(Note.send(run.id, 3)))._tag, "Delivered")
+      assert.deepStrictEqual(yield* soon(run.result), [1, 2, 3])
+      assert.deepStrictEqual(
+        shown(yield* world.history(run.id)),
+        ["timer sleep", "receive Note", "receive Note", "receive Note"]
+      )
+    }))
+
+  it.scoped("wakes a run that has been suspended for it for months", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      yield* world.launch(Job.toLayer(() => Approval.receive))
+      const run = yield* world.use(Job.start({}))
+      yield* TestClock.adjust("90 days")
+      assert.strictEqual((yield* world.record(run.id)).status, "suspended")
+      assert.strictEqual((yield* world.record(run.id)).availableAt, Infinity)
+      assert.strictEqual((yield* world.use(Approval.send(run.id, { by: "ann" })))._tag, "Delivered")
+      assert.deepStrictEqual(yield* soon(run.result), { by: "ann" })
+    }))
+
+  it.scoped("reaches a run that is held in memory", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      yield* world.launch(Job.toLayer(() => Approval.receive), { linger: "1 hour" })
+      const run = yield* world.use(Job.start({}))
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual((yield* world.record(run.id)).status, "running")
+      assert.strictEqual((yield* world.use(Approval.send(run.id, { by: "bo" })))._tag, "Buffered")
+      assert.deepStrictEqual(yield* soon(run.result), { by: "bo" })
+    }))
+
+  it.scoped("with an id is received once, however often it is sent", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      yield* world.launch(Job.toLayer(() => take(2)))
+      const run = yield* world.use(Job.start({}))
+      const send = (payload: number, id: string) => world.use(Note.send(run.id, payload, { id }))
+      assert.strictEqual((yield* send(1, "a"))._tag, "Buffered")
+      assert.strictEqual((yield* send(99, "a"))._tag, "Duplicate")
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual((yield* send(99, "a"))._tag, "Duplicate", "also when it has been received")
+      yield* send(2, "b")
+      assert.deepStrictEqual(yield* soon(run.result), [1, 2])
+    }))
+
+  it.scoped("of another name waits its own turn", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      yield* world.launch(Job.toLayer(() => Effect.all([Approval.receive, Note.receive])))
+      const run = yield* world.use(Job.start({}))
+      yield* world.use(Note.send(run.id, "note"))
+      yield* world.use(Approval.send(run.id, { by: "cy" }))
+      assert.deepStrictEqual(yield* soon(run.result), [{ by: "cy" }, "note"])
+    }))
+
+  it.scoped("goes to the fiber that has waited longest", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      yield* world.launch(Job.toLayer(() =>
+        Effect.all({ a: Note.receive, b: Effect.delay(Note.receive, "1 second") }, { concurrency: "unbounded" })
+      ))
+      const run = yield* world.use(Job.start({}))
+      yield* TestClock.adjust("1 minute")
+      yield* world.use(Note.send(run.id, 1))
+      yield* world.use(Note.send(run.id, 2))
+      assert.deepStrictEqual(yield* soon(run.result), { a: 1, b: 2 })
+    }))
+})
+
+describe("receiveWithin", () => {
+  const Limited = Workflow.make("Limited", { payload: {}, success: Schema.Unknown })
+  const live = Limited.toLayer(() =>
+    Effect.gen(function*() {
+      const received = yield* Approval.receiveWithin("2 days")
+      yield* Effect.sleep("1 day")
+      return Option.match(received, { onNone: () => "nobody", onSome: ({ by }) => by })
+    })
+  )
+
+  it.scoped("gives a signal that comes in time, and closes nothing", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      yield* world.launch(live)
+      const run = yield* world.use(Limited.start({}))
+      yield* TestClock.adjust("47 hours")
+      assert.strictEqual((yield* world.use(Approval.send(run.id, { by: "ann" })))._tag, "Delivered")
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual((yield* world.use(Approval.send(run.id, { by: "late" })))._tag, "Buffered")
+      assert.strictEqual(yield* within("1 day")(run.result), "ann")
+    }))
+
+  it.scoped("gives none when the time is over, and tells whoever sends then", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      yield* world.launch(live)
+      const run = yield* world.use(Limited.start({}))
+      yield* TestClock.adjust("48 hours")
+      assert.strictEqual((yield* world.use(Approval.send(run.id, { by: "late" })))._tag, "Expired")
+      assert.strictEqual((yield* world.use(Note.send(run.id, "other")))._tag, "Buffered")
+      assert.strictEqual(yield* within("1 day")(run.result), "nobody")
+    }))
+
+  it.scoped("takes a signal that came in time though no worker was there to see it", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      const first = yield* world.launch(live)
+      const run = yield* world.use(Limited.start({}))
+      yield* TestClock.adjust("1 hour")
+      yield* first.stop
+      yield* world.use(Approval.send(run.id, { by: "ann" }))
+      yield* TestClock.adjust("10 days")
+      yield* world.launch(live)
+      assert.strictEqual(yield* within("1 day")(run.result), "ann")
+    }))
+
+  it.scoped("under a plain timeout leaves the window open", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      yield* world.launch(Job.toLayer(() =>
+        Effect.gen(function*() {
+          const early = yield* Effect.timeoutOption(Note.receive, "1 hour")
+          return [Option.isNone(early), yield* Note.receive]
+        })
+      ))
+      const run = yield* world.use(Job.start({}))
+      yield* TestClock.adjust("2 hours")
+      assert.strictEqual((yield* world.use(Note.send(run.id, "late")))._tag, "Delivered")
+      assert.deepStrictEqual(yield* soon(run.result), [true, "late"])
+    }))
+})
+
+describe("what became of a signal", () => {
+  it.scoped("is told for runs that have ended, and for runs that there are not", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      yield* world.launch(Job.toLayer(() => Effect.void))
+      const run = yield* world.use(Job.start({}))
+      yield* soon(run.result)
+      assert.deepStrictEqual(yield* world.use(Note.send(run.id, 1)), Signal.SendResult.Expired())
+      assert.deepStrictEqual(yield* world.use(Note.send("nobody", 1)), Signal.SendResult.NoSuchRun())
+    }))
+
+  it.scoped("is InvalidPayload for what cannot be written, and nothing is", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      const run = yield* world.use(Job.start({}))
+      world.writes.length = 0
+      const bad: ReadonlyArray<readonly [payload: unknown, says: string]> = [
+        [Number.NaN, "NaN"],
+        [{ a: undefined }, "undefined"],
+        ["\uD83D", "lone surrogate"],
+        ["a\u0000", "NUL"],
+        [new Set(), "instance of Set"],
+        ["x".repeat(65_535), "has 65537 bytes, the limit is 65536"]
+      ]
+      for (const [payload, says] of bad) {
+        const result = yield* world.use(Note.send(run.id, payload))
+        if (result._tag !== "InvalidPayload") return assert.fail(`${result._tag} for ${says}`)
+        assert.include(result.error.message, says)
+        assert.include(result.error.message, "payload of signal Note")
+      }
+      const excess: { readonly by: string } = Object.assign({ by: "ann" }, { role: "boss" })
+      assert.strictEqual((yield* world.use(Approval.send(run.id, excess)))._tag, "InvalidPayload")
+      assert.deepStrictEqual(world.writes, [])
+      assert.strictEqual((yield* world.use(Note.send(run.id, "x".repeat(65_534))))._tag, "Buffered")
+      const tight = Effect.provide(Note.send(run.id, "12345"), Limits.layer({ signalBytes: 6 }))
+      assert.strictEqual((yield* world.use(tight))._tag, "InvalidPayload")
+    }))
+})
+
+describe("a signal from inside a run", () => {
+  const Sender = Workflow.make("Sender", { payload: { to: Schema.String }, success: Schema.Array(Schema.String) })
+
+  it.scoped("is sent once and its result journaled, though its run dies and is replayed", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      const live = Layer.mergeAll(
+        Job.toLayer(() => take(2)),
+        Sender.toLayer(({ to }) =>
+          Effect.gen(function*() {
+            const results = [yield* Note.send(to, "one"), yield* Note.send("nobody", "x")]
+            yield* Effect.sleep("1 day")
+            results.push(yield* Note.send(to, "two", { id: "2" }), yield* Note.send(to, "two", { id: "2" }))
+            return results.map(({ _tag }) => _tag)
+          })
+        )
+      )
+      const first = yield* world.launch(live)
+      const job = yield* world.use(Job.start({}))
+      yield* TestClock.adjust("1 hour")
+      const sender = yield* world.use(Sender.start({ to: job.id }))
+      yield* TestClock.adjust("1 hour")
+      yield* first.kill
+      yield* world.driver.retire(first.worker.core.ref)
+      yield* world.launch(live)
+      assert.deepStrictEqual(
+        yield* sender.result.pipe(within("1 day")),
+        ["Delivered", "NoSuchRun", "Delivered", "Duplicate"]
+      )
+      assert.deepStrictEqual(yield* soon(job.result), ["one", "two"])
+    }))
+
+  it.scoped("to itself is received", () =>
+    Effect.gen(function*() {
+      const Self = Workflow.make("Self", { payload: {}, success: Schema.Unknown })
+      const world = yield* makeWorld()
+      yield* world.launch(Self.toLayer(() =>
+        Effect.gen(function*() {
+          const { id } = yield* CurrentRun
+          const results = yield* Effect.all([
+            Note.send(id, "later"),
+            Effect.map(Note.receive, (note) => ({ note }))
+          ], { concurrency: 2 })
+          yield* Step.run("after", Effect.void)
+          return results[1]
+        })
+      ))
+      assert.deepStrictEqual(yield* soon(world.use(Self.execute({}))), { note: "later" })
+    }))
+})

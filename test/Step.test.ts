@@ -1,0 +1,467 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
+import * as TestClock from "effect/TestClock"
+import { RunEnded, TimedOut } from "perdure/Errors"
+import { Limits } from "perdure/Limits"
+import * as Step from "perdure/Step"
+import * as Workflow from "perdure/Workflow"
+import { makeWorld, shown, soon, within } from "./fixtures/world.js"
+
+const MINUTE = 60_000
+
+class Flaky extends Schema.TaggedError<Flaky>()("Flaky", { attempt: Schema.Number }) {}
+
+class Fatal extends Schema.TaggedError<Fatal>()("Fatal", {}) {}
+
+const Job = Workflow.make("Job", { payload: {}, success: Schema.Unknown, error: Schema.Union(Flaky, Fatal) })
+
+/** A body that fails `failures` times, noting the virtual time of each attempt. */
+const flaky = (failures: number) => {
+  const at: Array<number> = []
+  const body = Effect.gen(function*() {
+    at.push(yield* Clock.currentTimeMillis)
+    const { attempt } = yield* Step.Current
+    if (at.length <= failures) return yield* new Flaky({ attempt })
+    return attempt
+  })
+  return { at, body }
+}
+
+describe("a step", () => {
+  it.scoped("runs once: what it gave is given again to every later life of its run", () =>
+    Effect.gen(function*() {
+      const counts = { success: 0, failure: 0 }
+      const live = Job.toLayer(() =>
+        Effect.gen(function*() {
+          const at = yield* Step.run("when", Effect.sync(() => new Date(++counts.success)), { success: Schema.Date })
+          const failed = yield* Step.run("fail", Effect.suspend(() => new Flaky({ attempt: ++counts.failure })), {
+            error: Flaky
+          }).pipe(Effect.as(undefined), Effect.catchAll(Effect.succeed))
+          yield* Effect.sleep("1 day")
+          return [at instanceof Date, at.getTime(), failed instanceof Flaky, failed?.attempt]
+        })
+      )
+      const world = yield* makeWorld()
+      const first = yield* world.launch(live)
+      const run = yield* world.use(Job.start({}))
+      yield* TestClock.adjust("1 hour")
+      yield* first.stop
+      yield* world.launch(live)
+      assert.deepStrictEqual(yield* run.result.pipe(within("1 day")), [true, 1, true, 1])
+      assert.deepStrictEqual(counts, { success: 1, failure: 1 })
+      assert.deepStrictEqual(shown(yield* world.history(run.id)), ["step when", "step fail", "timer sleep"])
+    }))
+
+  it.scoped("gives void where no success is declared, and what a function made by `make` is given", () =>
+    Effect.gen(function*() {
+      const add = Step.make("add", { success: Schema.Number }, (a: number, b: number) => Effect.succeed(a + b))
+      const world = yield* makeWorld()
+      yield* world.launch(Job.toLayer(() =>
+        Effect.gen(function*() {
+          const nothing = yield* Step.run("nothing", Effect.void)
+          return [nothing === undefined, yield* add(1, 2), yield* add(3, 4)]
+        })
+      ))
+      assert.deepStrictEqual(yield* soon(world.use(Job.execute({}))), [true, 3, 7])
+    }))
+
+  it.scoped("takes the services of the handler, the real clock, and a scope of its own", () =>
+    Effect.gen(function*() {
+      class Prices extends Context.Tag("Prices")<Prices, { readonly of: (sku: string) => number }>() {}
+      const closed: Array<string> = []
+      const world = yield* makeWorld()
+      yield* world.launch(
+        Job.toLayer(() =>
+          Effect.gen(function*() {
+            yield* Effect.addFinalizer((exit) => Effect.sync(() => void closed.push(`run ${exit._tag}`)))
+            const price = yield* Step.run(
+              "price",
+              Effect.gen(function*() {
+                yield* Effect.addFinalizer((exit) => Effect.sync(() => void closed.push(`step ${exit._tag}`)))
+                yield* Effect.sleep("10 seconds")
+                return (yield* Prices).of("x")
+              }),
+              { success: Schema.Number }
+            )
+            yield* Effect.sleep("1 hour")
+            return price
+          })
+        ).pipe(Layer.provide(Layer.succeed(Prices, { of: (sku) => sku.length * 7 })))
+      )
+      const run = yield* world.use(Job.start({}))
+      yield* TestClock.adjust("10 seconds")
+      assert.deepStrictEqual(closed, ["step Success"])
+      assert.strictEqual(yield* run.result.pipe(within("1 hour")), 7)
+      assert.deepStrictEqual(closed, ["step Success", "run Success"])
+      assert.deepStrictEqual(shown(yield* world.history(run.id)), ["step price", "timer sleep"])
+    }))
+
+  it.scoped("that dies kills its run, which says of what; a run may recover from it", () =>
+    Effect.gen(function*() {
+      const Dies = Step.run("die", Effect.die(new RangeError("beyond")))
+      const world = yield* makeWorld()
+      const Recover = Workflow.make("Recover", { payload: {}, success: Schema.String })
+      yield* world.launch(Layer.mergeAll(
+        Job.toLayer(() => Dies),
+        Recover.toLayer(() => Effect.catchAllDefect(Effect.as(Dies, ""), (defect) => Effect.succeed(String(defect))))
+      ))
+      const error = yield* world.use(Effect.flip(Job.execute({}))).pipe(soon)
+      assert.instanceOf(error, RunEnded)
+      assert.include(error.message, "RangeError: beyond")
+      assert.strictEqual(yield* soon(world.use(Recover.execute({}))), "RangeError: beyond")
+    }))
+})
+
+describe("retry", () => {
+  it.scoped("follows any schedule, each attempt an entry, each wait a durable timer", () =>
+    Effect.gen(function*() {
+      const { at, body } = flaky(3)
+      const world = yield* makeWorld()
+      yield* world.launch(Job.toLayer(() =>
+        Step.run("flaky", body, { success: Schema.Number, error: Flaky, retry: Schedule.exponential("1 minute") })
+      ))
+      const run = yield* world.use(Job.start({}))
+      assert.strictEqual(yield* run.result.pipe(within("7 minutes")), 4)
+      assert.deepStrictEqual(
+        at,
+        [0, 1, 3, 7].map((n) =>
+          n * MINUTE
+        )
+      )
+      assert.deepStrictEqual(
+        shown(yield* world.history(run.id)),
+        ["step flaky", "timer sleep", "step flaky", "timer sleep", "step flaky", "timer sleep", "step flaky"]
+      )
+    }))
+
+  it.scoped("stops at maxAttempts, caps the wait at maxDelay, and fails with the last error", () =>
+    Effect.gen(function*() {
+      const { at, body } = flaky(100)
+      const world = yield* makeWorld()
+      yield* world.launch(Job.toLayer(() =>
+        Step.run("flaky", body, {
+          success: Schema.Number,
+          error: Flaky,
+          retry: { schedule: Schedule.exponential("1 minute"), maxAttempts: 5, maxDelay: "3 minutes" }
+        })
+      ))
+      const run = yield* world.use(Job.start({}))
+      const exit = yield* Effect.exit(run.result).pipe(within("1 hour"))
+      assert.deepStrictEqual(exit, Exit.fail(new Flaky({ attempt: 5 })))
+      assert.deepStrictEqual(at, [0, 1, 3, 6, 9].map((n) => n * MINUTE))
+    }))
+
+  it.scoped("of one attempt is none, and with no schedule waits about a second, then two", () =>
+    Effect.gen(function*() {
+      const once = flaky(100)
+      const standard = flaky(2)
+      const world = yield* makeWorld()
+      const Standard = Workflow.make("Standard", { payload: {}, success: Schema.Number, error: Flaky })
+      const options = { success: Schema.Number, error: Flaky }
+      yield* world.launch(Layer.mergeAll(
+        Job.toLayer(() => Step.run("once", once.body, { ...options, retry: { maxAttempts: 1 } })),
+        Standard.toLayer(() => Step.run("standard", standard.body, { ...options, retry: {} }))
+      ))
+      yield* world.use(Effect.exit(Job.execute({}))).pipe(within("1 hour"))
+      assert.strictEqual(once.at.length, 1)
+      yield* world.use(Standard.execute({})).pipe(within("1 hour"))
+      const [first = 0, second = 0, third = 0] = standard.at
+      assert.closeTo(second - first, 1000, 200)
+      assert.closeTo(third - second, 2000, 400)
+    }))
+
+  it.scoped("asks a typed predicate which failures are worth another attempt", () =>
+    Effect.gen(function*() {
+      let attempts = 0
+      const world = yield* makeWorld()
+      yield* world.launch(Job.toLayer(() =>
+        Step.run(
+          "two",
+          Effect.suspend(() => Effect.fail(++attempts < 3 ? new Flaky({ attempt: attempts }) : new Fatal())),
+          {
+            error: Schema.Union(Flaky, Fatal),
+            retry: {
+              schedule: Schedule.spaced("1 second"),
+              while: (error) => error._tag === "Flaky"
+            }
+          }
+        )
+      ))
+      const exit = yield* world.use(Effect.exit(Job.execute({}))).pipe(within("1 minute"))
+      assert.deepStrictEqual(exit, Exit.fail(new Fatal()))
+      assert.strictEqual(attempts, 3)
+    }))
+
+  it.scoped("does not sleep a backoff again that a crash fell into, nor run an attempt again", () =>
+    Effect.gen(function*() {
+      const { at, body } = flaky(2)
+      const live = Job.toLayer(() =>
+        Step.run("flaky", body, { success: Schema.Number, error: Flaky, retry: Schedule.spaced("10 minutes") })
+      )
+      const world = yield* makeWorld()
+      const options = { lease: "1 minute" } as const
+      const first = yield* world.launch(live, options)
+      const run = yield* world.use(Job.start({}))
+      yield* TestClock.adjust("6 minutes")
+      yield* first.kill
+      const second = yield* world.launch(live, options)
+      yield* TestClock.adjust("9 minutes")
+      yield* second.kill
+      yield* world.launch(live, options)
+      assert.strictEqual(yield* run.result.pipe(within("10 minutes")), 3)
+      assert.deepStrictEqual(at, [0, 10, 20].map((n) => n * MINUTE), "as without any crash")
+    }))
+
+  it.scoped("is not for defects", () =>
+    Effect.gen(function*() {
+      let attempts = 0
+      const world = yield* makeWorld()
+      yield* world.launch(Job.toLayer(() =>
+        Step.run("die", Effect.suspend(() => Effect.die(`attempt ${++attempts}`)), { retry: Schedule.forever })
+      ))
+      yield* world.use(Effect.exit(Job.execute({}))).pipe(within("1 minute"))
+      assert.strictEqual(attempts, 1)
+    }))
+})
+
+describe("the time limit of a step", () => {
+  it.scoped("aborts the attempt's signal, runs its finalizers and fails with TimedOut", () =>
+    Effect.gen(function*() {
+      const seen: Array<string> = []
+      const world = yield* makeWorld()
+      const Limited = Workflow.make("Limited", { payload: {}, error: TimedOut })
+      yield* world.launch(Limited.toLayer(() =>
+        Step.run(
+          "slow",
+          Effect.async<void>((_resume, signal) => {
+            signal.addEventListener("abort", () => seen.push("aborted"))
+          }).pipe(Effect.ensuring(Effect.sync(() => seen.push("finalized")))),
+          { timeout: "90 seconds" }
+        )
+      ))
+      const run = yield* world.use(Limited.start({}))
+      yield* TestClock.adjust("89 seconds")
+      assert.deepStrictEqual(seen, [])
+      const exit = yield* Effect.exit(run.result).pipe(within("1 second"))
+      assert.deepStrictEqual(exit, Exit.fail(new TimedOut({ what: "step slow", millis: 90_000 })))
+      assert.deepStrictEqual(seen.sort(), ["aborted", "finalized"])
+    }))
+
+  it.scoped("counts each attempt by itself, and a retry can tell it from other failures", () =>
+    Effect.gen(function*() {
+      let attempts = 0
+      const world = yield* makeWorld()
+      yield* world.launch(Job.toLayer(() =>
+        Step.run("slow", Effect.suspend(() => ++attempts < 3 ? Effect.never : Effect.succeed(attempts)), {
+          success: Schema.Number,
+          timeout: "1 minute",
+          retry: { schedule: Schedule.spaced("1 minute"), while: (error) => error._tag === "TimedOut" }
+        })
+      ))
+      assert.strictEqual(yield* world.use(Job.execute({})).pipe(within("4 minutes")), 3)
+    }))
+})
+
+describe("the idempotency key", () => {
+  it.scoped("is the same for all attempts of a step in all lives, and differs between steps and runs", () =>
+    Effect.gen(function*() {
+      const keys: Array<string> = []
+      const note = Effect.flatMap(Step.Current, ({ attempt, idempotencyKey, name }) => {
+        keys.push(`${name} ${idempotencyKey}`)
+        return attempt < 3 ? new Flaky({ attempt }) : Effect.void
+      })
+      const options = { error: Flaky, retry: Schedule.spaced("10 minutes") }
+      const live = Job.toLayer(() =>
+        Effect.all([Step.run("a", note, options), Step.run("b", note, { ...options, idempotencyKey: "own" })], {
+          discard: true
+        })
+      )
+      const world = yield* makeWorld()
+      const process = yield* world.launch(live, { lease: "15 minutes" })
+      const run = yield* world.use(Job.start({}))
+      yield* TestClock.adjust("12 minutes")
+      yield* process.kill
+      yield* world.launch(live)
+      yield* world.driver.retire(process.worker.core.ref)
+      yield* run.result.pipe(within("1 hour"))
+      assert.deepStrictEqual(keys.map((key) => key.slice(0, 1)), ["a", "a", "a", "b", "b", "b"])
+      const distinct = [...new Set(keys)]
+      assert.strictEqual(distinct.length, 2)
+      assert.strictEqual(distinct[1], `b ${run.id}/0/own`)
+      yield* world.use(Job.execute({})).pipe(within("1 hour"))
+      assert.strictEqual(new Set(keys).size, 4)
+    }))
+})
+
+describe("a transaction step", () => {
+  /** A storage whose transactions also carry a table of the user's. */
+  const Pay = Workflow.make("Pay", { payload: {}, success: Schema.Number, error: Flaky })
+
+  it.scoped("commits its body and its entry together", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      const open: Array<boolean> = []
+      yield* world.launch(Pay.toLayer(() =>
+        Effect.gen(function*() {
+          const paid = yield* Step.transaction(
+            "pay",
+            Effect.sync(() => {
+              open.push(world.writes.at(-1) === "enqueue")
+              return 7
+            }),
+            { success: Schema.Number }
+          )
+          yield* Step.run("after", Effect.void)
+          return paid
+        })
+      ))
+      const run = yield* world.use(Pay.start({}))
+      assert.strictEqual(yield* soon(run.result), 7)
+      assert.deepStrictEqual(open, [true])
+      assert.deepStrictEqual(shown(yield* world.history(run.id)), ["step pay", "step after"])
+    }))
+
+  it.scoped("that fails is rolled back, its failure journaled, and retried as any step", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      let attempts = 0
+      const Note = Workflow.make("Note", { payload: { n: Schema.Number } })
+      yield* world.launch(Pay.toLayer(() =>
+        Step.transaction(
+          "pay",
+          Effect.suspend(() => {
+            attempts++
+            const attempt = attempts
+            // What the body does in the journal's database stands for what it would do in its own tables.
+            return world.driver.enqueue({
+              claim: null,
+              runs: [{
+                id: `note-${attempt}`,
+                workflow: Note.name,
+                version: "1",
+                queue: "nowhere",
+                priority: 0,
+                payload: "{}",
+                idempotencyKey: null,
+                availableAt: null,
+                parent: null,
+                root: `note-${attempt}`,
+                depth: 0
+              }]
+            }).pipe(
+              Effect.orDie,
+              Effect.zipRight(attempt < 3 ? new Flaky({ attempt }) : Effect.succeed(attempt))
+            )
+          }),
+          { success: Schema.Number, error: Flaky, retry: Schedule.spaced("1 minute") }
+        )
+      ))
+      const run = yield* world.use(Pay.start({}))
+      assert.strictEqual(yield* run.result.pipe(within("2 minutes")), 3)
+      const { value: notes } = yield* world.driver.get(["note-1", "note-2", "note-3"])
+      assert.deepStrictEqual(notes.map(({ id }) => id), ["note-3"])
+      assert.deepStrictEqual(
+        (yield* world.history(run.id)).map(({ exit, kind }) => `${kind} ${exit.kind}`),
+        ["step failure", "timer success", "step failure", "timer success", "step success"]
+      )
+    }))
+
+  it.scoped("that a crash cuts off leaves nothing behind, and runs again", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      let attempts = 0
+      const live = Pay.toLayer(() =>
+        Step.transaction("pay", Effect.suspend(() => ++attempts === 1 ? Effect.never : Effect.succeed(attempts)), {
+          success: Schema.Number
+        })
+      )
+      const first = yield* world.launch(live, { lease: "1 minute", drain: "10 seconds" })
+      const run = yield* world.use(Pay.start({}))
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(attempts, 1)
+      yield* first.stop.pipe(within("1 minute"))
+      assert.strictEqual((yield* world.record(run.id)).status, "pending")
+      assert.deepStrictEqual(yield* world.history(run.id), [])
+      yield* world.launch(live)
+      assert.strictEqual(yield* soon(run.result), 2)
+    }))
+})
+
+describe("a step's result", () => {
+  const cycle: { self?: unknown } = {}
+  cycle.self = cycle
+
+  it.scoped("that cannot be written is a defect of the step that says where it is wrong, and is not journaled as a value", () =>
+    Effect.gen(function*() {
+      const bad: ReadonlyArray<readonly [value: unknown, says: string]> = [
+        [Number.NaN, "$ is NaN"],
+        [{ a: [1, Number.POSITIVE_INFINITY] }, "$.a[1] is Infinity"],
+        [{ a: undefined }, "$.a is undefined"],
+        ["\uDC00", "lone surrogate"],
+        [{ "a\u0000": 1 }, "NUL"],
+        [new Map(), "instance of Map"],
+        [new Date(0), "instance of Date"],
+        [cycle, "refers back"],
+        [10n, "a bigint"],
+        [() => 1, "a function"],
+        [Array(2), "is a hole"],
+        ["x".repeat(1025), "has 1027 bytes, the limit is 1024"]
+      ]
+      const world = yield* makeWorld()
+      yield* world.launch(
+        Layer.mergeAll(
+          Job.toLayer(() =>
+            Effect.forEach(
+              bad,
+              ([value], index) =>
+                Step.run(`bad ${index}`, Effect.succeed(value), { success: Schema.Unknown }).pipe(
+                  Effect.catchAllDefect((defect) => Effect.succeed(defect instanceof Error ? defect.message : "?"))
+                )
+            )
+          ),
+          Layer.empty
+        ).pipe(Layer.provide(Limits.layer({ stepResultBytes: 1024 })))
+      )
+      const messages = yield* world.use(Job.execute({})).pipe(soon)
+      assert.isArray(messages)
+      bad.forEach(([, says], index) => assert.include(Object(messages)[index], says))
+    }))
+
+  it.scoped("is read strictly: excess keys and wrong types are refused, instances of the schema's class are not", () =>
+    Effect.gen(function*() {
+      class Point extends Schema.Class<Point>("Point")({ x: Schema.Number }) {}
+      const wide: { readonly x: number } = Object.assign({ x: 1 }, { secret: "y" })
+      const refusals: Array<string> = []
+      const world = yield* makeWorld()
+      yield* world.launch(Job.toLayer(() =>
+        Effect.gen(function*() {
+          yield* Step.run("wide", Effect.succeed(wide), { success: Schema.Struct({ x: Schema.Number }) }).pipe(
+            Effect.catchAllDefect((defect) => Effect.sync(() => void refusals.push(String(defect))))
+          )
+          const point = yield* Step.run("point", Effect.succeed(new Point({ x: 2 })), { success: Point })
+          return point instanceof Point && point.x
+        })
+      ))
+      assert.strictEqual(yield* soon(world.use(Job.execute({}))), 2)
+      assert.strictEqual(refusals.length, 1)
+      assert.include(refusals[0], "secret")
+    }))
+
+  it.scoped("has a size that no failure exceeds either", () =>
+    Effect.gen(function*() {
+      class Big extends Schema.TaggedError<Big>()("Big", { text: Schema.String }) {}
+      const world = yield* makeWorld()
+      yield* world.launch(
+        Job.toLayer(() => Effect.orDie(Step.run("big", new Big({ text: "x".repeat(2_000_000) }), { error: Big })))
+      )
+      const error = yield* soon(Effect.flip(world.use(Job.execute({}))))
+      assert.include(error.message, "ValueTooLarge")
+      assert.include(error.message, "the limit is 1048576")
+    }))
+})

@@ -1,0 +1,357 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Clock from "effect/Clock"
+import * as DateTime from "effect/DateTime"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as Random from "effect/Random"
+import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
+import * as TestClock from "effect/TestClock"
+import { CurrentRun } from "perdure/CurrentRun"
+import { IdempotencyConflict, RunEnded, TimedOut, ValueInvalid } from "perdure/Errors"
+import * as Step from "perdure/Step"
+import * as Workflow from "perdure/Workflow"
+import { makeWorld, shown, soon, within } from "./fixtures/world.js"
+
+const DAY = 86_400_000
+
+const Greet = Workflow.make("Greet", {
+  payload: { name: Schema.String, times: Schema.optional(Schema.Number) },
+  success: Schema.String,
+  idempotencyKey: ({ name }) => name
+})
+
+const GreetLive = Greet.toLayer(({ name }) =>
+  Effect.gen(function*() {
+    yield* Effect.sleep("30 days")
+    return yield* Step.run("greet", Effect.succeed(`Hello, ${name}`), { success: Schema.String })
+  })
+)
+
+/** Notes the order and the times at which its runs begin. */
+const makeNotes = () => {
+  const begun: Array<readonly [name: string, at: number]> = []
+  const Note = Workflow.make("Note", { payload: { name: Schema.String }, priority: 5 })
+  const live = Note.toLayer(({ name }) =>
+    Effect.flatMap(Clock.currentTimeMillis, (now) => Step.run("note", Effect.sync(() => void begun.push([name, now]))))
+  )
+  return { begun, Note, live, names: () => begun.map(([name]) => name) }
+}
+
+describe("a run", () => {
+  it.scoped("sleeps for thirty days in a few moments, and gives its typed result", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      const process = yield* world.launch(GreetLive)
+      const run = yield* world.use(Greet.start({ name: "Ann" }))
+      const result = yield* run.result.pipe(within("30 days"))
+      assert.strictEqual(result, "Hello, Ann")
+      assert.deepStrictEqual(shown(yield* world.history(run.id)), ["timer sleep", "step greet"])
+      assert.strictEqual(yield* Clock.currentTimeMillis, 30 * DAY)
+      yield* process.stop
+    }))
+
+  it.scoped("needs no process to live while it sleeps", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      const first = yield* world.launch(GreetLive)
+      const run = yield* world.use(Greet.start({ name: "Ann" }))
+      yield* TestClock.adjust("1 day")
+      yield* first.stop
+      assert.strictEqual((yield* world.record(run.id)).status, "suspended")
+      assert.strictEqual((yield* world.record(run.id)).availableAt, 30 * DAY)
+      yield* TestClock.adjust("40 days")
+      yield* world.launch(GreetLive)
+      assert.strictEqual(yield* soon(run.result), "Hello, Ann")
+    }))
+
+  it.scoped("is executed from outside as one call", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      const process = yield* world.launch(GreetLive)
+      assert.strictEqual(yield* process.use(Greet.execute({ name: "Bo" })).pipe(within("31 days")), "Hello, Bo")
+    }))
+
+  it.scoped("ends with its typed error, and not with another run's", () =>
+    Effect.gen(function*() {
+      class Refused extends Schema.TaggedError<Refused>()("Refused", { why: Schema.String }) {}
+      const Ask = Workflow.make("Ask", { payload: {}, error: Refused })
+      const world = yield* makeWorld()
+      yield* world.launch(Ask.toLayer(() => new Refused({ why: "no" })))
+      const run = yield* world.use(Ask.start({}))
+      const exit = yield* soon(Effect.exit(run.result))
+      assert.deepStrictEqual(exit, Exit.fail(new Refused({ why: "no" })))
+      assert.strictEqual((yield* world.record(run.id)).status, "failed")
+      yield* world.use(Ask.execute({})).pipe(
+        Effect.catchTag("Refused", (error) => Effect.succeed(error.why)),
+        soon,
+        Effect.tap((why) => Effect.sync(() => assert.strictEqual(why, "no")))
+      )
+    }))
+
+  it.scoped("that dies ends as failed, and says of what", () =>
+    Effect.gen(function*() {
+      const Die = Workflow.make("Die", { payload: {} })
+      const world = yield* makeWorld()
+      yield* world.launch(Die.toLayer(() => Effect.die(new RangeError("off the map"))))
+      const run = yield* world.use(Die.start({}))
+      const error = yield* soon(Effect.flip(run.result))
+      assert.instanceOf(error, RunEnded)
+      assert.include(error.message, "RangeError: off the map")
+      assert.include(error.message, run.id)
+    }))
+
+  it.scoped("has a time limit, and its finalizers run when it is over", () =>
+    Effect.gen(function*() {
+      const Slow = Workflow.make("Slow", { payload: {}, timeout: "2 hours" })
+      const compensated: Array<string> = []
+      const world = yield* makeWorld()
+      yield* world.launch(Slow.toLayer(() =>
+        Effect.ensuring(
+          Effect.sleep("3 hours"),
+          Effect.orDie(Step.run("undo", Effect.sync(() => void compensated.push("undo"))))
+        )
+      ))
+      const run = yield* world.use(Slow.start({}))
+      const error = yield* run.result.pipe(Effect.flip, within("2 hours"))
+      assert.deepStrictEqual(error, new TimedOut({ what: "workflow Slow", millis: 7_200_000 }))
+      assert.deepStrictEqual(compensated, ["undo"])
+      assert.deepStrictEqual(shown(yield* world.history(run.id)), ["timer sleep", "step undo"])
+    }))
+})
+
+describe("starting", () => {
+  it.scoped("twice with one key is one run; with another payload it is an error that shows both", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      const first = yield* world.use(Greet.start({ name: "Ann" }))
+      const again = yield* world.use(Greet.start({ name: "Ann" }))
+      assert.strictEqual(again.id, first.id)
+      const error = yield* Effect.flip(world.use(Greet.start({ name: "Ann", times: 2 })))
+      assert.instanceOf(error, IdempotencyConflict)
+      assert.deepInclude(error, {
+        workflow: "Greet",
+        key: "Ann",
+        runId: first.id,
+        existing: `{"name":"Ann"}`,
+        payload: `{"name":"Ann","times":2}`
+      })
+      for (const part of [`{"name":"Ann"}`, `{"name":"Ann","times":2}`, first.id]) assert.include(error.message, part)
+    }))
+
+  it.scoped("with a known key still works when that run has ended, and keys are of one workflow", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      const { Note, live } = makeNotes()
+      const Other = Workflow.make("Other", { payload: { name: Schema.String }, idempotencyKey: ({ name }) => name })
+      yield* world.launch(Layer.mergeAll(GreetLive, live, Other.toLayer(() => Effect.void)))
+      const greet = yield* world.use(Greet.start({ name: "Ann" }))
+      yield* within("30 days")(greet.result)
+      const again = yield* world.use(Greet.start({ name: "Ann" }))
+      assert.strictEqual(yield* soon(again.result), "Hello, Ann")
+      const other = yield* world.use(Other.start({ name: "Ann" }))
+      assert.notStrictEqual(other.id, greet.id)
+      const unkeyed = yield* world.use(Effect.all([Note.start({ name: "x" }), Note.start({ name: "x" })]))
+      assert.notStrictEqual(unkeyed[0].id, unkeyed[1].id)
+    }))
+
+  it.scoped("many is one statement, in order, and a key that names two payloads writes nothing", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      const names = Array.from({ length: 1000 }, (_, index) => ({ name: `n${index}` }))
+      const runs = yield* world.use(Greet.startAll(names))
+      assert.deepStrictEqual(world.writes, ["enqueue"])
+      assert.strictEqual(new Set(runs.map(({ id }) => id)).size, 1000)
+      const payloads = yield* Effect.forEach([0, 500, 999], (index) => world.record(runs[index]?.id ?? ""))
+      assert.deepStrictEqual(payloads.map(({ payload }) => payload), [0, 500, 999].map((i) => `{"name":"n${i}"}`))
+      const again = yield* world.use(Greet.startAll([{ name: "n3" }, { name: "new" }, { name: "new" }]))
+      assert.deepStrictEqual([again[0]?.id, again[1]?.id], [runs[3]?.id, again[2]?.id])
+      world.writes.length = 0
+      const error = yield* Effect.flip(world.use(Greet.startAll([{ name: "q" }, { name: "q", times: 1 }])))
+      assert.strictEqual(error._tag, "IdempotencyConflict")
+      assert.deepStrictEqual(world.writes, [])
+      assert.deepStrictEqual(yield* world.use(Greet.startAll([])), [])
+      assert.deepStrictEqual(world.writes, [])
+    }))
+
+  it.scoped("waits for a delay, or for an instant that it is given as a Date or a DateTime", () =>
+    Effect.gen(function*() {
+      const { Note, begun, live } = makeNotes()
+      const world = yield* makeWorld()
+      const process = yield* world.launch(live)
+      yield* TestClock.adjust("1 minute")
+      yield* process.use(Effect.all([
+        Note.start({ name: "delay" }, { delay: "1 hour" }),
+        Note.start({ name: "date" }, { startAt: new Date(2 * 3_600_000) }),
+        Note.start({ name: "datetime" }, { startAt: DateTime.unsafeMake(3 * 3_600_000) }),
+        Note.start({ name: "past" }, { startAt: new Date(1000) })
+      ]))
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(begun, [["past", 60_000]])
+      yield* TestClock.adjust("1 day")
+      assert.deepStrictEqual(begun.slice(1), [
+        ["delay", 3_660_000],
+        ["date", 2 * 3_600_000],
+        ["datetime", 3 * 3_600_000]
+      ])
+    }))
+
+  it.scoped("takes lower priorities first, first come first served inside one", () =>
+    Effect.gen(function*() {
+      const { Note, live, names } = makeNotes()
+      const world = yield* makeWorld()
+      yield* world.use(Effect.gen(function*() {
+        yield* Note.start({ name: "standard 1" })
+        yield* TestClock.adjust("1 second")
+        yield* Note.start({ name: "standard 2" })
+        yield* Note.start({ name: "late" }, { priority: 6 })
+        yield* Note.start({ name: "first" }, { priority: -32768 })
+        yield* Note.start({ name: "second" }, { priority: 4 })
+      }))
+      yield* world.launch(live, { concurrency: 1 })
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(names(), ["first", "second", "standard 1", "standard 2", "late"])
+    }))
+
+  it.scoped("on a queue that no worker serves waits there", () =>
+    Effect.gen(function*() {
+      const { Note, live, names } = makeNotes()
+      const world = yield* makeWorld()
+      const process = yield* world.launch(live)
+      yield* process.use(Note.start({ name: "elsewhere" }, { queue: "night" }))
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(names(), [])
+      yield* world.launch(live, { queues: ["night"] })
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(names(), ["elsewhere"])
+    }))
+
+  it.scoped("refuses what cannot be, before anything is written", () =>
+    Effect.gen(function*() {
+      const { Note } = makeNotes()
+      const world = yield* makeWorld()
+      const refused = [
+        { priority: 1.5 },
+        { priority: 40_000 },
+        { queue: "" },
+        { queue: "naïve" },
+        { startAt: new Date(Number.NaN) }
+      ]
+      for (const options of refused) {
+        const error = yield* Effect.flip(world.use(Note.start({ name: "x" }, options)))
+        assert.instanceOf(error, ValueInvalid, JSON.stringify(options))
+      }
+      for (const key of ["a\u0000b", "\uD800"]) {
+        const Keyed = Workflow.make("Keyed", { payload: {}, idempotencyKey: () => key })
+        assert.instanceOf(yield* Effect.flip(world.use(Keyed.start({}))), ValueInvalid)
+      }
+      assert.deepStrictEqual(world.writes, [])
+    }))
+})
+
+describe("inside a run", () => {
+  it.scoped("time, random numbers and ids are the same in every life of it", () =>
+    Effect.gen(function*() {
+      const lives: Array<ReadonlyArray<unknown>> = []
+      const Dice = Workflow.make("Dice", { payload: {}, success: Schema.Array(Schema.Unknown) })
+      const live = Dice.toLayer(() =>
+        Effect.gen(function*() {
+          const { uuid } = yield* CurrentRun
+          const seen: Array<unknown> = [yield* Clock.currentTimeMillis, yield* Random.next, yield* uuid]
+          yield* Effect.sleep("1 hour")
+          seen.push(yield* Clock.currentTimeMillis, yield* Random.nextIntBetween(0, 1000), yield* uuid)
+          yield* Effect.forEach(
+            [1, 2, 3],
+            (n) =>
+              Effect.delay(Effect.flatMap(Random.next, (x) => Effect.sync(() => seen.push(n, x))), `${4 - n} minutes`),
+            {
+              concurrency: "unbounded"
+            }
+          )
+          lives.push([...seen])
+          yield* Step.run("mark", Effect.void)
+          return seen
+        })
+      )
+      const world = yield* makeWorld()
+      const options = { lease: "2 hours" } as const
+      const first = yield* world.launch(live, options)
+      const run = yield* first.use(Dice.start({}))
+      yield* TestClock.adjust("61 minutes")
+      yield* first.kill
+      yield* world.launch(live, options)
+      const result = yield* world.use(Effect.flatMap(Dice.attach(run.id), (same) => same.result)).pipe(
+        within("5 hours")
+      )
+      assert.deepStrictEqual(lives.at(-1), result)
+      const again = yield* world.use(Dice.start({}))
+      const other = yield* again.result.pipe(within("5 hours"))
+      assert.notStrictEqual(other[1], result[1], "each run has its own")
+      assert.match(String(result[2]), /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/)
+      assert.notStrictEqual(result[2], result[5])
+    }))
+
+  it.scoped("sleepUntil waits for the instant, and not at all for one that has passed", () =>
+    Effect.gen(function*() {
+      const Wait = Workflow.make("Wait", { payload: {}, success: Schema.Array(Schema.Number) })
+      const world = yield* makeWorld()
+      yield* world.launch(Wait.toLayer(() =>
+        Effect.gen(function*() {
+          yield* Workflow.sleepUntil(new Date(10 * DAY))
+          const first = yield* Clock.currentTimeMillis
+          yield* Workflow.sleepUntil(DateTime.unsafeMake(DAY))
+          const second = yield* Clock.currentTimeMillis
+          yield* Workflow.sleepUntil(DateTime.unsafeMake(20 * DAY))
+          return [first, second, yield* Clock.currentTimeMillis]
+        })
+      ))
+      const run = yield* world.use(Wait.start({}))
+      assert.deepStrictEqual(yield* run.result.pipe(within("20 days")), [10 * DAY, 10 * DAY, 20 * DAY])
+      assert.strictEqual((yield* world.history(run.id)).length, 2)
+    }))
+
+  it.scoped("logs are said once, whatever is replayed", () =>
+    Effect.gen(function*() {
+      const said: Array<string> = []
+      const Chatty = Workflow.make("Chatty", { payload: {} })
+      const live = Chatty.toLayer(() =>
+        Effect.gen(function*() {
+          yield* Step.run("begin", Effect.void)
+          yield* Effect.log("begun")
+          yield* Effect.sleep("1 hour")
+          yield* Effect.log("half")
+          yield* Effect.sleep("1 hour")
+          yield* Effect.log("done")
+        })
+      )
+      const world = yield* makeWorld()
+      const ear = Logger.make(({ message }) => void said.push(String(message)))
+      const listening = Layer.provideMerge(live, Logger.replace(Logger.defaultLogger, ear))
+      for (const hours of [0, 1, 2]) {
+        const process = yield* world.launch(listening, { hot: { runs: 0 } })
+        if (hours === 0) yield* process.use(Chatty.start({}))
+        yield* TestClock.adjust("59 minutes")
+        yield* process.stop
+        yield* TestClock.adjust("1 minute")
+      }
+      assert.deepStrictEqual(said, ["begun", "half", "done"])
+    }))
+
+  it.scoped("any schedule repeats durably", () =>
+    Effect.gen(function*() {
+      const at: Array<number> = []
+      const Cron = Workflow.make("Cron", { payload: {} })
+      const world = yield* makeWorld()
+      yield* world.launch(Cron.toLayer(() =>
+        Effect.asVoid(Effect.repeat(
+          Effect.flatMap(Clock.currentTimeMillis, (now) => Step.run("tick", Effect.sync(() => void at.push(now)))),
+          Schedule.intersect(Schedule.cron("0 6 * * *", "UTC"), Schedule.recurs(3))
+        ))
+      ))
+      const run = yield* world.use(Cron.start({}))
+      yield* run.result.pipe(within("4 days"))
+      assert.deepStrictEqual(at.map((each) => each / 3_600_000), [0, 6, 30, 54])
+    }))
+})

@@ -1,0 +1,36 @@
+/** The contract suite can fail: each driver here breaks one rule, and the suite notices. */
+import { assert, describe, it } from "@effect/vitest"
+import * as JournalContract from "@perdure/testing/JournalContract"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as TestContext from "effect/TestContext"
+import { JournalDriver } from "perdure/JournalDriver"
+import * as JournalMemory from "perdure/JournalMemory"
+import { faults, unbent } from "./fixtures/faultyJournals.js"
+
+/** The first case of a topic that a driver fails. */
+const failing = Effect.fnUntraced(function*(topic: string, bend: (driver: JournalDriver) => JournalDriver) {
+  for (const { name, run } of JournalContract.topics[topic] ?? []) {
+    const exit = yield* run.pipe(
+      Effect.provideService(JournalDriver, bend(yield* JournalMemory.make)),
+      Effect.provide(TestContext.TestContext),
+      Effect.exit
+    )
+    if (Exit.isFailure(exit)) return name
+  }
+  return null
+})
+
+describe("a driver that breaks a rule fails the suite", () => {
+  it.effect("one that is bent in nothing does not", () =>
+    Effect.gen(function*() {
+      for (const topic of Object.keys(JournalContract.topics)) assert.isNull(yield* failing(topic, unbent))
+    }))
+
+  for (const { bend, name, topic } of faults) {
+    it.effect(`${topic}: ${name}`, () =>
+      Effect.gen(function*() {
+        assert.isNotNull(yield* failing(topic, bend))
+      }))
+  }
+})

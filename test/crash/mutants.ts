@@ -1,0 +1,177 @@
+/** Deliberate bugs, between a worker and its driver or inside its machines. */
+import type { Hooks } from "@perdure/testing/simulation/Simulation"
+import * as Effect from "effect/Effect"
+import type { ClaimedRun, Committed, JournalDriver, RunCommit } from "perdure/JournalDriver"
+
+/** A bug, and what the oracles say of it. */
+export interface Mutant extends Hooks {
+  readonly finds: RegExp
+}
+
+const changeCommits = (change: (commit: RunCommit) => RunCommit): Pick<Hooks, "mutate"> => ({
+  mutate: (driver) => ({
+    ...driver,
+    commit: (request) => driver.commit({ ...request, commits: request.commits.map(change) })
+  })
+})
+
+const changeAnswers = (change: (answer: Committed, commit: RunCommit) => Committed): Pick<Hooks, "mutate"> => ({
+  mutate: (driver) => ({
+    ...driver,
+    commit: (request) =>
+      Effect.map(driver.commit(request), ({ now, value }) => ({
+        now,
+        value: value.map((answer, index) => {
+          const commit = request.commits[index]
+          return commit === undefined ? answer : change(answer, commit)
+        })
+      }))
+  })
+})
+
+const changeClaims = (change: (run: ClaimedRun) => ClaimedRun): Pick<Hooks, "mutate"> => ({
+  mutate: (driver) => ({
+    ...driver,
+    claim: (request) =>
+      Effect.map(
+        driver.claim(request),
+        ({ now, value }) => ({ now, value: { ...value, runs: value.runs.map(change) } })
+      )
+  })
+})
+
+/** Answers before it writes, and writes with the next commit. */
+const writesLate = (driver: JournalDriver): JournalDriver => {
+  let late: Array<RunCommit> = []
+  return {
+    ...driver,
+    commit: (request) =>
+      Effect.suspend(() => {
+        const isPlain = request.commits.every(({ messages, transition }) =>
+          messages.length === 0 && transition === null
+        )
+        const commits = [...late, ...request.commits]
+        const before = late.length
+        late = []
+        if (isPlain) {
+          late = commits
+          return Effect.map(Effect.clockWith((clock) => clock.currentTimeMillis), (now) => ({
+            now,
+            value: request.commits.map((): Committed => ({ _tag: "Applied", dispositions: [] }))
+          }))
+        }
+        return Effect.map(
+          driver.commit({ ...request, commits }),
+          ({ now, value }) => ({ now, value: value.slice(before) })
+        )
+      })
+  }
+}
+
+export const mutants: Record<string, Mutant> = {
+  "step bodies that begin before what they follow from is durable": {
+    finds: /it follows from \d+ entries, \d+ are durable/,
+    mutate: writesLate
+  },
+  "a journal that is delivered out of order": {
+    finds: /diverge/,
+    ...changeClaims((run) => {
+      const [first, second, ...rest] = run.journal
+      return first === undefined || second === undefined ? run : { ...run, journal: [second, first, ...rest] }
+    })
+  },
+  "a commit that is taken for written when messages came meanwhile": {
+    finds: /not final|comes next|entries from/,
+    ...changeAnswers((answer, { messages }) =>
+      answer._tag === "Unseen" ? { _tag: "Applied", dispositions: messages.map(() => "Buffered" as const) } : answer
+    )
+  },
+  "messages that are not marked as consumed": {
+    finds: /messages consumed/,
+    ...changeCommits((commit) => ({ ...commit, consumed: [] }))
+  },
+  "a child that is started twice": {
+    finds: /is no child that its parent started|its parent is final, nobody has told it/,
+    ...changeCommits((commit) => ({
+      ...commit,
+      children: commit.children.flatMap((child) => [child, { ...child, id: `${child.id}-again` }])
+    }))
+  },
+  "a child that is started in no commit": {
+    finds: /not final/,
+    ...changeCommits((commit) => ({ ...commit, children: [] }))
+  },
+  "a patch that is not written": {
+    finds: /diverge|the replay/,
+    probe: ({ machine }) => {
+      const take = machine.takeOutbox.bind(machine)
+      machine.takeOutbox = () => ({ ...take(), patches: [] })
+    }
+  },
+  "a worker that is not fenced": {
+    finds: /begins, its entry is durable|two entries|comes next|entries from|is final|Corrupt|durable/,
+    mutate: (driver) => ({
+      ...driver,
+      commit: (request) =>
+        Effect.flatMap(driver.get(request.commits.map(({ run }) => run)), ({ value }) => {
+          const now = new Map(value.map((record) => [record.id, record]))
+          return driver.commit({
+            ...request,
+            commits: request.commits.map((commit) => {
+              const record = now.get(commit.run)
+              if (record?.status !== "running") return commit
+              const entries = commit.entries.map((entry, index) => ({ ...entry, seq: record.nextSeq + index }))
+              return { ...commit, epoch: record.epoch, from: record.nextSeq, entries }
+            })
+          })
+        })
+    })
+  },
+  "a parent that leaves its children behind": {
+    finds: /its parent is final, nobody has told it/,
+    ...changeCommits((commit) => ({ ...commit, messages: commit.messages.filter(({ kind }) => kind !== "cancel") }))
+  },
+  "a clock that begins anew with each claim": {
+    finds: /the replay/,
+    mutate: (driver) => ({
+      ...driver,
+      claim: (request) =>
+        Effect.map(driver.claim(request), ({ now, value }) => ({
+          now,
+          value: { ...value, runs: value.runs.map((run) => ({ ...run, startedAt: now })) }
+        }))
+    })
+  },
+  "random numbers that differ from one machine to the next": {
+    finds: /the replay/,
+    probe: (opened) => {
+      const { machine } = opened
+      const uuid = machine.uuid.bind(machine)
+      const skip = Math.abs(opens++ % 3)
+      let skipped = false
+      machine.uuid = () => {
+        if (skipped || skip === 0) return uuid()
+        skipped = true
+        return Effect.zipRight(uuid(), uuid())
+      }
+    }
+  },
+  "finalizers that a durable cancel does not run": {
+    finds: /acquired and not released|not final/,
+    probe: ({ machine }) => {
+      const exit = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(machine), "exit")
+      const read = () => exit?.get?.call(machine)
+      let cancelled = false
+      const deliver = machine.deliver.bind(machine)
+      machine.deliver = (entry) => {
+        if (entry.kind === "cancel") cancelled = true
+        return deliver(entry)
+      }
+      Object.defineProperty(machine, "exit", { get: () => cancelled ? { ...interrupted } : read() })
+    }
+  }
+}
+
+let opens = 0
+
+const interrupted = Effect.runSync(Effect.exit(Effect.interrupt))

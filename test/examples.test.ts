@@ -1,0 +1,94 @@
+/** The examples as their users run them: processes of their own, on the embedded database. */
+import * as Command from "@effect/platform/Command"
+import * as NodeContext from "@effect/platform-node/NodeContext"
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import { mkdtemp, rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import * as path from "node:path"
+import { fileURLToPath } from "node:url"
+
+const root = fileURLToPath(new URL("..", import.meta.url))
+
+/** Run an example to its end. */
+const run = (
+  example: string,
+  options: { readonly args: ReadonlyArray<string>; readonly env?: Record<string, string> }
+) =>
+  Effect.scoped(Effect.gen(function*() {
+    const command = Command.make(process.execPath, "--import", "tsx", `examples/${example}`, ...options.args).pipe(
+      Command.workingDirectory(root),
+      Command.env(options.env ?? {})
+    )
+    const started = yield* Command.start(command)
+    const text = (stream: typeof started.stdout) => Stream.mkString(Stream.decodeText(stream))
+    const [stdout, stderr, code] = yield* Effect.all(
+      [text(started.stdout), text(started.stderr), started.exitCode],
+      { concurrency: "unbounded" }
+    )
+    return { stdout, stderr, code }
+  })).pipe(Effect.provide(NodeContext.layer))
+
+const Result = Schema.parseJson(Schema.Struct({
+  database: Schema.String,
+  orders: Schema.Int,
+  kills: Schema.Int,
+  outcomes: Schema.Record({ key: Schema.String, value: Schema.Int }),
+  lost: Schema.Int,
+  executions: Schema.Int,
+  repeated: Schema.Int,
+  problems: Schema.Array(Schema.String)
+}))
+
+describe("fulfilment", () => {
+  it.live("loses nothing when its worker process is killed", () =>
+    Effect.gen(function*() {
+      const { code, stderr, stdout } = yield* run("fulfilment/demo.ts", {
+        args: ["--orders", "60", "--kills", "2", "--json"]
+      })
+      assert.strictEqual(code, 0, stderr)
+      const result = yield* Schema.decode(Result)(stdout)
+      assert.deepStrictEqual(result.problems, [])
+      assert.strictEqual(result.lost, 0)
+      assert.strictEqual(result.database, "pglite")
+      assert.strictEqual(result.kills, 2)
+      // Each way of ending is there, and every order has one.
+      assert.strictEqual(Object.values(result.outcomes).reduce((a, b) => a + b, 0), 60)
+      assert.isAbove(result.outcomes["fulfilled"] ?? 0, 30)
+      assert.isAbove(result.outcomes["OutOfStock"] ?? 0, 0)
+      assert.isAbove(result.executions, 60 * 4)
+    }), 120_000)
+
+  it.live("says what is wrong with its arguments, all of it", () =>
+    Effect.gen(function*() {
+      const { code, stderr, stdout } = yield* run("fulfilment/demo.ts", {
+        args: ["--orders", "0", "--kills", "many", "--database-url", "mysql://somewhere"]
+      })
+      assert.strictEqual(code, 2)
+      assert.strictEqual(stdout, "")
+      assert.include(stderr, "--orders must be an integer from 1 to 1000")
+      assert.include(stderr, "--kills must be an integer from 0 to 100")
+      assert.include(stderr, "--database-url must begin with postgres:// or postgresql://")
+    }))
+})
+
+describe("hello", () => {
+  it.live("says goodbye, and does not greet twice", () =>
+    Effect.gen(function*() {
+      const folder = yield* Effect.acquireRelease(
+        Effect.promise(() => mkdtemp(path.join(tmpdir(), "perdure-hello-"))),
+        (made) => Effect.promise(() => rm(made, { recursive: true }))
+      )
+      const hello = run("hello/main.ts", { args: ["Ann"], env: { HELLO_FOLDER: folder } })
+      const first = yield* hello
+      assert.strictEqual(first.code, 0, first.stderr)
+      assert.include(first.stdout, "Hello, Ann!")
+      assert.include(first.stdout, "Goodbye, Ann!")
+      const second = yield* hello
+      assert.strictEqual(second.code, 0, second.stderr)
+      assert.notInclude(second.stdout, "Hello, Ann!")
+      assert.include(second.stdout, "Goodbye, Ann!")
+    }).pipe(Effect.scoped))
+})

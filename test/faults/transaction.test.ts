@@ -1,0 +1,237 @@
+/** `Step.transaction`: the body's writes and its entry are one, wherever it is cut. */
+import * as SqlClient from "@effect/sql/SqlClient"
+import { assert, describe, it } from "@effect/vitest"
+import * as PgliteJournal from "@perdure/pglite/PgliteJournal"
+import * as PgJournal from "@perdure/postgres/PgJournal"
+import * as FaultProxy from "@perdure/testing/FaultProxy"
+import * as TestDatabase from "@perdure/testing/TestDatabase"
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import type { Journal } from "perdure/Journal"
+import * as Signal from "perdure/Signal"
+import * as Step from "perdure/Step"
+import * as Worker from "perdure/Worker"
+import * as Workflow from "perdure/Workflow"
+import { connect } from "./harness.js"
+
+class Refused extends Schema.TaggedError<Refused>()("Refused", { n: Schema.Number }) {}
+
+const Mode = Schema.Literal("pay", "refuse", "die")
+
+/** Pays once, tells another run, and starts one more, all in one transaction. */
+const Pay = Workflow.make("Pay", {
+  payload: { n: Schema.Number, mode: Mode, tell: Schema.NullOr(Schema.String) },
+  success: Schema.Number,
+  error: Refused
+})
+
+const Receipt = Workflow.make("Receipt", { payload: { n: Schema.Number }, success: Schema.Number })
+
+const ReceiptLive = Receipt.toLayer(({ n }) => Effect.succeed(n))
+
+const Paid = Signal.make("Paid", { payload: { n: Schema.Number } })
+
+const Waits = Workflow.make("Waits", { payload: { n: Schema.Number }, success: Schema.Number })
+
+const WaitsLive = Waits.toLayer(() => Effect.map(Paid.receive, ({ n }) => n))
+
+/** What a test does inside of the bodies of one worker. */
+class Inside extends Context.Tag("test/faults/Inside")<Inside, { readonly body: Effect.Effect<void> }>() {}
+
+const PayLive = Pay.toLayer(({ mode, n, tell }) =>
+  Effect.gen(function*() {
+    const sql = yield* SqlClient.SqlClient
+    const { body } = yield* Inside
+    yield* Step.run("before", Effect.void)
+    const paid = yield* Step.transaction(
+      "the-payment",
+      Effect.gen(function*() {
+        const { attempt, runId } = yield* Step.Current
+        yield* Effect.orDie(sql`insert into public.account (run, n, attempt) values (${runId}, ${n}, ${attempt})`)
+        yield* body
+        yield* Effect.orDie(Receipt.start({ n }))
+        if (tell !== null) yield* Effect.orDie(Paid.send(tell, { n }))
+        if (mode === "refuse") return yield* new Refused({ n })
+        if (mode === "die") return yield* Effect.dieMessage("no such account")
+        return n + 1
+      }),
+      { success: Schema.Number, error: Refused }
+    )
+    yield* Step.run("after", Effect.void)
+    return paid
+  })
+)
+
+const worker = (options: Worker.WorkerOptions, body: Effect.Effect<void> = Effect.void) =>
+  Layer.mergeAll(PayLive, ReceiptLive, WaitsLive, Worker.layer({ pollInterval: "200 millis", ...options })).pipe(
+    Layer.provide(Layer.succeed(Inside, { body }))
+  )
+
+type Storage = Layer.Layer<Journal | SqlClient.SqlClient, unknown>
+
+const setUp = (storage: Storage) =>
+  Effect.gen(function*() {
+    const context = yield* Effect.orDie(Layer.build(storage))
+    const sql = Context.get(context, SqlClient.SqlClient)
+    const rows = (text: string, values: ReadonlyArray<unknown> = []) =>
+      Effect.orDie(sql.unsafe<Record<string, unknown>>(text, [...values]))
+    yield* rows("create table public.account (run text not null, n int not null, attempt int not null)")
+    const use = <A, E>(effect: Effect.Effect<A, E, Journal>) => Effect.provide(effect, context)
+    const launch = (options: Worker.WorkerOptions, body?: Effect.Effect<void>) =>
+      Effect.asVoid(Effect.provide(Layer.build(worker(options, body)), context))
+    return { context, rows, use, launch }
+  })
+
+const entries =
+  "select name, exit_kind, count(*)::int as count from perdure.journal where run = $1 and kind = 'step' group by 1, 2 order by min(seq)"
+
+const suite = (name: string, storage: Effect.Effect<Storage, unknown, Scope.Scope>) =>
+  describe(`a transaction on ${name}`, () => {
+    it.scopedLive("leaves all that its body wrote, started and sent with its entry; or, if it fails or dies, its entry alone", () =>
+      Effect.gen(function*() {
+        const { launch, rows, use } = yield* setUp(yield* storage)
+        yield* launch({})
+        const waiting = yield* use(Waits.start({ n: 0 }))
+        const run = yield* use(Pay.start({ n: 1, mode: "pay", tell: waiting.id }))
+        assert.strictEqual(yield* run.result, 2)
+        assert.strictEqual(yield* waiting.result, 1)
+        assert.deepStrictEqual(yield* rows("select run, n from public.account"), [{ run: run.id, n: 1 }])
+        assert.deepStrictEqual(
+          yield* rows("select count(*)::int as count from perdure.runs where workflow = 'Receipt'"),
+          [{ count: 1 }]
+        )
+        assert.deepStrictEqual(yield* rows(entries, [run.id]), [
+          { name: "before", exit_kind: "success", count: 1 },
+          { name: "the-payment", exit_kind: "success", count: 1 },
+          { name: "after", exit_kind: "success", count: 1 }
+        ])
+
+        const last = yield* use(Waits.start({ n: 0 }))
+        const refused = yield* use(Pay.start({ n: 1, mode: "refuse", tell: last.id }))
+        assert.deepStrictEqual(yield* Effect.flip(refused.result), new Refused({ n: 1 }))
+        const died = yield* use(Pay.start({ n: 2, mode: "die", tell: last.id }))
+        const ended = yield* Effect.flip(died.result)
+        assert.strictEqual(ended._tag, "RunEnded")
+        assert.include(JSON.stringify(ended), "no such account")
+        assert.deepStrictEqual(yield* rows("select 1 from public.account where run <> $1", [run.id]), [])
+        assert.deepStrictEqual(yield* rows("select 1 from perdure.runs where workflow = 'Receipt' offset 1"), [])
+        assert.deepStrictEqual(yield* rows("select 1 from perdure.inbox where run = $1", [last.id]), [])
+        assert.deepStrictEqual(
+          yield* Effect.forEach([refused, died], ({ id }) => rows(entries, [id])),
+          ["failure", "defect"].map((exit_kind) => [
+            { name: "before", exit_kind: "success", count: 1 },
+            { name: "the-payment", exit_kind, count: 1 }
+          ])
+        )
+        yield* use(Paid.send(last.id, { n: 7 }))
+        assert.strictEqual(yield* last.result, 7)
+      }))
+  })
+
+for (const server of TestDatabase.servers) {
+  suite(
+    server.name,
+    Effect.map(TestDatabase.freshOn(server), ({ url }) => PgJournal.layer({ url: Redacted.make(url) }))
+  )
+}
+
+suite("PGlite", Effect.succeed(PgliteJournal.layer()))
+
+/** Every place where a transaction can be cut: what the client sends then, and on which side of the answer. */
+const places = ["BEGIN", "insert into public.account", "perdure:enqueue", "perdure:deliver", "the-payment", "COMMIT"]
+const allCuts = places.flatMap((text) => (["before", "after"] as const).map((point) => ({ text, point })))
+
+/** The older server, for a cross-check: where it matters most. */
+const cutsOn = TestDatabase.servers.map((server, index) => ({
+  server,
+  name: server.name,
+  cuts: index === 0 ? allCuts : allCuts.filter(({ text }) => text === "COMMIT")
+}))
+
+describe.each(cutsOn)("a transaction on $name", ({ cuts, server }) => {
+  it.scopedLive("happens exactly once, wherever its connection is cut", () =>
+    Effect.gen(function*() {
+      const { url } = yield* TestDatabase.freshOn(server)
+      const database = yield* connect(url)
+      const proxy = yield* FaultProxy.make(url)
+      // The client has a connection of its own, so that the cuts meet the worker.
+      const client = yield* setUp(PgJournal.layer({ url: Redacted.make(url) }))
+      const storage = yield* Layer.build(PgJournal.layer({ url: Redacted.make(proxy.url), listen: false }))
+      yield* Effect.provide(Layer.build(worker({ lease: "600 millis" })), storage)
+      for (const [n, { point, text }] of cuts.entries()) {
+        const waiting = yield* client.use(Waits.start({ n }))
+        yield* database.until("select 1 from perdure.runs where id = $1 and status in ('running', 'suspended')", [
+          waiting.id
+        ])
+        const sprung = yield* proxy.arm(text, point)
+        const run = yield* client.use(Pay.start({ n, mode: "pay", tell: waiting.id }))
+        assert.strictEqual(yield* run.result, n + 1)
+        yield* sprung
+        assert.strictEqual(yield* waiting.result, n)
+        assert.deepStrictEqual(
+          yield* database.rows("select run, n from account where n = $1", [n]),
+          [{ run: run.id, n }],
+          `${text} ${point}`
+        )
+        assert.deepStrictEqual(yield* database.rows(entries, [run.id]), [
+          { name: "before", exit_kind: "success", count: 1 },
+          { name: "the-payment", exit_kind: "success", count: 1 },
+          { name: "after", exit_kind: "success", count: 1 }
+        ])
+        assert.deepStrictEqual(
+          yield* database.rows("select count(*)::int as count from perdure.inbox where run = $1", [waiting.id]),
+          [{ count: 1 }]
+        )
+      }
+      yield* database.until(
+        "select 1 from perdure.runs where workflow = 'Receipt' and status = 'completed' having count(*) = $1",
+        [cuts.length]
+      )
+    }), 120_000)
+
+  it.scopedLive("of a worker that has lost its run is rolled back", () =>
+    Effect.gen(function*() {
+      const { url } = yield* TestDatabase.freshOn(server)
+      const database = yield* connect(url)
+      const storage = PgJournal.layer({ url: Redacted.make(url) })
+      const lost = yield* setUp(storage)
+      const inside = yield* Deferred.make<void>()
+      const goOn = yield* Deferred.make<void>()
+      const rolledBack = yield* Deferred.make<void>()
+      yield* lost.launch(
+        { id: "lost", lease: "10 minutes" },
+        Effect.zipRight(
+          Deferred.succeed(inside, undefined),
+          Effect.ensuring(Deferred.await(goOn), Deferred.succeed(rolledBack, undefined))
+        )
+      )
+      const run = yield* lost.use(Pay.start({ n: 1, mode: "pay", tell: null }))
+      yield* Deferred.await(inside)
+      yield* database.rows("update perdure.workers set lease_until = 'epoch' where id = 'lost'")
+      yield* Effect.provide(Layer.build(worker({ id: "heir", lease: "1 minute" })), yield* Layer.build(storage))
+      assert.strictEqual(yield* run.result, 2)
+      yield* Deferred.succeed(goOn, undefined)
+      yield* Deferred.await(rolledBack)
+      yield* database.until(
+        "select 1 from pg_stat_activity where datname = current_database() and state like 'idle in transaction%' having count(*) = 0"
+      )
+      assert.deepStrictEqual(yield* database.rows("select run, n from account"), [{ run: run.id, n: 1 }])
+      assert.deepStrictEqual(
+        yield* database.rows("select name, worker, epoch from perdure.journal order by seq"),
+        [
+          { name: "before", worker: "lost", epoch: 1 },
+          { name: "the-payment", worker: "heir", epoch: 2 },
+          { name: "after", worker: "heir", epoch: 2 }
+        ]
+      )
+      assert.deepStrictEqual(
+        yield* database.rows("select count(*)::int as count from perdure.runs where workflow = 'Receipt'"),
+        [{ count: 1 }]
+      )
+    }))
+})

@@ -1,0 +1,230 @@
+/** A hold with a host that only notes what it is asked, so that each order of events can be played by hand. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import * as Scope from "effect/Scope"
+import type { CurrentRun } from "perdure/CurrentRun"
+import type { Op } from "perdure/internal/machine/Op"
+import { type Host, Hold } from "perdure/internal/worker/Hold"
+import { Journal } from "perdure/Journal"
+import type { ClaimedRun, Committed, Message } from "perdure/JournalDriver"
+import * as JournalMemory from "perdure/JournalMemory"
+import * as Signal from "perdure/Signal"
+import * as Step from "perdure/Step"
+import * as Workflow from "perdure/Workflow"
+
+const Job = Workflow.make("Job", { payload: {}, success: Schema.Unknown })
+
+const Note = Signal.make("Note", { payload: Schema.Number })
+
+const claimed: ClaimedRun = {
+  id: "r",
+  workflow: "Job",
+  version: "1",
+  queue: "default",
+  priority: 0,
+  payload: "{}",
+  idempotencyKey: null,
+  parent: null,
+  root: "r",
+  depth: 0,
+  epoch: 1,
+  generation: 0,
+  nextSeq: 0,
+  createdAt: 0,
+  startedAt: 0,
+  seen: 0,
+  crashes: 0,
+  journal: [],
+  inbox: []
+}
+
+const note = (ordinal: number): Message => ({ run: "r", ordinal, kind: "signal", name: "Note", payload: "7", at: 0 })
+
+const applied: Committed = { _tag: "Applied", dispositions: [] }
+
+/** A hold on a run of this handler. */
+const hold = (
+  handler: () => Effect.Effect<unknown, never, CurrentRun>,
+  run: Partial<ClaimedRun> = {}
+) =>
+  Effect.gen(function*() {
+    const scope = yield* Scope.make()
+    const context = yield* Layer.buildWithScope(Layer.provideMerge(Job.toLayer(handler), JournalMemory.layer), scope)
+    const registered = yield* Effect.map(Journal, ({ registry }) => registry.find("Job", "1")).pipe(
+      Effect.provide(context)
+    )
+    if (registered === undefined) return assert.fail("not registered")
+    const state = { now: 0, mayStart: true, draining: false }
+    const asked: Array<string> = []
+    const bodies = new Map<string, { readonly op: Op; readonly done: (exit: Exit.Exit<unknown, unknown>) => void }>()
+    const host: Host = {
+      now: () => state.now,
+      lingerMillis: 1000,
+      mayStart: () => state.mayStart,
+      isDraining: () => state.draining,
+      runBody: (_, op, done) => {
+        bodies.set(op.name, { op, done })
+        asked.push(`body ${op.name}`)
+        return Effect.runFork(Effect.async<unknown>(() => {}))
+      },
+      runTransaction: () => assert.fail("no transaction here"),
+      // A committer knows what it has been told already.
+      commit: () => void (asked.at(-1) === "commit" || asked.push("commit")),
+      readInbox: () => void asked.push("inbox"),
+      stray: () => void asked.push("stray"),
+      wakeAt: (_, due) => void asked.push(`wake ${due}`),
+      suspect: () => {},
+      changed: () => {},
+      suspended: () => void asked.push("suspended"),
+      ended: (_, ending) => void asked.push(`ended ${ending?.status ?? "-"}`)
+    }
+    const held = new Hold({ ...claimed, ...run }, registered, host)
+    held.begin()
+    return {
+      held,
+      state,
+      asked,
+      /** What was asked since the last call. */
+      news: () => asked.splice(0),
+      finish: (name: string, value: unknown) => bodies.get(name)?.done(Exit.succeed(value))
+    }
+  })
+
+const number = { success: Schema.Number }
+
+describe("a hold", () => {
+  it.effect("speculates, but bars the door: no body begins before what it follows from is durable", () =>
+    Effect.gen(function*() {
+      const { finish, held, news } = yield* hold(() =>
+        Effect.flatMap(Step.run("a", Effect.succeed(1), number), (a) => Step.run("b", Effect.succeed(a + 1), number))
+      )
+      assert.deepStrictEqual(news(), ["body a"], "nothing is to be written before the first body")
+      finish("a", 1)
+      assert.deepStrictEqual(news(), ["commit"])
+      const { commit } = held.takeCommit()
+      assert.deepStrictEqual(commit.entries.map(({ name, seq }) => [seq, name]), [[0, "a"]])
+      assert.deepStrictEqual(news(), [])
+      held.committed(applied)
+      assert.deepStrictEqual(news(), ["body b"])
+      finish("b", 2)
+      const last = held.takeCommit().commit
+      assert.deepStrictEqual(last.transition, {
+        _tag: "Finish",
+        status: "completed",
+        exit: { kind: "success", value: "2" }
+      })
+      assert.strictEqual(held.state, "leaving")
+      held.committed(applied)
+      assert.strictEqual(held.state, "gone")
+      assert.deepStrictEqual(news(), ["commit", "ended completed"])
+    }))
+
+  it.effect("writes a wait down after the linger, unless messages came that it has not seen", () =>
+    Effect.gen(function*() {
+      const { held, news, state } = yield* hold(() => Note.receive)
+      assert.strictEqual(held.state, "idle")
+      assert.deepStrictEqual(news(), ["wake 1000"])
+      state.now = 1000
+      held.poke()
+      assert.deepStrictEqual(news(), ["commit"])
+      const { commit } = held.takeCommit()
+      assert.deepInclude(commit.transition, { _tag: "Suspend", until: Infinity })
+      assert.include(commit.transition?._tag === "Suspend" ? commit.transition.waiting : [], "signal:Note")
+      held.committed({ _tag: "Unseen" })
+      assert.deepStrictEqual(news(), ["inbox"])
+      held.receive([note(1)], 1, 0)
+      assert.deepStrictEqual(news(), ["commit"])
+      const next = held.takeCommit().commit
+      assert.deepInclude(next, { consumed: [1], seen: 1, from: 0 })
+      assert.strictEqual(next.transition?._tag, "Finish")
+    }))
+
+  it.effect("writes a long sleep down at once, and keeps a short one", () =>
+    Effect.gen(function*() {
+      const long = yield* hold(() => Effect.sleep("1 hour"))
+      assert.deepStrictEqual(long.news(), ["wake 3600000", "commit"])
+      assert.deepInclude(long.held.takeCommit().commit.transition, { _tag: "Suspend", until: 3_600_000 })
+      const short = yield* hold(() => Effect.sleep("900 millis"))
+      assert.deepStrictEqual(short.news(), ["wake 900"])
+      short.state.now = 900
+      short.held.poke()
+      assert.deepStrictEqual(short.news(), ["commit"])
+      assert.strictEqual(short.held.takeCommit().commit.transition?._tag, "Finish")
+    }))
+
+  it.effect("drops the machine when it has lost the run, and hears nothing any more", () =>
+    Effect.gen(function*() {
+      const { finish, held, news } = yield* hold(() => Step.run("a", Effect.succeed(1), number))
+      finish("a", 1)
+      held.takeCommit()
+      held.committed({ _tag: "Lost" })
+      assert.strictEqual(held.state, "gone")
+      assert.deepStrictEqual(news(), ["body a", "commit", "ended -"])
+      held.receive([note(1)], 1, 0)
+      held.poke()
+      assert.deepStrictEqual(news(), [])
+    }))
+
+  it.effect("begins no body while the lease is not good, and does when it is", () =>
+    Effect.gen(function*() {
+      const { finish, held, news, state } = yield* hold(() =>
+        Effect.zipRight(Step.run("a", Effect.succeed(1), number), Step.run("b", Effect.succeed(1), number))
+      )
+      state.mayStart = false
+      finish("a", 1)
+      held.takeCommit()
+      held.committed(applied)
+      assert.deepStrictEqual(news(), ["body a", "commit"])
+      state.mayStart = true
+      held.poke()
+      assert.deepStrictEqual(news(), ["body b"])
+    }))
+
+  it.effect("hands the run back when its worker drains: what is durable, without the steps that have not begun", () =>
+    Effect.gen(function*() {
+      const { finish, held, news, state } = yield* hold(() =>
+        Effect.zipRight(Step.run("a", Effect.succeed(1), number), Step.run("b", Effect.succeed(1), number))
+      )
+      state.draining = true
+      state.mayStart = false
+      held.poke()
+      assert.deepStrictEqual(news(), ["body a"], "a running body may end")
+      finish("a", 1)
+      const { commit } = held.takeCommit()
+      assert.deepStrictEqual(commit.entries.map(({ name }) => name), ["a"])
+      assert.strictEqual(commit.transition?._tag, "Release")
+      held.committed(applied)
+      assert.deepStrictEqual(news(), ["commit", "ended -"])
+    }))
+
+  it.effect("replays what is journaled without asking for anything, and parks what does not fit", () =>
+    Effect.gen(function*() {
+      const journal = [
+        { seq: 0, op: 0, kind: "step", name: "a", exit: { kind: "success", value: "1" }, at: 5 }
+      ] as const
+      const program = () =>
+        Effect.flatMap(Step.run("a", Effect.succeed(1), number), (a) => Step.run("b", Effect.succeed(a), number))
+      const fits = yield* hold(program, { journal, nextSeq: 1 })
+      assert.deepStrictEqual(fits.news(), ["body b"])
+      const [first] = journal
+      const other = yield* hold(program, { journal: [{ ...first, name: "z" }], nextSeq: 1 })
+      const { commit } = other.held.takeCommit()
+      assert.strictEqual(commit.transition?._tag, "Diverge")
+      assert.deepStrictEqual([commit.entries.length, commit.from], [0, 1])
+      assert.include(commit.transition?._tag === "Diverge" ? commit.transition.detail : "", `"name":"z"`)
+    }))
+
+  it.effect("that is refused is parked with what is durable", () =>
+    Effect.gen(function*() {
+      const { finish, held } = yield* hold(() => Step.run("a", Effect.succeed(1), number))
+      finish("a", 1)
+      held.takeCommit()
+      held.refused("the disk is full")
+      const { commit } = held.takeCommit()
+      assert.deepInclude(commit, { from: 0, entries: [] })
+      assert.include(commit.transition?._tag === "Diverge" ? commit.transition.detail : "", "the disk is full")
+    }))
+})

@@ -1,0 +1,160 @@
+/**
+ * What must not compile. Each `@ts-expect-error` says a part of the diagnostic that is expected: `tsc` fails where a
+ * line compiles, and `test/types.test.ts` fails where it is refused for another reason.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
+import * as Callback from "perdure/Callback"
+import type { CurrentRun } from "perdure/CurrentRun"
+import type { ConfigurationInvalid, ResultError, StartError, TimedOut } from "perdure/Errors"
+import type { Journal } from "perdure/Journal"
+import * as Published from "perdure/Published"
+import type * as Run from "perdure/Run"
+import * as Signal from "perdure/Signal"
+import * as Step from "perdure/Step"
+import * as Workflow from "perdure/Workflow"
+
+class OutOfStock extends Schema.TaggedError<OutOfStock>()("OutOfStock", { sku: Schema.String }) {}
+
+class Refused extends Schema.TaggedError<Refused>()("Refused", {}) {}
+
+class Inventory extends Context.Tag("Inventory")<
+  Inventory,
+  { readonly reserve: (sku: string) => Effect.Effect<number, OutOfStock> }
+>() {}
+
+const Fulfil = Workflow.make("Fulfil", {
+  payload: { sku: Schema.String, at: Schema.Date },
+  success: Schema.Number,
+  error: OutOfStock,
+  idempotencyKey: ({ sku }) => sku
+})
+
+const Plain = Workflow.make("Plain", { payload: { sku: Schema.String } })
+
+const reserve = Effect.flatMap(Inventory, ({ reserve }) => reserve("x"))
+
+/** Says that a value is of exactly this type. */
+const exactly = <Expected>() =>
+<Actual>(
+  ..._same: (<T>() => T extends Expected ? 1 : 2) extends (<T>() => T extends Actual ? 1 : 2) ? [Actual]
+    : [never, "not that type"]
+): void => undefined
+
+export const payloads = () => {
+  // @ts-expect-error: Property 'at' is missing
+  void Fulfil.start({ sku: "x" })
+  // @ts-expect-error: Type 'number' is not assignable to type 'string'
+  void Fulfil.execute({ sku: 1, at: new Date(0) })
+  // @ts-expect-error: 'color' does not exist
+  void Fulfil.start({ sku: "x", at: new Date(0), color: "red" })
+  // @ts-expect-error: Type 'string' is not assignable to type 'Date'
+  void Fulfil.startAll([{ sku: "x", at: "today" }])
+  // @ts-expect-error: Type 'string' is not assignable to type 'Date'
+  void Fulfil.continueAsNew({ sku: "x", at: "today" })
+  // @ts-expect-error: Property 'name' does not exist
+  Workflow.make("Keyed", { payload: { sku: Schema.String }, idempotencyKey: ({ name }) => name })
+}
+
+export const nothing = () => {
+  const Empty = Workflow.make("Empty", { payload: {} })
+  const Ping = Signal.make("Ping", { payload: {} })
+  void Empty.start({})
+  // @ts-expect-error: 'undefined' is not assignable
+  void Empty.start(undefined)
+  // @ts-expect-error: 'undefined' is not assignable
+  void Ping.send("run", undefined)
+}
+
+export const handlers = () => {
+  // @ts-expect-error: 'OutOfStock' is not assignable
+  Plain.toLayer(() => new OutOfStock({ sku: "x" }))
+  // @ts-expect-error: Type 'string' is not assignable to type 'void'
+  Plain.toLayer(() => Effect.succeed("a value"))
+  // @ts-expect-error: Type 'string' is not assignable to type 'number'
+  Fulfil.toLayer(() => Effect.succeed("a value"))
+  // @ts-expect-error: 'Refused' is not assignable
+  Fulfil.toLayer(() => Effect.as(Step.run("x", new Refused(), { error: Refused }), 1))
+  // @ts-expect-error: Type 'string' is not assignable to type 'number'
+  Fulfil.toLayer(({ sku }: { readonly sku: number }) => Effect.succeed(sku))
+}
+
+export const steps = () => {
+  // @ts-expect-error: 'OutOfStock' is not assignable to type 'never'
+  Step.run("reserve", reserve, { success: Schema.Number })
+  // @ts-expect-error: Type 'number' is not assignable to type 'void'
+  Step.run("reserve", Effect.succeed(1))
+  // @ts-expect-error: Type 'number' is not assignable to type 'string'
+  Step.run("reserve", Effect.succeed(1), { success: Schema.String })
+  // @ts-expect-error: 'OutOfStock' is not assignable to type 'Refused'
+  Step.transaction("reserve", new OutOfStock({ sku: "x" }), { error: Refused })
+  // @ts-expect-error: Property 'code' does not exist
+  Step.run("reserve", new Refused(), { error: Refused, retry: { while: (error) => error.code > 1 } })
+  // @ts-expect-error: Type 'string' is not assignable to type 'number'
+  Step.run("reserve", Effect.void, { retry: { maxAttempts: "three" } })
+  // @ts-expect-error: 'string' is not assignable to parameter of type 'number'
+  Step.make("double", { success: Schema.Number }, (n: number) => Effect.succeed(n * 2))("two")
+}
+
+export const messages = () => {
+  const Approval = Signal.make("Approval", { payload: { by: Schema.String } })
+  const Payment = Callback.make("Payment", { success: Schema.Number })
+  const Progress = Published.make("progress", Schema.Number)
+  // @ts-expect-error: Property 'by' is missing
+  void Approval.send("run", {})
+  // @ts-expect-error: Type 'number' is not assignable to type 'string'
+  void Approval.send("run", { by: 1 })
+  // @ts-expect-error: 'string' is not assignable to parameter of type 'number'
+  void Payment.succeed("token", "much")
+  // @ts-expect-error: is not assignable to parameter of type 'never'
+  void Payment.fail("token", new Refused())
+  // @ts-expect-error: 'string' is not assignable to parameter of type 'number'
+  void Progress.publish("half")
+  exactly<Effect.Effect<{ readonly by: string }, never, CurrentRun>>()(Approval.receive)
+}
+
+/** An effect that a process may run beside the journal. */
+const outside = (_program: Effect.Effect<unknown, unknown, Journal>): void => undefined
+
+export const places = () => {
+  // @ts-expect-error: Type 'CurrentRun' is not assignable to type 'Journal'
+  outside(Step.run("alone", Effect.void))
+  // @ts-expect-error: Type 'CurrentRun' is not assignable to type 'Journal'
+  outside(Workflow.patched("alone"))
+  // @ts-expect-error: Type 'CurrentRun' is not assignable to type 'Journal'
+  outside(Signal.make("s", { payload: {} }).receive)
+  // @ts-expect-error: Type 'CurrentRun' is not assignable to type 'Journal'
+  outside(Plain.continueAsNew({ sku: "x" }))
+  outside(Plain.execute({ sku: "x" }))
+  // @ts-expect-error: 'Inventory' is not assignable to type 'Journal'
+  const complete: Layer.Layer<never, ConfigurationInvalid, Journal> = Fulfil.toLayer(() =>
+    Step.run("reserve", reserve, { success: Schema.Number, error: OutOfStock })
+  )
+  return complete
+}
+
+/** What does compile, and with exactly which types. */
+export const results = () => {
+  const layer = Fulfil.toLayer(() =>
+    Effect.gen(function*() {
+      yield* Effect.addFinalizer(() => Effect.void)
+      return yield* Step.run("reserve", reserve, { success: Schema.Number, error: OutOfStock })
+    })
+  )
+  exactly<Layer.Layer<never, ConfigurationInvalid, Journal | Inventory>>()(layer)
+  const payload = { sku: "x", at: new Date(0) }
+  exactly<Effect.Effect<Run.Run<number, OutOfStock>, StartError, Journal>>()(Fulfil.start(payload))
+  exactly<Effect.Effect<number, OutOfStock | StartError | ResultError, Journal>>()(Fulfil.execute(payload))
+  exactly<Effect.Effect<void, never, CurrentRun>>()(Step.run("void", Effect.void))
+  const limited = Step.run("limited", reserve, {
+    success: Schema.Number,
+    error: OutOfStock,
+    timeout: "1 minute",
+    retry: { schedule: Schedule.forever, while: (error) => error._tag === "TimedOut" || error.sku === "x" }
+  })
+  exactly<Effect.Effect<number, OutOfStock | TimedOut, Inventory | CurrentRun>>()(limited)
+  exactly<Effect.Effect<void, never, CurrentRun>>()(Step.run("scoped", Effect.asVoid(Effect.scope)))
+}
