@@ -2,7 +2,8 @@
  * What storage has acknowledged, as seen between the workers and the driver: the truth that everything else in a
  * simulation is held against.
  */
-import type { Committed, Entry, NewRun, RunCommit } from "perdure/JournalDriver"
+import * as Effect from "effect/Effect"
+import type { ClaimedRun, Committed, Entry, NewRun, RunCommit } from "perdure/JournalDriver"
 
 /** A run as far as it is durable. */
 export interface Account {
@@ -32,10 +33,46 @@ export class Ledger {
   /** Runs that somebody has told to end. */
   readonly told = new Set<string>()
 
+  /** Writes that storage may have applied and has not answered. */
+  private writing = 0
+  private readonly waiting = new Set<() => void>()
+
   constructor(private readonly wrong: (what: string) => void) {}
 
   get open(): ReadonlyArray<Account> {
     return [...this.runs.values()].filter(({ isFinal }) => !isFinal)
+  }
+
+  /** Whoever reads meanwhile may see what this write has done before its answer is noted here. */
+  duringWrite<A, E, R>(write: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
+    return Effect.suspend(() => {
+      this.writing++
+      return Effect.ensuring(
+        write,
+        Effect.sync(() => {
+          this.writing--
+          for (const resume of this.waiting) resume()
+          this.waiting.clear()
+        })
+      )
+    })
+  }
+
+  /**
+   * Hold what a claim has seen back until the writes that it saw are noted: two connections answer in any order.
+   * Complains if nobody has written it.
+   */
+  caughtUp(runs: ReadonlyArray<Pick<ClaimedRun, "id" | "nextSeq">>): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const ahead = runs.find(({ id, nextSeq }) => (this.runs.get(id)?.nextSeq ?? -1) < nextSeq)
+      if (ahead === undefined) return Effect.void
+      if (this.writing === 0) {
+        this.wrong(`run ${ahead.id} is claimed at entry ${ahead.nextSeq}, which nobody wrote`)
+        return Effect.void
+      }
+      const next = Effect.async<void>((resume) => void this.waiting.add(() => resume(Effect.void)))
+      return Effect.zipRight(next, this.caughtUp(runs))
+    })
   }
 
   enqueued({ id, parent }: NewRun): void {

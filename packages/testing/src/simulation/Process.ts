@@ -3,7 +3,6 @@
  * storage operation. When it dies, nothing in it is interrupted and no finalizer runs: it is just not there any more.
  */
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberRef from "effect/FiberRef"
 import { globalValue } from "effect/GlobalValue"
@@ -185,8 +184,17 @@ export class Process implements Sleeper {
   )
 
   private readonly call: Call = (operation, run, { changed = () => true, note, writes = false }) => {
-    const { isReal, time } = this.shared
-    const applied = isReal ? time.waitFor(run) : run
+    const { isReal, ledger, time } = this.shared
+    const noted = Effect.tap(
+      run,
+      ({ value }) =>
+        note === undefined
+          ? Effect.void
+          : Effect.map(FiberRef.get(unsettled), (later) =>
+            later === undefined ? note(value) : later.push(() => note(value)))
+    )
+    const settled = writes ? ledger.duringWrite(noted) : noted
+    const applied = isReal ? time.waitFor(settled) : settled
     return Effect.gen(this, function*() {
       yield* this.gate
       if (writes) yield* this.meet("before", operation)
@@ -194,11 +202,6 @@ export class Process implements Sleeper {
       yield* this.pause
       yield* this.gate
       const answer = yield* applied
-      const later = yield* FiberRef.get(unsettled)
-      if (note !== undefined) {
-        if (later === undefined) note(answer.value)
-        else later.push(() => note(answer.value))
-      }
       if (changed(answer.value)) yield* this.meet("after", operation)
       yield* this.gate
       yield* this.pause
@@ -219,7 +222,10 @@ export class Process implements Sleeper {
             for (const run of request.runs) ledger.enqueued(run)
           }
         }),
-      claim: (request) => call("claim", driver.claim(request), { changed: ({ runs }) => runs.length > 0 }),
+      claim: (request) =>
+        call("claim", Effect.tap(driver.claim(request), ({ value }) => ledger.caughtUp(value.runs)), {
+          changed: ({ runs }) => runs.length > 0
+        }),
       commit: (request) =>
         call("commit", driver.commit(request), {
           writes: true,
@@ -264,12 +270,14 @@ export class Process implements Sleeper {
           })
           const notes: Array<() => void> = []
           const { isReal, time } = this.shared
-          const whole = driver.transaction(Effect.raceFirst(Effect.locally(self, unsettled, notes), aborted))
-          return Effect.exit(isReal ? time.duringTransaction(whole) : whole).pipe(
-            Effect.flatMap((exit) => {
-              if (Exit.isSuccess(exit)) { for (const note of notes) note() }
-              return this.isDead ? forEver : exit
-            })
+          const whole = Effect.tap(
+            driver.transaction(Effect.raceFirst(Effect.locally(self, unsettled, notes), aborted)),
+            () => Effect.sync(() => notes.forEach((note) => note()))
+          )
+          const settled = ledger.duringWrite(whole)
+          return Effect.flatMap(
+            Effect.exit(isReal ? time.duringTransaction(settled) : settled),
+            (exit) => this.isDead ? forEver : exit
           )
         }),
       // Whoever is dead must not stay among those who are told.
