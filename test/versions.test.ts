@@ -119,6 +119,33 @@ describe("continueAsNew", () => {
       assert.deepStrictEqual(entries.map(({ seq }) => seq), [8, 9], "numbers go on")
     }))
 
+  it.scoped("does not happen to a run that was told to end before", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      const Again = Workflow.make("Again", { payload: { how: Schema.Literal("whole", "tail", "finalizer") } })
+      yield* world.launch(Again.toLayer(({ how }) => {
+        const tail = Effect.zipRight(Effect.sleep("1 day"), Again.continueAsNew({ how }))
+        switch (how) {
+          case "whole":
+            return Effect.uninterruptible(tail)
+          case "tail":
+            return Effect.zipRight(Effect.sleep("1 hour"), Effect.uninterruptible(tail))
+          case "finalizer":
+            return Effect.zipRight(
+              Effect.addFinalizer(() => Effect.sleep("1 day")),
+              Again.continueAsNew({ how })
+            )
+        }
+      }))
+      for (const how of ["whole", "tail", "finalizer"] as const) {
+        const run = yield* world.use(Again.start({ how }))
+        yield* TestClock.adjust("2 hours")
+        assert.isTrue(yield* run.cancel(), how)
+        assert.include((yield* within("3 days")(Effect.flip(run.result))).message, "cancelled", how)
+        assert.strictEqual((yield* run.record).generation, 0, how)
+      }
+    }))
+
   it.scoped("must be returned from the handler, and is of the same workflow", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
