@@ -8,15 +8,20 @@ const root = fileURLToPath(new URL("..", import.meta.url))
 
 const within = (folder: string, ending: string) =>
   existsSync(`${root}${folder}`)
-    ? readdirSync(`${root}${folder}`).filter((name) => name.endsWith(ending)).map((name) => `${folder}/${name}`)
+    ? readdirSync(`${root}${folder}`, { recursive: true, encoding: "utf8" })
+      .filter((name) => name.endsWith(ending))
+      .map((name) => `${folder}/${name}`)
     : []
 
 const documents = [
   ...["README.md", "CHANGELOG.md"].filter((path) => existsSync(`${root}${path}`)),
   ...within("docs", ".md"),
+  ...within("examples", ".md"),
   ...within("src", ".ts"),
   ...readdirSync(`${root}packages`).flatMap((name) => [
-    ...within(`packages/${name}`, ".md"),
+    ...readdirSync(`${root}packages/${name}`).filter((file) => file.endsWith(".md")).map((file) =>
+      `packages/${name}/${file}`
+    ),
     ...within(`packages/${name}/src`, ".ts")
   ])
 ].map((path) => ({ path, text: readFileSync(`${root}${path}`, "utf8") }))
@@ -57,11 +62,31 @@ describe("the checker", () => {
       ])
     }), 120_000)
 
-  it("does not let an example ask not to be checked", () =>
-    assert.throws(
-      () => examplesOf(page("```ts nocheck", "wrong", "```")),
-      /page\.md:1: an example that is not checked/
-    ))
+  it("does not let code hide from the compiler", () => {
+    const source = (...lines: ReadonlyArray<string>) => ({ ...page(...lines), path: "src/X.ts" })
+    const hidden: ReadonlyArray<readonly [document: ReturnType<typeof page>, says: string]> = [
+      [page("```ts nocheck", "wrong", "```"), "1: an example that is not checked"],
+      [page("```ts", "// @ts-ignore", "wrong", "```"), "2: an example that silences the compiler"],
+      [page("text", "```typescript", "wrong", "```"), `2: a fence of language "typescript"`],
+      [page("```js", "wrong", "```"), `1: a fence of language "js"`],
+      [page("```", "wrong", "```"), `1: a fence of language ""`],
+      [page("~~~tsx", "wrong", "~~~"), `1: a fence of language "tsx"`],
+      [page("```sh", "npm test"), "1: a fence that is not closed"],
+      [page("- item", "  ```ts", "wrong", "  ```"), "3: a line without the margin of its fence"],
+      [source("/**", " * ```ts", "wrong", " * ```", " */"), "3: a line without the margin of its fence"],
+      [source("/**", " * ```ts", " *wrong", " * ```", " */"), "3: a line without the margin of its fence"],
+      [source("/**", " * ```ts", " * f()", " */"), "4: a line without the margin of its fence"],
+      [source("/**", "```ts", "wrong", "```", " */"), "2: a fence without the margin of a docstring"],
+      [source("/** ```ts", " * wrong", " * ```", " */"), "1: a fence on a docstring's first line"],
+      [source("/**", " * @example", " * f()", "wrong", " */"), "4: a line without the margin of its fence"],
+      [source("/**", " * @example", " *", " * wrong", " */"), "2: an `@example` without code right after it"],
+      [source("/**", " * @example How to", " * wrong", " */"), "2: an `@example` without code right after it"],
+      [source("/**", " * @example", " * f()", " * @example", " * g()", " */"), "4: an `@example` right after one"]
+    ]
+    for (const [document, says] of hidden) {
+      assert.throws(() => examplesOf(document), `${document.path}:${says}`)
+    }
+  })
 
   it("reads the examples of docstrings", () =>
     assert.deepStrictEqual(

@@ -22,43 +22,81 @@ export interface Example {
   readonly text: string
 }
 
-const fence = /^(\s*(?:\*\s?)?)```ts\b([^\n]*)$/
+/** Fences whose text nobody compiles. No other language is let in, or TypeScript could hide under another name. */
+const unchecked: ReadonlySet<string> = new Set(["text", "sh", "sql", "json"])
+
+/** What stands before each line of a docstring. */
+const docstring = /^ *\* $/
+
+const fence = /^(\s*(?:\* ?)?)(?:```|~~~)([^\s`]*) *(.*)$/
+
+type Refuse = (index: number, why: string) => never
 
 /** Code that stands in a docstring after `@example` as it is becomes a fence; lines stay where they are. */
-const withFences = (text: string): string => {
-  const lines = text.split("\n")
+const withFences = (lines: ReadonlyArray<string>, refuse: Refuse): ReadonlyArray<string> => {
+  const all = [...lines]
   for (const [index, line] of lines.entries()) {
-    if (!/^\s*\* @example\s*$/.test(line) || /^\s*\*\s*(```|@|\/|$)/.test(lines[index + 1] ?? "")) continue
-    lines[index] = line.replace("@example", "```ts")
-    const end = lines.findIndex((later, at) => at > index && /^\s*\*(\/| @\w)/.test(later))
-    lines[end] = (lines[end] ?? "").replace(/\*.*$/, "* ```")
+    const tag = /^( *\* )@example(.*)$/.exec(line)
+    if (tag === null) continue
+    const next = lines[index + 1] ?? ""
+    if (/^ *\* ```/.test(next)) continue
+    const [, margin = "", title = ""] = tag
+    if (title.trim() !== "" || !next.startsWith(margin) || /^ *\* @/.test(next)) {
+      refuse(index, "an `@example` without code right after it")
+    }
+    all[index] = `${margin}\`\`\`ts`
+    const end = lines.findIndex((later, at) => at > index && /\*\/|^ *\* @\w/.test(later))
+    if (/@example/.test(lines[end] ?? "")) refuse(end, "an `@example` right after one without a fence")
+    all[end] = `${margin}\`\`\``
   }
-  return lines.join("\n")
+  return all
 }
 
-/** All examples of a document. A fence that asks not to be checked is not one, but a mistake. */
+/**
+ * All examples of a document. What would hide code from the compiler is not one, but a mistake: a fence that asks not to
+ * be checked, that names another language or none, that is not closed, or has lines without the docstring's margin.
+ */
 export const examplesOf = ({ path: document, text }: Document): ReadonlyArray<Example> => {
+  const refuse: Refuse = (index, why) => {
+    throw new Error(`${document}:${index + 1}: ${why}`)
+  }
+  const isSource = document.endsWith(".ts")
+  const lines = text.split("\n")
   const modules = new Map<string, Array<string>>()
-  let open: { readonly into: Array<string>; readonly margin: string } | undefined
-  for (const [index, line] of withFences(text).split("\n").entries()) {
+  let open: { readonly at: number; readonly margin: string; readonly into: Array<string> } | undefined
+  for (const [index, line] of (isSource ? withFences(lines, refuse) : lines).entries()) {
     if (open !== undefined) {
-      if (line.trim().replace(/^\*\s*/, "").startsWith("```")) open = undefined
-      else {
-        while (open.into.length < index) open.into.push("")
-        // In a docstring an empty line has less than the whole margin.
-        open.into.push(line.startsWith(open.margin) ? line.slice(open.margin.length) : line.replace(/^\s*\*/, ""))
+      const { into, margin } = open
+      // An empty line has less than the whole margin.
+      if (!line.startsWith(margin) && line !== margin.trimEnd()) refuse(index, "a line without the margin of its fence")
+      const code = line.slice(margin.length)
+      if (/^\s*(?:```|~~~)/.test(code)) {
+        open = undefined
+        continue
       }
+      if (/@ts-(?:ignore|nocheck|expect-error)/.test(code)) refuse(index, "an example that silences the compiler")
+      while (into.length < index) into.push("")
+      into.push(code)
       continue
     }
+    if (isSource && /\/\*\*.*```/.test(line)) refuse(index, "a fence on a docstring's first line")
     const start = fence.exec(line)
     if (start === null) continue
-    const name = (start[2] ?? "").trim()
-    if (/nocheck|ignore|skip/.test(name)) throw new Error(`${document}:${index + 1}: an example that is not checked`)
+    const [, margin = "", language = "", rest = ""] = start
+    if (isSource && !docstring.test(margin)) refuse(index, "a fence without the margin of a docstring")
+    if (unchecked.has(language)) {
+      open = { at: index, margin, into: [] }
+      continue
+    }
+    if (language !== "ts") refuse(index, `a fence of language "${language}", which nobody checks`)
+    const name = rest.trim()
+    if (/nocheck|ignore|skip/.test(name)) refuse(index, "an example that is not checked")
     const key = name === "" ? `line-${index + 1}` : name
     const into = modules.get(key) ?? []
     modules.set(key, into)
-    open = { into, margin: start[1] ?? "" }
+    open = { at: index, margin, into }
   }
+  if (open !== undefined) refuse(open.at, "a fence that is not closed")
   return [...modules].map(([name, lines]) => ({ document, name, text: `${lines.join("\n")}\n` }))
 }
 
