@@ -1,97 +1,17 @@
-/** A hold with a host that only notes what it is asked, so that each order of events can be played by hand. */
+/** A hold, each order of events played by hand. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
-import * as Scope from "effect/Scope"
-import type { CurrentRun } from "perdure/CurrentRun"
-import type { Op } from "perdure/internal/machine/Op"
-import { type Host, Hold } from "perdure/internal/worker/Hold"
-import { Journal } from "perdure/Journal"
-import type { ClaimedRun, Committed, Message } from "perdure/JournalDriver"
-import * as JournalMemory from "perdure/JournalMemory"
+import type { Committed, Message } from "perdure/JournalDriver"
 import * as Signal from "perdure/Signal"
 import * as Step from "perdure/Step"
-import * as Workflow from "perdure/Workflow"
-
-const Job = Workflow.make("Job", { payload: {}, success: Schema.Unknown })
+import { handHeld as hold } from "../../fixtures/handHeld.js"
 
 const Note = Signal.make("Note", { payload: Schema.Number })
-
-const claimed: ClaimedRun = {
-  id: "r",
-  workflow: "Job",
-  version: "1",
-  queue: "default",
-  priority: 0,
-  payload: "{}",
-  idempotencyKey: null,
-  parent: null,
-  root: "r",
-  depth: 0,
-  epoch: 1,
-  generation: 0,
-  nextSeq: 0,
-  createdAt: 0,
-  startedAt: 0,
-  seen: 0,
-  crashes: 0,
-  journal: [],
-  inbox: []
-}
 
 const note = (ordinal: number): Message => ({ run: "r", ordinal, kind: "signal", name: "Note", payload: "7", at: 0 })
 
 const applied: Committed = { _tag: "Applied", dispositions: [] }
-
-/** A hold on a run of this handler. */
-const hold = (
-  handler: () => Effect.Effect<unknown, never, CurrentRun>,
-  run: Partial<ClaimedRun> = {}
-) =>
-  Effect.gen(function*() {
-    const scope = yield* Scope.make()
-    const context = yield* Layer.buildWithScope(Layer.provideMerge(Job.toLayer(handler), JournalMemory.layer), scope)
-    const registered = yield* Effect.map(Journal, ({ registry }) => registry.find("Job", "1")).pipe(
-      Effect.provide(context)
-    )
-    if (registered === undefined) return assert.fail("not registered")
-    const state = { now: 0, mayStart: true, draining: false }
-    const asked: Array<string> = []
-    const bodies = new Map<string, { readonly op: Op; readonly done: (exit: Exit.Exit<unknown, unknown>) => void }>()
-    const host: Host = {
-      now: () => state.now,
-      lingerMillis: 1000,
-      mayStart: () => state.mayStart,
-      isDraining: () => state.draining,
-      runBody: (_, op, done) => {
-        bodies.set(op.name, { op, done })
-        asked.push(`body ${op.name}`)
-        return Effect.runFork(Effect.async<unknown>(() => {}))
-      },
-      runTransaction: () => assert.fail("no transaction here"),
-      // A committer knows what it has been told already.
-      commit: () => void (asked.at(-1) === "commit" || asked.push("commit")),
-      readInbox: () => void asked.push("inbox"),
-      stray: () => void asked.push("stray"),
-      wakeAt: (_, due) => void asked.push(`wake ${due}`),
-      suspect: () => {},
-      changed: () => {},
-      suspended: () => void asked.push("suspended"),
-      ended: (_, ending) => void asked.push(`ended ${ending?.status ?? "-"}`)
-    }
-    const held = new Hold({ ...claimed, ...run }, registered, host)
-    held.begin()
-    return {
-      held,
-      state,
-      asked,
-      /** What was asked since the last call. */
-      news: () => asked.splice(0),
-      finish: (name: string, value: unknown) => bodies.get(name)?.done(Exit.succeed(value))
-    }
-  })
 
 const number = { success: Schema.Number }
 
