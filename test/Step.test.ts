@@ -7,8 +7,9 @@ import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as TestClock from "effect/TestClock"
-import { RunEnded, TimedOut } from "perdure/Errors"
+import { JournalError, RunEnded, TimedOut } from "perdure/Errors"
 import { Limits } from "perdure/Limits"
+import * as Signal from "perdure/Signal"
 import * as Step from "perdure/Step"
 import * as Workflow from "perdure/Workflow"
 import { makeWorld, shown, soon, within } from "./fixtures/world.js"
@@ -390,6 +391,41 @@ describe("a transaction step", () => {
       assert.deepStrictEqual(yield* world.history(run.id), [])
       yield* world.launch(live)
       assert.strictEqual(yield* soon(run.result), 2)
+    }))
+
+  it.scoped("of which nothing was written, because a message came or storage was away, runs again without waiting for a lease", () =>
+    Effect.gen(function*() {
+      const Late = Signal.make("Late", { payload: {} })
+      const attempts = { unseen: 0, away: 0 }
+      const away = new JournalError({ code: "Unavailable", operation: "transaction", detail: "away", retryable: true })
+      let isAway = true
+      let unseen = 0
+      const world = yield* makeWorld((driver) => ({
+        ...driver,
+        commit: (request) =>
+          attempts.unseen === 1 && unseen++ === 0
+            ? Effect.map(driver.get([]), ({ now }) => ({ now, value: request.commits.map(() => ({ _tag: "Unseen" })) }))
+            : driver.commit(request),
+        transaction: (self) =>
+          Effect.suspend(() => {
+            const fails = isAway
+            isAway = false
+            return fails ? Effect.fail(away) : driver.transaction(self)
+          })
+      }))
+      const Two = Workflow.make("Two", { payload: { name: Schema.Literal("unseen", "away") }, success: Schema.Number })
+      yield* world.launch(Two.toLayer(({ name }) => {
+        const body = Effect.suspend(() => {
+          attempts[name]++
+          return Effect.as(Effect.sleep("1 hour"), attempts[name])
+        })
+        return Effect.all([Step.transaction(name, body, { success: Schema.Number }), Late.receiveWithin("1 minute")], {
+          concurrency: "unbounded"
+        }).pipe(Effect.map(([attempt]) => attempt))
+      }))
+      assert.strictEqual(yield* world.use(Two.execute({ name: "away" })).pipe(within("2 hours")), 1)
+      assert.strictEqual(yield* world.use(Two.execute({ name: "unseen" })).pipe(within("3 hours")), 2)
+      assert.isFalse(isAway)
     }))
 })
 

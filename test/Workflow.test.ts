@@ -172,6 +172,11 @@ describe("starting", () => {
       const error = yield* Effect.flip(world.use(Greet.startAll([{ name: "q" }, { name: "q", times: 1 }])))
       assert.strictEqual(error._tag, "IdempotencyConflict")
       assert.deepStrictEqual(world.writes, [])
+      const stored = yield* Effect.flip(world.use(Greet.startAll([{ name: "fresh" }, { name: "n3", times: 1 }])))
+      assert.isTrue(stored._tag === "IdempotencyConflict" && stored.key === "n3" && stored.runId === runs[3]?.id)
+      const { value: fresh } = yield* world.driver.lookup({ workflow: "Greet", key: "fresh" })
+      assert.isNull(fresh, "all or none")
+      world.writes.length = 0
       assert.deepStrictEqual(yield* world.use(Greet.startAll([])), [])
       assert.deepStrictEqual(world.writes, [])
     }))

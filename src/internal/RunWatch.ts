@@ -105,6 +105,13 @@ export class RunWatch {
     Deferred.unsafeDone(this.wake, Effect.void)
   }
 
+  /** A worker of this process holds the run no more: it may end elsewhere. */
+  left(run: string): void {
+    if (!this.waiting.has(run) || this.due.has(run) || this.looked.has(run)) return
+    this.fresh.add(run)
+    Deferred.unsafeDone(this.wake, Effect.void)
+  }
+
   /** A worker of this process has ended the run. */
   ended(run: string, ending: Ending): void {
     this.tell(run, { _tag: "Ended", ending })

@@ -7,7 +7,7 @@ import type { CurrentRunInfo } from "../CurrentRun.js"
 import type { JournalError, ValueInvalid, ValueTooLarge } from "../Errors.js"
 import { ChildDepthExceeded, ChildLimitExceeded, IdempotencyConflict, ValueInvalid as Invalid } from "../Errors.js"
 import type { JournalService, LocalWorker } from "../Journal.js"
-import type { ClaimedRun, NewRun } from "../JournalDriver.js"
+import type { ClaimedRun, Enqueued, NewRun } from "../JournalDriver.js"
 import { Limits } from "../Limits.js"
 import type { StartOptions } from "../Workflow.js"
 import type { Shape } from "./definition.js"
@@ -83,16 +83,26 @@ export const startRuns = Effect.fnUntraced(function*(
     })
   }
   yield* conflictsWithin(runs)
-  const answers = availableAt === null
-    ? yield* enqueueLocally(journal, runs)
-    : yield* journal.ask(journal.driver.enqueue({ runs, claim: null }))
+  const enqueue = journal.ask(journal.driver.enqueue({ runs, claim: null }))
+  // Several runs start all or none: a stored run with another payload must undo those before it.
+  if (runs.length > 1 && runs.some(({ idempotencyKey }) => idempotencyKey !== null)) {
+    return yield* journal.driver.transaction(Effect.flatMap(enqueue, (answers) => startedIds(runs, answers)))
+  }
+  return yield* startedIds(runs, availableAt === null ? yield* enqueueLocally(journal, runs) : yield* enqueue)
+})
+
+/** The runs that stand for those that were to be started; fails if one of them has another payload. */
+const startedIds = (
+  runs: ReadonlyArray<NewRun>,
+  answers: ReadonlyArray<Enqueued>
+): Effect.Effect<ReadonlyArray<string>, IdempotencyConflict> => {
   const ids: Array<string> = []
   for (const [index, answer] of answers.entries()) {
     const run = runs[index]
     if (
       run !== undefined && answer._tag === "Existing" && answer.id !== run.id && !sameJson(answer.payload, run.payload)
     ) {
-      return yield* new IdempotencyConflict({
+      return new IdempotencyConflict({
         workflow: run.workflow,
         key: run.idempotencyKey ?? "",
         runId: answer.id,
@@ -102,8 +112,8 @@ export const startRuns = Effect.fnUntraced(function*(
     }
     ids.push(answer.id)
   }
-  return ids
-})
+  return Effect.succeed(ids)
+}
 
 /** Within one bulk start, a key must not name two payloads: known before anything is written. */
 const conflictsWithin = (runs: ReadonlyArray<NewRun>): Effect.Effect<void, IdempotencyConflict> => {

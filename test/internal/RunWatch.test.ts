@@ -76,6 +76,23 @@ describe("waiting for runs", () => {
       assert.strictEqual((yield* Fiber.join(b))?.status, "completed")
     }))
 
+  it.scoped("of a run that leaves this process asks storage like all others", () =>
+    Effect.gen(function*() {
+      const { asked, driver, watch } = yield* make
+      yield* driver.enqueue({ runs: [newRun("r")], claim: null })
+      const waiter = yield* Effect.fork(watch.ending("r", { known: true }))
+      yield* TestClock.adjust("100 millis")
+      assert.deepStrictEqual(asked, [], "its worker will tell")
+      watch.left("r")
+      watch.left("unknown")
+      yield* TestClock.adjust("100 millis")
+      assert.deepStrictEqual(asked, ["get r", "await r"])
+      yield* driver.terminate({ run: "r", detail: "{}" })
+      watch.changed("r")
+      yield* TestClock.adjust(0)
+      assert.strictEqual((yield* Fiber.join(waiter))?.status, "terminated")
+    }))
+
   it.scoped("is not put off by others that begin to wait all the time", () =>
     Effect.gen(function*() {
       const { asked, driver, watch } = yield* make

@@ -8,6 +8,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
+import * as Runtime from "effect/Runtime"
 import * as FiberRef from "effect/FiberRef"
 import * as FiberRefs from "effect/FiberRefs"
 import * as HashSet from "effect/HashSet"
@@ -202,6 +203,31 @@ describe("a program that waits for what no entry can bring", () => {
     assert.lengthOf(strays, 1)
     assert.include(strays[0] ?? "", "after step \"n1\"")
     assert.strictEqual(machine.pending.size, 0)
+  })
+
+  it("is found by a replay, too, if it began at once and was never scheduled before", () => {
+    const outside = Deferred.unsafeMake<string>(FiberId.none)
+    const interrupted: Array<string> = []
+    const program = (outside: Deferred.Deferred<string>) =>
+      Effect.gen(function*() {
+        const runtime = yield* Effect.runtime<never>()
+        const waiting = Effect.onInterrupt(Deferred.await(outside), () => Effect.sync(() => interrupted.push("daemon")))
+        // Begins inside the program, on its scheduler, as a root of its own.
+        Runtime.runFork(runtime)(waiting)
+        return yield* Effect.sleep("1 day")
+      })
+    const first = machineOf(program(outside))
+    let fiber = -1
+    Object.assign(first.machine.options, { onStray: (stray: { readonly fiber: number }) => void (fiber = stray.fiber) })
+    first.start([])
+    Deferred.unsafeDone(outside, Effect.succeed("woken"))
+    assert.isAtLeast(fiber, 0)
+    const exit = notDurableWire(new NotDurable({ problem: "StrayWakeUp", place: "there" }), fiber)
+    const defect: MachineEntry = { op: RUN_ENTRY, kind: "defect", name: "StrayWakeUp", exit, at: START }
+    first.machine.deliver(defect)
+    assert.deepStrictEqual(interrupted.splice(0), ["daemon"])
+    assert.isUndefined(machineOf(program(Deferred.unsafeMake(FiberId.none))).start([defect]))
+    assert.deepStrictEqual(interrupted, ["daemon"])
   })
 
   it("ends with that defect, of which a replay finds the fiber by its number", () => {

@@ -87,7 +87,7 @@ export interface Outbox {
 export interface Stray {
   /** Where, as well as it can be told. */
   readonly place: string
-  /** Its number, by order of first scheduling: how a replay finds the same fiber. */
+  /** Its number among the run's fibers: how a replay finds the same fiber. */
   readonly fiber: number
 }
 
@@ -118,9 +118,9 @@ export class Machine implements RunState {
   delivered = 0
 
   private readonly scheduler: RunScheduler
-  private readonly fibers = new RunFibers()
-  /** Ids of the run's fibers in the order of their making: a fiber's number is its place here. */
-  private readonly fiberIds: Array<number> = []
+  private readonly fibers = new RunFibers((fiber) => this.seen(fiber))
+  /** The numbers of the run's fibers, by id: the order in which they were first scheduled, or began as roots. */
+  private readonly numbers = new Map<number, number>()
   /** Fibers that the entries to be replayed speak of, by number. */
   private readonly spokenOf = new Map<number, AnyFiber | undefined>()
   private strays: Array<{ readonly fiber: AnyFiber; readonly task: () => void }> = []
@@ -149,7 +149,7 @@ export class Machine implements RunState {
         if (!this.forgotten && fiber !== undefined) this.strays.push({ fiber, task })
         options.onStray({
           place: this.placeOf(fiber),
-          fiber: fiber === undefined ? -1 : this.fiberIds.indexOf(idOf(fiber))
+          fiber: (fiber === undefined ? undefined : this.numbers.get(idOf(fiber))) ?? -1
         })
       }
     )
@@ -340,10 +340,9 @@ export class Machine implements RunState {
 
   private seen(fiber: AnyFiber): void {
     const id = idOf(fiber)
-    // Ids count up, so a fiber is new if its id is beyond the last one.
-    const newest = this.fiberIds.at(-1)
-    if (newest !== undefined && id <= newest) return
-    const number = this.fiberIds.push(id) - 1
+    if (this.numbers.has(id)) return
+    const number = this.numbers.size
+    this.numbers.set(id, number)
     if (this.spokenOf.has(number)) this.spokenOf.set(number, fiber)
   }
 

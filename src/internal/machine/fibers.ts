@@ -44,6 +44,8 @@ export class RunFibers {
   private pruneAt = 64
   private intervals: Array<ReturnType<typeof setInterval>> = []
 
+  constructor(private readonly onRoot: (fiber: AnyFiber) => void) {}
+
   /** Run `activate`, which is synchronous; what it leaves is noted. */
   watch(activate: () => void): void {
     const before = globalThis.setInterval
@@ -59,6 +61,7 @@ export class RunFibers {
 
   noteRoot(fiber: AnyFiber): void {
     this.mine.add(fiber)
+    this.onRoot(fiber)
     if (this.mine.size < this.pruneAt) return
     for (const each of this.mine) if (each !== fiber && !roots.has(each)) this.mine.delete(each)
     this.pruneAt = Math.max(64, this.mine.size * 2)

@@ -210,6 +210,17 @@ export class Hold {
     this.execution.forget()
   }
 
+  /**
+   * Let the run be claimed anew, at once and with its whole inbox. If a commit is given, nothing of it was written, and the
+   * program has gone on as if it were: only what is durable counts.
+   */
+  handBack(unwritten: TakenDraft | undefined): void {
+    if (this.state === "gone" || (this.state === "leaving" && unwritten === undefined)) return
+    if (unwritten === undefined) this.stopBodies()
+    else this.giveUpDraft(unwritten)
+    this.leave({ _tag: "Release", at: this.host.now() })
+  }
+
   /** Write the run down as suspended now, if it is idle. */
   suspendNow(): void {
     if (this.state === "idle" && this.inFlight === undefined) this.leave(this.execution.suspension())
@@ -360,9 +371,8 @@ export class Hold {
   private unseen(taken: TakenDraft): void {
     if (taken.commit.closes.length > 0) {
       // One may have come while its window was about to close. It must be received, and the program has gone on without
-      // it: hand the run back as it is stored, to be claimed with its whole inbox.
-      this.giveUpDraft(taken)
-      return this.leave({ _tag: "Release", at: this.host.now() })
+      // it.
+      return this.handBack(taken)
     }
     this.execution.draft.restore(taken)
     if (this.state === "leaving") this.become("active")

@@ -197,6 +197,7 @@ export class WorkerCore implements LocalWorker, Host {
     this.held.delete(hold.id)
     if (this.draining) hold.forget()
     else this.hot.add(hold)
+    this.journal.watch.left(hold.id)
     this.afterRemoval()
     // A message may have come between the commit's snapshot and now: storage has made the run claimable then.
   }
@@ -204,6 +205,7 @@ export class WorkerCore implements LocalWorker, Host {
   ended(hold: Hold, ending: Ending | null): void {
     if (this.held.get(hold.id) === hold) this.held.delete(hold.id)
     if (ending !== null) this.journal.watch.ended(hold.id, ending)
+    else this.journal.watch.left(hold.id)
     this.afterRemoval()
   }
 

@@ -5,9 +5,10 @@ import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import type { JournalService } from "../../Journal.js"
-import type { WorkerRef } from "../../JournalDriver.js"
+import type { Committed, WorkerRef } from "../../JournalDriver.js"
 import type { Op } from "../machine/Op.js"
 import { runForkWith } from "../runtime.js"
+import type { TakenDraft } from "./Draft.js"
 import type { Hold } from "./Hold.js"
 
 type BodyFiber = Fiber.RuntimeFiber<unknown, unknown>
@@ -40,7 +41,8 @@ const isRolledBack = (cause: Cause.Cause<unknown>): boolean =>
 
 /**
  * Run a body and write its entry in one transaction. A body that fails is rolled back, and its failure written as any
- * step's. If it is not known whether the transaction was committed, the run is dropped and claimed anew: the journal knows.
+ * step's. If nothing was written for another reason, the run is handed back; if that is not known, it is dropped and
+ * claimed anew: the journal knows.
  */
 export const runTransaction = (options: {
   readonly hold: Hold
@@ -53,13 +55,15 @@ export const runTransaction = (options: {
   if (op.data._tag !== "Step") throw new Error(`op ${op.id} is no step`)
   const { body, close, context, fiberRefs } = op.data
   let bodyExit: Exit.Exit<unknown, unknown> | undefined
-  let delivered = false
+  let delivered: TakenDraft | undefined
+  let answered: Committed | undefined
   const work = Effect.gen(function*() {
     bodyExit = yield* Effect.onExit(body, (exit) => close(exit) ?? Effect.void).pipe(Effect.exit)
     const taken = Exit.isSuccess(bodyExit) ? hold.transactionDone(op, bodyExit) : undefined
     if (taken === undefined) return yield* Effect.fail(new RolledBack())
-    delivered = true
+    delivered = taken
     const [answer] = yield* journal.ask(journal.driver.commit({ worker, commits: [taken.commit] }))
+    answered = answer
     return answer?._tag === "Applied" ? answer : yield* Effect.fail(new RolledBack())
   })
   const settled = Effect.uninterruptibleMask((restore) =>
@@ -67,13 +71,12 @@ export const runTransaction = (options: {
     Effect.map(Effect.zipRight(Effect.yieldNow(), Effect.exit(restore(journal.driver.transaction(work)))), (exit) => {
       hold.transactionOver(op)
       if (Exit.isSuccess(exit)) return hold.committed(exit.value)
-      // After the exit was delivered, only the journal knows what is durable.
-      if (delivered) return lost(hold)
+      if (delivered !== undefined) return answered?._tag === "Unseen" ? hold.handBack(delivered) : lost(hold)
       // Storage that went away while the body ran is no failure of the step: it is tried again by whoever claims the run.
       const failure = isRolledBack(exit.cause) && bodyExit !== undefined && Exit.isFailure(bodyExit)
         ? bodyExit
         : undefined
-      if (failure === undefined && !Exit.isInterrupted(exit)) return lost(hold)
+      if (failure === undefined && !Exit.isInterrupted(exit)) return hold.handBack(undefined)
       if (failure !== undefined) hold.bodyDone(op, failure)
       hold.poke()
     })
