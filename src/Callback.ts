@@ -6,11 +6,16 @@
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type { Inspectable } from "effect/Inspectable"
+import type { Pipeable } from "effect/Pipeable"
+import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
-import { CurrentRun } from "./CurrentRun.js"
+import type * as Types from "effect/Types"
+import { CurrentRun, outsideOnly } from "./CurrentRun.js"
 import type { JournalError } from "./Errors.js"
 import { ValueInvalid, ValueTooLarge } from "./Errors.js"
 import { decodeDefect, makeExitCodec, toEncoded } from "./internal/exits.js"
+import { invariant, makeValue } from "./internal/values.js"
 import type { AnySchema } from "./internal/wire.js"
 import { Journal } from "./Journal.js"
 import { Limits } from "./Limits.js"
@@ -41,24 +46,47 @@ export interface Pending<A, E> {
 }
 
 /**
+ * @since 0.1.0
+ * @category symbols
+ */
+export const TypeId: unique symbol = Symbol.for("perdure/Callback")
+
+/**
+ * @since 0.1.0
+ * @category symbols
+ */
+export type TypeId = typeof TypeId
+
+/**
  * A definition of a callback with success `A` and failure `E`.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Callback<A, E> {
+export interface Callback<in out A, in out E> extends Pipeable, Inspectable {
+  readonly [TypeId]: { readonly _A: Types.Invariant<A>; readonly _E: Types.Invariant<E> }
   readonly name: string
-  /** A new token of the current run. */
+  /** A new token of the current run. It is the same on each replay, and ends with `continueAsNew`. */
   readonly create: Effect.Effect<Pending<A, E>, never, CurrentRun>
+  /** Complete a token. Outside of workflows, and in steps. */
   readonly succeed: (
     token: string,
     value: A
   ) => Effect.Effect<Completion, ValueInvalid | ValueTooLarge | JournalError, Journal>
+  /** Fail a token with the callback's own error. Outside of workflows, and in steps. */
   readonly fail: (
     token: string,
     error: E
   ) => Effect.Effect<Completion, ValueInvalid | ValueTooLarge | JournalError, Journal>
 }
+
+/**
+ * Whether a value is a definition of a callback.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isCallback = (u: unknown): u is Callback<unknown, unknown> => Predicate.hasProperty(u, TypeId)
 
 /**
  * Define a callback. Omitted `success` means `void`, omitted `error` means `never`.
@@ -121,6 +149,8 @@ export const make = <S extends AnySchema = typeof Schema.Void, E extends AnySche
     })
 
   return {
+    ...makeValue({ _id: "perdure/Callback", name }),
+    [TypeId]: { _A: invariant<S["Type"]>(), _E: invariant<E["Type"]>() },
     name,
     create: Effect.map(CurrentRun, ({ generation, id, machine }) => {
       const slot = `${generation}:${machine.takeKey()}`
@@ -133,8 +163,8 @@ export const make = <S extends AnySchema = typeof Schema.Void, E extends AnySche
         )
       }
     }),
-    succeed: (token, value) => complete(token, Exit.succeed(value)),
-    fail: (token, error) => complete(token, Exit.fail(error))
+    succeed: (token, value) => outsideOnly("Callback.succeed", () => complete(token, Exit.succeed(value))),
+    fail: (token, error) => outsideOnly("Callback.fail", () => complete(token, Exit.fail(error)))
   }
 }
 

@@ -7,6 +7,7 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
+import { Misuse } from "./Errors.js"
 import type { Machine } from "./internal/machine/Machine.js"
 
 /**
@@ -61,3 +62,21 @@ export const insideOrOutside = <A, E, R, A2, E2, R2>(
     const run: CurrentRunInfo | undefined = fiber.currentContext.unsafeMap.get(CurrentRun.key)
     return run === undefined ? outside() : inside(run)
   })
+
+/**
+ * What asks storage at once: outside of workflows only. Inside one, no replay could give the same answer, so it dies
+ * before anything is asked.
+ *
+ * @internal
+ */
+export const outsideOnly = <A, E, R>(what: string, outside: () => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  insideOrOutside(
+    (run) =>
+      Effect.die(
+        new Misuse({
+          detail: `${what} is for outside of workflows, and run ${run.id} of workflow ${run.workflow} calls it: ` +
+            `call it inside a Step`
+        })
+      ),
+    outside
+  )

@@ -6,16 +6,34 @@
  */
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import type { Inspectable } from "effect/Inspectable"
 import * as Option from "effect/Option"
+import type { Pipeable } from "effect/Pipeable"
+import * as Predicate from "effect/Predicate"
 import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import { CurrentRun } from "./CurrentRun.js"
+import type * as Types from "effect/Types"
+import { CurrentRun, outsideOnly } from "./CurrentRun.js"
 import type { JournalError, ValueInvalid, ValueTooLarge, ValueUnreadable } from "./Errors.js"
 import { NoSuchRun } from "./Errors.js"
+import type { RunWatch } from "./internal/RunWatch.js"
 import { isFinal } from "./internal/RunWatch.js"
+import { invariant, makeValue } from "./internal/values.js"
 import { decodeText, encodeText } from "./internal/wire.js"
 import { Journal } from "./Journal.js"
 import { Limits } from "./Limits.js"
+
+/**
+ * @since 0.1.0
+ * @category symbols
+ */
+export const TypeId: unique symbol = Symbol.for("perdure/Published")
+
+/**
+ * @since 0.1.0
+ * @category symbols
+ */
+export type TypeId = typeof TypeId
 
 /**
  * A definition of a published value of type `A`.
@@ -23,15 +41,48 @@ import { Limits } from "./Limits.js"
  * @since 0.1.0
  * @category models
  */
-export interface Published<A> {
+export interface Published<in out A> extends Pipeable, Inspectable {
+  readonly [TypeId]: { readonly _A: Types.Invariant<A> }
   readonly key: string
   /** Publish a value from inside the workflow; it replaces the one before. */
   readonly publish: (value: A) => Effect.Effect<void, ValueInvalid | ValueTooLarge, CurrentRun>
-  /** The run's value, if it has published one. */
+  /** The run's value, if it has published one. Outside of workflows, and in steps. */
   readonly get: (runId: string) => Effect.Effect<Option.Option<A>, ValueUnreadable | JournalError, Journal>
-  /** The run's values from now on, the present one first; ends with the run. Values in quick succession may be left out. */
+  /**
+   * The run's values from now on, the present one first; ends with the run. Values in quick succession may be left out.
+   * Outside of workflows, and in steps.
+   */
   readonly changes: (runId: string) => Stream.Stream<A, ValueUnreadable | NoSuchRun | JournalError, Journal>
 }
+
+/**
+ * Whether a value is a definition of a published value.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isPublished = (u: unknown): u is Published<unknown> => Predicate.hasProperty(u, TypeId)
+
+/** A reason to look at the run; whether it is the last. */
+const news = (watch: RunWatch, runId: string): Stream.Stream<boolean, NoSuchRun | JournalError> =>
+  Stream.asyncPush<boolean, NoSuchRun | JournalError>((emit) =>
+    Effect.acquireRelease(
+      Effect.sync(() =>
+        watch.listen(runId, (news) => {
+          switch (news._tag) {
+            case "Missing":
+              return emit.fail(new NoSuchRun({ runId }))
+            case "Broken":
+              return emit.fail(news.error)
+            case "Ended":
+              return emit.single(true)
+            case "Seen":
+              return emit.single(isFinal(news.record.status))
+          }
+        })
+      ),
+      (stop) => Effect.sync(stop)
+    ), { bufferSize: 1, strategy: "sliding" })
 
 /**
  * Define a published value.
@@ -60,6 +111,8 @@ export const make = <S extends Schema.Schema.AnyNoContext>(key: string, schema: 
   })
 
   return {
+    ...makeValue({ _id: "perdure/Published", key }),
+    [TypeId]: { _A: invariant<S["Type"]>() },
     key,
     publish: (value) =>
       Effect.flatMap(
@@ -69,33 +122,17 @@ export const make = <S extends Schema.Schema.AnyNoContext>(key: string, schema: 
             Either.map(encodeText(schema, value, what, limits.payloadBytes), (text) =>
               machine.publish(key, text)))
       ),
-    get: (runId) => Effect.map(read(runId), Option.map(({ value }) => value)),
+    get: (runId) => outsideOnly("Published.get", () => Effect.map(read(runId), Option.map(({ value }) => value))),
     changes: (runId) =>
-      Stream.unwrap(Effect.map(Journal, ({ watch }) =>
-        // Each piece of news about the run is a reason to look; equal versions are shown once.
-        Stream.asyncPush<boolean, NoSuchRun | JournalError>((emit) =>
-          Effect.acquireRelease(
-            Effect.sync(() =>
-              watch.listen(runId, (news) => {
-                switch (news._tag) {
-                  case "Missing":
-                    return emit.fail(new NoSuchRun({ runId }))
-                  case "Broken":
-                    return emit.fail(news.error)
-                  case "Ended":
-                    return emit.single(true)
-                  case "Seen":
-                    return emit.single(isFinal(news.record.status))
-                }
-              })
-            ),
-            (stop) => Effect.sync(stop)
-          ), { bufferSize: 1, strategy: "sliding" }).pipe(
+      Stream.unwrap(outsideOnly("Published.changes", () =>
+        Effect.map(Journal, ({ watch }) =>
+          news(watch, runId).pipe(
             Stream.mapEffect((ended) => Effect.map(read(runId), (value) => ({ value, ended }))),
             Stream.takeUntil(({ ended }) => ended),
             Stream.filterMap(({ value }) => value),
+            // Not every piece of news is about this value.
             Stream.changesWith((a, b) => a.version === b.version),
             Stream.map(({ value }) => value)
-          )))
+          ))))
   }
 }

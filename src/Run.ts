@@ -7,16 +7,21 @@ import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type * as Exit from "effect/Exit"
+import type { Inspectable } from "effect/Inspectable"
 import * as Option from "effect/Option"
+import type { Pipeable } from "effect/Pipeable"
+import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import type * as Types from "effect/Types"
 import type { CurrentRunInfo } from "./CurrentRun.js"
-import { insideOrOutside } from "./CurrentRun.js"
+import { insideOrOutside, outsideOnly } from "./CurrentRun.js"
 import { type ResultError, type JournalError, Misuse, NoSuchRun, RunEnded, ValueUnreadable } from "./Errors.js"
 import type { ExitCodec } from "./internal/exits.js"
 import { describeDefect, exitOf, fromEncoded } from "./internal/exits.js"
 import type { Ending } from "./internal/RunWatch.js"
 import { isFinal } from "./internal/RunWatch.js"
+import { covariant, makeValue } from "./internal/values.js"
 import type { JournalService } from "./Journal.js"
 import type { Disposition, HistoryEntry, RunRecord } from "./JournalDriver.js"
 
@@ -32,12 +37,28 @@ export interface Request {
 }
 
 /**
+ * @since 0.1.0
+ * @category symbols
+ */
+export const TypeId: unique symbol = Symbol.for("perdure/Run")
+
+/**
+ * @since 0.1.0
+ * @category symbols
+ */
+export type TypeId = typeof TypeId
+
+/**
  * A run of a workflow with success `A` and failure `E`.
+ *
+ * Inside a workflow, `result` (of a child) and `cancel` are durable. All else asks storage at once, which no replay could
+ * repeat, and so dies with `Misuse` there: call it outside of workflows, or in a step.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Run<A, E> {
+export interface Run<out A, out E> extends Pipeable, Inspectable {
+  readonly [TypeId]: { readonly _A: Types.Covariant<A>; readonly _E: Types.Covariant<E> }
   readonly id: string
   readonly workflow: string
   /**
@@ -47,28 +68,52 @@ export interface Run<A, E> {
    * Fails with the workflow's own error, or `RunEnded` if the run was cancelled, terminated or died.
    */
   readonly result: Effect.Effect<A, E | ResultError>
-  /** The run's exit if it has ended. Outside of workflows. */
+  /** The run's exit if it has ended. Outside of workflows, and in steps. */
   readonly poll: Effect.Effect<Option.Option<Exit.Exit<A, E | ResultError>>, NoSuchRun | JournalError>
-  /** All that is stored about the run. Outside of workflows. */
+  /** All that is stored about the run. Outside of workflows, and in steps. */
   readonly record: Effect.Effect<RunRecord, NoSuchRun | JournalError>
-  /** The journal, entry by entry, with who wrote each. Outside of workflows. */
+  /**
+   * The journal, entry by entry, with who wrote each. After `continueAsNew`, that of the present generation. Outside of
+   * workflows, and in steps.
+   */
   readonly history: Stream.Stream<HistoryEntry, JournalError>
   /**
-   * Cancel durably: the run is interrupted at its next entry, finalizers run (their steps are the compensation), and it
-   * ends as `cancelled`, attached children first. False if it had ended or was cancelled before.
+   * Cancel durably. The next entry of the run is its interruption: running steps are aborted, finalizers run (their
+   * steps are the compensation), and it ends as `cancelled`. A run that has not begun ends without running.
+   *
+   * Its attached children are cancelled, too: one that it waits for by `execute` as soon as that wait is interrupted, the
+   * others with the commit by which the run ends. The run does not wait for their ends.
+   *
+   * False if it had ended or was cancelled before.
    */
   readonly cancel: (request?: Request) => Effect.Effect<boolean, NoSuchRun | JournalError>
-  /** End the run and its attached children at once; no finalizer runs. False if it had ended. Outside of workflows. */
+  /**
+   * End the run and its attached children at once; no finalizer runs. False if it had ended. Outside of workflows, and in
+   * steps.
+   */
   readonly terminate: (request?: Request) => Effect.Effect<boolean, JournalError>
-  /** Let a diverged run be tried again, by a worker with mended code. False if it was not diverged. */
+  /**
+   * Let a diverged run be tried again, by a worker with mended code. False if it was not diverged. Outside of workflows,
+   * and in steps.
+   */
   readonly resume: Effect.Effect<boolean, JournalError>
 }
+
+/**
+ * Whether a value is a handle on a run.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isRun = (u: unknown): u is Run<unknown, unknown> => Predicate.hasProperty(u, TypeId)
 
 /** What a handle must know about the run's workflow. */
 interface Definition {
   readonly name: string
   readonly exit: ExitCodec
 }
+
+const variance = { _A: covariant, _E: covariant }
 
 const HISTORY_PAGE = 500
 
@@ -80,12 +125,15 @@ export const make = <A, E>(journal: JournalService, definition: Definition, id: 
 
   const settle = (ending: Ending): Effect.Effect<A, E | ResultError> => settleAs(definition, id, ending)
 
-  const record = Effect.flatMap(
-    journal.ask(driver.get([id])),
-    ([found]) => found === undefined ? Effect.fail(new NoSuchRun({ runId: id })) : Effect.succeed(found)
-  )
+  const record = () =>
+    Effect.flatMap(
+      journal.ask(driver.get([id])),
+      ([found]) => found === undefined ? Effect.fail(new NoSuchRun({ runId: id })) : Effect.succeed(found)
+    )
 
   return {
+    ...makeValue({ _id: "perdure/Run", id, workflow: definition.name }),
+    [TypeId]: variance,
     id,
     workflow: definition.name,
     result: insideOrOutside(
@@ -97,28 +145,28 @@ export const make = <A, E>(journal: JournalService, definition: Definition, id: 
             ending === undefined ? Effect.fail(new NoSuchRun({ runId: id })) : settle(ending)
         )
     ),
-    poll: Effect.flatMap(record, ({ detail, exit, status }) =>
-      isFinal(status)
-        ? Effect.map(Effect.exit(settle({ status, exit, detail })), Option.some)
-        : Effect.succeedNone),
-    record,
+    poll: outsideOnly("Run.poll", () =>
+      Effect.flatMap(record(), ({ detail, exit, status }) =>
+        isFinal(status)
+          ? Effect.map(Effect.exit(settle({ status, exit, detail })), Option.some)
+          : Effect.succeedNone)),
+    record: outsideOnly("Run.record", record),
     history: Stream.paginateChunkEffect(
       0,
       (from) =>
-        Effect.map(journal.ask(driver.history({ run: id, from, limit: HISTORY_PAGE })), (page) => {
-          const last = page.at(-1)
-          return [
-            Chunk.fromIterable(page),
-            last === undefined || page.length < HISTORY_PAGE ? Option.none() : Option.some(last.seq + 1)
-          ] as const
-        })
+        Effect.map(
+          outsideOnly("Run.history", () => journal.ask(driver.history({ run: id, from, limit: HISTORY_PAGE }))),
+          (page) => {
+            const last = page.at(-1)
+            return [
+              Chunk.fromIterable(page),
+              last === undefined || page.length < HISTORY_PAGE ? Option.none() : Option.some(last.seq + 1)
+            ] as const
+          }
+        )
     ),
     cancel: (request) => {
-      const message = {
-        to: id,
-        id: "cancel",
-        payload: JSON.stringify({ by: request?.by ?? null, reason: request?.reason ?? null })
-      }
+      const message = { to: id, id: "cancel", payload: encodeRequest(request) }
       return Effect.flatMap(
         insideOrOutside(
           (current) => sendFromRun(current, { ...message, message: "cancel", name: "cancel" }),
@@ -135,13 +183,13 @@ export const make = <A, E>(journal: JournalService, definition: Definition, id: 
       )
     },
     terminate: (request) =>
-      journal.ask(driver.terminate({
-        run: id,
-        detail: JSON.stringify({ by: request?.by ?? null, reason: request?.reason ?? null })
-      })),
-    resume: Effect.map(Effect.suspend(() => journal.ask(driver.resume([id]))), (count) => count > 0)
+      outsideOnly("Run.terminate", () => journal.ask(driver.terminate({ run: id, detail: encodeRequest(request) }))),
+    resume: outsideOnly("Run.resume", () => Effect.map(journal.ask(driver.resume([id])), (count) => count > 0))
   }
 }
+
+const encodeRequest = (request: Request | undefined): string =>
+  JSON.stringify({ by: request?.by ?? null, reason: request?.reason ?? null })
 
 /** Whether a worker of this process holds the run, so that its end will be known without asking storage. */
 const held = (journal: JournalService, id: string): boolean => {

@@ -10,20 +10,59 @@
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type { Inspectable } from "effect/Inspectable"
 import * as Layer from "effect/Layer"
+import type { Pipeable } from "effect/Pipeable"
+import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as Types from "effect/Types"
-import { CurrentRun, insideOrOutside } from "./CurrentRun.js"
+import { CurrentRun, insideOrOutside, outsideOnly } from "./CurrentRun.js"
 import type { ConfigurationInvalid, ResultError, RuntimeError, StartError } from "./Errors.js"
 import { TimedOut } from "./Errors.js"
 import { continueAs, definitionProblems, makeOpen } from "./internal/definition.js"
 import { makeExitCodec } from "./internal/exits.js"
 import { startChild, startRuns } from "./internal/start.js"
+import { invariant, makeValue } from "./internal/values.js"
 import type { AnySchema, Given } from "./internal/wire.js"
 import { Journal } from "./Journal.js"
 import { Limits } from "./Limits.js"
 import * as Run from "./Run.js"
+
+/**
+ * @since 0.1.0
+ * @category symbols
+ */
+export const TypeId: unique symbol = Symbol.for("perdure/Workflow")
+
+/**
+ * @since 0.1.0
+ * @category symbols
+ */
+export type TypeId = typeof TypeId
+
+/**
+ * @since 0.1.0
+ * @category symbols
+ */
+export const ContinueAsNewTypeId: unique symbol = Symbol.for("perdure/Workflow/ContinueAsNew")
+
+/**
+ * @since 0.1.0
+ * @category symbols
+ */
+export type ContinueAsNewTypeId = typeof ContinueAsNewTypeId
+
+/**
+ * What a handler returns for its run to go on as a new generation, of a workflow with this payload. It is no success of
+ * any workflow, so it cannot be taken for one.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ContinueAsNew<in out Payload> {
+  readonly [ContinueAsNewTypeId]: { readonly _Payload: Types.Invariant<Payload> }
+}
 
 /**
  * How a run is started.
@@ -71,7 +110,12 @@ export interface WorkflowOptions<Payload> {
  * @since 0.1.0
  * @category models
  */
-export interface Workflow<Payload, Success, Failure> {
+export interface Workflow<in out Payload, in out Success, in out Failure> extends Pipeable, Inspectable {
+  readonly [TypeId]: {
+    readonly _Payload: Types.Invariant<Payload>
+    readonly _Success: Types.Invariant<Success>
+    readonly _Failure: Types.Invariant<Failure>
+  }
   readonly name: string
   readonly version: string
   readonly payloadSchema: AnySchema
@@ -81,10 +125,11 @@ export interface Workflow<Payload, Success, Failure> {
 
   /**
    * Bind the handler that runs it, as a Layer. The handler's services come from the Layer's context; it may require a
-   * `Scope`, which closes at the run's real end. Errors of the runtime (`RuntimeError`) may pass through it.
+   * `Scope`, which closes at the run's real end. Errors of the runtime (`RuntimeError`) may pass through it. It gives the
+   * run's success, or the `ContinueAsNew` of this workflow.
    */
   readonly toLayer: <R>(
-    handler: (payload: Payload) => Effect.Effect<Given<Success>, Failure | RuntimeError, R>
+    handler: (payload: Payload) => Effect.Effect<Given<Success> | ContinueAsNew<Payload>, Failure | RuntimeError, R>
   ) => Layer.Layer<never, ConfigurationInvalid, Journal | Exclude<R, CurrentRun | Scope.Scope>>
 
   /**
@@ -95,7 +140,7 @@ export interface Workflow<Payload, Success, Failure> {
     options?: StartOptions
   ) => Effect.Effect<Run.Run<Success, Failure>, StartError, Journal>
 
-  /** Start many runs in one statement. Handles come in the order of the payloads. Outside of workflows. */
+  /** Start many runs in one statement. Handles come in the order of the payloads. Outside of workflows, and in steps. */
   readonly startAll: (
     payloads: ReadonlyArray<Payload>,
     options?: StartOptions
@@ -111,11 +156,24 @@ export interface Workflow<Payload, Success, Failure> {
   readonly attach: (runId: string) => Effect.Effect<Run.Run<Success, Failure>, never, Journal>
 
   /**
-   * Go on as a new generation of the same run, with an empty journal: for workflows that never end. To be returned from
-   * the handler: `return yield* Loop.continueAsNew(next)`. Messages that were not received stay.
+   * Go on as a new generation of the same run, with an empty journal: for workflows that never end. The handler must
+   * return what this gives, as its last act: `return yield* Loop.continueAsNew(next)`.
+   *
+   * Signals that were not received stay; the ids of those that were received are forgotten (see `Signal.send`). Attached
+   * children that have not ended are cancelled, and callbacks that were created are not waited for any more.
    */
-  readonly continueAsNew: (payload: Payload) => Effect.Effect<never, RuntimeError, CurrentRun>
+  readonly continueAsNew: (payload: Payload) => Effect.Effect<ContinueAsNew<Payload>, RuntimeError, CurrentRun>
 }
+
+/**
+ * Whether a value is a workflow definition.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isWorkflow = (u: unknown): u is Workflow<unknown, unknown, unknown> => Predicate.hasProperty(u, TypeId)
+
+const isContinueAsNew = (u: unknown): boolean => Predicate.hasProperty(u, ContinueAsNewTypeId)
 
 /**
  * Define a workflow. Omitted `success` means `void`, omitted `error` means `never`.
@@ -209,14 +267,20 @@ export const make: {
           run === undefined ? Effect.dieMessage("no run was started") : Effect.succeed(run))
     )
 
+  const continuation: ContinueAsNew<Payload> = { [ContinueAsNewTypeId]: { _Payload: invariant<Payload>() } }
+
   return {
+    ...makeValue({ _id: "perdure/Workflow", name, version }),
+    [TypeId]: { _Payload: invariant<Payload>(), _Success: invariant<Success>(), _Failure: invariant<Failure>() },
     name,
     version,
     payloadSchema,
     successSchema,
     errorSchema,
     options,
-    toLayer: <R>(handler: (payload: Payload) => Effect.Effect<Given<Success>, Failure | RuntimeError, R>) =>
+    toLayer: <R>(
+      handler: (payload: Payload) => Effect.Effect<Given<Success> | ContinueAsNew<Payload>, Failure | RuntimeError, R>
+    ) =>
       Layer.scopedDiscard(Effect.gen(function*() {
         const journal = yield* Journal
         const context = yield* Effect.context<Exclude<R, CurrentRun | Scope.Scope>>()
@@ -238,6 +302,7 @@ export const make: {
             exit: exitFor(yield* Limits),
             context,
             fiberRefs,
+            isContinueAsNew,
             // The payload was decoded by this workflow's schema; `Effect.scoped` and the machine's context supply what the
             // layer's context leaves out.
             handler: (payload) => Effect.scoped(limited(payload as Payload) as Effect.Effect<unknown, unknown>)
@@ -245,7 +310,7 @@ export const make: {
         })
       })),
     start,
-    startAll: startMany,
+    startAll: (payloads, started) => outsideOnly("Workflow.startAll", () => startMany(payloads, started)),
     execute: (payload, started) =>
       insideOrOutside(
         (current) =>
@@ -255,7 +320,8 @@ export const make: {
           Effect.flatMap(start(payload, started), (run) => run.result)
       ),
     attach: (runId) => Effect.map(Journal, (journal) => Run.make<Success, Failure>(journal, reader, runId)),
-    continueAsNew: (payload) => Effect.flatMap(CurrentRun, (current) => continueAs(current, shape, payload))
+    continueAsNew: (payload) =>
+      Effect.flatMap(CurrentRun, (current) => Effect.as(continueAs(current, shape, payload), continuation))
   }
 }
 

@@ -49,16 +49,13 @@ export const definitionProblems = (shape: Shape): ReadonlyArray<string> =>
     priorityProblem(shape.options.priority)
   ].filter((problem) => problem !== undefined)
 
-/** The value by which a handler says that its run goes on as new. */
-const continued: unique symbol = Symbol.for("perdure/continued")
-
-/** Note the next generation's payload; the handler must return what this succeeds with. */
+/** Note the next generation's payload. */
 export const continueAs = (
   current: CurrentRunInfo,
   shape: Shape,
   payload: unknown
-): Effect.Effect<never, ValueInvalid | ValueTooLarge | Misuse> =>
-  Effect.flatMap(Limits, (limits): Effect.Effect<never, ValueInvalid | ValueTooLarge | Misuse> => {
+): Effect.Effect<void, ValueInvalid | ValueTooLarge | Misuse> =>
+  Effect.flatMap(Limits, (limits): Effect.Effect<void, ValueInvalid | ValueTooLarge | Misuse> => {
     if (current.workflow !== shape.name) {
       return new Misuse({
         detail:
@@ -68,8 +65,7 @@ export const continueAs = (
     const text = encodeText(shape.payloadSchema, payload, `payload of workflow ${shape.name}`, limits.payloadBytes)
     if (Either.isLeft(text)) return Effect.fail(text.left)
     current.machine.continuation = text.right
-    // Typed `never`, so that the handler must return it at its end: the run's value is none of the old generation's.
-    return Effect.succeed(continued as never)
+    return Effect.void
   })
 
 export const makeOpen = (options: {
@@ -78,6 +74,8 @@ export const makeOpen = (options: {
   readonly context: Context.Context<never>
   readonly fiberRefs: FiberRefs.FiberRefs
   readonly handler: (payload: unknown) => Effect.Effect<unknown, unknown>
+  /** Whether what a handler gives says that its run goes on as new. */
+  readonly isContinueAsNew: (value: unknown) => boolean
 }): Registered["open"] =>
 (run, onStray) =>
   Either.mapBoth(decodeText(options.shape.payloadSchema, run.payload, `payload of run ${run.id}`), {
@@ -105,7 +103,7 @@ export const makeOpen = (options: {
       const program = Effect.flatMap(
         Effect.suspend(() => options.handler(payload)),
         (value) =>
-          machine.continuation !== undefined && value !== continued
+          machine.continuation !== undefined && !options.isContinueAsNew(value)
             ? Effect.die(
               new Misuse({ detail: `continueAsNew must be returned from the handler of workflow ${run.workflow}` })
             )

@@ -9,10 +9,10 @@ import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Callback from "perdure/Callback"
 import type { CurrentRun } from "perdure/CurrentRun"
-import type { ConfigurationInvalid, ResultError, StartError, TimedOut } from "perdure/Errors"
+import type { ConfigurationInvalid, ResultError, RuntimeError, StartError, TimedOut } from "perdure/Errors"
 import type { Journal } from "perdure/Journal"
 import * as Published from "perdure/Published"
-import type * as Run from "perdure/Run"
+import * as Run from "perdure/Run"
 import * as Signal from "perdure/Signal"
 import * as Step from "perdure/Step"
 import * as Workflow from "perdure/Workflow"
@@ -72,14 +72,48 @@ export const nothing = () => {
 export const handlers = () => {
   // @ts-expect-error: 'OutOfStock' is not assignable
   Plain.toLayer(() => new OutOfStock({ sku: "x" }))
-  // @ts-expect-error: Type 'string' is not assignable to type 'void'
+  // @ts-expect-error: Type 'string' is not assignable to type 'void |
   Plain.toLayer(() => Effect.succeed("a value"))
-  // @ts-expect-error: Type 'string' is not assignable to type 'number'
+  // @ts-expect-error: Type 'string' is not assignable to type 'number |
   Fulfil.toLayer(() => Effect.succeed("a value"))
   // @ts-expect-error: 'Refused' is not assignable
   Fulfil.toLayer(() => Effect.as(Step.run("x", new Refused(), { error: Refused }), 1))
   // @ts-expect-error: Type 'string' is not assignable to type 'number'
   Fulfil.toLayer(({ sku }: { readonly sku: number }) => Effect.succeed(sku))
+}
+
+export const generations = () => {
+  const Loop = Workflow.make("Loop", { payload: { n: Schema.Number }, success: Schema.Number })
+  const again = Loop.continueAsNew({ n: 1 })
+  exactly<Effect.Effect<Workflow.ContinueAsNew<{ readonly n: number }>, RuntimeError, CurrentRun>>()(again)
+  Loop.toLayer(({ n }) => n < 3 ? again : Effect.succeed(n))
+  Loop.toLayer(({ n }) =>
+    Effect.gen(function*() {
+      if (n < 3) return yield* Loop.continueAsNew({ n: n + 1 })
+      return n
+    })
+  )
+  // @ts-expect-error: Property 'sku' is missing in type '{ readonly n: number; }'
+  Loop.toLayer(() => Plain.continueAsNew({ sku: "x" }))
+  // @ts-expect-error: Type 'void' is not assignable
+  Loop.toLayer(() => Effect.asVoid(again))
+  // @ts-expect-error: Type 'string' is not assignable
+  Loop.toLayer(() => Effect.zipRight(again, Effect.succeed("a value")))
+  // @ts-expect-error: Operator '+' cannot be applied to types 'ContinueAsNew
+  Loop.toLayer(() => Effect.map(again, (next) => next + 1))
+  // @ts-expect-error: []' is not assignable to type 'number | ContinueAsNew
+  Loop.toLayer(() => Effect.forEach([1, 2], (n) => Loop.continueAsNew({ n })))
+  // @ts-expect-error: Type 'ContinueAsNew<{ readonly n: number; }>' is not assignable to type 'number'
+  const success: Effect.Effect<number, RuntimeError, CurrentRun> = again
+  return success
+}
+
+export const guards = (u: unknown) => {
+  if (Workflow.isWorkflow(u)) exactly<Workflow.Workflow<unknown, unknown, unknown>>()(u)
+  if (Run.isRun(u)) exactly<Run.Run<unknown, unknown>>()(u)
+  if (Callback.isCallback(u)) exactly<Callback.Callback<unknown, unknown>>()(u)
+  if (Published.isPublished(u)) exactly<Published.Published<unknown>>()(u)
+  exactly<string>()(Fulfil.pipe((workflow) => workflow.name))
 }
 
 export const steps = () => {

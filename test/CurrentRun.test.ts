@@ -1,0 +1,97 @@
+/** What asks storage at once is for outside of workflows: inside one it says so, and asks nothing. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import * as TestClock from "effect/TestClock"
+import * as Callback from "perdure/Callback"
+import type { CurrentRun } from "perdure/CurrentRun"
+import type { Journal } from "perdure/Journal"
+import type { JournalDriver } from "perdure/JournalDriver"
+import * as Published from "perdure/Published"
+import type * as Run from "perdure/Run"
+import * as Step from "perdure/Step"
+import * as Workflow from "perdure/Workflow"
+import { makeWorld, soon } from "./fixtures/world.js"
+
+const Job = Workflow.make("Job", { payload: { id: Schema.String } })
+
+const Target = Workflow.make("Target", { payload: {} })
+
+const Payment = Callback.make("Payment", { error: Schema.String })
+
+const Progress = Published.make("progress", Schema.Number)
+
+type Operation = Effect.Effect<unknown, unknown, Journal>
+
+const operations: Readonly<Record<string, (target: Run.Run<void, never>) => Operation>> = {
+  "Run.poll": (target) => target.poll,
+  "Run.record": (target) => target.record,
+  "Run.history": (target) => Stream.runDrain(target.history),
+  "Run.terminate": (target) => target.terminate(),
+  "Run.resume": (target) => target.resume,
+  "Workflow.startAll": () => Target.startAll([{}]),
+  "Callback.succeed": ({ id }) => Payment.succeed(`cb_${id}_0:0`, undefined),
+  "Callback.fail": ({ id }) => Payment.fail(`cb_${id}_0:0`, "declined"),
+  "Published.get": ({ id }) => Progress.get(id),
+  "Published.changes": ({ id }) => Stream.runHead(Progress.changes(id))
+}
+
+/** Notes what is asked of storage by anything but a worker's loops and a waiter. */
+const listening = (asked: Array<string>) => (driver: JournalDriver): JournalDriver => {
+  const note = <Args extends ReadonlyArray<unknown>, A>(name: string, ask: (...args: Args) => A) => (...args: Args) => {
+    asked.push(name)
+    return ask(...args)
+  }
+  return {
+    ...driver,
+    enqueue: note("enqueue", driver.enqueue),
+    deliver: note("deliver", driver.deliver),
+    terminate: note("terminate", driver.terminate),
+    resume: note("resume", driver.resume),
+    get: note("get", driver.get),
+    history: note("history", driver.history),
+    published: note("published", driver.published)
+  }
+}
+
+/** A run that sleeps, and one that uses its handle. What was asked of storage is told from when the second one begins. */
+const use = Effect.fnUntraced(
+  function*(program: (target: Run.Run<void, never>) => Effect.Effect<void, never, CurrentRun | Journal>) {
+    const asked: Array<string> = []
+    const world = yield* makeWorld(listening(asked))
+    yield* world.launch(Layer.mergeAll(
+      Target.toLayer(() => Effect.zipRight(Effect.orDie(Progress.publish(0.5)), Effect.sleep("1 day"))),
+      Job.toLayer(({ id }) => Effect.flatMap(Target.attach(id), program))
+    ))
+    const target = yield* world.use(Target.start({}))
+    yield* TestClock.adjust("1 minute")
+    const job = yield* world.use(Job.start({ id: target.id }))
+    asked.length = 0
+    yield* TestClock.adjust("1 second")
+    return { job, target, asked: [...asked] }
+  }
+)
+
+describe("inside a workflow", () => {
+  for (const [name, operation] of Object.entries(operations)) {
+    it.scoped(`${name} is a defect that says what to do, and nothing is asked`, () =>
+      Effect.gen(function*() {
+        const { asked, job, target } = yield* use((run) => Effect.asVoid(Effect.orDie(operation(run))))
+        assert.deepStrictEqual(asked, [])
+        const { message } = yield* soon(Effect.flip(job.result))
+        assert.include(message, `${name} is for outside of workflows`)
+        assert.include(message, `run ${job.id} of workflow Job`)
+        assert.include(message, "call it inside a Step")
+        assert.strictEqual((yield* target.record).status, "suspended")
+      }))
+
+    it.scoped(`${name} works in a step`, () =>
+      Effect.gen(function*() {
+        const { asked, job } = yield* use((run) => Step.run("ask", Effect.asVoid(Effect.orDie(operation(run)))))
+        assert.isNotEmpty(asked)
+        yield* soon(job.result)
+      }))
+  }
+})
