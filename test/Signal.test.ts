@@ -235,6 +235,38 @@ describe("a signal from inside a run", () => {
       assert.deepStrictEqual(yield* soon(job.result), ["one", "two"])
     }))
 
+  it.scoped("that a crash makes a run send again is no duplicate of itself", () =>
+    Effect.gen(function*() {
+      const Sender = Workflow.make("Sender", { payload: { to: Schema.String }, success: Schema.String })
+      // The message is stored, and the process dies before it can note what became of it.
+      let dies = true
+      const world = yield* makeWorld((driver) => ({
+        ...driver,
+        commit: (request) =>
+          Effect.flatMap(
+            driver.commit(request),
+            (answer) =>
+              dies && request.commits.some(({ messages }) => messages.length > 0)
+                ? Effect.never
+                : Effect.succeed(answer)
+          )
+      }))
+      const live = Layer.mergeAll(
+        Job.toLayer(() => Effect.map(Effect.zip(Note.receive, Effect.sleep("1 day")), ([note]) => [note])),
+        Sender.toLayer(({ to }) => Effect.map(Note.send(to, "once"), ({ _tag }) => _tag))
+      )
+      const job = yield* world.use(Job.start({}))
+      const first = yield* world.launch(live)
+      const sender = yield* world.use(Sender.start({ to: job.id }))
+      yield* TestClock.adjust("1 hour")
+      yield* first.kill
+      dies = false
+      yield* world.driver.retire(first.worker.core.ref)
+      yield* world.launch(live)
+      assert.strictEqual(yield* soon(sender.result), "Buffered")
+      assert.deepStrictEqual(yield* job.result.pipe(within("2 days")), ["once"])
+    }))
+
   it.scoped("to itself is received", () =>
     Effect.gen(function*() {
       const Self = Workflow.make("Self", { payload: {}, success: Schema.Unknown })
