@@ -21,7 +21,7 @@ export const JournalErrorCode = Schema.Literal(
   "Conflict",
   /** The database's schema is older or newer than this code can use. */
   "SchemaVersion",
-  /** The statement is refused: a bug, a missing privilege, a full disk. */
+  /** The statement is refused: a bug, a missing privilege; or, `retryable` then, a full disk or no memory. */
   "Refused",
   /** A stored row cannot be read. */
   "Corrupt"

@@ -201,6 +201,25 @@ describe("storage that is away", () => {
     }))
 })
 
+describe("storage that is full", () => {
+  it.scoped("parks no run: commits are tried again until somebody has made room, and starts say that they may be", () =>
+    Effect.gen(function*() {
+      const faults = makeFaults()
+      const world = yield* makeWorld(faults.bend)
+      yield* world.launch(adding)
+      const full = new JournalError({ code: "Refused", operation: "commit", detail: "disk full", retryable: true })
+      faults.fail("commit", 20, full)
+      const run = yield* world.use(Job.start({ n: 1 }))
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual((yield* run.record).status, "running")
+      assert.deepStrictEqual(yield* world.history(run.id), [])
+      faults.fail("enqueue", 1, full)
+      assert.deepStrictEqual(yield* Effect.exit(world.use(Job.start({ n: 2 }))), Exit.fail(full))
+      assert.strictEqual(yield* within("3 hours")(run.result), 3)
+      assert.strictEqual(faults.met.filter((each) => each === "commit before").length, 20)
+    }))
+})
+
 describe("a commit that is refused for good", () => {
   it.scoped("parks its run with what is durable, and no other", () =>
     Effect.gen(function*() {
