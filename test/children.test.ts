@@ -8,6 +8,7 @@ import * as TestClock from "effect/TestClock"
 import { CurrentRun } from "perdure/CurrentRun"
 import { type ChildDepthExceeded, ChildLimitExceeded } from "perdure/Errors"
 import { childId } from "perdure/internal/ids"
+import type { Journal } from "perdure/Journal"
 import { Limits } from "perdure/Limits"
 import * as Signal from "perdure/Signal"
 import * as Step from "perdure/Step"
@@ -233,6 +234,120 @@ describe("the end of a parent", () => {
       assert.strictEqual(yield* soon(order.result), "gone")
       yield* TestClock.adjust("2 hours")
       assert.deepStrictEqual(events, ["begin 1", "undo 1"])
+    }))
+})
+
+describe("a child that is executed", () => {
+  type Executed = ReturnType<typeof Ship.execute>
+  type Started = Effect.Effect.Success<ReturnType<typeof Order.start>>
+  const gone = Effect.asVoid(Effect.orDie(Go.receive))
+  const go = (id: string) => Go.send(id, {})
+  /** How the parent, which executes `child`, comes to its end a minute later. */
+  const ends: Record<string, {
+    readonly parent: (child: Executed) => Effect.Effect<string, Effect.Effect.Error<Executed>, Journal | CurrentRun>
+    readonly make: (order: Started) => Effect.Effect<unknown, unknown, Journal>
+    readonly status: string
+    /** What an attached child that had begun does then. */
+    readonly undone: ReadonlyArray<string>
+  }> = {
+    "gives up waiting": {
+      parent: (child) => Effect.race(child, Effect.as(gone, "gone")),
+      make: ({ id }) => go(id),
+      status: "completed",
+      undone: ["begin 1", "undo 1"]
+    },
+    "gives up waiting and goes on": {
+      parent: (child) => Effect.zipLeft(Effect.race(child, Effect.as(gone, "gone")), Effect.sleep("1 day")),
+      make: ({ id }) => go(id),
+      status: "suspended",
+      undone: ["begin 1", "undo 1"]
+    },
+    "leaves it to a daemon": {
+      parent: (child) => Effect.zipRight(Effect.forkDaemon(child), Effect.as(gone, "gone")),
+      make: ({ id }) => go(id),
+      status: "completed",
+      undone: ["begin 1", "undo 1"]
+    },
+    "has no more time": {
+      parent: (child) => Effect.orDie(Effect.timeout(child, "1 minute")),
+      make: () => TestClock.adjust("1 minute"),
+      status: "failed",
+      undone: ["begin 1", "undo 1"]
+    },
+    "fails beside it": {
+      parent: (child) => Effect.zipLeft(child, Effect.zipRight(gone, new Broken({ parcel: 0 })), { concurrent: true }),
+      make: ({ id }) => go(id),
+      status: "failed",
+      undone: ["begin 1", "undo 1"]
+    },
+    "is cancelled": {
+      parent: (child) => child,
+      make: ({ cancel }) => cancel(),
+      status: "cancelled",
+      undone: ["begin 1", "undo 1"]
+    },
+    "is terminated": {
+      parent: (child) => child,
+      make: ({ terminate }) => terminate(),
+      status: "terminated",
+      undone: ["begin 1"]
+    },
+    "ends at once beside its daemon": {
+      parent: (child) => Effect.forkDaemon(child).pipe(Effect.zipRight(Effect.yieldNow()), Effect.as("at once")),
+      make: () => Effect.void,
+      status: "completed",
+      undone: []
+    },
+    "never waits for it": {
+      parent: (child) => Effect.raceFirst(child, Effect.succeed("at once")),
+      make: () => Effect.void,
+      status: "completed",
+      undone: []
+    }
+  }
+  const cases = Object.entries(ends).flatMap(([how, end]) =>
+    (["attached", "detached"] as const).map((given) => ({ how, given, ...end }))
+  )
+
+  it.scoped.each(cases)(
+    "$given, when its parent $how",
+    ({ given, make, parent, status, undone }) =>
+      Effect.gen(function*() {
+        const world = yield* makeWorld()
+        const { events, live } = makeShip()
+        yield* world.launch(Layer.mergeAll(
+          live,
+          Order.toLayer(() => parent(Ship.execute({ parcel: 1 }, { detached: given === "detached" })))
+        ))
+        const order = yield* world.use(Order.start({}))
+        yield* TestClock.adjust("1 minute")
+        yield* world.use(make(order))
+        yield* TestClock.adjust("1 minute")
+        assert.strictEqual((yield* order.record).status, status)
+        assert.deepStrictEqual(events, given === "detached" ? ["begin 1"] : undone)
+        yield* TestClock.adjust("2 hours")
+        assert.deepStrictEqual(events, given === "detached" ? ["begin 1", "shipped 1"] : undone)
+        const { value: children } = yield* world.driver.get([0, 1].map((op) => childId(order.id, 0, op, "Ship")))
+        assert.strictEqual(children.length, given === "detached" || undone.length > 0 ? 1 : 0)
+      })
+  )
+
+  it.scoped("detached gives its result to a parent that waits", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      yield* world.launch(Layer.mergeAll(
+        makeShip().live,
+        Order.toLayer(() =>
+          Effect.all([
+            Ship.execute({ parcel: 1 }, { detached: true }),
+            Ship.execute({ parcel: 101 }, { detached: true }).pipe(
+              Effect.catchTag("Broken", ({ parcel }) => Effect.succeed(`broken ${parcel}`))
+            )
+          ], { concurrency: 2 })
+        )
+      ))
+      const order = yield* world.use(Order.start({}))
+      assert.deepStrictEqual(yield* within("2 hours")(order.result), ["label 1", "broken 101"])
     }))
 })
 
