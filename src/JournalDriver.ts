@@ -385,7 +385,7 @@ export interface JournalDriver {
 
   /**
    * Take up to `limit` runs that are available, of the given workflows and queues, in order of priority, then
-   * readiness, then id. `held` are the runs whose machines the worker keeps hot. `nextDue` is when the next run that
+   * readiness, then id; none for a worker whose lease has run out. `held` are the runs whose machines the worker keeps hot. `nextDue` is when the next run that
    * was not yet available will be (null if none).
    */
   readonly claim: (request: {

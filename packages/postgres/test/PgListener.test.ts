@@ -42,6 +42,7 @@ const two = Effect.gen(function*() {
   const { url } = yield* TestDatabase.freshOn(server)
   const listening = yield* driverOn(url, { listen: true })
   const away = yield* bareDriverOn(url)
+  yield* away.heartbeat({ worker: other, leaseMillis: 1e9 })
   return { url, listening, away }
 })
 

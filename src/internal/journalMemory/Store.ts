@@ -240,6 +240,11 @@ export const forget = (store: Store, run: Run, keep: (stored: Stored) => boolean
 export const setLease = (store: Store, worker: Driver.WorkerRef, until: Driver.Millis): void =>
   put(store, store.leases, worker.id, { incarnation: worker.incarnation, until })
 
+export const isLive = (store: Store, { id, incarnation }: Driver.WorkerRef, now: Driver.Millis): boolean => {
+  const lease = store.leases.get(id)
+  return lease !== undefined && lease.incarnation === incarnation && lease.until > now
+}
+
 export const dropLease = (store: Store, worker: string): void => {
   const lease = store.leases.get(worker)
   store.leases.delete(worker)

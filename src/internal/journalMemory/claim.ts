@@ -76,7 +76,8 @@ export const claim = (
   const known = (row: Store.Row) => workflows.has(Store.pairKey(row.workflow, row.version))
   const queues = [...new Set(request.queues)].map((name) => Store.queueOf(store, name))
   for (const queue of queues) look(queue, now)
-  const chosen = queues
+  // What a worker without a lease takes would be taken from it at once.
+  const chosen = !Store.isLive(store, request.worker, now) ? [] : queues
     .flatMap((queue) => some(queue.due, request.limit, known))
     .sort(Store.byTurn)
     .slice(0, request.limit)

@@ -43,10 +43,8 @@ export const retire = (
   return { released: runs.length }
 }
 
-const isLive = (store: Store.Store, now: Driver.Millis, { incarnation, worker }: Store.Row): boolean => {
-  const lease = store.leases.get(worker ?? "")
-  return lease !== undefined && lease.incarnation === incarnation && lease.until > now
-}
+const isLive = (store: Store.Store, now: Driver.Millis, { incarnation, worker }: Store.Row): boolean =>
+  worker !== null && incarnation !== null && Store.isLive(store, { id: worker, incarnation }, now)
 
 export const reap = (
   store: Store.Store,

@@ -6,7 +6,8 @@
  * priority only the front of what is due is read: neither sleeping runs nor other workers' kinds are walked over.
  * Candidates are then locked by `runs_pkey`.
  * Locks: the claimed run rows; rows locked by others are skipped, so it never waits. Several workers that claim at the
- * same time see the same front, so the window of candidates grows with the number of live workers.
+ * same time see the same front, so the window of candidates grows with the number of live workers. It is empty for a
+ * worker whose own lease has run out: whatever it took would be taken from it at once.
  *
  * Also keeps the worker's row: whether it is idle, and for which queues, so that others know whom to notify.
  */
@@ -59,7 +60,8 @@ export const claim: Verb = {
     FROM level l
     WHERE l.priority IS NOT NULL
   ), breadth AS MATERIALIZED (
-    SELECT least(${most}, $3::int * least(${widest}, greatest(1, count(*))))::int AS candidates
+    SELECT CASE WHEN bool_or(w.id = $4::text AND w.incarnation = $5::text)
+      THEN least(${most}, $3::int * least(${widest}, count(*)))::int ELSE 0 END AS candidates
     FROM ${t.workers} w WHERE w.lease_until > ${t.now}
   ), picked AS MATERIALIZED (
     SELECT candidate.id, 1 AS touched

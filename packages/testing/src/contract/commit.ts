@@ -104,7 +104,7 @@ export const commit = [
   lost("after another claim", (t, held) =>
     Effect.gen(function*() {
       yield* t.driver.retire(t.worker)
-      yield* t.claimOne(held)
+      yield* t.claimOne(held, { worker: yield* t.workerWith("next", 10_000) })
       return held
     })),
   lost("by a run that does not exist", (t, held) => Effect.succeed({ ...held, id: t.id("nobody") })),

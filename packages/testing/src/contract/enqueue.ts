@@ -210,6 +210,7 @@ export const enqueue = [
         const held = { ...run, epoch: 1, nextSeq: 0, seen: 0 }
         yield* t.apply(held, { published: [{ key: "k", value: "1" }] })
         assert.strictEqual((yield* value(t.driver.retire(t.worker))).released, 1)
+        yield* t.heartbeat(t.worker, 10_000)
         assert.strictEqual((yield* t.claimOne(run)).epoch, 2)
       })
   ),

@@ -24,6 +24,22 @@ export const leases = [
       assert.deepStrictEqual(yield* t.heartbeat(worker, 1_000), kept)
     })),
 
+  check(
+    "a worker whose lease has run out, or is another's, claims nothing until its next heartbeat",
+    (t) =>
+      Effect.gen(function*() {
+        const worker = yield* t.workerWith("w", 1_000)
+        const run = t.newRun("a")
+        yield* t.enqueue(run)
+        const predecessor = { ...worker, incarnation: t.id("before") }
+        assert.deepStrictEqual(yield* t.claim([run.queue], { worker: predecessor }), [])
+        yield* pass(1_001)
+        assert.deepStrictEqual(yield* t.claim([run.queue], { worker }), [])
+        yield* t.heartbeat(worker, 1_000)
+        assert.deepStrictEqual((yield* t.claim([run.queue], { worker })).map(({ id }) => id), [run.id])
+      })
+  ),
+
   check("a heartbeat after the reaper came says that the lease had run out", (t) =>
     Effect.gen(function*() {
       const worker = yield* t.workerWith("w", 1_000)
