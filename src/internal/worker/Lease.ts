@@ -42,10 +42,15 @@ export class Lease {
       this.journal.ask(this.journal.driver.heartbeat({ worker, leaseMillis })),
       (answer) => {
         if (answer._tag === "Taken") {
+          // It was given to another because it had run out.
+          this.lapsed = true
           this.goodUntil = -Infinity
           return Effect.as(Effect.sync(onChange), false)
         }
-        this.lapsed ||= answer.lapsed
+        // Storage says so once, and that answer may have been lost: what this process knows by itself counts as well.
+        this.lapsed ||= answer.lapsed || (this.goodUntil > -Infinity && !this.isGood)
+        // Whatever this process's clock says: nothing starts before it is known which runs are still its own.
+        if (this.lapsed) this.goodUntil = -Infinity
         return Effect.as(
           Effect.zipRight(
             this.lapsed
