@@ -21,7 +21,7 @@ import { Journal } from "perdure/Journal"
 import { JournalDriver } from "perdure/JournalDriver"
 import * as Pg from "pg"
 import * as PgListener from "./PgListener.js"
-import { PreparingClient } from "./PreparingClient.js"
+import { journalClient } from "./JournalClient.js"
 
 /**
  * @since 0.1.0
@@ -41,6 +41,11 @@ export interface PgJournalOptions extends SqlJournal.SqlJournalOptions {
   readonly listen?: boolean
   /** How long one attempt to connect may take. Default 5 seconds. */
   readonly connectTimeout?: Duration.DurationInput
+  /**
+   * How long a statement of the journal may go without an answer; then its connection is closed and it is tried again,
+   * as after a cut. Your own statements are not limited. Default 1 minute.
+   */
+  readonly statementTimeout?: Duration.DurationInput
   /** How long to wait at start for a database that cannot be reached. Default 30 seconds. */
   readonly startTimeout?: Duration.DurationInput
   /** As shown by `pg_stat_activity`. Default `perdure`. */
@@ -62,7 +67,10 @@ const pool = (options: PgJournalOptions) =>
       const made = new Pg.Pool({
         ...clientConfig(options),
         max: options.maxConnections ?? 10,
-        ...(options.prepare === false ? {} : { Client: PreparingClient })
+        Client: journalClient({
+          prepare: options.prepare !== false,
+          statementMillis: Duration.toMillis(options.statementTimeout ?? "1 minute")
+        })
       })
       // Connections that break while they are idle leave the pool; statements report their own.
       made.on("error", () => {})

@@ -3,6 +3,6 @@
  *
  * @since 0.1.0
  */
+export * as JournalClient from "./JournalClient.js"
 export * as PgJournal from "./PgJournal.js"
 export * as PgListener from "./PgListener.js"
-export * as PreparingClient from "./PreparingClient.js"

@@ -90,6 +90,35 @@ describe("faults of the connection", () => {
       assert.strictEqual(yield* written(url, "a"), 1)
     }))
 
+  it.scopedLive("a connection that gives no answer is closed after a while: outcome unknown, sent again on another", () =>
+    Effect.gen(function*() {
+      const { url } = yield* TestDatabase.freshOn(server)
+      const proxy = yield* FaultProxy.make(url)
+      const driver = yield* driverOn(proxy.url, { maxConnections: 1, statementTimeout: "500 millis" })
+      yield* held(driver, "a")
+      for (const text of ["perdure:commit", "COMMIT"]) {
+        const sprung = yield* proxy.arm(text, "hang")
+        const write = commit(driver, commitOf("a"))
+        const hanging = text === "COMMIT" ? driver.transaction(write) : write
+        assert.deepStrictEqual(yield* codeOf(hanging), ["OutcomeUnknown", true], text)
+        yield* sprung
+        assert.strictEqual(yield* written(url, "a"), 0)
+      }
+      assert.deepStrictEqual(yield* commit(driver, commitOf("a")), ["Applied"])
+      assert.strictEqual(yield* written(url, "a"), 1)
+    }))
+
+  it.scopedLive("a statement of one's own may take longer", () =>
+    Effect.gen(function*() {
+      const { url } = yield* TestDatabase.freshOn(server)
+      const layer = PgJournal.layerDriver({ url: Redacted.make(url), statementTimeout: "100 millis" })
+      const answer = yield* Effect.provide(
+        Effect.flatMap(SqlClient.SqlClient, (sql) => sql`SELECT 1 AS one FROM pg_sleep(0.3)`),
+        layer
+      )
+      assert.deepStrictEqual(answer, [{ one: 1 }])
+    }))
+
   it.scopedLive("a commit that is sent again while the first is still under way is applied once", () =>
     Effect.gen(function*() {
       const { driver, proxy, url } = yield* proxied
