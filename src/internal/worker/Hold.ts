@@ -124,11 +124,11 @@ export class Hold {
     this.pump()
   }
 
-  /** Messages after `after`, which are complete up to `seen`. */
-  receive(messages: ReadonlyArray<Message>, seen: number, after: number): void {
+  /** Messages that were not known when the run was held as `asked`; with those that were, they are complete up to `seen`. */
+  receive(messages: ReadonlyArray<Message>, seen: number, asked: ClaimedRun): void {
     if (this.state === "gone") return
-    // The read was sent by an earlier generation; what it left out may be unread in this one.
-    if (after > this.seen) return this.host.readInbox(this)
+    // The read was sent in another claim or generation: it may bring what was consumed since, and lack what is unread now.
+    if (asked !== this.run) return this.host.readInbox(this)
     this.execution.mailbox.add(messages, seen)
     this.pump()
   }

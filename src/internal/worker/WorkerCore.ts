@@ -215,12 +215,15 @@ export class WorkerCore implements LocalWorker, Host {
   readonly readInboxes: Effect.Effect<number, JournalError> = Effect.suspend(() => {
     const page = [...this.unreadInboxes].slice(0, INBOX_PAGE)
     for (const hold of page) this.unreadInboxes.delete(hold)
-    const requests = page.filter((hold) => hold.state !== "gone").map((hold) => ({ run: hold.id, after: hold.seen }))
-    if (requests.length === 0) return Effect.succeed(0)
-    return this.journal.ask(this.journal.driver.inbox(requests)).pipe(
+    const held = page.filter((hold) => hold.state !== "gone")
+    if (held.length === 0) return Effect.succeed(0)
+    const asked = new Map(held.map(({ id, run }) => [id, run]))
+    return this.journal.ask(this.journal.driver.inbox(held.map(({ id, seen }) => ({ run: id, after: seen })))).pipe(
       Effect.map((answers) => {
-        const after = new Map(requests.map((request) => [request.run, request.after]))
-        for (const { messages, run, seen } of answers) this.held.get(run)?.receive(messages, seen, after.get(run) ?? 0)
+        for (const { messages, run, seen } of answers) {
+          const before = asked.get(run)
+          if (before !== undefined) this.held.get(run)?.receive(messages, seen, before)
+        }
         return answers.length
       }),
       Effect.tapError(() =>

@@ -5,7 +5,7 @@ import * as Schema from "effect/Schema"
 import type { Committed, Message } from "perdure/JournalDriver"
 import * as Signal from "perdure/Signal"
 import * as Step from "perdure/Step"
-import { handHeld as hold } from "../../fixtures/handHeld.js"
+import { HandHeld, handHeld as hold } from "../../fixtures/handHeld.js"
 
 const Note = Signal.make("Note", { payload: Schema.Number })
 
@@ -55,11 +55,53 @@ describe("a hold", () => {
       assert.include(commit.transition?._tag === "Suspend" ? commit.transition.waiting : [], "signal:Note")
       held.committed({ _tag: "Unseen" })
       assert.deepStrictEqual(news(), ["inbox"])
-      held.receive([note(1)], 1, 0)
+      held.receive([note(1)], 1, held.run)
       assert.deepStrictEqual(news(), ["commit"])
       const next = held.takeCommit().commit
       assert.deepInclude(next, { consumed: [1], seen: 1, from: 0 })
       assert.strictEqual(next.transition?._tag, "Finish")
+    }))
+
+  it.effect("that was claimed again takes no answer from before, and reads its inbox anew", () =>
+    Effect.gen(function*() {
+      const { held, news, state } = yield* hold(() => Note.receive)
+      const before = held.run
+      state.now = 1000
+      held.poke()
+      held.takeCommit()
+      held.committed(applied)
+      assert.strictEqual(held.state, "gone")
+      held.receive([note(1)], 1, before)
+      news()
+      held.resume({ ...before, epoch: 2 })
+      news()
+      held.receive([note(1)], 1, before)
+      assert.deepStrictEqual(news(), ["inbox"])
+      held.receive([note(1)], 1, held.run)
+      assert.deepStrictEqual(news(), ["commit"])
+      assert.deepInclude(held.takeCommit().commit, { epoch: 2, consumed: [1], seen: 1 })
+    }))
+
+  it.effect("that continues as new reads its inbox from the beginning, and takes no answer from before", () =>
+    Effect.gen(function*() {
+      const { held, news } = yield* hold(({ n }) =>
+        Effect.gen(function*() {
+          const got = yield* Note.receive
+          return n === 1 ? got : yield* Effect.orDie(HandHeld.continueAsNew({ n: 1 }))
+        })
+      )
+      const before = held.run
+      held.receive([note(1), note(2)], 2, before)
+      assert.deepInclude(held.takeCommit().commit, { consumed: [1] })
+      news()
+      held.committed(applied)
+      assert.deepInclude(held.run, { generation: 1, nextSeq: 1 })
+      assert.deepStrictEqual(news(), ["inbox", "wake 1000"])
+      held.receive([note(1), note(2)], 2, before)
+      assert.deepStrictEqual(news(), ["inbox"])
+      assert.strictEqual(held.seen, 0)
+      held.receive([note(2)], 2, held.run)
+      assert.deepInclude(held.takeCommit().commit, { consumed: [2], from: 1 })
     }))
 
   it.effect("writes a long sleep down at once, and keeps a short one", () =>
@@ -83,7 +125,7 @@ describe("a hold", () => {
       held.committed({ _tag: "Lost" })
       assert.strictEqual(held.state, "gone")
       assert.deepStrictEqual(news(), ["body a", "commit", "ended -"])
-      held.receive([note(1)], 1, 0)
+      held.receive([note(1)], 1, held.run)
       held.poke()
       assert.deepStrictEqual(news(), [])
     }))
