@@ -7,17 +7,13 @@ import * as Fiber from "effect/Fiber"
 import { globalValue } from "effect/GlobalValue"
 import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
-import { setFlagsFromString } from "node:v8"
-import { runInNewContext } from "node:vm"
 import * as Signal from "perdure/Signal"
 import * as Step from "perdure/Step"
 import { voidWire } from "../../src/internal/exits.js"
+import { collect, collectedAll } from "../fixtures/garbage.js"
 import { effectCases } from "../replay/effectCases.js"
 import { type Durable, live, machineOf, n, START, value } from "../replay/replaying.js"
 import { toolCases } from "../replay/toolCases.js"
-
-setFlagsFromString("--expose-gc")
-const collect: () => void = runInNewContext("gc")
 
 const roots = (): Set<unknown> =>
   globalValue(Symbol.for("effect/FiberScope/Global"), () => ({ roots: new Set() })).roots
@@ -131,23 +127,3 @@ describe("a forgotten machine", () => {
     assert.strictEqual(roots().size, before)
   })
 })
-
-/** One turn of the event loop. */
-const turn = (): Promise<void> =>
-  new Promise((resume) => {
-    const { port1, port2 } = new MessageChannel()
-    port1.on("message", () => {
-      port1.close()
-      resume()
-    })
-    port2.postMessage(null)
-  })
-
-/** The registry tells of what was collected between two turns of the event loop. */
-const collectedAll = async (collected: () => number, count: number): Promise<void> => {
-  for (let turns = 0; turns < 100 && collected() < count; turns++) {
-    collect()
-    await turn()
-  }
-  assert.isAtLeast(collected(), count)
-}

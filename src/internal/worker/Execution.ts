@@ -22,7 +22,6 @@ export interface ExecutionEvents {
   readonly work: (op: Op, mark: number) => void
   /** A step or a send is wanted no more. */
   readonly cancelled: (op: Op) => void
-  readonly timer: (due: number) => void
   readonly stray: (stray: Stray) => void
 }
 
@@ -79,11 +78,6 @@ export class Execution {
     this.timers.clear()
     this.openWork.clear()
     this.mailbox.clear()
-  }
-
-  /** Ask again for the times that ops wait for. */
-  rearm(): void {
-    for (const due of this.timers.values()) if (Number.isFinite(due)) this.events.timer(due)
   }
 
   /** The refs of a fiber of the run, for what runs outside of the machine. */
@@ -221,13 +215,14 @@ export class Execution {
         this.openWork.add(op)
         return this.events.work(op, this.draft.mark)
       case "Timer":
-        return this.setTimer(op, data.due)
+        this.timers.set(op, data.due)
+        return
       case "Receive":
       case "Child":
       case "Callback": {
         const key = awaitedKey(op)
         if (key !== undefined) this.mailbox.wait(key, op)
-        if (data._tag === "Receive" && data.due !== null) this.setTimer(op, data.due)
+        if (data._tag === "Receive" && data.due !== null) this.timers.set(op, data.due)
         return
       }
     }
@@ -245,11 +240,6 @@ export class Execution {
     this.openWork.delete(op)
     const key = awaitedKey(op)
     if (key !== undefined) this.mailbox.stopWaiting(key, op)
-  }
-
-  private setTimer(op: Op, due: number): void {
-    this.timers.set(op, due)
-    if (Number.isFinite(due)) this.events.timer(due)
   }
 
   private newRun({ attached, token, ...child }: ChildSpec) {

@@ -24,6 +24,7 @@ import type { Ending } from "../RunWatch.js"
 import type { TakenDraft } from "./Draft.js"
 import { Draft } from "./Draft.js"
 import { Execution } from "./Execution.js"
+import { Alarm } from "./TimerQueue.js"
 
 type BodyFiber = Fiber.RuntimeFiber<unknown, unknown>
 
@@ -45,7 +46,7 @@ export interface Host {
   readonly readInbox: (hold: Hold) => void
   /** The run woke outside of its machine while it is not held. */
   readonly stray: (hold: Hold, stray: Stray) => void
-  /** Call `onTime` at this time. */
+  /** Poke the hold at this time or earlier, whereupon it asks again. */
   readonly wakeAt: (hold: Hold, due: number) => void
   /** Storage may say that runs are held here which are not: they are to be handed back. */
   readonly suspect: () => void
@@ -65,8 +66,8 @@ interface WaitingWork {
 
 export class Hold {
   state: HoldState = "active"
-  /** What timers hold on to: empty once the run is not held any more. */
-  alarm: { hold: Hold | undefined } = { hold: this }
+  /** For its worker: rings when the hold is to be poked. It is set only while the run is held. */
+  readonly alarm = new Alarm(() => this.poke())
   private execution: Execution
   private inFlight: TakenDraft | undefined
   private durableMark = 0
@@ -117,10 +118,8 @@ export class Hold {
   /** Go on with the machine that was kept when this run was suspended. */
   resume(run: ClaimedRun): void {
     this.run = run
-    this.alarm = { hold: this }
     this.execution.mailbox.reset(run.inbox, run.seen)
     this.become("active")
-    this.execution.rearm()
     this.pump()
   }
 
@@ -259,7 +258,6 @@ export class Hold {
       now: () => this.host.now(),
       work: (op, mark) => this.waitingWork.push({ op, mark }),
       cancelled: (op) => this.cancelled(op),
-      timer: (due) => this.host.wakeAt(this, due),
       stray: (stray) => {
         // A run that is written down as suspended, or was given up, is told by a message to itself.
         if (this.state === "leaving" || this.state === "gone") this.host.stray(this, stray)
@@ -346,13 +344,13 @@ export class Hold {
     if (isWaiting) {
       if (this.state !== "idle") this.idleSince = this.host.now()
       if (settled && this.isTimeToSuspend()) return this.leave(this.execution.suspension())
-      return this.become(settled && draft.isEmpty ? "idle" : "active")
+    } else if (settled && this.host.isDraining() && this.bodies.size === 0) {
+      // What is left to do is for another worker.
+      return this.leave({ _tag: "Release", at: this.host.now() })
     }
-    this.become("active")
-    // What is left to do is for another worker.
-    if (settled && this.host.isDraining() && this.bodies.size === 0) {
-      this.leave({ _tag: "Release", at: this.host.now() })
-    }
+    const { wakeTime } = this.execution
+    if (wakeTime < Infinity) this.host.wakeAt(this, wakeTime)
+    this.become(isWaiting && settled && draft.isEmpty ? "idle" : "active")
   }
 
   private isTimeToSuspend(): boolean {
@@ -441,7 +439,6 @@ export class Hold {
   private become(state: HoldState): void {
     if (this.state === state) return
     this.state = state
-    if (state === "gone") this.alarm.hold = undefined
     this.host.changed(this)
   }
 }

@@ -5,11 +5,19 @@
 import type { ClaimedRun } from "../../JournalDriver.js"
 import type { Hold } from "./Hold.js"
 import type { TimerQueue } from "./TimerQueue.js"
+import { Alarm } from "./TimerQueue.js"
+
+interface Kept {
+  readonly hold: Hold
+  readonly until: number
+}
 
 export class HotCache {
-  private readonly kept = new Map<string, Hold>()
+  /** Those that have been kept longest come first. */
+  private readonly kept = new Map<string, Kept>()
   /** The next sequence number of each kept run: what a claim must find for the machine to be of use. */
   private readonly nextSeqs = new Map<string, number>()
+  private readonly expiry = new Alarm(() => this.expire())
   private offers = 0
   private isClosed = false
 
@@ -37,15 +45,16 @@ export class HotCache {
   release(): void {
     this.offers--
     this.trim()
+    this.expire()
   }
 
   add(hold: Hold): void {
     this.remove(hold.id)?.forget()
     if (this.capacity <= 0 || this.maxAgeMillis <= 0) return hold.forget()
-    this.kept.set(hold.id, hold)
+    this.kept.set(hold.id, { hold, until: this.now() + this.maxAgeMillis })
     this.nextSeqs.set(hold.id, hold.nextSeq)
     this.trim()
-    this.expire(hold)
+    this.expire()
   }
 
   /** The kept hold of a run that was claimed again, if its machine stands where the run's journal ends. */
@@ -67,25 +76,28 @@ export class HotCache {
   private trim(): void {
     if (this.offers > 0) return
     const capacity = this.isClosed ? 0 : this.capacity
-    for (const [oldest, old] of this.kept) {
+    for (const [oldest, { hold }] of this.kept) {
       if (this.kept.size <= capacity) break
       this.remove(oldest)
-      old.forget()
+      hold.forget()
     }
   }
 
-  private expire(hold: Hold): void {
-    this.timers.add(this.now() + this.maxAgeMillis, () => {
-      if (this.kept.get(hold.id) !== hold || hold.state !== "gone") return
-      if (this.offers > 0) this.expire(hold)
-      else this.remove(hold.id)?.forget()
-    })
+  /** Let go of those that are too old, and look again when the next one will be. `release` comes back to it, too. */
+  private expire(): void {
+    if (this.offers > 0 || this.expiry.due < Infinity) return
+    const now = this.now()
+    for (const [oldest, { hold, until }] of this.kept) {
+      if (until > now) return this.timers.set(this.expiry, until)
+      this.remove(oldest)
+      hold.forget()
+    }
   }
 
   private remove(run: string): Hold | undefined {
-    const hold = this.kept.get(run)
+    const kept = this.kept.get(run)
     this.kept.delete(run)
     this.nextSeqs.delete(run)
-    return hold
+    return kept?.hold
   }
 }

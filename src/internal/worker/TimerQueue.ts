@@ -1,49 +1,65 @@
-/** A worker's clock work: one fiber that sleeps until the earliest of many times. A binary heap (Williams, 1964). */
+/**
+ * A worker's clock work: one fiber that sleeps until the earliest of many times. A binary heap (Williams, 1964) in which
+ * each alarm knows its place, so that what is not waited for any more is taken out at once and kept alive by nothing.
+ */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { Latch } from "./Latch.js"
 
-interface Item {
-  readonly due: number
-  readonly fire: () => void
+/** Something that is to be done at a time. It is in a queue once, or not at all. */
+export class Alarm {
+  /** When, in milliseconds of the driver's time; `Infinity` while it is not set. */
+  due = Infinity
+  /** Its place in the heap; -1 while it is not set. */
+  place = -1
+
+  constructor(readonly ring: () => void) {}
 }
 
 export class TimerQueue {
-  private readonly heap: Array<Item> = []
+  private readonly heap: Array<Alarm> = []
   private readonly earlier = new Latch()
 
   /** `now` is the driver's time in milliseconds. */
   constructor(private readonly now: () => number) {}
 
-  add(due: number, fire: () => void): void {
-    const { heap } = this
-    let index = heap.length
-    const item = { due, fire }
-    heap.push(item)
-    while (index > 0) {
-      const parentIndex = (index - 1) >> 1
-      const parent = heap[parentIndex]
-      if (parent === undefined || parent.due <= due) break
-      heap[index] = parent
-      heap[parentIndex] = item
-      index = parentIndex
-    }
-    if (index === 0) this.earlier.open()
+  /** Alarms that are set. */
+  get size(): number {
+    return this.heap.length
   }
 
-  /** Fire everything that is due now. Answers how much was. */
+  /** Ring the alarm at this time, and at no other that it was set to before. */
+  set(alarm: Alarm, due: number): void {
+    this.clear(alarm)
+    alarm.due = due
+    this.rise(alarm, this.heap.length)
+    if (alarm.place === 0) this.earlier.open()
+  }
+
+  clear(alarm: Alarm): void {
+    const { place } = alarm
+    if (place < 0) return
+    alarm.place = -1
+    alarm.due = Infinity
+    const last = this.heap.pop()
+    if (last === undefined || last === alarm) return
+    this.rise(last, place)
+    if (last.place === place) this.sink(last, place)
+  }
+
+  /** Ring all that is due now. Answers how much was. */
   runOnce(): number {
-    let fired = 0
+    let rung = 0
     const now = this.now()
-    for (let first = this.heap[0]; first !== undefined && first.due <= now; first = this.heap[0]) {
-      this.removeFirst()
-      first.fire()
-      fired++
+    for (let [first] = this.heap; first !== undefined && first.due <= now; [first] = this.heap) {
+      this.clear(first)
+      first.ring()
+      rung++
     }
-    return fired
+    return rung
   }
 
-  /** For ever: sleep until the earliest time, fire what is due. */
+  /** For ever: sleep until the earliest time, ring what is due. */
   readonly run: Effect.Effect<never> = Effect.forever(Effect.suspend(() => {
     if (this.runOnce() > 0) return Effect.yieldNow()
     const [first] = this.heap
@@ -55,23 +71,41 @@ export class TimerQueue {
       )
   }))
 
-  private removeFirst(): void {
+  /** Put an alarm at this place of the heap, or as far above it as it belongs. */
+  private rise(alarm: Alarm, from: number): void {
     const { heap } = this
-    const last = heap.pop()
-    if (last === undefined || heap.length === 0) return
-    let index = 0
-    for (;;) {
-      let child = index * 2 + 1
-      const left = heap[child]
-      if (left === undefined) break
-      const right = heap[child + 1]
-      if (right !== undefined && right.due < left.due) child++
-      const smaller = heap[child]
-      if (smaller === undefined || smaller.due >= last.due) break
-      heap[index] = smaller
-      index = child
+    let place = from
+    while (place > 0) {
+      const above = (place - 1) >> 1
+      const parent = heap[above]
+      if (parent === undefined || parent.due <= alarm.due) break
+      this.put(parent, place)
+      place = above
     }
-    heap[index] = last
+    this.put(alarm, place)
+  }
+
+  /** Put an alarm at this place of the heap, or as far below it as it belongs. */
+  private sink(alarm: Alarm, from: number): void {
+    const { heap } = this
+    let place = from
+    for (;;) {
+      let below = place * 2 + 1
+      const left = heap[below]
+      if (left === undefined) break
+      const right = heap[below + 1]
+      if (right !== undefined && right.due < left.due) below++
+      const smaller = heap[below]
+      if (smaller === undefined || smaller.due >= alarm.due) break
+      this.put(smaller, place)
+      place = below
+    }
+    this.put(alarm, place)
+  }
+
+  private put(alarm: Alarm, place: number): void {
+    this.heap[place] = alarm
+    alarm.place = place
   }
 }
 

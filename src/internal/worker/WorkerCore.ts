@@ -168,9 +168,7 @@ export class WorkerCore implements LocalWorker, Host {
   }
 
   wakeAt(hold: Hold, due: number): void {
-    const { alarm } = hold
-    // A run that is given up before then must not be kept alive by its timer.
-    this.timers.add(due, () => alarm.hold?.poke())
+    if (due < hold.alarm.due) this.timers.set(hold.alarm, due)
   }
 
   stray(hold: Hold, stray: Stray): void {
@@ -180,6 +178,8 @@ export class WorkerCore implements LocalWorker, Host {
   }
 
   changed(hold: Hold): void {
+    // A run that was given up is not to be kept alive by its timers.
+    if (hold.state === "gone") this.timers.clear(hold.alarm)
     if (hold.state === "idle") {
       this.idle.add(hold)
       this.claimer.slotFreed()

@@ -124,6 +124,22 @@ describe("a machine that is kept", () => {
       })
   )
 
+  it.effect("is as old as it is since its run was suspended last", () =>
+    Effect.gen(function*() {
+      const { cache, kept, passTo } = makeCache(10)
+      const hold = yield* asleep("a")
+      cache.add(hold)
+      passTo(MAX_AGE - 1)
+      assert.strictEqual(cache.take(claimed("a")), hold)
+      cache.add(hold)
+      cache.add(yield* asleep("b"))
+      passTo(2 * MAX_AGE - 2)
+      assert.deepStrictEqual(kept(), ["a", "b"])
+      passTo(2 * MAX_AGE - 1)
+      assert.deepStrictEqual(kept(), [])
+      assert.isTrue(isForgotten(hold))
+    }))
+
   it.effect("is not kept at all if none may be", () =>
     Effect.gen(function*() {
       const { cache, kept } = makeCache(0)

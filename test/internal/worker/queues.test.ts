@@ -10,7 +10,7 @@ import { kindOf } from "perdure/internal/machine/Op"
 import { Draft } from "perdure/internal/worker/Draft"
 import { Latch } from "perdure/internal/worker/Latch"
 import { Mailbox } from "perdure/internal/worker/Mailbox"
-import { TimerQueue } from "perdure/internal/worker/TimerQueue"
+import { Alarm, TimerQueue } from "perdure/internal/worker/TimerQueue"
 import type { Message, MessageKind } from "perdure/JournalDriver"
 
 const opOf = (id: number, data: OpData, name: string): Op => ({
@@ -34,36 +34,98 @@ const message = (ordinal: number, name: string, kind: MessageKind = "signal"): M
 })
 
 describe("the timer queue", () => {
-  it("fires what is due, earliest first, and nothing else", () =>
+  /** What is done with some alarms: `due` is when one is to ring, null that it is not to. */
+  const changes = fc.array(fc.record({ alarm: fc.nat(19), due: fc.option(fc.nat(50), { freq: 3 }) }), {
+    maxLength: 100,
+    size: "max"
+  })
+
+  it("rings what is due, earliest first, and nothing else", () =>
     fc.assert(fc.property(fc.array(fc.nat(50)), fc.nat(60), (dues, until) => {
       let now = 0
-      const fired: Array<number> = []
+      const rung: Array<number> = []
       const queue = new TimerQueue(() => now)
-      for (const due of dues) queue.add(due, () => void fired.push(due))
+      for (const due of dues) queue.set(new Alarm(() => void rung.push(due)), due)
       now = until
       const due = dues.filter((each) => each <= until).sort((a, b) => a - b)
       assert.strictEqual(queue.runOnce(), due.length)
-      assert.deepStrictEqual(fired, due)
+      assert.deepStrictEqual(rung, due)
       now = 1000
       assert.strictEqual(queue.runOnce(), dues.length - due.length)
+      assert.strictEqual(queue.size, 0)
     })))
+
+  it("rings an alarm at the time that it was set to last, unless it was cleared since", () =>
+    fc.assert(
+      fc.property(changes, fc.nat(60), (changes, until) => {
+        let now = 0
+        const rung: Array<readonly [number, number]> = []
+        const queue = new TimerQueue(() => now)
+        const expected = new Map<number, number>()
+        const alarms = [0, 1, 2, 3, 4].map((index) =>
+          new Alarm(() => void rung.push([expected.get(index) ?? Number.NaN, index]))
+        )
+        for (const { alarm: index, due } of changes) {
+          const alarm = alarms[index]
+          if (alarm === undefined) continue
+          if (due === null) {
+            queue.clear(alarm)
+            expected.delete(index)
+          } else {
+            queue.set(alarm, due)
+            expected.set(index, due)
+          }
+          assert.strictEqual(alarm.due, due ?? Infinity)
+          assert.strictEqual(queue.size, expected.size)
+        }
+        now = until
+        const due = [...expected].filter(([, each]) => each <= until)
+        assert.strictEqual(queue.runOnce(), due.length)
+        assert.deepStrictEqual(rung.map(([each]) => each), due.map(([, each]) => each).sort((a, b) => a - b))
+        assert.sameMembers(rung.map(([, index]) => index), due.map(([index]) => index))
+        assert.strictEqual(queue.size, expected.size - due.length)
+      }),
+      { numRuns: 500 }
+    ))
+
+  it("rings in time what moves when another is cleared", () => {
+    const rung: Array<number> = []
+    const queue = new TimerQueue(() => 4)
+    const alarms = [1, 50, 2, 60, 70, 10, 3, 80, 90, 100, 110, 11, 12, 13, 4].map((due) => {
+      const alarm = new Alarm(() => void rung.push(due))
+      queue.set(alarm, due)
+      return alarm
+    })
+    // The last one takes its place, which is below a later one.
+    for (const alarm of alarms) if (alarm.due === 80) queue.clear(alarm)
+    assert.strictEqual(queue.runOnce(), 4)
+    assert.deepStrictEqual(rung, [1, 2, 3, 4])
+    assert.strictEqual(queue.size, 10)
+  })
 
   it.scoped("wakes for a time that comes before the one it sleeps for", () =>
     Effect.gen(function*() {
       const clock = yield* Effect.clock
-      const fired: Array<string> = []
+      const rung: Array<string> = []
       const queue = new TimerQueue(() => clock.unsafeCurrentTimeMillis())
+      const alarm = (name: string, then: () => void = () => {}) =>
+        new Alarm(() => {
+          rung.push(name)
+          then()
+        })
       yield* Effect.forkScoped(queue.run)
-      queue.add(10_000, () => fired.push("late"))
+      const moved = alarm("moved")
+      queue.set(alarm("late"), 10_000)
+      queue.set(moved, 20_000)
       yield* TestClock.adjust("1 second")
-      queue.add(2000, () => {
-        fired.push("early")
-        queue.add(2000, () => fired.push("at once"))
-      })
+      queue.set(alarm("early", () => queue.set(alarm("at once"), 2000)), 2000)
       yield* TestClock.adjust("1 second")
-      assert.deepStrictEqual(fired, ["early", "at once"])
-      yield* TestClock.adjust("8 seconds")
-      assert.deepStrictEqual(fired, ["early", "at once", "late"])
+      assert.deepStrictEqual(rung.splice(0), ["early", "at once"])
+      queue.set(moved, 3000)
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(rung.splice(0), ["moved"])
+      yield* TestClock.adjust("17 seconds")
+      assert.deepStrictEqual(rung, ["late"])
     }))
 })
 

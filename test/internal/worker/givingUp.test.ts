@@ -1,0 +1,243 @@
+/** A run that its worker has given up is forgotten at once, whatever times it was waiting for. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import * as TestClock from "effect/TestClock"
+import { JournalError } from "perdure/Errors"
+import type { JournalService } from "perdure/Journal"
+import type { JournalDriver } from "perdure/JournalDriver"
+import type { Run } from "perdure/Run"
+import * as Signal from "perdure/Signal"
+import * as Step from "perdure/Step"
+import type { WorkerOptions } from "perdure/Worker"
+import * as Workflow from "perdure/Workflow"
+import { collectedAll } from "../../fixtures/garbage.js"
+import { makeWorld, type Process, type World } from "../../fixtures/world.js"
+
+const Job = Workflow.make("Job", { payload: { n: Schema.Number }, success: Schema.Unknown })
+
+const Note = Signal.make("Note", { payload: Schema.Number })
+
+const refused = new JournalError({ code: "Refused", operation: "commit", detail: "simulated", retryable: false })
+
+/** Counts the machines that a process makes, and those of them that are collected. */
+const watchMachines = ({ registry }: JournalService) => {
+  const count = { made: 0, collected: 0 }
+  const collected = new FinalizationRegistry<undefined>(() => void count.collected++)
+  const find = registry.find.bind(registry)
+  registry.find = (name, version) => {
+    const registered = find(name, version)
+    return registered === undefined ? undefined : {
+      ...registered,
+      open: (run, onStray) => {
+        const made = registered.open(run, onStray)
+        if (made._tag === "Right") {
+          count.made++
+          collected.register(made.right.machine, undefined)
+        }
+        return made
+      }
+    }
+  }
+  return count
+}
+
+interface Scene {
+  readonly world: World
+  readonly process: Process
+  readonly run: Run<unknown, never>
+  /** Let the run's step end, so that it has something to write. */
+  readonly write: Effect.Effect<unknown>
+  /** What storage says to commits from now on. */
+  readonly refuse: Effect.Effect<void>
+}
+
+/** A run waits for a step, a message and two times, and its worker gives it up. */
+const ways: Record<string, {
+  readonly options?: WorkerOptions
+  readonly giveUp: (scene: Scene) => Effect.Effect<unknown, JournalError>
+}> = {
+  "lost to another worker": {
+    giveUp: ({ process, run, world: { driver }, write }) =>
+      Effect.gen(function*() {
+        const worker = { id: "other", incarnation: "1" }
+        yield* driver.heartbeat({ worker, leaseMillis: 1e9 })
+        yield* driver.reconcile({ worker: process.worker.core.ref, held: [], claimedBefore: Infinity })
+        const workflows = [{ name: "Job", version: "1" }]
+        const { value } = yield* driver.claim({ worker, workflows, queues: ["default"], limit: 1, held: new Map() })
+        assert.deepStrictEqual(value.runs.map(({ id }) => id), [run.id])
+        yield* write
+      })
+  },
+  "claimed again by its own worker": {
+    giveUp: ({ process, world, write }) =>
+      Effect.zipRight(
+        world.driver.reconcile({ worker: process.worker.core.ref, held: [], claimedBefore: Infinity }),
+        write
+      )
+  },
+  "terminated": {
+    giveUp: ({ run, world, write }) => Effect.zipRight(world.driver.terminate({ run: run.id, detail: "{}" }), write)
+  },
+  "refused by storage, for good": { giveUp: ({ refuse, write }) => Effect.zipRight(refuse, write) },
+  "that has been written down as suspended": {
+    options: { linger: 0 },
+    giveUp: ({ write }) => write
+  },
+  "of a worker whose lease had run out": {
+    giveUp: ({ process, world }) => {
+      const { lease, ref } = process.worker.core
+      return Effect.all([
+        world.driver.retire(ref),
+        // Storage has the lease of an unknown predecessor, which has run out.
+        world.driver.heartbeat({ worker: ref, leaseMillis: 0 }),
+        lease.beat
+      ])
+    }
+  },
+  "of a worker that stops": { giveUp: ({ process, write }) => Effect.zipRight(write, process.stop) }
+}
+
+/** A worker with a run that it holds. */
+const makeScene = (options: WorkerOptions = {}) =>
+  Effect.gen(function*() {
+    const gate = yield* Deferred.make<void>()
+    let isRefused = false
+    const world = yield* makeWorld((driver: JournalDriver) => ({
+      ...driver,
+      commit: (request) => Effect.suspend(() => isRefused ? refused : driver.commit(request))
+    }))
+    const process = yield* world.launch(
+      Job.toLayer(() =>
+        Effect.all([
+          Step.run("work", Deferred.await(gate)),
+          Effect.race(Note.receive, Effect.sleep("30 days")),
+          Effect.sleep("1 hour")
+        ], { concurrency: "unbounded" })
+      ),
+      { linger: "1 day", hot: { runs: 0 }, ...options }
+    )
+    const machines = watchMachines(process.journal)
+    const run = yield* world.use(Job.start({ n: 1 }))
+    yield* TestClock.adjust("1 second")
+    assert.deepStrictEqual(machines, { made: 1, collected: 0 })
+    assert.strictEqual(process.worker.core.timers.size, 1)
+    const scene: Scene = {
+      world,
+      process,
+      run,
+      write: Effect.zipRight(Deferred.succeed(gate, undefined), TestClock.adjust("1 second")),
+      refuse: Effect.sync(() => {
+        isRefused = true
+      })
+    }
+    return { ...scene, machines }
+  })
+
+describe("a run that is given up", () => {
+  it.scoped.each(Object.entries(ways))(
+    "is kept alive by no timer: %s",
+    ([_, { giveUp, options }]) =>
+      Effect.gen(function*() {
+        const scene = yield* makeScene(options)
+        const { machines, process, run } = scene
+        yield* giveUp(scene)
+        // What becomes of it elsewhere, and later, is not looked at.
+        yield* process.kill
+        const { core } = process.worker
+        assert.isFalse(core.holds(run.id))
+        assert.strictEqual(core.timers.size, 0)
+        yield* Effect.promise(() => collectedAll(() => machines.collected, machines.made))
+      })
+  )
+})
+
+describe("times that nobody waits for any more", () => {
+  const step = (n: number) => Effect.timeoutOption(Step.run(`step ${n}`, Effect.void), "1 day")
+
+  it.scoped("are not kept when their runs have ended", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      const process = yield* world.launch(Job.toLayer(({ n }) => Effect.asVoid(step(n))))
+      const runs = yield* world.use(Job.startAll(Array.from({ length: 300 }, (_, n) => ({ n }))))
+      yield* TestClock.adjust("1 second")
+      for (const { record } of runs) assert.strictEqual((yield* record).status, "completed")
+      assert.strictEqual(process.worker.core.timers.size, 0)
+    }))
+
+  it.scoped("are not kept while their run is held", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      const process = yield* world.launch(
+        Job.toLayer(() =>
+          Effect.zipRight(Effect.forEach(Array.from({ length: 100 }, (_, n) => n), step), Note.receive)
+        ),
+        { linger: "1 hour" }
+      )
+      const run = yield* world.use(Job.start({ n: 1 }))
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual((yield* world.history(run.id)).length, 100)
+      assert.isTrue(process.worker.core.holds(run.id))
+      assert.strictEqual(process.worker.core.timers.size, 1, "it waits to be written down")
+    }))
+
+  it.scoped("are not kept when their runs are suspended, but for the age of those that are kept hot", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      const process = yield* world.launch(Job.toLayer(() => Effect.sleep("1 day")), {
+        hot: { runs: 10, keep: "1 hour" }
+      })
+      const machines = watchMachines(process.journal)
+      yield* world.use(Job.startAll(Array.from({ length: 300 }, (_, n) => ({ n }))))
+      yield* TestClock.adjust("1 second")
+      const { hot, timers } = process.worker.core
+      assert.strictEqual(hot.sequences.size, 10)
+      assert.strictEqual(timers.size, 1)
+      yield* Effect.promise(() => collectedAll(() => machines.collected, 290))
+      yield* TestClock.adjust("1 hour")
+      assert.deepStrictEqual([hot.sequences.size, timers.size], [0, 0])
+      yield* Effect.promise(() => collectedAll(() => machines.collected, 300))
+    }))
+})
+
+describe("times that are waited for", () => {
+  it.scoped("all come, in order, however many there are, and whatever else happens meanwhile", () =>
+    Effect.gen(function*() {
+      const woke: Array<number> = []
+      const world = yield* makeWorld()
+      const process = yield* world.launch(
+        Job.toLayer(() =>
+          Effect.forEach([40, 10, 30, 20], (minutes) =>
+            Effect.sleep(`${minutes} minutes`).pipe(
+              Effect.zipRight(Step.run(`after ${minutes}`, Effect.sync(() => void woke.push(minutes)))),
+              Effect.zipRight(Effect.timeoutOption(Note.receive, `${minutes / 2} minutes`))
+            ), { concurrency: "unbounded", discard: true })
+        ),
+        { linger: "1 day" }
+      )
+      const run = yield* world.use(Job.start({ n: 1 }))
+      for (const expected of [[], [10], [10, 20], [10, 20, 30], [10, 20, 30, 40]]) {
+        yield* TestClock.adjust("1 minute")
+        assert.deepStrictEqual(woke, expected)
+        assert.strictEqual(process.worker.core.timers.size, 1)
+        yield* TestClock.adjust("9 minutes")
+      }
+      yield* TestClock.adjust("15 minutes")
+      assert.strictEqual((yield* run.record).status, "completed")
+      assert.strictEqual(process.worker.core.timers.size, 0)
+    }))
+
+  it.scoped("do not keep a run from being written down before", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      yield* world.launch(Job.toLayer(() => Effect.asVoid(Note.receiveWithin("1 day"))), { linger: "1 minute" })
+      const run = yield* world.use(Job.start({ n: 1 }))
+      yield* TestClock.adjust("59 seconds")
+      assert.strictEqual((yield* run.record).status, "running")
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual((yield* run.record).status, "suspended")
+      yield* TestClock.adjust("1 day")
+      assert.strictEqual((yield* run.record).status, "completed")
+    }))
+})
