@@ -59,6 +59,23 @@ describe("the house", () => {
     ))
 })
 
+/** A call or an assignment to a member that stands by itself at the top of a module. */
+const acts = /^(?:await |void )?[\w$]+(?:\.[\w$]+)*(?:\(|\.[\w$]+ = |\[.*\] = )/m
+
+describe("what a module does when it is imported", () => {
+  for (const folder of ["", ...readdirSync(`${root}packages`).map((name) => `packages/${name}/`)]) {
+    it(`is told to bundlers by ${folder}package.json`, () => {
+      const { sideEffects }: { readonly sideEffects: false | ReadonlyArray<string> } = JSON.parse(
+        readFileSync(`${root}${folder}package.json`, "utf8")
+      )
+      const acting = sources.filter(({ code, path }) => path.startsWith(`${folder}src/`) && acts.test(code))
+        .map(({ path }) => path.slice(`${folder}src/`.length, -".ts".length))
+      const expected = acting.flatMap((name) => [`./dist/${name}.js`, `./src/${name}.ts`])
+      assert.deepStrictEqual(sideEffects === false ? [] : [...sideEffects].sort(), expected.sort())
+    })
+  }
+})
+
 /** What the checker says of a bad source, as `rule@line`. */
 const said = (path: string, text: string) => check(scan({ path, text })).map(({ line, rule }) => `${rule}@${line}`)
 
