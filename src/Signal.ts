@@ -1,6 +1,6 @@
 /**
  * Signals: typed messages into a run. A signal that nobody waits for yet is kept; several of one name are received in
- * the order in which they came; one with a known id is kept once.
+ * the order in which they came; one with an id that the run remembers is kept once.
  *
  * @since 0.1.0
  */
@@ -8,13 +8,17 @@ import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import type { Inspectable } from "effect/Inspectable"
 import * as Option from "effect/Option"
+import type { Pipeable } from "effect/Pipeable"
+import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import type * as Types from "effect/Types"
 import { CurrentRun, insideOrOutside } from "./CurrentRun.js"
 import type { JournalError, ValueInvalid, ValueTooLarge } from "./Errors.js"
 import { makeIncarnation } from "./internal/ids.js"
 import type { Decode } from "./internal/machine/Op.js"
+import { invariant, makeValue } from "./internal/values.js"
 import type { AnySchema } from "./internal/wire.js"
 import { codecOf, encodeText } from "./internal/wire.js"
 import { Journal } from "./Journal.js"
@@ -27,7 +31,7 @@ import { sendFromRun } from "./Run.js"
  *
  * - `Delivered`: the run was suspended waiting for it, and goes on.
  * - `Buffered`: it is kept until the run receives it.
- * - `Duplicate`: a signal of that id was sent to the run before. Nothing changed.
+ * - `Duplicate`: the run remembers a signal of that id. Nothing changed.
  * - `Expired`: the run has ended, or waits no more for this signal (`receiveWithin`). Nothing was kept.
  * - `InvalidPayload`: the payload does not fit the signal's schema or limit. Nothing was sent.
  * - `NoSuchRun`: there is no run of that id.
@@ -51,23 +55,51 @@ export type SendResult = Data.TaggedEnum<{
 export const SendResult = Data.taggedEnum<SendResult>()
 
 /**
+ * @since 0.1.0
+ * @category symbols
+ */
+export const TypeId: unique symbol = Symbol.for("perdure/Signal")
+
+/**
+ * @since 0.1.0
+ * @category symbols
+ */
+export type TypeId = typeof TypeId
+
+/**
+ * A signal of whatever payload.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Any {
+  readonly [TypeId]: unknown
+  readonly name: string
+}
+
+/**
  * A definition of a signal with payload `A`.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Signal<A> {
+export interface Signal<in out A> extends Pipeable, Inspectable {
+  readonly [TypeId]: { readonly _A: Types.Invariant<A> }
   readonly name: string
   /** Wait durably for the next signal of this name. */
   readonly receive: Effect.Effect<A, never, CurrentRun>
   /**
    * Wait at most so long. When the time is over without a signal, the window closes: senders are told `Expired` from then
-   * on. (A plain `receive` under `Effect.timeout` leaves the window open.)
+   * on, until the run continues as new. (A plain `receive` under `Effect.timeout` leaves the window open.)
    */
   readonly receiveWithin: (duration: Duration.DurationInput) => Effect.Effect<Option.Option<A>, never, CurrentRun>
   /**
-   * Send to a run. With `id`, sending twice is sending once. Inside a workflow, the signal leaves with the run's commit
-   * and its result is journaled.
+   * Send to a run. Inside a workflow, the signal leaves with the run's commit and its result is journaled.
+   *
+   * With `id`, sending twice is sending once: the run remembers the ids of its signals, of all names together, also
+   * beyond its end. But it remembers them within a generation: `continueAsNew` forgets the ids of signals that were
+   * received, and one that is sent again after it is received again. Where that matters, put the id into the payload and
+   * carry the ids that were handled on to the next generation, or handle the signal so that twice does no harm.
    */
   readonly send: (
     runId: string,
@@ -75,6 +107,14 @@ export interface Signal<A> {
     options?: { readonly id?: string }
   ) => Effect.Effect<SendResult, JournalError, Journal>
 }
+
+/**
+ * Whether a value is a definition of a signal.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isSignal = (u: unknown): u is Signal<unknown> => Predicate.hasProperty(u, TypeId)
 
 /**
  * Define a signal.
@@ -129,6 +169,8 @@ export const make: {
   }
 
   return {
+    ...makeValue({ _id: "perdure/Signal", name }),
+    [TypeId]: { _A: invariant<A>() },
     name,
     receive: Effect.flatMap(
       receive(() => null),
@@ -153,14 +195,16 @@ export const make: {
         const message = { to: runId, name, payload: text.right }
         return Effect.map(
           insideOrOutside(
-            (current) =>
-              sendFromRun(current, {
-                ...message,
-                message: "signal",
-                id: sendOptions?.id === undefined
-                  ? `${current.id}/${current.generation}/${current.machine.takeKey()}`
-                  : `signal/${sendOptions.id}`
-              }),
+            (current) => {
+              const { id } = sendOptions ?? {}
+              if (id !== undefined) return sendFromRun(current, { ...message, message: "signal", id: `signal/${id}` })
+              const own = `${current.id}/${current.generation}/${current.machine.takeKey()}`
+              // Only this run sends under that id, before a crash and again after it.
+              return Effect.map(
+                sendFromRun(current, { ...message, message: "signal", id: own }),
+                (disposition) => disposition === "Duplicate" ? "Buffered" : disposition
+              )
+            },
             () =>
               Effect.flatMap(Journal, (journal) =>
                 Effect.map(

@@ -28,6 +28,7 @@ import type { AnySchema, Given } from "./internal/wire.js"
 import { Journal } from "./Journal.js"
 import { Limits } from "./Limits.js"
 import * as Run from "./Run.js"
+import type * as Signal from "./Signal.js"
 
 /**
  * @since 0.1.0
@@ -101,7 +102,7 @@ export interface WorkflowOptions<Payload> {
   /** The run fails with `TimedOut` when its handler takes longer; finalizers run. A durable timer. */
   readonly timeout?: Duration.DurationInput
   /** Signals that it receives. Declared ones are checked at registration: one name, one definition. */
-  readonly signals?: ReadonlyArray<{ readonly name: string }>
+  readonly signals?: ReadonlyArray<Signal.Any>
 }
 
 /**

@@ -78,6 +78,31 @@ describe("a signal", () => {
       assert.deepStrictEqual(yield* soon(run.result), [1, 2])
     }))
 
+  it.scoped("with an id that an earlier generation has received is received again; one that was not yet, is not", () =>
+    Effect.gen(function*() {
+      const Loop = Workflow.make("Loop", {
+        payload: { seen: Schema.Array(Schema.Unknown) },
+        success: Schema.Array(Schema.Unknown)
+      })
+      const world = yield* makeWorld()
+      yield* world.launch(Loop.toLayer(({ seen }) =>
+        Effect.gen(function*() {
+          const next = [...seen, yield* Note.receive]
+          yield* Effect.sleep("1 hour")
+          return next.length < 3 ? yield* Loop.continueAsNew({ seen: next }) : next
+        })
+      ))
+      const run = yield* world.use(Loop.start({ seen: [] }))
+      const send = (id: string) => Effect.map(world.use(Note.send(run.id, id, { id })), ({ _tag }) => _tag)
+      assert.deepStrictEqual(yield* Effect.all([send("a"), send("b")]), ["Buffered", "Buffered"])
+      yield* TestClock.adjust("30 minutes")
+      assert.deepStrictEqual(yield* Effect.all([send("a"), send("b")]), ["Duplicate", "Duplicate"])
+      yield* TestClock.adjust("1 hour")
+      assert.strictEqual((yield* run.record).generation, 1)
+      assert.deepStrictEqual(yield* Effect.all([send("b"), send("a")]), ["Duplicate", "Buffered"])
+      assert.deepStrictEqual(yield* within("3 hours")(run.result), ["a", "b", "a"])
+    }))
+
   it.scoped("of another name waits its own turn", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()

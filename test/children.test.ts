@@ -220,6 +220,51 @@ describe("the end of a parent", () => {
       assert.deepStrictEqual(events, ["begin 1", "undo 1"])
     }))
 
+  it.scoped("by continueAsNew cancels children of the generation that ends", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      const { events, live } = makeShip()
+      const Loop = Workflow.make("Loop", { payload: { round: Schema.Number }, error: Broken })
+      yield* world.launch(Layer.mergeAll(
+        live,
+        Loop.toLayer(({ round }) =>
+          Effect.gen(function*() {
+            yield* Effect.orDie(Ship.start({ parcel: round }))
+            yield* Effect.sleep("1 minute")
+            if (round < 2) return yield* Loop.continueAsNew({ round: round + 1 })
+          })
+        )
+      ))
+      const loop = yield* world.use(Loop.start({ round: 1 }))
+      yield* within("3 minutes")(loop.result)
+      yield* TestClock.adjust("2 hours")
+      assert.deepStrictEqual([...events].sort(), ["begin 1", "begin 2", "undo 1", "undo 2"])
+    }))
+
+  it.scoped("by cancel can be made to wait for a child's compensation, by a finalizer", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      const { events, live } = makeShip()
+      yield* world.launch(Layer.mergeAll(
+        live,
+        Order.toLayer(() =>
+          Effect.gen(function*() {
+            const ship = yield* Ship.start({ parcel: 1 })
+            return yield* Effect.onInterrupt(ship.result, () =>
+              Effect.orDie(Effect.gen(function*() {
+                yield* ship.cancel()
+                events.push((yield* Effect.exit(ship.result))._tag)
+              })))
+          })
+        )
+      ))
+      const order = yield* world.use(Order.start({}))
+      yield* TestClock.adjust("1 minute")
+      yield* order.cancel()
+      assert.include((yield* soon(Effect.flip(order.result))).message, "cancelled")
+      assert.deepStrictEqual(events, ["begin 1", "undo 1", "Failure"])
+    }))
+
   it.scoped("a wait that is given up cancels the child of execute; a raced child that loses is undone", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()

@@ -111,9 +111,12 @@ export const generations = () => {
 export const guards = (u: unknown) => {
   if (Workflow.isWorkflow(u)) exactly<Workflow.Workflow<unknown, unknown, unknown>>()(u)
   if (Run.isRun(u)) exactly<Run.Run<unknown, unknown>>()(u)
+  if (Signal.isSignal(u)) exactly<Signal.Signal<unknown>>()(u)
   if (Callback.isCallback(u)) exactly<Callback.Callback<unknown, unknown>>()(u)
   if (Published.isPublished(u)) exactly<Published.Published<unknown>>()(u)
   exactly<string>()(Fulfil.pipe((workflow) => workflow.name))
+  // @ts-expect-error: '[TypeId]' is missing
+  Workflow.make("Named", { payload: {}, signals: [{ name: "Approval" }] })
 }
 
 export const steps = () => {
