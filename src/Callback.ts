@@ -23,7 +23,8 @@ import { Limits } from "./Limits.js"
 /**
  * What became of a completion.
  *
- * - `Accepted`: the run will see it.
+ * - `Accepted`: it is kept until the run waits for it. (After `continueAsNew` it waits for the tokens of the new
+ *   generation only.)
  * - `Duplicate`: the token was completed before. Nothing changed.
  * - `Expired`: the run has ended.
  * - `NoSuchRun`: the token names no run.

@@ -74,7 +74,7 @@ export interface ContinueAsNew<in out Payload> {
 export interface StartOptions {
   /** Not before this much time has passed. */
   readonly delay?: Duration.DurationInput
-  /** Not before this instant. */
+  /** Not before this instant; `delay` does not count then. */
   readonly startAt?: DateTime.DateTime | Date
   /** Lower is claimed first. Default: the workflow's. */
   readonly priority?: number
@@ -141,13 +141,16 @@ export interface Workflow<in out Payload, in out Success, in out Failure> extend
     options?: StartOptions
   ) => Effect.Effect<Run.Run<Success, Failure>, StartError, Journal>
 
-  /** Start many runs in one statement. Handles come in the order of the payloads. Outside of workflows, and in steps. */
+  /**
+   * Start many runs in one statement, all or none. Handles come in the order of the payloads. Outside of workflows, and
+   * in steps.
+   */
   readonly startAll: (
     payloads: ReadonlyArray<Payload>,
     options?: StartOptions
   ) => Effect.Effect<ReadonlyArray<Run.Run<Success, Failure>>, StartError, Journal>
 
-  /** Start a run and wait for its result. Inside a workflow: a child, cancelled if the wait is interrupted. */
+  /** Start a run and wait for its result. Inside a workflow: a child, cancelled if the wait is interrupted (if attached). */
   readonly execute: (
     payload: Payload,
     options?: StartOptions

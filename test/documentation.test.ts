@@ -35,6 +35,71 @@ describe("the documentation", () => {
     }), 120_000)
 })
 
+/** Where the options of each heading are declared. */
+const declared: Readonly<Record<string, ReadonlyArray<readonly [path: string, name: string]>>> = {
+  "Workflow.make": [["src/Workflow.ts", "Definition"], ["src/Workflow.ts", "WorkflowOptions"]],
+  "workflow.start": [["src/Workflow.ts", "StartOptions"]],
+  "Step.run": [["src/Step.ts", "StepOptions"], ["src/Step.ts", "WithTimeout"], ["src/Step.ts", "Retry"]],
+  "Worker.layer": [["src/Worker.ts", "WorkerOptions"]],
+  "PgJournal.layer": [
+    ["packages/postgres/src/PgJournal.ts", "PgJournalOptions"],
+    ["packages/sql/src/SqlJournal.ts", "SqlJournalOptions"]
+  ],
+  "PgliteJournal.layer": [
+    ["packages/pglite/src/PgliteJournal.ts", "PgliteJournalOptions"],
+    ["packages/sql/src/SqlJournal.ts", "SqlJournalOptions"]
+  ],
+  "Journal.layer": [["src/Journal.ts", "JournalOptions"]],
+  "Limits.layer": [["src/Limits.ts", "LimitsOptions"]]
+}
+
+describe("the page of options", () => {
+  const sections = readFileSync(`${root}docs/options.md`, "utf8").split(/^## `/m).slice(1)
+
+  it("has a section for each of these", () =>
+    assert.deepStrictEqual(
+      sections.map((section) => section.split("(")[0]),
+      Object.keys(declared)
+    ))
+
+  for (const [heading, interfaces] of Object.entries(declared)) {
+    it(`has a row for every option of ${heading}, and no other`, () => {
+      const fields = interfaces.flatMap(([path, name]) => {
+        const source = documents.find((document) => document.path === path)?.text ?? ""
+        const [, body = ""] = new RegExp(`^(?:export )?interface ${name}\\b[^{]*\\{$(.*?)^\\}$`, "ms").exec(source) ??
+          []
+        return [...body.matchAll(/^ {2}readonly (\w+)\??:/gm)].map(([, field = ""]) => field)
+      })
+      const section = sections.find((each) => each.startsWith(`${heading}(`)) ?? ""
+      const rows = [...section.matchAll(/^\| (?:\*\*)?`(\w+)`/gm)].map(([, option = ""]) => option)
+      assert.isNotEmpty(fields)
+      assert.deepStrictEqual(rows, fields)
+    })
+  }
+})
+
+describe("the pages", () => {
+  const pages = documents.filter(({ path }) => path.endsWith(".md"))
+  const found = (pattern: RegExp) =>
+    pages.flatMap(({ path, text }) => [...text.matchAll(pattern)].map(([, what = ""]) => ({ path, what })))
+
+  it("link to files that there are", () => {
+    const links = found(/\]\(([^)\s#]+)/g).filter(({ what }) => !what.includes("://"))
+    assert.isAbove(links.length, 10)
+    const broken = links.filter(({ path, what }) => !existsSync(new URL(what, new URL(path, `file://${root}`))))
+    assert.deepStrictEqual(broken, [])
+  })
+
+  it("name scripts that there are", () => {
+    const { scripts }: { readonly scripts: Readonly<Record<string, string>> } = JSON.parse(
+      readFileSync(`${root}package.json`, "utf8")
+    )
+    const named = found(/\bnpm run ([\w:]+)/g)
+    assert.isAbove(named.length, 5)
+    assert.deepStrictEqual(named.filter(({ what }) => !(what in scripts)), [])
+  })
+})
+
 const page = (...lines: ReadonlyArray<string>) => ({ path: "docs/page.md", text: lines.join("\n") })
 
 describe("the checker", () => {
