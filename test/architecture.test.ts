@@ -17,6 +17,11 @@ const exceptions: ReadonlyArray<
     why: "notes the interval by which Effect.never holds a process"
   },
   {
+    path: "packages/postgres/src/JournalClient.ts",
+    rules: ["timers"],
+    why: "closes a silent connection below Effect, among the callbacks of pg"
+  },
+  {
     path: "packages/testing/src/simulation/SimTime.ts",
     rules: ["timers"],
     why: "takes turns of the event loop: the time of simulations moves when nothing else can happen"

@@ -42,6 +42,7 @@ const bySqlState: Readonly<Record<string, Verdict>> = {
   "53000": { ...refused, retryable: true },
   "53100": { ...refused, retryable: true },
   "53200": { ...refused, retryable: true },
+  "53400": { ...refused, retryable: true },
   // No such schema, table, column or function.
   "3F000": { code: "SchemaVersion", retryable: false, cure: "run the migrations" },
   "42P01": { code: "SchemaVersion", retryable: false, cure: "run the migrations" },

@@ -126,6 +126,23 @@ export const transitions = [
       })
   ),
 
+  check(
+    "continuing forgets the ids of what was read, and remembers those of what was not",
+    (t) =>
+      Effect.gen(function*() {
+        const held = yield* t.running("a")
+        const [read, unread] = [signal(held.id, "x"), signal(held.id, "x")]
+        yield* t.deliver(read, unread)
+        const { messages } = yield* t.inbox(held)
+        yield* t.apply(held, {
+          entries: entries(0, 1),
+          consumed: messages.slice(0, 1).map(({ ordinal }) => ordinal),
+          transition: continueWith("2", start)
+        })
+        assert.deepStrictEqual(yield* t.deliver(unread, read, read), ["Duplicate", "Buffered", "Duplicate"])
+      })
+  ),
+
   check("continuing opens closed windows again, those closed by the same commit too", (t) =>
     Effect.gen(function*() {
       const held = yield* t.running("a")
