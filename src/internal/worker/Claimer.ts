@@ -25,7 +25,9 @@ export interface ClaimerOptions {
   /** The claim is over, and its runs are adopted. */
   readonly claimed: () => void
   readonly adopt: (runs: ReadonlyArray<ClaimedRun>) => void
-  /** A claim was sent whose answer did not come. */
+  /** How often the lease has run out: what was claimed before may be another's. */
+  readonly lapses: () => number
+  /** A claim was sent whose answer did not come, or came too late. */
   readonly suspect: () => void
   readonly mayClaim: () => boolean
 }
@@ -52,7 +54,7 @@ export class Claimer {
 
   /** Claim as much as there are slots for. Answers how many runs were claimed. */
   readonly runOnce: Effect.Effect<number, JournalError> = Effect.suspend(() => {
-    const { adopt, batch, claimed, freeSlots, held, mayClaim, queues, suspect, worker } = this.options
+    const { adopt, batch, claimed, freeSlots, held, lapses, mayClaim, queues, suspect, worker } = this.options
     const limit = Math.min(freeSlots(), batch)
     const workflows = this.journal.registry.list()
     if (limit <= 0 || workflows.length === 0 || !mayClaim()) {
@@ -61,6 +63,7 @@ export class Claimer {
       this.nextDue = null
       return Effect.succeed(0)
     }
+    const before = lapses()
     // Claimed runs must not be forgotten between the answer and their hold.
     return Effect.uninterruptibleMask((restore) =>
       restore(this.journal.ask(this.journal.driver.claim({ worker, workflows, queues, limit, held: held() }))).pipe(
@@ -68,7 +71,8 @@ export class Claimer {
         Effect.map(({ nextDue, runs }) => {
           this.nextDue = nextDue
           this.backlog = runs.length === limit
-          adopt(runs)
+          if (lapses() === before) adopt(runs)
+          else suspect()
           return runs.length
         }),
         Effect.ensuring(Effect.sync(claimed))

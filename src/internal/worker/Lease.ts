@@ -25,6 +25,12 @@ export class Lease {
   private goodUntil = -Infinity
   /** The lease had run out, and what that means for the held runs has not been found out yet. */
   private lapsed = false
+  /**
+   * How often a beat found that the lease had run out, and when last, in the driver's time. What was claimed before, and is
+   * heard of only now, may be another's.
+   */
+  lapses = 0
+  lapsedAt = -Infinity
 
   constructor(private readonly journal: JournalService, private readonly options: LeaseOptions) {}
 
@@ -39,8 +45,9 @@ export class Lease {
     // Counted from before the beat is sent: never later than what storage counts.
     const goodUntil = this.journal.time.monotonic() + leaseMillis
     return Effect.flatMap(
-      this.journal.ask(this.journal.driver.heartbeat({ worker, leaseMillis })),
-      (answer) => {
+      this.journal.driver.heartbeat({ worker, leaseMillis }),
+      ({ now, value: answer }) => {
+        this.journal.time.observe(now)
         if (answer._tag === "Taken") {
           // It was given to another because it had run out.
           this.lapsed = true
@@ -50,7 +57,11 @@ export class Lease {
         // Storage says so once, and that answer may have been lost: what this process knows by itself counts as well.
         this.lapsed ||= answer.lapsed || (this.goodUntil > -Infinity && !this.isGood)
         // Whatever this process's clock says: nothing starts before it is known which runs are still its own.
-        if (this.lapsed) this.goodUntil = -Infinity
+        if (this.lapsed) {
+          this.goodUntil = -Infinity
+          this.lapsedAt = now
+          this.lapses++
+        }
         return Effect.as(
           Effect.zipRight(
             this.lapsed

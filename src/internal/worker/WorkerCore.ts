@@ -89,6 +89,7 @@ export class WorkerCore implements LocalWorker, Host {
       held: () => this.hot.offer(),
       claimed: () => this.hot.release(),
       adopt: (runs) => this.take(runs),
+      lapses: () => this.lease.lapses,
       suspect: () => this.suspect(),
       mayClaim: () => !this.draining && this.lease.isGood
     })
@@ -109,7 +110,9 @@ export class WorkerCore implements LocalWorker, Host {
 
   adopt(slots: number, runs: ReadonlyArray<ClaimedRun>): void {
     this.reserved -= slots
-    this.take(runs)
+    // The lease may have run out while the answer was on its way: what nobody has taken since is handed back.
+    if (runs.some(({ startedAt }) => startedAt < this.lease.lapsedAt)) this.suspect()
+    else this.take(runs)
     this.afterRemoval()
   }
 

@@ -1,6 +1,7 @@
 /** A lease that had run out: what that means for the held runs is found out before anything else, whatever fails. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
@@ -12,7 +13,7 @@ import { JournalDriver } from "perdure/JournalDriver"
 import * as JournalMemory from "perdure/JournalMemory"
 import * as Step from "perdure/Step"
 import * as Workflow from "perdure/Workflow"
-import { makeWorld, soon } from "../../fixtures/world.js"
+import { makeWorld, type Process, soon, type World } from "../../fixtures/world.js"
 
 const down = new JournalError({ code: "Unavailable", operation: "x", detail: "simulated", retryable: true })
 
@@ -186,4 +187,76 @@ describe("a worker whose lease had run out", () => {
       yield* TestClock.adjust("2 minutes")
       assert.strictEqual(yield* soon(run.result), "second")
     }))
+
+  /** A run is claimed for the first worker, which hears of it only when its lease has run out and is good again. */
+  const claims: Record<string, (first: Process, world: World) => Effect.Effect<unknown, unknown>> = {
+    "claimed": (_, world) => world.use(Job.start({})),
+    "started beside it": (first) => first.use(Job.start({}))
+  }
+
+  const makeLate = Effect.gen(function*() {
+    const answer = yield* Deferred.make<void>()
+    const begun: Array<string> = []
+    const cut = { first: false }
+    const world = yield* makeWorld((driver) => ({
+      ...driver,
+      heartbeat: (request) =>
+        Effect.suspend(() => cut.first && request.worker.id === "first" ? down : driver.heartbeat(request)),
+      claim: (request) =>
+        Effect.tap(
+          driver.claim(request),
+          ({ value: { runs } }) =>
+            request.worker.id === "first" && runs.length > 0 ? Deferred.await(answer) : Effect.void
+        ),
+      enqueue: (request) =>
+        Effect.zipLeft(driver.enqueue(request), request.claim === null ? Effect.void : Deferred.await(answer)),
+      // Only the second worker frees the runs of those whose lease has run out.
+      reap: (request) => driver.reap(request.maxCrashes === 1000 ? request : { ...request, limit: 0 })
+    }))
+    const live = (name: string) =>
+      Job.toLayer(() =>
+        Step.run("work", Effect.zipRight(Effect.sync(() => void begun.push(name)), Effect.never), {
+          success: Schema.String
+        })
+      )
+    const first = yield* world.launch(live("first"), { id: "first", lease: "15 seconds" })
+    return { world, first, answer, begun, cut, live }
+  })
+
+  it.scoped.each(Object.entries(claims))(
+    "begins no run that was %s before: others may have it",
+    ([_, start]) =>
+      Effect.gen(function*() {
+        const { answer, begun, cut, first, live, world } = yield* makeLate
+        yield* Effect.forkScoped(start(first, world))
+        yield* TestClock.adjust("1 second")
+        cut.first = true
+        yield* world.launch(live("second"), { id: "second", lease: "15 seconds", maxCrashes: 1000 })
+        yield* TestClock.adjust("1 minute")
+        assert.deepStrictEqual(begun, ["second"])
+        cut.first = false
+        yield* TestClock.adjust("5 seconds")
+        assert.isTrue(first.worker.core.mayStart())
+        yield* Deferred.succeed(answer, undefined)
+        yield* TestClock.adjust("1 minute")
+        assert.deepStrictEqual(begun, ["second"])
+      })
+  )
+
+  it.scoped.each(Object.entries(claims))(
+    "loses no run that was %s before: it hands it back",
+    ([_, start]) =>
+      Effect.gen(function*() {
+        const { answer, begun, cut, first, world } = yield* makeLate
+        yield* Effect.forkScoped(start(first, world))
+        yield* TestClock.adjust("1 second")
+        cut.first = true
+        yield* TestClock.adjust("1 minute")
+        cut.first = false
+        yield* TestClock.adjust("5 seconds")
+        yield* Deferred.succeed(answer, undefined)
+        yield* TestClock.adjust("1 minute")
+        assert.deepStrictEqual(begun, ["first"])
+      })
+  )
 })

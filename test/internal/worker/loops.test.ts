@@ -44,6 +44,7 @@ const claimer = (journal: JournalService, options: Partial<ClaimerOptions> = {})
     held: () => new Map(),
     claimed: () => undefined,
     adopt: (runs) => void adopted.push(...runs.map(({ id }) => id)),
+    lapses: () => 0,
     suspect: () => void suspicions++,
     mayClaim: () => true,
     ...options
@@ -85,6 +86,18 @@ describe("the claimer", () => {
       assert.deepStrictEqual(yield* Effect.flip(made.runOnce), down)
       assert.strictEqual(suspicions(), 1)
       assert.deepStrictEqual(adopted, [])
+    }))
+
+  it.scoped("takes nothing that was claimed before the lease ran out", () =>
+    Effect.gen(function*() {
+      let lapses = 0
+      const { journal, start } = yield* setUp((driver) => ({
+        claim: (request) => Effect.tap(driver.claim(request), () => Effect.sync(() => lapses++))
+      }))
+      yield* start(1)
+      const { adopted, made, suspicions } = claimer(journal, { lapses: () => lapses })
+      yield* made.runOnce
+      assert.deepStrictEqual([adopted.length, suspicions()], [0, 1])
     }))
 
   it.scoped("does not spin on a run that is due while it has no slot", () =>
