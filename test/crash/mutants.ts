@@ -1,7 +1,7 @@
 /** Deliberate bugs, between a worker and its driver or inside its machines. */
 import type { Hooks } from "@perdure/testing/simulation/Simulation"
 import * as Effect from "effect/Effect"
-import type { ClaimedRun, Committed, JournalDriver, RunCommit } from "perdure/JournalDriver"
+import type { ClaimedRun, Committed, JournalDriver, Message, RunCommit } from "perdure/JournalDriver"
 
 /** A bug, and what the oracles say of it. */
 export interface Mutant extends Hooks {
@@ -68,6 +68,49 @@ const writesLate = (driver: JournalDriver): JournalDriver => {
   }
 }
 
+/** Counts on machines that were let go of since the worker told of them. */
+const remembersMachines = (driver: JournalDriver): JournalDriver => {
+  const held = new Map<string, number>()
+  return {
+    ...driver,
+    claim: (request) =>
+      Effect.suspend(() => {
+        for (const [run, nextSeq] of request.held) held.set(run, nextSeq)
+        return driver.claim({ ...request, held })
+      })
+  }
+}
+
+/** Gives messages again that are consumed, to whoever asks for the whole inbox. */
+const remembersMessages = (driver: JournalDriver): JournalDriver => {
+  const brought = new Map<string, Map<number, Message>>()
+  const remember = (run: string, messages: ReadonlyArray<Message>) => {
+    const known = brought.get(run) ?? new Map<number, Message>()
+    for (const message of messages) known.set(message.ordinal, message)
+    brought.set(run, known)
+    return known
+  }
+  return {
+    ...driver,
+    claim: (request) =>
+      Effect.tap(driver.claim(request), ({ value }) =>
+        Effect.sync(() => {
+          for (const { id, inbox } of value.runs) remember(id, inbox)
+        })),
+    inbox: (requests) =>
+      Effect.map(driver.inbox(requests), ({ now, value }) => ({
+        now,
+        value: value.map((answer) => {
+          const after = requests.find(({ run }) => run === answer.run)?.after ?? 0
+          const known = remember(answer.run, answer.messages).values()
+          return { ...answer, messages: [...known].filter(({ ordinal }) => ordinal > after).sort(byOrdinal) }
+        })
+      }))
+  }
+}
+
+const byOrdinal = (a: Message, b: Message): number => a.ordinal - b.ordinal
+
 export const mutants: Record<string, Mutant> = {
   "step bodies that begin before what they follow from is durable": {
     finds: /it follows from \d+ entries, \d+ are durable/,
@@ -85,6 +128,14 @@ export const mutants: Record<string, Mutant> = {
     ...changeAnswers((answer, { messages }) =>
       answer._tag === "Unseen" ? { _tag: "Applied", dispositions: messages.map(() => "Buffered" as const) } : answer
     )
+  },
+  "a machine that is let go of while a claim counts on it": {
+    finds: /begins, its entry is durable|two entries|diverge|the replay|its parent is final, nobody has told it/,
+    mutate: remembersMachines
+  },
+  "an inbox that was read before the run continued as new": {
+    finds: /is consumed twice/,
+    mutate: remembersMessages
   },
   "messages that are not marked as consumed": {
     finds: /messages consumed/,

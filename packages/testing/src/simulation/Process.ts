@@ -64,6 +64,10 @@ export const presentFibers = (): ReadonlySet<unknown> => new Set(roots())
 /** What was acknowledged inside a transaction counts when that is committed. */
 const unsettled = FiberRef.unsafeMake<Array<() => void> | undefined>(undefined)
 
+/** Most milliseconds that a call which dawdles takes each way, so that much has happened meanwhile; and how many do. */
+const DAWDLE = 200
+const DAWDLERS = 0.05
+
 type Call = <A>(
   operation: string,
   run: Effect.Effect<Answer<A>, JournalError>,
@@ -138,10 +142,10 @@ export class Process implements Sleeper {
     watchMachines(journal, { ledger, world, probe, opened: (machine) => void this.machines.push(machine) })
   }
 
-  private get pause(): Effect.Effect<void> {
-    const { latency } = this.shared
-    return latency === 0 ? Effect.void : Effect.suspend(() => {
-      const millis = between(this.roll, 0, latency)
+  /** Some time of at most so many milliseconds. */
+  private pause(most: number): Effect.Effect<void> {
+    return most === 0 ? Effect.void : Effect.suspend(() => {
+      const millis = between(this.roll, 0, most)
       return millis === 0 ? Effect.void : Effect.sleep(millis).pipe(Effect.withClock(this.shared.time.clockOf(this)))
     })
   }
@@ -184,7 +188,7 @@ export class Process implements Sleeper {
   )
 
   private readonly call: Call = (operation, run, { changed = () => true, note, writes = false }) => {
-    const { isReal, ledger, time } = this.shared
+    const { isReal, latency, ledger, time } = this.shared
     const noted = Effect.tap(
       run,
       ({ value }) =>
@@ -199,12 +203,13 @@ export class Process implements Sleeper {
       yield* this.gate
       if (writes) yield* this.meet("before", operation)
       yield* this.gate
-      yield* this.pause
+      const most = this.roll() < DAWDLERS ? DAWDLE : latency
+      yield* this.pause(most)
       yield* this.gate
       const answer = yield* applied
       if (changed(answer.value)) yield* this.meet("after", operation)
       yield* this.gate
-      yield* this.pause
+      yield* this.pause(most)
       yield* this.gate
       return answer
     })
