@@ -1,6 +1,7 @@
 /** The loops of a worker, each by its `runOnce` over a driver that answers as it is told. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as TestClock from "effect/TestClock"
 import { JournalError } from "perdure/Errors"
@@ -87,6 +88,38 @@ describe("the claimer", () => {
       assert.strictEqual(suspicions(), 1)
       assert.deepStrictEqual(adopted, [])
     }))
+
+  const ends: Record<string, Effect.Effect<void, JournalError>> = {
+    "is answered": Effect.void,
+    fails: down,
+    dies: Effect.dieMessage("simulated"),
+    "is interrupted": Effect.interrupt,
+    "is given up": Effect.never
+  }
+  it.scoped.each(Object.entries(ends))(
+    "lets go of what it keeps for a claim when that %s, after its runs are taken",
+    ([_, end]) =>
+      Effect.gen(function*() {
+        const events: Array<string> = []
+        const { journal, start } = yield* setUp((driver) => ({
+          claim: (request) => Effect.zipRight(end, driver.claim(request))
+        }))
+        yield* start(1)
+        const { made } = claimer(journal, {
+          held: () => {
+            events.push("offered")
+            return new Map()
+          },
+          adopt: () => void events.push("adopted"),
+          claimed: () => void events.push("released")
+        })
+        const claiming = yield* Effect.fork(made.runOnce)
+        yield* Effect.yieldNow()
+        yield* Fiber.interrupt(claiming)
+        assert.deepStrictEqual(events.filter((event) => event !== "adopted"), ["offered", "released"])
+        assert.isBelow(events.indexOf("adopted"), events.indexOf("released"))
+      })
+  )
 
   it.scoped("takes nothing that was claimed before the lease ran out", () =>
     Effect.gen(function*() {
