@@ -9,6 +9,7 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
 import type { JournalError, WorkerIdTaken } from "./Errors.js"
 import { ConfigurationInvalid } from "./Errors.js"
 import { nameProblem } from "./internal/definition.js"
@@ -134,6 +135,15 @@ export const makeCore = (
     return new WorkerCore(journal, { id: options.id ?? `worker-${incarnation}`, incarnation }, settingsOf(options))
   })
 
+/** A loop that dies would leave a worker that looks alive and does nothing: it is logged, and begins again. */
+const supervise = (name: string, loop: Effect.Effect<never>) =>
+  Effect.sandbox(loop).pipe(
+    Effect.tapError((cause) => Effect.logError(`the worker's ${name} failed, and begins again in a second`, cause)),
+    Effect.retry(Schedule.spaced("1 second")),
+    Effect.interruptible,
+    Effect.forkScoped
+  )
+
 /**
  * A worker that runs as long as the Layer's scope is open.
  *
@@ -156,14 +166,15 @@ export const layer = (
       const core = yield* makeCore(options)
       yield* core.lease.acquire
       // Finalizers run in reverse: the loops that a drain needs are stopped after it.
-      const loops: Array<Effect.Effect<never>> = [core.timers.run, core.inboxLoop, core.lease.run]
-      for (let i = 0; i < core.settings.commitsInFlight; i++) loops.push(core.committer.run)
-      for (const loop of loops) yield* Effect.forkScoped(Effect.interruptible(loop))
+      yield* supervise("timers", core.timers.run)
+      yield* supervise("inbox reader", core.inboxLoop)
+      yield* supervise("heartbeat", core.lease.run)
+      for (let i = 0; i < core.settings.commitsInFlight; i++) yield* supervise("committer", core.committer.run)
       yield* Effect.acquireRelease(Effect.sync(() => journal.workers.add(core)), () =>
         Effect.zipRight(Effect.sync(() => journal.workers.delete(core)), core.drain))
-      for (const loop of [core.lease.reaper, core.upkeepLoop, core.claimer.run]) {
-        yield* Effect.forkScoped(Effect.interruptible(loop))
-      }
+      yield* supervise("reaper", core.lease.reaper)
+      yield* supervise("upkeep", core.upkeepLoop)
+      yield* supervise("claimer", core.claimer.run)
       const stop = journal.registry.onChange(() =>
         core.claimer.hint()
       )

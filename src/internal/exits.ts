@@ -14,7 +14,7 @@ import { RuntimeError } from "../Errors.js"
 import type { EncodedExit } from "../JournalDriver.js"
 import type { Decode, Encode, WireExit } from "./machine/Op.js"
 import type { AnySchema } from "./wire.js"
-import { byteLength, codecOf, stringify } from "./wire.js"
+import { byteLength, codecOf, shown, stringify } from "./wire.js"
 
 /** The two directions of an exit, for one pair of schemas. */
 export interface ExitCodec {
@@ -28,22 +28,29 @@ const runtimeErrors = codecOf(RuntimeError)
 /** Longest text of a defect that is kept. */
 const DEFECT_TEXT = 8192
 
-const clean = (text: string): string =>
-  text.slice(0, DEFECT_TEXT).replaceAll("\u0000", "\uFFFD").replace(
-    /[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]/g,
-    "\uFFFD"
+const clean = (given: unknown, absent?: string): string =>
+  (typeof given === "string" ? given : given === undefined && absent !== undefined ? absent : shown(given))
+    .slice(0, DEFECT_TEXT).replaceAll("\u0000", "\uFFFD").replace(
+      /[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]/g,
+      "\uFFFD"
+    )
+
+/** A defect as JSON data: the runtime's own errors whole, others by name, message and stack. Takes whatever was thrown. */
+export const encodeDefect = (defect: unknown): object =>
+  Either.getOrElse(
+    Either.try(() => encodeShown(defect)),
+    () => ({ name: "Defect", message: "a defect that cannot be shown" })
   )
 
-/** A defect as JSON data: the runtime's own errors whole, others by name, message and stack. */
-export const encodeDefect = (defect: unknown): object => {
+const encodeShown = (defect: unknown): object => {
   if (Predicate.isTagged(defect, "JournalError") || isRuntimeError(defect)) {
     const encoded = runtimeErrors.encode(defect, "defect")
     if (Either.isRight(encoded)) return { runtimeError: encoded.right }
   }
   if (defect instanceof Error) {
-    return { name: clean(defect.name), message: clean(defect.message), stack: clean(defect.stack ?? "") }
+    return { name: clean(defect.name, "Error"), message: clean(defect.message), stack: clean(defect.stack, "") }
   }
-  return { name: "Defect", message: clean(typeof defect === "string" ? defect : Inspectable.toStringUnknown(defect)) }
+  return { name: "Defect", message: clean(defect) }
 }
 
 const isRuntimeError = (value: unknown): boolean =>

@@ -3,7 +3,8 @@
  * refused before anything is written. Decoding is driven by the reader's schema.
  */
 import * as Either from "effect/Either"
-import { pipe } from "effect/Function"
+import { identity, pipe } from "effect/Function"
+import * as Inspectable from "effect/Inspectable"
 import * as ParseResult from "effect/ParseResult"
 import * as Predicate from "effect/Predicate"
 import type * as Schema from "effect/Schema"
@@ -17,6 +18,9 @@ export type AnySchema = Schema.Schema.AnyNoContext | Schema.Schema<never>
  * schema would go unnoticed; it does not for `void | undefined`.
  */
 export type Given<A> = void extends A ? A | undefined : A
+
+/** Deeper data is refused: whoever reads it, here or in the database, does so by recursion. */
+const MAX_DEPTH = 1000
 
 const loneSurrogate = /[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]/
 
@@ -36,6 +40,7 @@ export const notJson = (value: unknown, path = "$", ancestors: ReadonlyArray<obj
   }
   if (value === null) return undefined
   if (ancestors.includes(value)) return `${path} refers back to a value that holds it`
+  if (ancestors.length >= MAX_DEPTH) return `the value is nested more than ${MAX_DEPTH} deep`
   const within = [...ancestors, value]
   if (Array.isArray(value)) {
     for (let i = 0; i < value.length; i++) {
@@ -97,23 +102,40 @@ export const codecOf = (schema: AnySchema): Codec => {
   const encodeLoosely = ParseResult.encodeUnknownEither(plain, { errors: "all" })
   const codec: Codec = {
     encode: (value, what) =>
-      pipe(
-        encode(value),
-        Either.orElse((issue) => onlyInstanceExtras(issue, value) ? encodeLoosely(value) : Either.left(issue)),
-        Either.mapLeft((issue) => new ValueInvalid({ what, detail: formatIssue(issue) })),
-        Either.flatMap((encoded) => {
-          const problem = encoded === undefined ? undefined : notJson(encoded)
-          return problem === undefined
-            ? Either.right(encoded)
-            : Either.left(new ValueInvalid({ what, detail: problem }))
-        })
+      Either.mapLeft(
+        totally(() =>
+          pipe(
+            encode(value),
+            Either.orElse((issue) => onlyInstanceExtras(issue, value) ? encodeLoosely(value) : Either.left(issue)),
+            Either.mapLeft(formatIssue),
+            Either.flatMap((encoded) => {
+              const problem = encoded === undefined ? undefined : notJson(encoded)
+              return problem === undefined ? Either.right(encoded) : Either.left(problem)
+            })
+          )
+        ),
+        (detail) => new ValueInvalid({ what, detail })
       ),
     decode: (json, what) =>
-      Either.mapLeft(decode(json), (issue) => new ValueUnreadable({ what, detail: formatIssue(issue) }))
+      Either.mapLeft(
+        totally(() => Either.mapLeft(decode(json), formatIssue)),
+        (detail) => new ValueUnreadable({ what, detail })
+      )
   }
   codecs.set(schema.ast, codec)
   return codec
 }
+
+/** A schema's own functions may throw, and values may be too deep for any of them: that is one more way to be refused. */
+const totally = <A>(run: () => Either.Either<A, string>): Either.Either<A, string> =>
+  Either.flatMap(Either.try({ try: run, catch: (cause) => `the schema throws: ${shown(cause)}` }), identity)
+
+/** Whatever it is, as text. */
+export const shown = (value: unknown): string =>
+  Either.getOrElse(
+    Either.try(() => value instanceof Error ? `${value.name}: ${value.message}` : Inspectable.toStringUnknown(value)),
+    () => `a ${typeof value} that cannot be shown`
+  )
 
 const formatIssue = (issue: ParseResult.ParseIssue): string => ParseResult.TreeFormatter.formatIssueSync(issue)
 

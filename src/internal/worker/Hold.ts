@@ -12,6 +12,7 @@
  * The rule of speculation: the machine is given a finished op's exit at once, but no step body starts and no message or
  * child leaves before everything that it follows from is durable or in the same commit.
  */
+import * as Either from "effect/Either"
 import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
@@ -21,6 +22,7 @@ import type { Stray } from "../machine/Machine.js"
 import type { Op } from "../machine/Op.js"
 import type { Registered } from "../Registry.js"
 import type { Ending } from "../RunWatch.js"
+import { shown } from "../wire.js"
 import type { TakenDraft } from "./Draft.js"
 import { Draft } from "./Draft.js"
 import { Execution } from "./Execution.js"
@@ -110,7 +112,7 @@ export class Hold {
 
   /** Build the machine and replay the journal. */
   begin(): void {
-    const transition = this.execution.open()
+    const transition = this.safely(() => this.execution.open())
     if (transition !== undefined) return this.leave(transition)
     this.pump()
   }
@@ -275,12 +277,17 @@ export class Hold {
   private pump(): void {
     if (this.pumping || this.state === "gone") return
     this.pumping = true
-    try {
-      this.work()
-    } finally {
-      this.pumping = false
-    }
+    this.safely(() => this.work())
+    this.pumping = false
     if (this.canCommit) this.host.commit(this)
+  }
+
+  /** Nothing that a program's code throws where no fiber catches it may harm another run: this one is parked. */
+  private safely<A>(run: () => A): A | undefined {
+    const done = Either.try({ try: run, catch: shown })
+    if (Either.isRight(done)) return done.right
+    this.park({ reason: "broken", detail: done.left })
+    return undefined
   }
 
   private work(): void {

@@ -1,0 +1,175 @@
+/** What one program throws, wherever it throws it, is that run's trouble: others go on, and so does the worker. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as LogLevel from "effect/LogLevel"
+import * as Schema from "effect/Schema"
+import * as TestClock from "effect/TestClock"
+import type { CurrentRun } from "perdure/CurrentRun"
+import * as Signal from "perdure/Signal"
+import * as Step from "perdure/Step"
+import * as Workflow from "perdure/Workflow"
+import { makeWorld, soon, within, type World } from "./fixtures/world.js"
+
+/** As careless schemas are: it throws where it should refuse. */
+const Throws = Schema.transform(Schema.String, Schema.String, {
+  strict: true,
+  decode: (text) => {
+    if (text === "decode") throw new Error("cannot read")
+    return text
+  },
+  encode: (text) => {
+    if (text === "encode") throw new Error("cannot write")
+    return text
+  }
+})
+
+const Hears = Signal.make("Hears", { payload: Schema.Number })
+const Good = Workflow.make("Good", { payload: {}, success: Schema.Number })
+const GoodLive = Good.toLayer(() => Effect.zipRight(Step.run("a", Effect.void), Hears.receive))
+
+/** A run that was there before and one that comes later both go on. */
+const goesOn = (world: World, before: { readonly id: string }) =>
+  Effect.gen(function*() {
+    const later = yield* world.use(Good.start({}))
+    for (const { id } of [before, later]) {
+      yield* world.use(Hears.send(id, 7))
+      assert.strictEqual(yield* soon(world.use(Effect.flatMap(Good.attach(id), ({ result }) => result))), 7)
+    }
+  })
+
+const Bad = Workflow.make("Bad", { payload: {}, success: Schema.Unknown })
+
+const nested = (depth: number): unknown => {
+  let value: unknown = 1
+  for (let i = 0; i < depth; i++) value = [value]
+  return value
+}
+
+const dies = (error: unknown) => Step.run("s", Effect.zipRight(Effect.yieldNow(), Effect.die(error)))
+
+const unspeakable = {
+  get message() {
+    throw new Error("no")
+  },
+  toString: 5
+}
+
+/** Programs, each with what is said of its end. */
+const programs: Record<string, readonly [program: () => Effect.Effect<unknown, never, CurrentRun>, says: string]> = {
+  "a step whose result cannot be written": [
+    () => Step.run("s", Effect.succeed("encode"), { success: Throws }),
+    "cannot write"
+  ],
+  "a step that dies with an error whose message is an object": [
+    () => dies(Object.assign(new Error(), { message: { code: "E5" } })),
+    "E5"
+  ],
+  "a step that dies with an error without a name": [
+    () => dies(Object.assign(new Error("strange"), { name: undefined })),
+    "strange"
+  ],
+  "a step that dies with what cannot be shown": [() => dies(unspeakable), "Defect"],
+  "a step whose result is nested too deep": [
+    () => Step.run("s", Effect.succeed(nested(20_000)), { success: Schema.Unknown }),
+    "nested more than 1000 deep"
+  ],
+  "a result of its own that is nested too deep": [() => Effect.succeed(nested(20_000)), "nested more than 1000 deep"]
+}
+
+describe("a run with", () => {
+  it.scoped.each(Object.entries(programs))("%s ends alone", ([, [program, says]]) =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      yield* world.launch(Layer.mergeAll(GoodLive, Bad.toLayer(program)))
+      const good = yield* world.use(Good.start({}))
+      for (const { id } of yield* world.use(Bad.startAll([{}, {}, {}, {}]))) {
+        yield* TestClock.adjust("1 second")
+        const { exit, status } = yield* world.record(id)
+        assert.strictEqual(status, "failed")
+        assert.include(exit?.value ?? "", says)
+      }
+      yield* goesOn(world, good)
+    }))
+
+  it.scoped("stored values that its schema throws on is parked alone: a payload, a result, a signal", () =>
+    Effect.gen(function*() {
+      const Word = Signal.make("Word", { payload: Throws })
+      const Reads = Workflow.make("Reads", { payload: { text: Throws } })
+      const world = yield* makeWorld()
+      const code = (result: string) =>
+        Layer.mergeAll(
+          GoodLive,
+          Bad.toLayer(() => Effect.zipRight(Step.run("s", Effect.succeed(result), { success: Throws }), Word.receive)),
+          Reads.toLayer(() => Effect.void)
+        )
+      const first = yield* world.launch(code("decode"), { linger: 0, hot: { runs: 0 } })
+      const good = yield* world.use(Good.start({}))
+      const [replayed, signalled] = yield* world.use(Bad.startAll([{}, {}]))
+      yield* TestClock.adjust("1 second")
+      yield* first.stop
+      yield* world.launch(code("fine"))
+      const signal = { kind: "signal", name: "Word", payload: "\"decode\"" } as const
+      yield* world.driver.deliver([
+        { ...signal, id: "1", to: replayed?.id ?? "" },
+        { ...signal, id: "2", to: signalled?.id ?? "" }
+      ])
+      const unread = yield* world.use(Reads.start({ text: "decode" }))
+      yield* TestClock.adjust("1 second")
+      for (const run of [replayed, signalled, unread]) {
+        const { detail, status } = yield* world.record(run?.id ?? "")
+        assert.strictEqual(status, "diverged")
+        assert.include(detail ?? "", "cannot read")
+      }
+      yield* goesOn(world, good)
+    }))
+
+  it.scoped("a logger that throws between its fibers is parked alone", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      const hostile = Layer.mergeAll(
+        Logger.minimumLogLevel(LogLevel.Debug),
+        Logger.replace(
+          Logger.defaultLogger,
+          Logger.make(({ message }) => {
+            if (String(message).includes("unhandled")) throw new Error("the logger is broken")
+          })
+        )
+      )
+      const noisy = Bad.toLayer(() =>
+        Effect.zipRight(
+          Effect.fork(Effect.zipRight(Step.run("s", Effect.void), Effect.fail("x"))),
+          Effect.sleep("1 day")
+        )
+      )
+      yield* world.launch(Layer.mergeAll(GoodLive, Layer.provide(noisy, hostile)))
+      const good = yield* world.use(Good.start({}))
+      const run = yield* world.use(Bad.start({}))
+      yield* TestClock.adjust("1 second")
+      const { detail, status } = yield* world.record(run.id)
+      assert.strictEqual(status, "diverged")
+      assert.include(detail ?? "", "the logger is broken")
+      yield* goesOn(world, good)
+    }))
+})
+
+describe("a worker", () => {
+  it.scoped("whose loops die begins them again", () =>
+    Effect.gen(function*() {
+      const deaths = new Set(["claim", "inbox"])
+      const world = yield* makeWorld((driver) => ({
+        ...driver,
+        claim: (request) => deaths.delete("claim") ? Effect.die("claim") : driver.claim(request),
+        inbox: (request) => deaths.delete("inbox") ? Effect.die("inbox") : driver.inbox(request)
+      }))
+      yield* world.launch(GoodLive)
+      const good = yield* world.use(Good.start({}))
+      yield* TestClock.adjust("1100 millis")
+      assert.deepStrictEqual([...deaths], ["inbox"])
+      // It is held, so that the message is read from its inbox.
+      yield* world.use(Hears.send(good.id, 7))
+      assert.strictEqual(yield* good.result.pipe(within("5 seconds")), 7)
+      assert.deepStrictEqual([...deaths], [])
+    }))
+})
