@@ -12,6 +12,7 @@ import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import type { JournalError } from "./Errors.js"
 import { DriverTime } from "./internal/DriverTime.js"
+import { possibleRunsOnly } from "./internal/possibleRuns.js"
 import { Registry } from "./internal/Registry.js"
 import { RunWatch } from "./internal/RunWatch.js"
 import type { Answer, ClaimedRun, Hint, WorkerRef } from "./JournalDriver.js"
@@ -82,8 +83,8 @@ export class Journal extends Context.Tag("perdure/Journal")<Journal, JournalServ
 }
 
 const make = Effect.fnUntraced(function*(options?: JournalOptions) {
-  const driver = yield* JournalDriver
   const time = new DriverTime(yield* Effect.clockWith(Effect.succeed))
+  const driver = possibleRunsOnly(yield* JournalDriver, time)
   const watch = new RunWatch(driver, time, Duration.decode(options?.pollInterval ?? "2 seconds"))
   const workers = new Set<LocalWorker>()
   yield* Effect.forkScoped(Stream.runForEach(driver.hints, (hint) =>

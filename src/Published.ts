@@ -15,7 +15,8 @@ import * as Stream from "effect/Stream"
 import type * as Types from "effect/Types"
 import { CurrentRun, outsideOnly } from "./CurrentRun.js"
 import type { JournalError, ValueInvalid, ValueTooLarge, ValueUnreadable } from "./Errors.js"
-import { NoSuchRun } from "./Errors.js"
+import { Misuse, NoSuchRun } from "./Errors.js"
+import { idProblem, refuseInside } from "./internal/names.js"
 import type { RunWatch } from "./internal/RunWatch.js"
 import { isFinal } from "./internal/RunWatch.js"
 import { invariant, makeValue } from "./internal/values.js"
@@ -100,8 +101,10 @@ const news = (watch: RunWatch, runId: string): Stream.Stream<boolean, NoSuchRun 
  */
 export const make = <S extends Schema.Schema.AnyNoContext>(key: string, schema: S): Published<S["Type"]> => {
   const what = `published value ${key}`
+  const problem = idProblem("the key of published value", key)
 
   const read = Effect.fnUntraced(function*(runId: string) {
+    if (problem !== undefined) return yield* Effect.die(new Misuse({ detail: problem }))
     const journal = yield* Journal
     const values = yield* journal.ask(journal.driver.published(runId))
     const found = values.find((value) => value.key === key)
@@ -117,10 +120,14 @@ export const make = <S extends Schema.Schema.AnyNoContext>(key: string, schema: 
     publish: (value) =>
       Effect.flatMap(
         CurrentRun,
-        ({ machine }) =>
-          Effect.flatMap(Limits, (limits) =>
-            Either.map(encodeText(schema, value, what, limits.payloadBytes), (text) =>
-              machine.publish(key, text)))
+        (current) =>
+          problem !== undefined ?
+            refuseInside(current, problem) :
+            Effect.flatMap(Limits, (limits) =>
+              Either.map(
+                encodeText(schema, value, what, limits.payloadBytes),
+                (text) => current.machine.publish(key, text)
+              ))
       ),
     get: (runId) => outsideOnly("Published.get", () => Effect.map(read(runId), Option.map(({ value }) => value))),
     changes: (runId) =>

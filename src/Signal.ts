@@ -15,9 +15,10 @@ import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import type * as Types from "effect/Types"
 import { CurrentRun, insideOrOutside } from "./CurrentRun.js"
-import type { JournalError, ValueInvalid, ValueTooLarge } from "./Errors.js"
+import { type JournalError, Misuse, type ValueInvalid, type ValueTooLarge } from "./Errors.js"
 import { makeIncarnation } from "./internal/ids.js"
 import type { Decode } from "./internal/machine/Op.js"
+import { canBeStored, idProblem, refuseInside } from "./internal/names.js"
 import { invariant, makeValue } from "./internal/values.js"
 import type { AnySchema } from "./internal/wire.js"
 import { codecOf, encodeText } from "./internal/wire.js"
@@ -160,6 +161,10 @@ export const make: {
         machine.request<Option.Option<A>, never>({ _tag: "Receive", due: due(machine.now) }, name, decode)
     )
 
+  const problemOf = (id: string | undefined): string | undefined =>
+    idProblem("the name of signal", name) ??
+      (id === undefined ? undefined : idProblem(`the id of a signal ${name},`, id))
+
   const results: Record<Disposition, SendResult> = {
     Delivered: SendResult.Delivered(),
     Buffered: SendResult.Buffered(),
@@ -190,8 +195,16 @@ export const make: {
       ),
     send: (runId, payload, sendOptions) =>
       Effect.flatMap(Limits, (limits) => {
+        const problem = problemOf(sendOptions?.id)
+        if (problem !== undefined) {
+          return insideOrOutside(
+            (current) => refuseInside(current, problem),
+            () => Effect.die(new Misuse({ detail: problem }))
+          )
+        }
         const text = encodeText(schema, payload, what, limits.signalBytes)
         if (Either.isLeft(text)) return Effect.succeed(SendResult.InvalidPayload({ error: text.left }))
+        if (!canBeStored(runId)) return Effect.succeed(results.NoSuchRun)
         const message = { to: runId, name, payload: text.right }
         return Effect.map(
           insideOrOutside(

@@ -7,19 +7,22 @@
  *
  * @since 0.1.0
  */
+import * as Cause from "effect/Cause"
+import * as Chunk from "effect/Chunk"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as ExecutionStrategy from "effect/ExecutionStrategy"
-import type * as Exit from "effect/Exit"
+import * as Exit from "effect/Exit"
 import { pipeArguments } from "effect/Pipeable"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import { CurrentRun } from "./CurrentRun.js"
-import { TimedOut } from "./Errors.js"
+import { Misuse, TimedOut } from "./Errors.js"
 import type { ExitCodec } from "./internal/exits.js"
 import { makeExitCodec } from "./internal/exits.js"
+import { idProblem, refuseInside } from "./internal/names.js"
 import type { AnySchema, Given } from "./internal/wire.js"
 import { Limits } from "./Limits.js"
 
@@ -88,19 +91,33 @@ interface WithoutTimeout {
   readonly timeout?: undefined
 }
 
-type BodyContext = Current | Scope.Scope
+/**
+ * What a step requires whose body uses durable operations (`Step.run`, `Signal.receive` …): nothing provides it, so such a
+ * program does not compile. A body runs outside of the run: use them before or after the step, and give it their values.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface DurableOperationInStep {
+  readonly DurableOperationInStep: unique symbol
+}
+
+type BodyContext = Current | CurrentRun | Scope.Scope
+
+/** What a step requires: what its body does. */
+type StepContext<R> = Exclude<R, BodyContext> | CurrentRun | (R extends CurrentRun ? DurableOperationInStep : never)
 
 interface RunStep {
   <S extends AnySchema = typeof Schema.Void, E extends AnySchema = typeof Schema.Never, R = never>(
     name: string,
     body: Effect.Effect<Given<NoInfer<S["Type"]>>, NoInfer<E["Type"]>, R>,
     options: StepOptions<S, E, NoInfer<E["Type"]> | TimedOut> & WithTimeout
-  ): Effect.Effect<S["Type"], E["Type"] | TimedOut, Exclude<R, BodyContext> | CurrentRun>
+  ): Effect.Effect<S["Type"], E["Type"] | TimedOut, StepContext<R>>
   <S extends AnySchema = typeof Schema.Void, E extends AnySchema = typeof Schema.Never, R = never>(
     name: string,
     body: Effect.Effect<Given<NoInfer<S["Type"]>>, NoInfer<E["Type"]>, R>,
     options?: StepOptions<S, E, NoInfer<E["Type"]>> & WithoutTimeout
-  ): Effect.Effect<S["Type"], E["Type"], Exclude<R, BodyContext> | CurrentRun>
+  ): Effect.Effect<S["Type"], E["Type"], StepContext<R>>
 }
 
 interface AnyOptions extends StepOptions<AnySchema, AnySchema, never> {
@@ -151,6 +168,21 @@ class LazyScope implements Scope.Scope {
   }
 }
 
+/** A body has no run. If it has died of that, say so instead. */
+const explained = (exit: Exit.Exit<unknown, unknown>, { name, runId }: CurrentStep): Exit.Exit<unknown, unknown> =>
+  Exit.isFailure(exit) && Chunk.some(Cause.defects(exit.cause), isMissingRun)
+    ? Exit.die(
+      new Misuse({
+        detail:
+          `durable operations cannot be used inside a step body: that of step ${name} of run ${runId} uses one. ` +
+          `Use it before or after the step, and give the body its value; the run's id is in Step.Current`
+      })
+    )
+    : exit
+
+const isMissingRun = (defect: unknown): boolean =>
+  defect instanceof Error && defect.message.startsWith(`Service not found: ${CurrentRun.key}`)
+
 const retrying = (
   attempt: (n: number) => Checked,
   retry: Schedule.Schedule<unknown, never> | Retry<never>
@@ -187,18 +219,23 @@ const makeRun = (transaction: boolean) => (name: string, body: AnyBody, options:
   return Effect.withFiberRuntime<never, never, CurrentRun>((fiber) => {
     const { machine, ...run } = Context.unsafeGet(fiber.currentContext as Context.Context<CurrentRun>, CurrentRun)
     const { stepResultBytes } = Context.get(fiber.currentContext, Limits)
+    const problem = idProblem("the name of step", name)
+    if (problem !== undefined) return refuseInside(run, problem)
     const codec = codecFor(success, failure, name, stepResultBytes)
-    const key = `${run.id}/${run.generation}/${options.idempotencyKey ?? machine.takeKey()}`
+    const own = options.idempotencyKey
+    // Automatic keys are numbers, and an own one may be "0".
+    const key = `${run.id}/${run.generation}/${own === undefined ? machine.takeKey() : `key/${own}`}`
     const attempt = (n: number) => {
       const scope = new LazyScope()
+      const step: CurrentStep = { runId: run.id, name, attempt: n, idempotencyKey: key }
       return machine.request<never, never>(
         {
           _tag: "Step",
           body: limited,
           close: (exit) => scope.close(exit),
-          context: bodyContext(fiber.currentContext, { runId: run.id, name, attempt: n, idempotencyKey: key }, scope),
+          context: bodyContext(fiber.currentContext, step, scope),
           fiberRefs: fiber.getFiberRefs(),
-          encode: codec.encode,
+          encode: (exit) => codec.encode(explained(exit, step)),
           transaction
         },
         name,
@@ -283,7 +320,7 @@ export function make<
   name: string,
   options: StepOptions<S, E, NoInfer<E["Type"]> | TimedOut> & WithTimeout,
   body: (...args: Args) => Effect.Effect<Given<NoInfer<S["Type"]>>, NoInfer<E["Type"]>, R>
-): (...args: Args) => Effect.Effect<S["Type"], E["Type"] | TimedOut, Exclude<R, BodyContext> | CurrentRun>
+): (...args: Args) => Effect.Effect<S["Type"], E["Type"] | TimedOut, StepContext<R>>
 export function make<
   Args extends ReadonlyArray<unknown>,
   S extends AnySchema = typeof Schema.Void,
@@ -293,7 +330,7 @@ export function make<
   name: string,
   options: StepOptions<S, E, NoInfer<E["Type"]>> & WithoutTimeout,
   body: (...args: Args) => Effect.Effect<Given<NoInfer<S["Type"]>>, NoInfer<E["Type"]>, R>
-): (...args: Args) => Effect.Effect<S["Type"], E["Type"], Exclude<R, BodyContext> | CurrentRun>
+): (...args: Args) => Effect.Effect<S["Type"], E["Type"], StepContext<R>>
 export function make<Args extends ReadonlyArray<unknown>>(
   name: string,
   options: AnyOptions,

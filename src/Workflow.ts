@@ -19,9 +19,10 @@ import type * as Scope from "effect/Scope"
 import type * as Types from "effect/Types"
 import { CurrentRun, insideOrOutside, outsideOnly } from "./CurrentRun.js"
 import type { ConfigurationInvalid, ResultError, RuntimeError, StartError } from "./Errors.js"
-import { TimedOut } from "./Errors.js"
+import { NoSuchRun, TimedOut } from "./Errors.js"
 import { continueAs, definitionProblems, makeOpen } from "./internal/definition.js"
 import { makeExitCodec } from "./internal/exits.js"
+import { canBeStored, idProblem, refuseInside } from "./internal/names.js"
 import { startChild, startRuns } from "./internal/start.js"
 import { invariant, makeValue } from "./internal/values.js"
 import type { AnySchema, Given } from "./internal/wire.js"
@@ -323,7 +324,12 @@ export const make: {
         () =>
           Effect.flatMap(start(payload, started), (run) => run.result)
       ),
-    attach: (runId) => Effect.map(Journal, (journal) => Run.make<Success, Failure>(journal, reader, runId)),
+    attach: (runId) =>
+      Effect.map(Journal, (journal) => {
+        const run = Run.make<Success, Failure>(journal, reader, runId)
+        // From inside a run, a cancellation leaves with its commit, which storage would refuse.
+        return canBeStored(runId) ? run : { ...run, cancel: () => new NoSuchRun({ runId }) }
+      }),
     continueAsNew: (payload) =>
       Effect.flatMap(CurrentRun, (current) => Effect.as(continueAs(current, shape, payload), continuation))
   }
@@ -352,10 +358,13 @@ interface Definition<P, S, E> {
  * ```
  */
 export const patched = (id: string): Effect.Effect<boolean, never, CurrentRun> =>
-  Effect.map(CurrentRun, (current) => current.machine.patched(id))
+  Effect.flatMap(CurrentRun, (current) => {
+    const problem = idProblem("the id of patch", id)
+    return problem !== undefined ? refuseInside(current, problem) : Effect.succeed(current.machine.patched(id))
+  })
 
 /**
- * Sleep durably until an instant; at once if it has passed.
+ * Sleep durably until an instant; at once if it has passed. Dies with `Misuse` of what is no valid instant.
  *
  * @since 0.1.0
  * @category time
@@ -370,5 +379,10 @@ export const patched = (id: string): Effect.Effect<boolean, never, CurrentRun> =
 export const sleepUntil = (instant: DateTime.DateTime | Date): Effect.Effect<void, never, CurrentRun> =>
   Effect.flatMap(CurrentRun, (current) => {
     const millis = instant instanceof Date ? instant.getTime() : DateTime.toEpochMillis(instant)
-    return Effect.sleep(Duration.millis(Math.max(0, millis - current.machine.now)))
+    return Number.isNaN(millis)
+      ? refuseInside(
+        current,
+        `sleepUntil is given ${String(instant)}, which is no valid instant: look at how it is made`
+      )
+      : Effect.sleep(Duration.millis(Math.max(0, millis - current.machine.now)))
   })

@@ -7,8 +7,11 @@ import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as TestClock from "effect/TestClock"
+import { CurrentRun } from "perdure/CurrentRun"
 import { RunEnded, TimedOut } from "perdure/Errors"
 import { Limits } from "perdure/Limits"
+import * as Published from "perdure/Published"
+import * as Signal from "perdure/Signal"
 import * as Step from "perdure/Step"
 import * as Workflow from "perdure/Workflow"
 import { makeWorld, shown, soon, within } from "./fixtures/world.js"
@@ -293,9 +296,55 @@ describe("the idempotency key", () => {
       assert.deepStrictEqual(keys.map((key) => key.slice(0, 1)), ["a", "a", "a", "b", "b", "b"])
       const distinct = [...new Set(keys)]
       assert.strictEqual(distinct.length, 2)
-      assert.strictEqual(distinct[1], `b ${run.id}/0/own`)
+      assert.strictEqual(distinct[1], `b ${run.id}/0/key/own`)
       yield* world.use(Job.execute({})).pipe(within("1 hour"))
       assert.strictEqual(new Set(keys).size, 4)
+    }))
+})
+
+describe("the idempotency key of one's own", () => {
+  it.scoped("is never that of another step's place in the run", () =>
+    Effect.gen(function*() {
+      const note = Effect.map(Step.Current, ({ idempotencyKey }) => idempotencyKey)
+      const options = { success: Schema.String }
+      const world = yield* makeWorld()
+      yield* world.launch(Job.toLayer(() =>
+        Effect.all([
+          Step.run("place", note, options),
+          ...["0", "1", "key/0"].map((idempotencyKey) => Step.run("own", note, { ...options, idempotencyKey })),
+          Step.run("place", note, options)
+        ])
+      ))
+      const keys = yield* soon(world.use(Job.execute({})))
+      assert.strictEqual(Array.isArray(keys) ? new Set<unknown>(keys).size : 0, 5, String(keys))
+    }))
+})
+
+describe("a step's body", () => {
+  /** As the compiler sees it that was not asked: the run seems to be there. */
+  const unchecked = <A, E>(effect: Effect.Effect<A, E, CurrentRun>): Effect.Effect<A, E> =>
+    Effect.mapInputContext(effect, (found: Context.Context<never>) => Context.unsafeMake<CurrentRun>(found.unsafeMap))
+
+  it.scoped("that uses a durable operation dies of misuse, which says what to do", () =>
+    Effect.gen(function*() {
+      const Note = Signal.make("Note", { payload: {} })
+      const operations = [
+        Step.run("inner", Effect.void),
+        Note.receive,
+        Workflow.patched("patch"),
+        Published.make("key", Schema.Number).publish(1),
+        Effect.asVoid(CurrentRun)
+      ]
+      const world = yield* makeWorld()
+      for (const operation of operations) {
+        const body = unchecked(Effect.asVoid(Effect.orDie(operation)))
+        const process = yield* world.launch(Job.toLayer(() => Step.run("outer", body)))
+        const run = yield* process.use(Job.start({}))
+        const error = yield* soon(Effect.flip(run.result))
+        assert.include(error.message, "durable operations cannot be used inside a step body")
+        assert.include(error.message, `step outer of run ${run.id}`)
+        yield* process.stop
+      }
     }))
 })
 

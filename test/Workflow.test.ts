@@ -256,6 +256,20 @@ describe("starting", () => {
     }))
 })
 
+describe("a start that is put off", () => {
+  it.scoped("beyond the end of all calendars waits for ever", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      const dueIn = Effect.fnUntraced(function*(options: Workflow.StartOptions) {
+        const run = yield* world.use(Greet.start({ name: JSON.stringify(options) }, options))
+        return (yield* world.record(run.id)).availableAt
+      })
+      assert.strictEqual(yield* dueIn({ delay: "400000000 days" }), Infinity)
+      assert.strictEqual(yield* dueIn({ delay: "10000000 days" }), 10_000_000 * DAY)
+      assert.strictEqual(yield* dueIn({ startAt: new Date(8.64e15) }), 8.64e15)
+    }))
+})
+
 describe("inside a run", () => {
   it.scoped("time, random numbers and ids are the same in every life of it", () =>
     Effect.gen(function*() {
@@ -315,6 +329,16 @@ describe("inside a run", () => {
       const run = yield* world.use(Wait.start({}))
       assert.deepStrictEqual(yield* run.result.pipe(within("20 days")), [10 * DAY, 10 * DAY, 20 * DAY])
       assert.strictEqual((yield* world.history(run.id)).length, 2)
+    }))
+
+  it.scoped("sleepUntil dies of misuse when it is given no instant, as a start is refused", () =>
+    Effect.gen(function*() {
+      const Wait = Workflow.make("Wait", { payload: {} })
+      const world = yield* makeWorld()
+      yield* world.launch(Wait.toLayer(() => Workflow.sleepUntil(new Date("garbage"))))
+      const run = yield* world.use(Wait.start({}))
+      const error = yield* soon(Effect.flip(run.result))
+      assert.include(error.message, `run ${run.id} of workflow Wait: sleepUntil is given Invalid Date`)
     }))
 
   it.scoped("logs are said once, whatever is replayed", () =>

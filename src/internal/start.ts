@@ -12,9 +12,11 @@ import { Limits } from "../Limits.js"
 import type { StartOptions } from "../Workflow.js"
 import type { Shape } from "./definition.js"
 import { nameProblem, priorityProblem } from "./definition.js"
+import { dueAt } from "./due.js"
 import { childId, childToken, makeRunId } from "./ids.js"
 import type { ChildSpec } from "./machine/Op.js"
-import { encodeText, notJson, sameJson } from "./wire.js"
+import { idProblem } from "./names.js"
+import { encodeText, sameJson } from "./wire.js"
 
 const encodePayload = (shape: Shape, payload: unknown) =>
   Effect.flatMap(
@@ -33,7 +35,7 @@ const placement = (shape: Shape, options: StartOptions | undefined, now: number)
     const availableAt = startAt !== undefined
       ? startAt instanceof Date ? startAt.getTime() : DateTime.toEpochMillis(startAt)
       : delay !== undefined
-      ? now + Duration.toMillis(delay)
+      ? dueAt(now + Duration.toMillis(delay))
       : null
     if (availableAt !== null && Number.isNaN(availableAt)) {
       return new Invalid({ what: `start of workflow ${shape.name}`, detail: "startAt is not a valid instant" })
@@ -47,10 +49,10 @@ const idempotencyKey = (shape: Shape, payload: unknown): Effect.Effect<string | 
   return Effect.suspend(() => {
     // The key function takes what the payload schema describes, and the payload has just been encoded by it.
     const key: unknown = make(payload as never)
-    const problem = typeof key !== "string" ? `is a ${typeof key}, not a string` : notJson(key, "it")
-    return problem === undefined && typeof key === "string"
-      ? Effect.succeed(key)
-      : new Invalid({ what: `idempotency key of workflow ${shape.name}`, detail: `the key ${problem}` })
+    const refuse = (detail: string) => new Invalid({ what: `idempotency key of workflow ${shape.name}`, detail })
+    if (typeof key !== "string") return refuse(`the key is a ${typeof key}, not a string`)
+    const problem = idProblem("the key", key)
+    return problem === undefined ? Effect.succeed(key) : refuse(problem)
   })
 }
 

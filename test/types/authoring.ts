@@ -166,6 +166,11 @@ export const places = () => {
   // @ts-expect-error: Type 'CurrentRun' is not assignable to type 'Journal'
   outside(Plain.continueAsNew({ sku: "x" }))
   outside(Plain.execute({ sku: "x" }))
+  // @ts-expect-error: Type 'DurableOperationInStep' is missing the following properties from type 'Journal'
+  const nested: Layer.Layer<never, ConfigurationInvalid, Journal> = Plain.toLayer(() =>
+    Step.run("outer", Step.run("inner", Effect.void))
+  )
+  void nested
   // @ts-expect-error: 'Inventory' is not assignable to type 'Journal'
   const complete: Layer.Layer<never, ConfigurationInvalid, Journal> = Fulfil.toLayer(() =>
     Step.run("reserve", reserve, { success: Schema.Number, error: OutOfStock })
@@ -194,4 +199,17 @@ export const results = () => {
   })
   exactly<Effect.Effect<number, OutOfStock | TimedOut, Inventory | CurrentRun>>()(limited)
   exactly<Effect.Effect<void, never, CurrentRun>>()(Step.run("scoped", Effect.asVoid(Effect.scope)))
+  exactly<Effect.Effect<void, never, CurrentRun | Step.DurableOperationInStep>>()(
+    Step.run("outer", Signal.make("s", { payload: Schema.Void }).receive)
+  )
+}
+
+/** A step of somebody's own: what the body needs is open. */
+export const generic = <R>(body: Effect.Effect<number, OutOfStock, R>) =>
+  Step.run("generic", body, { success: Schema.Number, error: OutOfStock })
+
+export const genericUsed = () => {
+  exactly<Effect.Effect<number, OutOfStock, Inventory | CurrentRun>>()(generic(reserve))
+  const layer = Fulfil.toLayer(() => generic(reserve))
+  exactly<Layer.Layer<never, ConfigurationInvalid, Journal | Inventory>>()(layer)
 }

@@ -1,0 +1,36 @@
+/** Names and ids that users choose, checked above the drivers: what one storage cannot hold, none is asked to. */
+import * as Effect from "effect/Effect"
+import type { CurrentRunInfo } from "../CurrentRun.js"
+import { Misuse } from "../Errors.js"
+import { byteLength, notJson } from "./wire.js"
+
+/**
+ * The longest name or id, in bytes of UTF-8. A row of a Postgres index holds 2,704 bytes, and beside an id it has a run's
+ * id or a workflow's name.
+ */
+export const ID_BYTES = 1000
+
+/** How much of a bad one is shown. */
+const SHOWN = 40
+
+/** Whether some storage can hold a run of that id. If not, nobody needs to be asked. */
+export const canBeStored = (runId: string): boolean => notJson(runId) === undefined
+
+/** What is wrong with a name or an id, if anything, and the cure. */
+export const idProblem = (what: string, id: string): string | undefined => {
+  const problem = notJson(id, shown(what, id))
+  if (problem !== undefined) return `${problem}: leave it out, or escape it`
+  // No UTF-16 unit takes more than three bytes, so most need no counting.
+  const bytes = id.length * 3 <= ID_BYTES ? 0 : byteLength(id)
+  return bytes > ID_BYTES
+    ? `${shown(what, id)} has ${bytes} bytes, the limit is ${ID_BYTES}: shorten it, or use a hash of it`
+    : undefined
+}
+
+/** JSON escapes what cannot be stored, so that the text can be. */
+const shown = (what: string, id: string): string =>
+  `${what} ${JSON.stringify(id.length > SHOWN ? `${id.slice(0, SHOWN)}…` : id)}`
+
+/** Die of a name or id that the code of a run has chosen. */
+export const refuseInside = (run: Pick<CurrentRunInfo, "id" | "workflow">, problem: string): Effect.Effect<never> =>
+  Effect.die(new Misuse({ detail: `run ${run.id} of workflow ${run.workflow}: ${problem}` }))
