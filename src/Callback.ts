@@ -42,7 +42,7 @@ export type Completion = "Accepted" | "Duplicate" | "Expired" | "NoSuchRun"
  */
 export interface Pending<A, E> {
   readonly token: string
-  /** Wait durably for the completion. */
+  /** Wait durably for the completion. It may be waited for again, and by several fibers. */
   readonly result: Effect.Effect<A, E, CurrentRun>
 }
 
@@ -160,7 +160,7 @@ export const make = <S extends AnySchema = typeof Schema.Void, E extends AnySche
         result: Effect.flatMap(
           CurrentRun,
           (current) =>
-            current.machine.request<S["Type"], E["Type"]>({ _tag: "Callback", token: slot }, name, reader.decode)
+            current.machine.requestOnce<S["Type"], E["Type"]>({ _tag: "Callback", token: slot }, name, reader.decode)
         )
       }
     }),

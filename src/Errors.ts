@@ -228,8 +228,8 @@ export class NotDurable extends Schema.TaggedError<NotDurable>("perdure/NotDurab
     return this.problem === "StrayWakeUp"
       ? `a fiber was woken by something that the journal does not know (a promise, a timer, I/O), at ${this.place}: ` +
         `put what it awaits into a Step`
-      : `the workflow waits for something that no journal entry can bring (itself, a bare promise, a real timer), at ` +
-        `${this.place}: put what it awaits into a Step, a Signal or a Callback`
+      : `the workflow waits for something that no journal entry can bring (itself, a bare promise, a real timer, what it ` +
+        `asks for again and again), at ${this.place}: put what it awaits into a Step, a Signal or a Callback`
   }
 }
 

@@ -63,7 +63,8 @@ export interface Run<out A, out E> extends Pipeable, Inspectable {
   readonly workflow: string
   /**
    * Wait for the run's end, however long (use `Effect.timeout` for a limit). Outside of workflows the wait is woken by a
-   * notification and backed by polling. Inside a workflow it is durable, and only for child runs.
+   * notification and backed by polling. Inside a workflow it is durable, and only for child runs. It may be waited for
+   * again, and by several fibers.
    *
    * Fails with the workflow's own error, or `RunEnded` if the run was cancelled, terminated or died.
    */
@@ -240,7 +241,7 @@ export const awaitChild = <A, E>(
   definition: Definition,
   child: { readonly id: string; readonly token: string; readonly cancels: boolean }
 ): Effect.Effect<A, E | ResultError> =>
-  current.machine.request<A, E | ResultError>({ _tag: "Child", ...child }, definition.name, (exit) =>
+  current.machine.requestOnce<A, E | ResultError>({ _tag: "Child", ...child }, definition.name, (exit) =>
     // The entry's success value is the whole ending: the child's status decides what it means here.
     Either.flatMap(readEnding(exit.value), (ending) =>
       ending.run === child.id

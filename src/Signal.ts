@@ -14,6 +14,7 @@ import type { Pipeable } from "effect/Pipeable"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import type * as Types from "effect/Types"
+import type { CurrentRunInfo } from "./CurrentRun.js"
 import { CurrentRun, insideOrOutside } from "./CurrentRun.js"
 import { type JournalError, Misuse, type ValueInvalid, type ValueTooLarge } from "./Errors.js"
 import { makeIncarnation } from "./internal/ids.js"
@@ -91,7 +92,11 @@ export interface Signal<in out A> extends Pipeable, Inspectable {
   readonly receive: Effect.Effect<A, never, CurrentRun>
   /**
    * Wait at most so long. When the time is over without a signal, the window closes: senders are told `Expired` from then
-   * on, until the run continues as new. (A plain `receive` under `Effect.timeout` leaves the window open.)
+   * on, until the run continues as new. So nothing of this name can come any more: receiving it again dies with `Misuse`,
+   * and so does a `receive` of another fiber that still waits then. (A `receiveWithin` of another fiber still gives `None`
+   * at its own time.)
+   *
+   * To ask again and again, use `Effect.timeoutOption(signal.receive, duration)`, which leaves the window open.
    */
   readonly receiveWithin: (duration: Duration.DurationInput) => Effect.Effect<Option.Option<A>, never, CurrentRun>
   /**
@@ -157,8 +162,25 @@ export const make: {
   const receive = (due: (now: number) => number | null) =>
     Effect.flatMap(
       CurrentRun,
-      ({ machine }) =>
-        machine.request<Option.Option<A>, never>({ _tag: "Receive", due: due(machine.now) }, name, decode)
+      (current) =>
+        current.machine.isClosed(name)
+          ? refused(current)
+          : current.machine.request<Option.Option<A>, never>(
+            { _tag: "Receive", due: due(current.machine.now) },
+            name,
+            decode
+          )
+    )
+
+  /** What becomes of a receive that nothing can reach any more. */
+  const refused = ({ id, workflow }: CurrentRunInfo): Effect.Effect<never> =>
+    Effect.die(
+      new Misuse({
+        detail:
+          `run ${id} of workflow ${workflow} waits for signal ${name}, which a receiveWithin has closed: when its ` +
+          `time was over without a signal, senders were told Expired. Use Effect.timeoutOption of receive, which leaves ` +
+          `the signal open, another signal, or continueAsNew`
+      })
     )
 
   const problemOf = (id: string | undefined): string | undefined =>
@@ -187,9 +209,9 @@ export const make: {
     receiveWithin: (duration) =>
       Effect.flatMap(
         CurrentRun,
-        ({ machine }) =>
+        (current) =>
           Effect.tap(receive((now) => now + Duration.toMillis(duration)), (received) => {
-            if (Option.isNone(received)) machine.closeWindow(name)
+            if (Option.isNone(received)) current.machine.closeWindow(name, refused(current))
             return Effect.void
           })
       ),

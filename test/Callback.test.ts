@@ -80,6 +80,24 @@ describe("a callback", () => {
       assert.deepStrictEqual(yield* within("1 hour")(run.result), [{ cents: 0 }, { cents: 1 }])
     }))
 
+  it.scoped("gives its completion as often as it is asked for, also to several at the same time", () =>
+    Effect.gen(function*() {
+      const tokens: Array<string> = []
+      const world = yield* makeWorld()
+      yield* world.launch(Pay.toLayer(() =>
+        Effect.gen(function*() {
+          const { result, token } = yield* Payment.create
+          yield* Step.run("hand out", Effect.sync(() => void tokens.push(token)))
+          const both = yield* Effect.all([result, result], { concurrency: 2 })
+          return [...both, yield* result]
+        })
+      ))
+      const run = yield* world.use(Pay.start({}))
+      yield* TestClock.adjust("1 hour")
+      yield* world.use(Payment.succeed(tokens[0] ?? "", { cents: 5 }))
+      assert.deepStrictEqual(yield* soon(run.result), [{ cents: 5 }, { cents: 5 }, { cents: 5 }])
+    }))
+
   it.scoped("of a run that has ended is Expired; a token that is none names no run", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()

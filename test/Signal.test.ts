@@ -1,5 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
@@ -186,6 +188,67 @@ describe("receiveWithin", () => {
       yield* TestClock.adjust("2 hours")
       assert.strictEqual((yield* world.use(Note.send(run.id, "late")))._tag, "Delivered")
       assert.deepStrictEqual(yield* soon(run.result), [true, "late"])
+    }))
+
+  it.scoped("that gave none makes later receives of the signal die, saying what to use", () =>
+    Effect.gen(function*() {
+      const Poll = Workflow.make("Poll", { payload: { how: Schema.String } })
+      const world = yield* makeWorld()
+      yield* world.launch(Poll.toLayer(({ how }) =>
+        Effect.zipRight(
+          Note.receiveWithin("1 hour"),
+          Effect.asVoid(how === "receive" ? Note.receive : Note.receiveWithin("1 hour"))
+        )
+      ))
+      for (const how of ["receive", "receiveWithin"]) {
+        const run = yield* world.use(Poll.start({ how }))
+        yield* TestClock.adjust("1 hour")
+        const error = yield* soon(Effect.flip(run.result))
+        assert.include(error.message, `run ${run.id} of workflow Poll waits for signal Note, which a receiveWithin has`)
+        assert.include(error.message, "Use Effect.timeoutOption of receive")
+      }
+    }))
+
+  it.scoped("that gives none ends the receives that wait beside it: plain ones die, limited ones have their time", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      const live = Job.toLayer(() =>
+        Effect.gen(function*() {
+          const plain = yield* Effect.fork(Effect.sandbox(Note.receive))
+          const limited = yield* Effect.fork(Note.receiveWithin("3 hours"))
+          const other = yield* Effect.fork(Approval.receive)
+          const first = yield* Note.receiveWithin("1 hour")
+          const second = yield* Effect.orDie(Effect.flip(Fiber.join(plain)))
+          const third = yield* Fiber.join(limited)
+          return [first._tag, Cause.pretty(second).includes("closed"), third._tag, yield* Fiber.join(other)]
+        })
+      )
+      const first = yield* world.launch(live)
+      const run = yield* world.use(Job.start({}))
+      yield* TestClock.adjust("2 hours")
+      assert.strictEqual((yield* world.use(Note.send(run.id, 1)))._tag, "Expired")
+      yield* first.stop
+      yield* world.launch(live)
+      yield* TestClock.adjust("2 hours")
+      yield* world.use(Approval.send(run.id, { by: "ann" }))
+      assert.deepStrictEqual(yield* soon(run.result), ["None", true, "None", { by: "ann" }])
+    }))
+
+  it.scoped("may be used again in the next generation, and for other signals", () =>
+    Effect.gen(function*() {
+      const Loop = Workflow.make("Loop", { payload: { turn: Schema.Number }, success: Schema.Unknown })
+      const world = yield* makeWorld()
+      yield* world.launch(Loop.toLayer(({ turn }) =>
+        Effect.gen(function*() {
+          const note = yield* Note.receiveWithin("1 hour")
+          const approval = yield* Approval.receiveWithin("1 hour")
+          return turn < 3 ? yield* Loop.continueAsNew({ turn: turn + 1 }) : [Option.getOrNull(note), approval._tag]
+        })
+      ))
+      const run = yield* world.use(Loop.start({ turn: 1 }))
+      yield* TestClock.adjust("4 hours")
+      yield* world.use(Note.send(run.id, "late"))
+      assert.deepStrictEqual(yield* within("2 hours")(run.result), ["late", "None"])
     }))
 })
 

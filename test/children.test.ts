@@ -134,6 +134,36 @@ describe("a child", () => {
       assert.strictEqual(events.filter((event) => event.startsWith("begin")).length, 3, "each began once")
     }))
 
+  it.scoped("gives its result as often as it is asked for, also to several at the same time", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      const both = Layer.mergeAll(
+        makeShip().live,
+        Order.toLayer(() =>
+          Effect.gen(function*() {
+            const run = yield* Ship.start({ parcel: 1 })
+            const early = yield* Effect.timeoutOption(run.result, "30 minutes")
+            const both = yield* Effect.all([run.result, run.result], { concurrency: 2 })
+            const again = yield* run.result
+            yield* Effect.sleep("1 day")
+            return [early._tag, both, again, yield* run.result]
+          })
+        )
+      )
+      const first = yield* world.launch(both)
+      const order = yield* world.use(Order.start({}))
+      yield* TestClock.adjust("2 hours")
+      yield* first.stop
+      yield* world.launch(both)
+      assert.deepStrictEqual(yield* within("1 day")(order.result), [
+        "None",
+        ["label 1", "label 1"],
+        "label 1",
+        "label 1"
+      ])
+      assert.strictEqual(shown(yield* world.history(order.id)).filter((entry) => entry === "child Ship").length, 1)
+    }))
+
   it.scoped("starts after a delay, on another queue, in its order", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()

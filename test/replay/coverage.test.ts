@@ -5,10 +5,11 @@ import { createRequire } from "node:module"
 import { effectCases } from "./effectCases.js"
 import { crashEverywhere, n } from "./replaying.js"
 import { toolCases } from "./toolCases.js"
+import { waitCases } from "./waitCases.js"
 
 const SEEDS = 5
 
-describe.each(Object.entries({ Effect: effectCases, tools: toolCases }))("%s", (_, cases) => {
+describe.each(Object.entries({ Effect: effectCases, tools: toolCases, waits: waitCases }))("%s", (_, cases) => {
   it.each(Object.entries(cases))("%s", (_, program) => {
     assert.isAtLeast(crashEverywhere(program, SEEDS), SEEDS * 2)
   })

@@ -82,11 +82,22 @@ export interface Life {
   readonly strays: ReadonlyArray<string>
 }
 
+const success = (value: unknown): MachineEntry["exit"] => ({ kind: "success", value, text: JSON.stringify(value) })
+
 const finish = (op: Op): MachineEntry["exit"] => {
+  if (op.data._tag === "Callback") return success(op.data.token)
+  if (op.data._tag === "Child") {
+    return success({ run: op.data.id, status: "completed", exit: { kind: "success", value: "7" } })
+  }
   if (op.data._tag !== "Step") return voidWire
   const { body, context, encode } = op.data
   return encode(Effect.runSyncExit(Effect.provide(body, context)))
 }
+
+/** A child ends once, and a callback is completed once: what has been delivered never comes again. */
+const comesNever = (op: Op, entries: ReadonlyArray<MachineEntry>): boolean =>
+  (op.data._tag === "Child" || op.data._tag === "Callback") &&
+  entries.some(({ exit, kind }) => kind === op.kind && exit.text === finish(op).text)
 
 /** Live from this journal on. The entries of a prefix are delivered, not executed. */
 export const live = (program: Durable<unknown>, prefix: ReadonlyArray<MachineEntry>, roll: Dice): Life => {
@@ -103,7 +114,9 @@ export const live = (program: Durable<unknown>, prefix: ReadonlyArray<MachineEnt
     for (const op of machine.pending.values()) {
       if (!due.has(op)) due.set(op, op.data._tag === "Timer" ? op.data.due : now + Math.ceil(roll() * 100))
     }
-    const [next] = [...machine.pending.values()].sort((a, b) => (due.get(a) ?? 0) - (due.get(b) ?? 0))
+    const [next] = [...machine.pending.values()].filter((op) => !comesNever(op, entries)).sort((a, b) =>
+      (due.get(a) ?? 0) - (due.get(b) ?? 0)
+    )
     if (next === undefined) throw new Error(`stuck: ${machine.stuck}, ${strays.length} stray wake-ups`)
     if (next.data._tag === "Step") executed.push(next.id)
     now = Math.max(now, due.get(next) ?? now)

@@ -26,9 +26,9 @@ import * as Random from "effect/Random"
 import { decodeDefect } from "../exits.js"
 import { runForkWith } from "../runtime.js"
 import { RunFibers } from "./fibers.js"
-import type { ChildSpec, Decode, MachineEntry, Op, OpData } from "./Op.js"
+import type { AwaitedOnce, ChildSpec, Decode, MachineEntry, Op, OpData } from "./Op.js"
 import { kindOf, RUN_ENTRY } from "./Op.js"
-import { RunScheduler } from "./RunScheduler.js"
+import { RunScheduler, TASKS_PER_ACTIVATION } from "./RunScheduler.js"
 import type { RunState } from "./services.js"
 import { actingAs, insideRefs, outsideRefs } from "./services.js"
 
@@ -44,6 +44,14 @@ export interface Divergence {
   readonly program: { readonly op: number; readonly kind: string; readonly name: string } | null
   /** All ops that the program has pending, or how it ended, or why the entry cannot be read. */
   readonly detail: string
+}
+
+/** What comes once, and those who wait for it. */
+interface Wait {
+  /** What came. */
+  settled: Effect.Effect<unknown, unknown> | undefined
+  op: Op | undefined
+  readonly waiters: Set<Op["resume"]>
 }
 
 interface MutableOutbox {
@@ -137,6 +145,9 @@ export class Machine implements RunState {
   private forgotten = false
   private nextOp = 0
   private nextKey = 0
+  private readonly waits = new Map<string, Wait>()
+  /** Signals that this generation receives no more. */
+  private readonly closed = new Set<string>()
 
   private outbox: MutableOutbox = noOutbox
 
@@ -204,6 +215,8 @@ export class Machine implements RunState {
         const culprit = this.spokenOf.get(strayFiber(entry))
         if (culprit !== undefined) culprits.push(culprit)
       }
+      if (this.scheduler.isHalted) culprits.push(...this.scheduler.spinners)
+      this.scheduler.goOn()
       this.interrupt(culprits)
       return undefined
     }
@@ -222,13 +235,19 @@ export class Machine implements RunState {
 
   /** How the run ended, once it has. A run with a defect of its own ends with that, whatever its finalizers made of it. */
   get exit(): Exit.Exit<unknown, unknown> | undefined {
-    if (this.doomed && (this.rootExit !== undefined || this.pending.size === 0)) return Exit.die(this.doom)
-    return this.rootExit
+    // Finalizers that spin as well are not waited for.
+    const isOver = this.rootExit !== undefined || this.pending.size === 0 || this.scheduler.isHalted
+    return this.doomed && isOver ? Exit.die(this.doom) : this.rootExit
   }
 
-  /** The program waits for something that no entry can bring. Names the place. */
+  /** The program waits for something that no entry can bring, or spins. Names the place. */
   get stuck(): string | undefined {
-    return this.exit === undefined && this.pending.size === 0 ? this.placeOf(this.root) : undefined
+    if (this.exit !== undefined) return undefined
+    if (this.scheduler.isHalted) {
+      return `${this.placeOf(this.scheduler.spinners[0] ?? this.root)}, where it spins (after a budget of ` +
+        `${TASKS_PER_ACTIVATION} tasks it still did not wait: wait by a Deferred, a Queue, a Signal or a sleep, not by yielding)`
+    }
+    return this.pending.size === 0 ? this.placeOf(this.root) : undefined
   }
 
   /** The run's random numbers: they follow from its id. */
@@ -262,12 +281,34 @@ export class Machine implements RunState {
   /** Ask for an op and wait for its entry. `decode` sees to it that the entry gives an `A` or an `E`. */
   request<A, E>(data: OpData, name: string, decode: Decode): Effect.Effect<A, E> {
     const wait = Effect.async<unknown, unknown>((resume) => {
-      const op: Op = { id: this.nextOp++, kind: kindOf(data), name, data, decode, resume }
-      this.pending.set(op.id, op)
-      this.out.requested.push(op)
+      const op = this.ask(data, name, decode, resume)
       return Effect.sync(() => this.cancel(op))
     })
     return wait as Effect.Effect<A, E>
+  }
+
+  /**
+   * As `request`, for what comes once in a generation, by its token. Those who wait at the same time share one op, which
+   * is cancelled when the last of them gives up; those who come later are answered from memory.
+   */
+  requestOnce<A, E>(data: AwaitedOnce, name: string, decode: Decode): Effect.Effect<A, E> {
+    const once = Effect.async<unknown, unknown>((resume) => {
+      const wait = this.waitFor(`${data._tag} ${data.token}`)
+      if (wait.settled !== undefined) return resume(wait.settled)
+      wait.waiters.add(resume)
+      wait.op ??= this.ask(data, name, decode, (effect) => {
+        wait.settled = effect
+        for (const waiter of wait.waiters) waiter(effect)
+        wait.waiters.clear()
+      })
+      return Effect.sync(() => {
+        wait.waiters.delete(resume)
+        if (wait.settled !== undefined || wait.op === undefined || wait.waiters.size > 0) return
+        this.cancel(wait.op)
+        wait.op = undefined
+      })
+    })
+    return once as Effect.Effect<A, E>
   }
 
   /** Start a child with the next commit; its number is an op's number, so that ids never meet. */
@@ -291,9 +332,19 @@ export class Machine implements RunState {
     this.out.published.push({ key, value })
   }
 
-  /** Later messages of that signal are to be refused. */
-  closeWindow(signal: string): void {
+  /** Later messages of that signal are to be refused. Whoever waits for one without a limit would wait for ever. */
+  closeWindow(signal: string, refused: Effect.Effect<never>): void {
+    this.closed.add(signal)
     this.out.closes.push(signal)
+    for (const op of [...this.pending.values()]) {
+      if (op.data._tag !== "Receive" || op.name !== signal || op.data.due !== null) continue
+      this.cancel(op)
+      op.resume(refused)
+    }
+  }
+
+  isClosed(signal: string): boolean {
+    return this.closed.has(signal)
   }
 
   /** Whether this run takes the new code of a patch: true unless the journal shows that it went this way before. */
@@ -336,6 +387,21 @@ export class Machine implements RunState {
 
   sleepUntil(due: number): Effect.Effect<void> {
     return this.request<void, never>({ _tag: "Timer", due }, "sleep", () => Either.right(Effect.void))
+  }
+
+  private ask(data: OpData, name: string, decode: Decode, resume: Op["resume"]): Op {
+    const op: Op = { id: this.nextOp++, kind: kindOf(data), name, data, decode, resume }
+    this.pending.set(op.id, op)
+    this.out.requested.push(op)
+    return op
+  }
+
+  private waitFor(token: string): Wait {
+    const known = this.waits.get(token)
+    if (known !== undefined) return known
+    const wait: Wait = { settled: undefined, op: undefined, waiters: new Set() }
+    this.waits.set(token, wait)
+    return wait
   }
 
   private seen(fiber: AnyFiber): void {

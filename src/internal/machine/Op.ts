@@ -81,6 +81,9 @@ export type OpData =
     readonly payload: string
   }
 
+/** What comes once, by its token. */
+export type AwaitedOnce = Extract<OpData, { readonly _tag: "Child" | "Callback" }>
+
 export interface Op {
   readonly id: number
   readonly kind: string

@@ -15,7 +15,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Callback from "perdure/Callback"
 import { CurrentRun } from "perdure/CurrentRun"
-import type { ConfigurationInvalid, RuntimeError } from "perdure/Errors"
+import { type ConfigurationInvalid, Misuse, type RuntimeError } from "perdure/Errors"
 import type { Journal } from "perdure/Journal"
 import * as Published from "perdure/Published"
 import * as Signal from "perdure/Signal"
@@ -108,9 +108,14 @@ const interpret = (world: World, say: (what: string) => void, run: {
       case "receive":
         return Effect.map(signals[node.signal].receive, ({ n }) => tell(n))
       case "within":
-        return Effect.map(
-          signals.blue.receiveWithin(node.ms),
-          (received) => tell(Option.match(received, { onNone: () => "nothing came", onSome: ({ n }) => n }))
+        return signals.blue.receiveWithin(node.ms).pipe(
+          Effect.map((received) =>
+            tell(Option.match(received, { onNone: () => "nothing came", onSome: ({ n }) => n }))
+          ),
+          // What closed the window is another node of the same program: nothing can come any more.
+          Effect.catchSomeDefect((defect) =>
+            defect instanceof Misuse ? Option.some(Effect.sync(() => tell("closed"))) : Option.none()
+          )
         )
       case "send": {
         const to = Option.getOrElse(run.parent, () => run.id)
