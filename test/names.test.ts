@@ -8,7 +8,7 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as Callback from "perdure/Callback"
 import { CurrentRun } from "perdure/CurrentRun"
-import { JournalError, Misuse, NoSuchRun, RunEnded, ValueInvalid } from "perdure/Errors"
+import { ConfigurationInvalid, JournalError, Misuse, NoSuchRun, RunEnded, ValueInvalid } from "perdure/Errors"
 import type { Journal } from "perdure/Journal"
 import type { JournalDriver } from "perdure/JournalDriver"
 import * as Published from "perdure/Published"
@@ -162,6 +162,19 @@ describe("outside of runs, a name or id that cannot be stored", () => {
       for (const write of ["deliver", "terminate", "resume"]) assert.notInclude(world.writes, write)
       yield* world.launch(Job.toLayer(() => Effect.succeed("done")))
       assert.strictEqual(yield* soon(waiting), "done")
+    }))
+
+  it.scoped("is a problem of the definition as the name of a signal that is declared", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld(strict)
+      const signals = bad.map(([name]) => Signal.make(name, { payload: Schema.Number }))
+      const Declaring = Workflow.make("Declaring", { payload: {}, signals: [Note, ...signals] })
+      const error = yield* soon(Effect.flip(world.launch(Declaring.toLayer(() => Effect.void))))
+      assert.instanceOf(error, ConfigurationInvalid)
+      assert.strictEqual(error.problems.length, bad.length)
+      for (const [index, [, looks, says]] of bad.entries()) {
+        for (const part of ["workflow Declaring", looks, says]) assert.include(error.problems[index], part)
+      }
     }))
 
   it.scoped("is refused as an idempotency key, where a run is started", () =>

@@ -11,6 +11,7 @@ import { Misuse } from "../Errors.js"
 import { Limits } from "../Limits.js"
 import type { ExitCodec } from "./exits.js"
 import { Machine } from "./machine/Machine.js"
+import { idProblem } from "./names.js"
 import type { Registered } from "./Registry.js"
 import type { AnySchema } from "./wire.js"
 import { decodeText, encodeText } from "./wire.js"
@@ -24,6 +25,7 @@ export interface Shape {
     readonly queue: string
     readonly priority: number
     readonly idempotencyKey?: ((payload: never) => string) | undefined
+    readonly signals?: ReadonlyArray<{ readonly name: string }> | undefined
   }
 }
 
@@ -46,7 +48,10 @@ export const definitionProblems = (shape: Shape): ReadonlyArray<string> =>
     nameProblem("the name of workflow", shape.name),
     nameProblem(`the version of workflow ${shape.name}:`, shape.version),
     nameProblem(`the queue of workflow ${shape.name}:`, shape.options.queue),
-    priorityProblem(shape.options.priority)
+    priorityProblem(shape.options.priority),
+    ...(shape.options.signals ?? []).map(({ name }) =>
+      idProblem(`workflow ${shape.name} declares a signal whose name`, name)
+    )
   ].filter((problem) => problem !== undefined)
 
 /** Note the next generation's payload. */

@@ -18,8 +18,7 @@ export const canBeStored = (runId: string): boolean => notJson(runId) === undefi
 
 /** What is wrong with a name or an id, if anything, and the cure. */
 export const idProblem = (what: string, id: string): string | undefined => {
-  const problem = notJson(id, shown(what, id))
-  if (problem !== undefined) return `${problem}: leave it out, or escape it`
+  if (!canBeStored(id)) return `${notJson(id, shown(what, id))}: leave it out, or escape it`
   // No UTF-16 unit takes more than three bytes, so most need no counting.
   const bytes = id.length * 3 <= ID_BYTES ? 0 : byteLength(id)
   return bytes > ID_BYTES
