@@ -101,6 +101,32 @@ describe("a handle", () => {
     }))
 })
 
+describe("compensation", () => {
+  it.scoped("is waited for, also by a bounded forEach that fails while there is more to do", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      const step = (name: string) => Step.run(name, Effect.void)
+      const reserved = (id: number) =>
+        Effect.acquireUseRelease(
+          step(`reserve ${id}`),
+          () => Effect.sleep("1 day"),
+          () => Effect.zipRight(step(`release ${id}`), Effect.zipRight(Effect.sleep("1 hour"), step(`notify ${id}`)))
+        )
+      const fails = Effect.zipRight(Effect.sleep("1 minute"), Effect.dieMessage("out of stock"))
+      yield* world.launch(
+        Job.toLayer(() =>
+          Effect.as(Effect.forEach([0, 1, 2, 3], (id) => id === 0 ? fails : reserved(id), { concurrency: 2 }), 1)
+        )
+      )
+      const run = yield* world.use(Job.start({}))
+      assert.include((yield* within("2 hours")(Effect.flip(run.result))).message, "out of stock")
+      assert.deepStrictEqual(
+        shown(yield* world.history(run.id)),
+        ["step reserve 1", "timer sleep", "step release 1", "timer sleep", "step notify 1"]
+      )
+    }))
+})
+
 describe("cancel", () => {
   it.scoped("runs the compensation, which may run steps and sleep, and ends as cancelled", () =>
     Effect.gen(function*() {

@@ -19,6 +19,7 @@ import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
+import * as FiberRef from "effect/FiberRef"
 import type * as FiberRefs from "effect/FiberRefs"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
@@ -28,6 +29,7 @@ import { runForkWith } from "../runtime.js"
 import { RunFibers } from "./fibers.js"
 import type { AwaitedOnce, ChildSpec, Decode, MachineEntry, Op, OpData } from "./Op.js"
 import { kindOf, RUN_ENTRY } from "./Op.js"
+import { emptyOutbox, type MutableOutbox, noOutbox, type Outbox } from "./Outbox.js"
 import { RunScheduler, TASKS_PER_ACTIVATION } from "./RunScheduler.js"
 import type { RunState } from "./services.js"
 import { actingAs, insideRefs, outsideRefs } from "./services.js"
@@ -51,44 +53,7 @@ interface Wait {
   /** What came. */
   settled: Effect.Effect<unknown, unknown> | undefined
   op: Op | undefined
-  readonly waiters: Set<Op["resume"]>
-}
-
-interface MutableOutbox {
-  requested: Array<Op>
-  cancelled: Array<Op>
-  children: Array<ChildSpec>
-  cancelledChildren: Array<string>
-  published: Array<{ readonly key: string; readonly value: string }>
-  closes: Array<string>
-  patches: Array<MachineEntry>
-}
-
-const emptyOutbox = (): MutableOutbox => ({
-  requested: [],
-  cancelled: [],
-  children: [],
-  cancelledChildren: [],
-  published: [],
-  closes: [],
-  patches: []
-})
-
-/** Stands for an outbox that nothing was put into; never changed. */
-const noOutbox = emptyOutbox()
-
-/** What the program asked for during the deliveries since the last `takeOutbox`. */
-export interface Outbox {
-  readonly requested: ReadonlyArray<Op>
-  /** Ops whose fibers were interrupted after they had been taken. */
-  readonly cancelled: ReadonlyArray<Op>
-  readonly children: ReadonlyArray<ChildSpec>
-  /** Children whose wait was given up: to be cancelled. */
-  readonly cancelledChildren: ReadonlyArray<string>
-  readonly published: ReadonlyArray<{ readonly key: string; readonly value: string }>
-  readonly closes: ReadonlyArray<string>
-  /** Entries that the program made by itself (patches), to precede the entry that comes next. */
-  readonly patches: ReadonlyArray<MachineEntry>
+  readonly waiters: Map<Op["resume"], AnyFiber>
 }
 
 /** A fiber that something outside of the journal has woken. */
@@ -236,8 +201,20 @@ export class Machine implements RunState {
   /** How the run ended, once it has. A run with a defect of its own ends with that, whatever its finalizers made of it. */
   get exit(): Exit.Exit<unknown, unknown> | undefined {
     // Finalizers that spin as well are not waited for.
-    const isOver = this.rootExit !== undefined || this.pending.size === 0 || this.scheduler.isHalted
-    return this.doomed && isOver ? Exit.die(this.doom) : this.rootExit
+    if (this.doomed && (this.pending.size === 0 || this.scheduler.isHalted)) return Exit.die(this.doom)
+    if (this.rootExit === undefined || this.isFinalizing) return undefined
+    return this.doomed ? Exit.die(this.doom) : this.rootExit
+  }
+
+  /**
+   * Fibers that were interrupted still have something to do that cannot be interrupted: compensation. The root may have
+   * ended before (a bounded `forEach` that fails early does not wait for all of them, nor does `Effect.disconnect`).
+   */
+  private get isFinalizing(): boolean {
+    for (const { waiters } of this.pending.values()) {
+      for (const fiber of waiters()) if (!Cause.isEmpty(fiber.getFiberRef(FiberRef.interruptedCause))) return true
+    }
+    return false
   }
 
   /** The program waits for something that no entry can bring, or spins. Names the place. */
@@ -280,10 +257,12 @@ export class Machine implements RunState {
 
   /** Ask for an op and wait for its entry. `decode` sees to it that the entry gives an `A` or an `E`. */
   request<A, E>(data: OpData, name: string, decode: Decode): Effect.Effect<A, E> {
-    const wait = Effect.async<unknown, unknown>((resume) => {
-      const op = this.ask(data, name, decode, resume)
-      return Effect.sync(() => this.cancel(op))
-    })
+    const wait = Effect.withFiberRuntime<unknown, unknown>((fiber) =>
+      Effect.async((resume) => {
+        const op = this.ask(data, name, decode, resume, () => [fiber])
+        return Effect.sync(() => this.cancel(op))
+      })
+    )
     return wait as Effect.Effect<A, E>
   }
 
@@ -292,22 +271,25 @@ export class Machine implements RunState {
    * is cancelled when the last of them gives up; those who come later are answered from memory.
    */
   requestOnce<A, E>(data: AwaitedOnce, name: string, decode: Decode): Effect.Effect<A, E> {
-    const once = Effect.async<unknown, unknown>((resume) => {
-      const wait = this.waitFor(`${data._tag} ${data.token}`)
-      if (wait.settled !== undefined) return resume(wait.settled)
-      wait.waiters.add(resume)
-      wait.op ??= this.ask(data, name, decode, (effect) => {
-        wait.settled = effect
-        for (const waiter of wait.waiters) waiter(effect)
-        wait.waiters.clear()
+    const once = Effect.withFiberRuntime<unknown, unknown>((fiber) =>
+      Effect.async((resume) => {
+        const wait = this.waitFor(`${data._tag} ${data.token}`)
+        if (wait.settled !== undefined) return resume(wait.settled)
+        wait.waiters.set(resume, fiber)
+        const settle = (effect: Effect.Effect<unknown, unknown>) => {
+          wait.settled = effect
+          for (const waiter of wait.waiters.keys()) waiter(effect)
+          wait.waiters.clear()
+        }
+        wait.op ??= this.ask(data, name, decode, settle, () => wait.waiters.values())
+        return Effect.sync(() => {
+          wait.waiters.delete(resume)
+          if (wait.settled !== undefined || wait.op === undefined || wait.waiters.size > 0) return
+          this.cancel(wait.op)
+          wait.op = undefined
+        })
       })
-      return Effect.sync(() => {
-        wait.waiters.delete(resume)
-        if (wait.settled !== undefined || wait.op === undefined || wait.waiters.size > 0) return
-        this.cancel(wait.op)
-        wait.op = undefined
-      })
-    })
+    )
     return once as Effect.Effect<A, E>
   }
 
@@ -389,8 +371,8 @@ export class Machine implements RunState {
     return this.request<void, never>({ _tag: "Timer", due }, "sleep", () => Either.right(Effect.void))
   }
 
-  private ask(data: OpData, name: string, decode: Decode, resume: Op["resume"]): Op {
-    const op: Op = { id: this.nextOp++, kind: kindOf(data), name, data, decode, resume }
+  private ask(data: OpData, name: string, decode: Decode, resume: Op["resume"], waiters: Op["waiters"]): Op {
+    const op: Op = { id: this.nextOp++, kind: kindOf(data), name, data, decode, resume, waiters }
     this.pending.set(op.id, op)
     this.out.requested.push(op)
     return op
@@ -399,7 +381,7 @@ export class Machine implements RunState {
   private waitFor(token: string): Wait {
     const known = this.waits.get(token)
     if (known !== undefined) return known
-    const wait: Wait = { settled: undefined, op: undefined, waiters: new Set() }
+    const wait: Wait = { settled: undefined, op: undefined, waiters: new Map() }
     this.waits.set(token, wait)
     return wait
   }

@@ -9,6 +9,7 @@ import type * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Either from "effect/Either"
 import type * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
 import type * as FiberRefs from "effect/FiberRefs"
 
 /** How an op ended, as plain JSON data. `value` is undefined for void and for interruption. */
@@ -91,6 +92,8 @@ export interface Op {
   readonly data: OpData
   readonly decode: Decode
   readonly resume: (effect: Effect.Effect<unknown, unknown>) => void
+  /** The fibers that wait for it. */
+  readonly waiters: () => Iterable<Fiber.RuntimeFiber<unknown, unknown>>
 }
 
 /** The journal's `kind` of each op. */

@@ -19,7 +19,8 @@ const opOf = (id: number, data: OpData, name: string): Op => ({
   name,
   data,
   decode: () => Either.left("not read here"),
-  resume: () => {}
+  resume: () => {},
+  waiters: () => []
 })
 
 const receive = (id: number, name: string) => opOf(id, { _tag: "Receive", due: null }, name)
