@@ -17,6 +17,7 @@ import type * as Types from "effect/Types"
 import type { CurrentRunInfo } from "./CurrentRun.js"
 import { CurrentRun, insideOrOutside } from "./CurrentRun.js"
 import { type JournalError, Misuse, type ValueInvalid, type ValueTooLarge } from "./Errors.js"
+import { dueAt } from "./internal/due.js"
 import { makeIncarnation } from "./internal/ids.js"
 import type { Decode } from "./internal/machine/Op.js"
 import { canBeStored, idProblem, refuseInside } from "./internal/names.js"
@@ -210,7 +211,7 @@ export const make: {
       Effect.flatMap(
         CurrentRun,
         (current) =>
-          Effect.tap(receive((now) => now + Duration.toMillis(duration)), (received) => {
+          Effect.tap(receive((now) => dueAt(now + Duration.toMillis(duration))), (received) => {
             if (Option.isNone(received)) current.machine.closeWindow(name, refused(current))
             return Effect.void
           })

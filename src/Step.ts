@@ -24,6 +24,7 @@ import type { ExitCodec } from "./internal/exits.js"
 import { makeExitCodec } from "./internal/exits.js"
 import { idProblem, refuseInside } from "./internal/names.js"
 import type { AnySchema, Given } from "./internal/wire.js"
+import { shown } from "./internal/wire.js"
 import { Limits } from "./Limits.js"
 
 /**
@@ -181,7 +182,8 @@ const explained = (exit: Exit.Exit<unknown, unknown>, { name, runId }: CurrentSt
     : exit
 
 const isMissingRun = (defect: unknown): boolean =>
-  defect instanceof Error && defect.message.startsWith(`Service not found: ${CurrentRun.key}`)
+  // What is thrown is anybody's: its message need not be a text.
+  defect instanceof Error && shown(defect.message).startsWith(`Service not found: ${CurrentRun.key}`)
 
 const retrying = (
   attempt: (n: number) => Checked,

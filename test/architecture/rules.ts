@@ -28,7 +28,7 @@ const layers: ReadonlyArray<{ readonly name: string; readonly of: RegExp; readon
   {
     name: "the machine is pure: it imports Effect, codecs and itself",
     of: /^src\/internal\/machine\//,
-    may: /^src\/internal\/(machine\/|(runtime|exits|wire)\.ts$)/
+    may: /^src\/internal\/(machine\/|(runtime|exits|wire|due)\.ts$)/
   },
   {
     name: "codecs are pure: they import Effect, the contract and the machine's ops",

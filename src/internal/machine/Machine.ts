@@ -24,6 +24,7 @@ import type * as FiberRefs from "effect/FiberRefs"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Random from "effect/Random"
+import { dueAt } from "../due.js"
 import { decodeDefect } from "../exits.js"
 import { runForkWith } from "../runtime.js"
 import { RunFibers } from "./fibers.js"
@@ -368,7 +369,7 @@ export class Machine implements RunState {
   // --- inside ---
 
   sleepUntil(due: number): Effect.Effect<void> {
-    return this.request<void, never>({ _tag: "Timer", due }, "sleep", () => Either.right(Effect.void))
+    return this.request<void, never>({ _tag: "Timer", due: dueAt(due) }, "sleep", () => Either.right(Effect.void))
   }
 
   private ask(data: OpData, name: string, decode: Decode, resume: Op["resume"], waiters: Op["waiters"]): Op {

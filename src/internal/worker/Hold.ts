@@ -142,8 +142,8 @@ export class Hold {
   /** A step body ended. */
   bodyDone(op: Op, exit: Exit.Exit<unknown, unknown>): void {
     if (this.state === "gone" || op.data._tag !== "Step" || !this.bodies.delete(op)) return
-    const wire = op.data.encode(exit)
-    this.enqueue(() => this.execution.settle(op, wire))
+    const { encode } = op.data
+    this.enqueue(() => this.execution.settle(op, encode(exit)))
   }
 
   /** A commit has been answered. */
@@ -243,8 +243,8 @@ export class Hold {
   /** Inside the transaction of a step: deliver its exit, and give the commit that belongs to it. */
   transactionDone(op: Op, exit: Exit.Exit<unknown, unknown>): TakenDraft | undefined {
     if (this.state === "gone" || op.data._tag !== "Step" || !this.bodies.delete(op)) return undefined
-    this.execution.settle(op, op.data.encode(exit))
-    this.pump()
+    const { encode } = op.data
+    this.enqueue(() => this.execution.settle(op, encode(exit)))
     return this.takeCommit()
   }
 
