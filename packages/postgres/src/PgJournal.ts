@@ -33,6 +33,11 @@ export interface PgJournalOptions extends SqlJournal.SqlJournalOptions {
   /** Connections of the pool, besides one for LISTEN. Default 10. */
   readonly maxConnections?: number
   /**
+   * How many transactions (`Step.transaction`) may be open at once; others wait for one to end. Default: four less than
+   * there are connections, so that steps never keep the worker from its heartbeat, its claims and its commits.
+   */
+  readonly maxTransactions?: number
+  /**
    * Whether the server keeps the journal's statements prepared (default). Behind a pooler in transaction mode that does
    * not support this, switch it off.
    */
@@ -53,6 +58,8 @@ export interface PgJournalOptions extends SqlJournal.SqlJournalOptions {
   readonly ssl?: Pg.ClientConfig["ssl"]
 }
 
+const CONNECTIONS = 10
+
 const clientConfig = (options: PgJournalOptions): Pg.ClientConfig => ({
   connectionString: Redacted.value(options.url),
   application_name: options.applicationName ?? "perdure",
@@ -61,12 +68,18 @@ const clientConfig = (options: PgJournalOptions): Pg.ClientConfig => ({
   ...(options.ssl === undefined ? {} : { ssl: options.ssl })
 })
 
+/** Connections that no transaction takes. */
+const RESERVED = 4
+
+const mostTransactions = ({ maxConnections = CONNECTIONS, maxTransactions }: PgJournalOptions): number =>
+  maxTransactions ?? Math.max(1, maxConnections - RESERVED)
+
 const pool = (options: PgJournalOptions) =>
   Effect.acquireRelease(
     Effect.sync(() => {
       const made = new Pg.Pool({
         ...clientConfig(options),
-        max: options.maxConnections ?? 10,
+        max: options.maxConnections ?? CONNECTIONS,
         Client: journalClient({
           prepare: options.prepare !== false,
           statementMillis: Duration.toMillis(options.statementTimeout ?? "1 minute")
@@ -127,7 +140,10 @@ export const layerDriver = (
 ): Layer.Layer<JournalDriver | SqlClient.SqlClient | PgClient.PgClient, JournalError> => {
   const driver = Layer.scoped(
     JournalDriver,
-    patiently(SqlJournal.make(options), options.startTimeout ?? "30 seconds")
+    patiently(
+      SqlJournal.make(options, mostTransactions(options)),
+      options.startTimeout ?? "30 seconds"
+    )
   )
   const listening = options.listen === false
     ? driver

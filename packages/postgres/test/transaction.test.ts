@@ -5,10 +5,12 @@ import * as FaultProxy from "@perdure/testing/FaultProxy"
 import * as TestDatabase from "@perdure/testing/TestDatabase"
 import * as Chunk from "effect/Chunk"
 import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Queue from "effect/Queue"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import { JournalError } from "perdure/Errors"
@@ -44,6 +46,34 @@ describe("a transaction", () => {
       const failing = Effect.zipRight(driver.enqueue({ runs: [newRun("a")], claim: null }), Effect.fail(new Oops()))
       assert.instanceOf(yield* Effect.flip(driver.transaction(failing)), Oops)
       assert.strictEqual(yield* count(url), 0)
+    }))
+
+  it.scopedLive("leaves connections to the journal's own statements, however many are wanted at once", () =>
+    Effect.gen(function*() {
+      const { driver, url } = yield* both()
+      const goOn = yield* Deferred.make<void>()
+      const open = yield* Queue.unbounded<number>()
+      const many = yield* Effect.fork(Effect.forEach(
+        Array.from({ length: 30 }, (_, n) => n),
+        (n) =>
+          driver.transaction(Effect.gen(function*() {
+            yield* driver.enqueue({ runs: [newRun(`run-${n}`)], claim: null })
+            yield* Queue.offer(open, n)
+            yield* Deferred.await(goOn)
+            // One inside another needs no place of its own.
+            yield* driver.transaction(driver.get([`run-${n}`]))
+          })),
+        { concurrency: "unbounded" }
+      ))
+      // Six of ten connections.
+      yield* Queue.takeN(open, 6)
+      yield* driver.enqueue({ runs: [newRun("beside")], claim: null })
+      yield* driver.heartbeat({ worker, leaseMillis: 1e9 })
+      assert.deepStrictEqual((yield* claim(driver)).map(({ id }) => id), ["beside"])
+      assert.strictEqual(yield* Queue.size(open), 0)
+      yield* Deferred.succeed(goOn, undefined)
+      yield* Fiber.join(many)
+      assert.strictEqual(yield* count(url), 31)
     }))
 
   it.scopedLive("that the server refuses to commit is a typed error, and nothing is kept", () =>

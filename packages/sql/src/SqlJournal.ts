@@ -71,7 +71,9 @@ const attempts = 5
  * @category constructors
  */
 export const make = (
-  options: SqlJournalOptions = {}
+  options: SqlJournalOptions = {},
+  /** How many transactions may be open at once; others wait for one to end. */
+  maxTransactions = Number.MAX_SAFE_INTEGER
 ): Effect.Effect<JournalDriver, JournalError, SqlClient.SqlClient | Scope.Scope> =>
   Effect.gen(function*() {
     const sql = yield* SqlClient.SqlClient
@@ -108,6 +110,8 @@ export const make = (
       return Effect.flatMap(rows, (found) =>
         Effect.try({ try: () => decode(found), catch: (cause) => corrupt(operation, cause) }))
     }
+
+    const permits = yield* Effect.makeSemaphore(maxTransactions)
 
     const origin = yield* Effect.sync(() =>
       randomUUID()
@@ -352,12 +356,14 @@ export const make = (
         ask(Read.messages, [run, after, limit], (rows) => Read.decodeMessages(run, rows)),
       published: (run) => ask(Read.published, [run], Read.decodePublished),
       transaction: (self) =>
-        Effect.suspend(() => {
+        Effect.flatMap(inside, (within) => {
           const kept: Array<Driver.Hint> = []
-          return Effect.tap(
+          const whole = Effect.tap(
             transactionally(sql, "transaction", Effect.provideService(self, Hints.Kept, kept)),
             () => tell(kept)
           )
+          // One inside another is a savepoint on the same connection.
+          return within ? whole : permits.withPermits(1)(whole)
         }),
       hints: hints.stream
     })
