@@ -14,7 +14,7 @@ import { RuntimeError } from "../Errors.js"
 import type { EncodedExit } from "../JournalDriver.js"
 import type { Decode, Encode, WireExit } from "./machine/Op.js"
 import type { AnySchema } from "./wire.js"
-import { byteLength, codecOf, shown, stringify } from "./wire.js"
+import { byteLength, codecOf, shown, storable, stringify } from "./wire.js"
 
 /** The two directions of an exit, for one pair of schemas. */
 export interface ExitCodec {
@@ -28,12 +28,10 @@ const runtimeErrors = codecOf(RuntimeError)
 /** Longest text of a defect that is kept. */
 const DEFECT_TEXT = 8192
 
-const clean = (given: unknown, absent?: string): string =>
-  (typeof given === "string" ? given : given === undefined && absent !== undefined ? absent : shown(given))
-    .slice(0, DEFECT_TEXT).replaceAll("\u0000", "\uFFFD").replace(
-      /[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]/g,
-      "\uFFFD"
-    )
+const clean = (given: unknown, absent?: string): string => {
+  const text = typeof given === "string" ? given : given === undefined && absent !== undefined ? absent : shown(given)
+  return storable(text.slice(0, DEFECT_TEXT))
+}
 
 /** A defect as JSON data: the runtime's own errors whole, others by name, message and stack. Takes whatever was thrown. */
 export const encodeDefect = (defect: unknown): object =>

@@ -2,7 +2,7 @@
 import * as Effect from "effect/Effect"
 import type { CurrentRunInfo } from "../CurrentRun.js"
 import { Misuse } from "../Errors.js"
-import { byteLength, notJson } from "./wire.js"
+import { bytesAbove, notJson } from "./wire.js"
 
 /**
  * The longest name or id, in bytes of UTF-8. A row of a Postgres index holds 2,704 bytes, and beside an id it has a run's
@@ -19,11 +19,10 @@ export const canBeStored = (runId: string): boolean => notJson(runId) === undefi
 /** What is wrong with a name or an id, if anything, and the cure. */
 export const idProblem = (what: string, id: string): string | undefined => {
   if (!canBeStored(id)) return `${notJson(id, shown(what, id))}: leave it out, or escape it`
-  // No UTF-16 unit takes more than three bytes, so most need no counting.
-  const bytes = id.length * 3 <= ID_BYTES ? 0 : byteLength(id)
-  return bytes > ID_BYTES
-    ? `${shown(what, id)} has ${bytes} bytes, the limit is ${ID_BYTES}: shorten it, or use a hash of it`
-    : undefined
+  const bytes = bytesAbove(id, ID_BYTES)
+  return bytes === undefined
+    ? undefined
+    : `${shown(what, id)} has ${bytes} bytes, the limit is ${ID_BYTES}: shorten it, or use a hash of it`
 }
 
 /** JSON escapes what cannot be stored, so that the text can be. */

@@ -23,6 +23,7 @@ export type Given<A> = void extends A ? A | undefined : A
 const MAX_DEPTH = 1000
 
 const loneSurrogate = /[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]/
+const loneSurrogates = new RegExp(loneSurrogate, "g")
 
 /** Why `value` cannot be carried by JSON without change, with the path to the place; undefined if it can. */
 export const notJson = (value: unknown, path = "$", ancestors: ReadonlyArray<object> = []): string | undefined => {
@@ -69,18 +70,27 @@ const textProblem = (text: string, path: string): string | undefined => {
   return loneSurrogate.test(text) ? `${path} contains a lone surrogate, which UTF-8 cannot carry` : undefined
 }
 
+/** A text with the characters replaced that cannot be stored. */
+export const storable = (text: string): string => text.replaceAll("\u0000", "\uFFFD").replace(loneSurrogates, "\uFFFD")
+
 const utf8 = new TextEncoder()
 
 /** The size of a text, in bytes of UTF-8. */
 export const byteLength = (text: string): number => utf8.encode(text).length
 
+/** The size of a text if it is above the limit, in bytes of UTF-8. */
+export const bytesAbove = (text: string, limit: number): number | undefined => {
+  // No UTF-16 unit takes more than three bytes, so most texts need no counting.
+  if (text.length * 3 <= limit) return undefined
+  const bytes = byteLength(text)
+  return bytes > limit ? bytes : undefined
+}
+
 /** JSON text of at most `limit` bytes; for a value that `notJson` has passed. */
 export const stringify = (value: unknown, what: string, limit: number): Either.Either<string, ValueTooLarge> => {
   const text = JSON.stringify(value)
-  // No UTF-16 unit takes more than three bytes, so most texts need no counting.
-  if (text.length * 3 <= limit) return Either.right(text)
-  const bytes = byteLength(text)
-  return bytes > limit ? Either.left(new ValueTooLarge({ what, bytes, limit })) : Either.right(text)
+  const bytes = bytesAbove(text, limit)
+  return bytes === undefined ? Either.right(text) : Either.left(new ValueTooLarge({ what, bytes, limit }))
 }
 
 /** A schema's two directions, compiled once. */
