@@ -64,7 +64,11 @@ describe("a transaction step", () => {
                 availableAt: null,
                 parent: null,
                 root: `note-${attempt}`,
-                depth: 0
+                depth: 0,
+                key: null,
+                expiresAt: null,
+                tags: [],
+                attributes: {}
               }]
             }).pipe(
               Effect.orDie,

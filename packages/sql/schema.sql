@@ -119,4 +119,124 @@ CREATE TABLE "perdure"."workers" (
 
 INSERT INTO "perdure"."migrations" (id, name, breaking) VALUES (1, 'journal', true);
 
+ALTER TABLE "perdure"."runs"
+  ADD COLUMN fresh boolean NOT NULL DEFAULT true,
+  ADD COLUMN expires_at timestamptz,
+  ADD COLUMN key text COLLATE "C",
+  ADD COLUMN pause text;
+
+UPDATE "perdure"."runs" SET fresh = false WHERE started_at IS NOT NULL;
+
+DROP INDEX "perdure".runs_claim;
+
+CREATE INDEX runs_claim ON "perdure"."runs" (queue, fresh, workflow, version, priority, available_at, id)
+  WHERE status IN ('pending', 'suspended') AND (key IS NULL OR NOT fresh);
+
+DROP INDEX "perdure".runs_holder;
+
+CREATE INDEX runs_holder ON "perdure"."runs" (queue, worker, incarnation) WHERE worker IS NOT NULL;
+
+CREATE INDEX runs_waiting ON "perdure"."runs" (queue, key, priority, available_at, id)
+  WHERE key IS NOT NULL AND fresh AND status = 'pending';
+
+CREATE INDEX runs_holding ON "perdure"."runs" (queue, key) WHERE key IS NOT NULL AND NOT fresh AND status NOT IN ('completed', 'failed', 'cancelled', 'terminated', 'expired', 'exhausted');
+
+CREATE INDEX runs_parked ON "perdure"."runs" (queue) WHERE status IN ('paused', 'diverged');
+
+CREATE INDEX runs_deadline ON "perdure"."runs" (expires_at) WHERE expires_at IS NOT NULL AND fresh AND status NOT IN ('completed', 'failed', 'cancelled', 'terminated', 'expired', 'exhausted');
+
+CREATE INDEX runs_finished ON "perdure"."runs" (workflow, status, finished_at, id) WHERE finished_at IS NOT NULL;
+
+ALTER TABLE "perdure"."inputs"
+  ADD COLUMN source_seq integer,
+  ADD COLUMN tags text[],
+  ADD COLUMN attributes jsonb,
+  ADD COLUMN source text COLLATE "C",
+  ADD COLUMN seed text;
+
+CREATE INDEX inputs_created ON "perdure"."inputs" (created_at, run);
+
+CREATE INDEX inputs_tags ON "perdure"."inputs" USING gin (tags) WHERE tags IS NOT NULL;
+
+CREATE INDEX inputs_attributes ON "perdure"."inputs" USING gin (attributes jsonb_path_ops) WHERE attributes IS NOT NULL;
+
+CREATE TABLE "perdure"."queues" (
+  stamp bigint NOT NULL DEFAULT 0,
+  arrival double precision NOT NULL DEFAULT 0,
+  rate_millis double precision,
+  priority integer NOT NULL DEFAULT 0,
+  concurrency integer,
+  admission integer,
+  key_concurrency integer,
+  rate_limit integer,
+  rate_burst integer,
+  paused boolean NOT NULL DEFAULT false,
+  name text COLLATE "C" NOT NULL,
+  definition text,
+  CONSTRAINT queues_pkey PRIMARY KEY (name)
+) WITH (fillfactor = 50, autovacuum_vacuum_threshold = 200, autovacuum_vacuum_scale_factor = 0.05);
+
+CREATE TABLE "perdure"."turns" (
+  at timestamptz NOT NULL,
+  served timestamptz NOT NULL,
+  priority integer NOT NULL,
+  queue text COLLATE "C" NOT NULL,
+  key text COLLATE "C" NOT NULL,
+  CONSTRAINT turns_pkey PRIMARY KEY (queue, key, priority)
+) WITH (fillfactor = 70, autovacuum_vacuum_threshold = 200, autovacuum_vacuum_scale_factor = 0.05);
+
+CREATE INDEX turns_order ON "perdure"."turns" (queue, priority, at, key);
+
+CREATE TABLE "perdure"."key_notices" (
+  at timestamptz NOT NULL,
+  freed boolean NOT NULL,
+  queue text COLLATE "C" NOT NULL,
+  key text COLLATE "C" NOT NULL
+) WITH (autovacuum_vacuum_threshold = 200, autovacuum_vacuum_scale_factor = 0.05);
+
+CREATE INDEX key_notices_order ON "perdure"."key_notices" (queue, at);
+
+CREATE TABLE "perdure"."held" (
+  at timestamptz NOT NULL,
+  workflow text COLLATE "C" NOT NULL,
+  CONSTRAINT held_pkey PRIMARY KEY (workflow)
+);
+
+CREATE TABLE "perdure"."controls" (
+  at timestamptz NOT NULL,
+  id uuid NOT NULL DEFAULT gen_random_uuid(),
+  run text COLLATE "C" NOT NULL,
+  action text NOT NULL,
+  requested_by text,
+  reason text,
+  detail text,
+  CONSTRAINT controls_pkey PRIMARY KEY (run, at, id)
+);
+
+ALTER TABLE "perdure"."workers"
+  ADD COLUMN started_at timestamptz,
+  ADD COLUMN beat_at timestamptz,
+  ADD COLUMN info text,
+  ADD COLUMN ping text,
+  ADD COLUMN pong text;
+
+CREATE TABLE "perdure"."samples" (
+  at timestamptz NOT NULL,
+  worker text COLLATE "C" NOT NULL,
+  incarnation text COLLATE "C" NOT NULL,
+  info text NOT NULL,
+  CONSTRAINT samples_pkey PRIMARY KEY (worker, at, incarnation)
+);
+
+CREATE TABLE "perdure"."singletons" (
+  workflow text COLLATE "C" NOT NULL,
+  key text COLLATE "C" NOT NULL,
+  run text COLLATE "C" NOT NULL,
+  CONSTRAINT singletons_pkey PRIMARY KEY (workflow, key)
+) WITH (fillfactor = 70, autovacuum_vacuum_threshold = 200, autovacuum_vacuum_scale_factor = 0.05);
+
+CREATE INDEX singletons_run ON "perdure"."singletons" (run);
+
+INSERT INTO "perdure"."migrations" (id, name, breaking) VALUES (2, 'operations', true);
+
 COMMIT;

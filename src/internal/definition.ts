@@ -89,7 +89,7 @@ export const makeOpen = (options: {
       const machine: Machine = new Machine({
         label: `workflow ${run.workflow}, run ${run.id}`,
         startedAt: run.startedAt,
-        seed: `${run.id}/${run.generation}`,
+        seed: `${run.seed}/${run.generation}`,
         fiberRefs: options.fiberRefs,
         onStray
       })

@@ -81,7 +81,11 @@ export const startRuns = Effect.fnUntraced(function*(
       availableAt,
       parent: null,
       root: id,
-      depth: 0
+      depth: 0,
+      key: null,
+      expiresAt: null,
+      tags: [],
+      attributes: {}
     })
   }
   yield* conflictsWithin(runs)
@@ -192,6 +196,8 @@ const freshClaim = (run: NewRun, epoch: number, now: number): ClaimedRun => ({
   parent: run.parent,
   root: run.root,
   depth: run.depth,
+  key: run.key,
+  seed: run.id,
   epoch,
   generation: 0,
   nextSeq: 0,

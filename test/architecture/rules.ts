@@ -37,8 +37,8 @@ const layers: ReadonlyArray<{ readonly name: string; readonly of: RegExp; readon
   },
   {
     name: "the contract imports Effect and the errors",
-    of: /^src\/(JournalDriver|Errors|Limits)\.ts$/,
-    may: /^src\/(Errors|Limits)\.ts$/
+    of: /^src\/(JournalDriver|JournalModel|Errors|Limits)\.ts$/,
+    may: /^src\/(JournalModel|Errors|Limits)\.ts$/
   },
   {
     name: "a driver imports the contract, and the journal's front for its layer",

@@ -25,7 +25,11 @@ const newRun = (id: string, parent: string | null = null, workflow = "W"): NewRu
   availableAt: null,
   parent: parent === null ? null : { id: parent, token: `0:${id}`, attached: true },
   root: parent ?? id,
-  depth: parent === null ? 0 : 1
+  depth: parent === null ? 0 : 1,
+  key: null,
+  expiresAt: null,
+  tags: [],
+  attributes: {}
 })
 
 const emptyCommit = (run: string, epoch: number): RunCommit => ({

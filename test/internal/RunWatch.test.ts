@@ -20,7 +20,11 @@ const newRun = (id: string): NewRun => ({
   availableAt: null,
   parent: null,
   root: id,
-  depth: 0
+  depth: 0,
+  key: null,
+  expiresAt: null,
+  tags: [],
+  attributes: {}
 })
 
 /** A watch over a journal in memory that notes what is asked, hears no hints and polls each second. */

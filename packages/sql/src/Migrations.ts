@@ -12,6 +12,7 @@ import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import { JournalError } from "perdure/Errors"
 import * as Journal from "./migrations/0001_journal.js"
+import * as Operations from "./migrations/0002_operations.js"
 import * as Row from "./internal/Row.js"
 import { fromSqlError } from "./SqlErrors.js"
 import type { Tables } from "./Tables.js"
@@ -39,7 +40,8 @@ export interface Migration {
  * @category migrations
  */
 export const all: ReadonlyArray<Migration> = [
-  { id: 1, name: "journal", breaking: true, statements: Journal.statements }
+  { id: 1, name: "journal", breaking: true, statements: Journal.statements },
+  { id: 2, name: "operations", breaking: true, statements: Operations.statements }
 ]
 
 interface Applied {

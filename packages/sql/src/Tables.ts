@@ -24,6 +24,13 @@ export interface Tables {
   readonly inbox: string
   readonly published: string
   readonly workers: string
+  readonly queues: string
+  readonly turns: string
+  readonly keyNotices: string
+  readonly held: string
+  readonly controls: string
+  readonly samples: string
+  readonly singletons: string
   readonly migrations: string
 }
 
@@ -68,6 +75,13 @@ export const unsafeMake = (schema: string): Tables => {
     inbox: table("inbox"),
     published: table("published"),
     workers: table("workers"),
+    queues: table("queues"),
+    turns: table("turns"),
+    keyNotices: table("key_notices"),
+    held: table("held"),
+    controls: table("controls"),
+    samples: table("samples"),
+    singletons: table("singletons"),
     migrations: table("migrations")
   }
 }

@@ -17,7 +17,11 @@ const run = (id: string, idempotencyKey: string | null, workflow: string): Drive
   availableAt: null,
   parent: null,
   root: id,
-  depth: 0
+  depth: 0,
+  key: null,
+  expiresAt: null,
+  tags: [],
+  attributes: {}
 })
 
 const few = FastCheck.constantFrom("a", "b", "c", "d")

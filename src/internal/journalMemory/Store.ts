@@ -6,9 +6,15 @@ import type * as Driver from "../../JournalDriver.js"
 import { SortedList } from "./SortedList.js"
 
 /** A run's row: its record, and what only the driver needs. */
-export interface Row extends Driver.RunRecord {
+export interface Row extends Omit<Driver.RunRecord, "pausing"> {
   /** Incarnation of the worker that holds it. */
   readonly incarnation: string | null
+  /** It has never been claimed. */
+  readonly fresh: boolean
+  /** What its random numbers follow from. */
+  readonly seed: string
+  /** The state to which a paused run comes back; `asked` while its holder is to be waited for; null for none. */
+  readonly pause: "asked" | "pending" | "suspended" | null
   /** When it was claimed last; -Infinity before. */
   readonly claimedAt: Driver.Millis
   /** Ordinal of the newest message. */

@@ -5,8 +5,19 @@ import * as Store from "./Store.js"
 
 /** A row without what only the driver needs. */
 const record = ({ row }: Store.Run): Driver.RunRecord => {
-  const { claimedAt: _1, closed: _2, inboxSeq: _3, incarnation: _4, last: _5, waiting: _6, ...shown } = row
-  return shown
+  const {
+    claimedAt: _1,
+    closed: _2,
+    inboxSeq: _3,
+    incarnation: _4,
+    last: _5,
+    waiting: _6,
+    fresh: _7,
+    seed: _8,
+    pause,
+    ...shown
+  } = row
+  return { ...shown, pausing: pause === "asked" }
 }
 
 const found = (store: Store.Store, ids: ReadonlyArray<string>): ReadonlyArray<Store.Run> =>

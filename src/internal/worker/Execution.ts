@@ -245,6 +245,10 @@ export class Execution {
   private newRun({ attached, token, ...child }: ChildSpec) {
     return {
       ...child,
+      key: null,
+      expiresAt: null,
+      tags: [],
+      attributes: {},
       idempotencyKey: null,
       parent: { id: this.run.id, token, attached },
       root: this.run.root,

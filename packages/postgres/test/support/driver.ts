@@ -63,6 +63,10 @@ export const newRun = (id: string, change: Partial<Driver.NewRun> = {}): Driver.
   parent: null,
   root: id,
   depth: 0,
+  key: null,
+  expiresAt: null,
+  tags: [],
+  attributes: {},
   ...change
 })
 

@@ -31,6 +31,13 @@ export const integer = (row: Fields, key: string | number): number => {
   return typeof value === "number" && Number.isSafeInteger(value) ? value : unreadable(key, "an integer", value)
 }
 
+export const scalar = (row: Fields, key: string | number): string | number | boolean => {
+  const value = row[key]
+  return typeof value === "string" || typeof value === "number" || typeof value === "boolean"
+    ? value
+    : unreadable(key, "text, a number or a boolean", value)
+}
+
 export const flag = (row: Fields, key: string | number): boolean => {
   const value = row[key]
   return typeof value === "boolean" ? value : unreadable(key, "a boolean", value)

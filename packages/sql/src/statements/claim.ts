@@ -40,20 +40,21 @@ export const claim: Verb = {
   parameters: 5,
   text: (t) => {
     const kind = (r: string, of: string) =>
-      `${r}.status IN ${claimable} AND ${r}.queue = ${of}.queue AND ${r}.workflow = ${of}.workflow
-          AND ${r}.version = ${of}.version`
+      `${r}.status IN ${claimable} AND (${r}.key IS NULL OR NOT ${r}.fresh) AND ${r}.queue = ${of}.queue
+          AND ${r}.fresh = ${of}.fresh AND ${r}.workflow = ${of}.workflow AND ${r}.version = ${of}.version`
     return `WITH RECURSIVE known AS MATERIALIZED (
-    SELECT DISTINCT q.queue COLLATE "C" AS queue, w.name COLLATE "C" AS workflow, w.version COLLATE "C" AS version
+    SELECT DISTINCT q.queue COLLATE "C" AS queue, w.name COLLATE "C" AS workflow, w.version COLLATE "C" AS version, f.fresh
     FROM json_to_recordset($2::json) AS q(queue text, one int),
-      json_to_recordset($1::json) AS w(name text, version text, one int)
+      json_to_recordset($1::json) AS w(name text, version text, one int),
+      (VALUES (true), (false)) AS f(fresh)
     WHERE q.one = 1 AND w.one = 1
   ), level AS (
-    SELECT k.queue, k.workflow, k.version, 1 AS one, (
+    SELECT k.queue, k.workflow, k.version, k.fresh, 1 AS one, (
       SELECT r.priority FROM ${t.runs} r WHERE ${kind("r", "k")} ORDER BY r.priority LIMIT 1
     ) AS priority
     FROM known k
     UNION ALL
-    SELECT l.queue, l.workflow, l.version, 1, (
+    SELECT l.queue, l.workflow, l.version, l.fresh, 1, (
       SELECT r.priority FROM ${t.runs} r
       WHERE ${kind("r", "l")} AND r.priority > l.priority ORDER BY r.priority LIMIT 1
     )
@@ -93,12 +94,12 @@ export const claim: Verb = {
   ), claimed AS (
     UPDATE ${t.runs} r
     SET status = 'running', epoch = r.epoch + 1, worker = $4::text, incarnation = $5::text, claimed_at = ${t.now},
-      started_at = coalesce(r.started_at, ${t.now})
+      started_at = coalesce(r.started_at, ${t.now}), fresh = false
     FROM picked p
     -- The second condition is always true. It makes the planner expect few rows and use the index, whatever the
     -- statistics are.
     WHERE r.id = p.id AND p.touched = 1
-    RETURNING r.id, r.queue, r.workflow, r.version, r.priority, r.available_at, r.epoch, r.generation, r.first_seq,
+    RETURNING r.id, r.queue, r.workflow, r.version, r.priority, r.key, r.available_at, r.epoch, r.generation, r.first_seq,
       r.next_seq, r.inbox_seq, r.unread, r.crashes, r.started_at
   ), noted AS (
     UPDATE ${t.workers} w
@@ -123,10 +124,10 @@ export const claim: Verb = {
       WHERE l.priority IS NOT NULL
     ) AS next_due
   )
-  SELECT answer.now, answer.turned_idle, answer.next_due, c.id, c.queue, c.workflow, c.version, c.priority, c.epoch,
+  SELECT answer.now, answer.turned_idle, answer.next_due, c.id, c.queue, c.workflow, c.version, c.priority, c.key, c.epoch,
     c.generation, c.first_seq, c.next_seq, c.inbox_seq, c.unread, c.crashes, ${millis("c.started_at")} AS started_at,
     ${millis("n.created_at")} AS created_at, n.generation AS payload_generation, n.payload, n.idempotency_key,
-    n.parent_id, n.parent_token, n.attached, n.root, n.depth
+    n.parent_id, n.parent_token, n.attached, n.root, n.depth, coalesce(n.seed, c.id) AS seed
   FROM answer
   LEFT JOIN claimed c ON true
   LEFT JOIN LATERAL (
@@ -172,6 +173,8 @@ const taken = (row: Row.Fields): Taken => {
       parent: parent(row),
       root: Row.text(row, "root"),
       depth: Row.integer(row, "depth"),
+      key: Row.textOrNull(row, "key"),
+      seed: Row.text(row, "seed"),
       epoch: Row.integer(row, "epoch"),
       generation,
       nextSeq: Row.integer(row, "next_seq"),

@@ -115,13 +115,14 @@ export const births = (t: Words, rows: string): ReadonlyArray<string> => [
 export const started = (t: Words, written: boolean): string =>
   change(
     "started",
-    `INSERT INTO ${t.runs} (available_at, priority, epoch, inbox_seq, unread, id, status, queue, workflow, version)
+    `INSERT INTO ${t.runs} (available_at, priority, epoch, inbox_seq, unread, expires_at, id, status, queue, workflow, version,
+      key)
     SELECT ${
       written
         ? `CASE WHEN v.wakes THEN least(a.at, ${t.now}) ELSE a.at END, a.priority, 0, coalesce(v.ordinal, 0),
       coalesce(v.count, 0)`
         : "a.at, a.priority, 0, 0, 0"
-    }, a.id, 'pending', a.queue, a.workflow, a.version
+    }, ${instant("a.expires")}, a.id, 'pending', a.queue, a.workflow, a.version, a.key
     FROM child a
     JOIN born b ON b.run = a.id${written ? "\n    LEFT JOIN arrived v ON v.run = a.id" : ""}`
   )

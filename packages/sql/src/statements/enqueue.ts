@@ -17,11 +17,12 @@ import { instant, millis } from "./words.js"
 
 /** The columns of `asked`, which commits use for children too. */
 export const newRunColumns = `i int, id text, workflow text, version text, queue text, priority int, payload text,
-      key text, available float8, parent text, token text, attached boolean, root text, depth int`
+      idem text, available float8, parent text, token text, attached boolean, root text, depth int, key text,
+      expires float8, tags text[], attributes jsonb`
 
 /** The order in which new rows must be inserted. */
 export const insertOrder = (a: string): string =>
-  `${a}.workflow COLLATE "C", ${a}.key COLLATE "C" NULLS FIRST, ${a}.id COLLATE "C"`
+  `${a}.workflow COLLATE "C", ${a}.idem COLLATE "C" NULLS FIRST, ${a}.id COLLATE "C"`
 
 export const encodeNewRun = (i: number, run: Driver.NewRun) => ({
   i,
@@ -31,20 +32,26 @@ export const encodeNewRun = (i: number, run: Driver.NewRun) => ({
   queue: run.queue,
   priority: run.priority,
   payload: run.payload,
-  key: run.idempotencyKey,
+  idem: run.idempotencyKey,
   available: run.availableAt === null ? null : encodeInstant(Math.ceil(run.availableAt)),
   parent: run.parent?.id,
   token: run.parent?.token,
   attached: run.parent?.attached,
   root: run.root,
-  depth: run.depth
+  depth: run.depth,
+  // What most runs lack is left out of the text.
+  ...(run.key === null ? {} : { key: run.key }),
+  ...(run.expiresAt === null ? {} : { expires: encodeInstant(Math.ceil(run.expiresAt)) }),
+  ...(run.tags.length === 0 ? {} : { tags: run.tags }),
+  ...(Object.keys(run.attributes).length === 0 ? {} : { attributes: run.attributes })
 })
 
 /** Insert what is new of `source` (columns as above) into `inputs`. */
 export const insertInputs = (t: Words, source: string): string =>
   `INSERT INTO ${t.inputs} (created_at, depth, attached, run, workflow, idempotency_key, parent_id, parent_token, root,
-      payload)
-    SELECT ${t.now}, a.depth, a.attached, a.id, a.workflow, a.key, a.parent, a.token, a.root, a.payload
+      payload, tags, attributes)
+    SELECT ${t.now}, a.depth, a.attached, a.id, a.workflow, a.idem, a.parent, a.token, a.root, a.payload, a.tags,
+      a.attributes
     FROM ${source} a
     ORDER BY ${insertOrder("a")}
     ON CONFLICT DO NOTHING
@@ -62,7 +69,7 @@ const text = (claiming: boolean) => (t: Words): string =>
     LEFT JOIN LATERAL (SELECT true AS there FROM ${t.inputs} n WHERE n.run = a.id OFFSET 0) by_id ON true
     LEFT JOIN LATERAL (
       SELECT true AS there FROM ${t.inputs} n
-      WHERE n.workflow = a.workflow AND n.idempotency_key = a.key OFFSET 0
+      WHERE n.workflow = a.workflow AND n.idempotency_key = a.idem OFFSET 0
     ) by_key ON true
     WHERE a.at <= ${t.now} AND by_id.there IS NULL AND by_key.there IS NULL
     ORDER BY a.i
@@ -72,17 +79,19 @@ const text = (claiming: boolean) => (t: Words): string =>
   }, inserted AS (
     ${insertInputs(t, "asked")}
   ), started AS (
-    INSERT INTO ${t.runs} (available_at, claimed_at, started_at, priority, epoch, inbox_seq, unread, id, status, queue,
-      workflow, version, worker, incarnation)
+    INSERT INTO ${t.runs} (available_at, claimed_at, started_at, expires_at, priority, epoch, inbox_seq, unread, fresh, id,
+      status, queue, workflow, version, worker, incarnation, key)
     SELECT a.at, ${
     claiming
       ? `CASE WHEN c.i IS NOT NULL THEN ${t.now} END, CASE WHEN c.i IS NOT NULL THEN ${t.now} END`
       : "NULL, NULL"
-  }, a.priority, ${claiming ? "CASE WHEN c.i IS NULL THEN 0 ELSE 1 END" : "0"}, 0, 0, a.id, ${
+  }, ${instant("a.expires")}, a.priority, ${claiming ? "CASE WHEN c.i IS NULL THEN 0 ELSE 1 END" : "0"}, 0, 0, ${
+    claiming ? "c.i IS NULL" : "true"
+  }, a.id, ${
     claiming ? "CASE WHEN c.i IS NULL THEN 'pending' ELSE 'running' END" : "'pending'"
   }, a.queue, a.workflow, a.version, ${
     claiming ? "CASE WHEN c.i IS NOT NULL THEN $4::text END, CASE WHEN c.i IS NOT NULL THEN $5::text END" : "NULL, NULL"
-  }
+  }, a.key
     FROM asked a
     JOIN inserted n ON n.run = a.id${claiming ? "\n    LEFT JOIN chosen c ON c.i = a.i" : ""}
   ), notified AS MATERIALIZED (
@@ -113,7 +122,7 @@ const text = (claiming: boolean) => (t: Words): string =>
     ) by_id ON true
     LEFT JOIN LATERAL (
       SELECT e.run FROM ${t.inputs} e
-      WHERE n.run IS NULL AND by_id.run IS NULL AND e.workflow = a.workflow AND e.idempotency_key = a.key OFFSET 0
+      WHERE n.run IS NULL AND by_id.run IS NULL AND e.workflow = a.workflow AND e.idempotency_key = a.idem OFFSET 0
     ) by_key ON true
     LEFT JOIN LATERAL (
       SELECT e.payload FROM ${t.inputs} e WHERE n.run IS NULL AND e.run = coalesce(by_id.run, by_key.run) OFFSET 0

@@ -12,7 +12,10 @@ import { finals, millis } from "./words.js"
 
 /** A record of run row `r` and input row `n`. */
 const columns = `r.id, r.workflow, r.version, r.status, r.queue, r.priority, n.payload, n.idempotency_key, n.parent_id,
-    n.parent_token, n.attached, n.root, n.depth, r.epoch, r.generation, r.next_seq, r.crashes,
+    n.parent_token, n.attached, n.root, n.depth, r.key, to_json(n.tags)::text AS tags, n.attributes::text AS attributes, n.source, n.source_seq,
+    ${
+  millis("r.expires_at")
+} AS expires_at, coalesce(r.pause = 'asked', false) AS pausing, r.epoch, r.generation, r.next_seq, r.crashes,
     ${millis("n.created_at")} AS created_at, ${millis("r.started_at")} AS started_at,
     ${millis("r.finished_at")} AS finished_at, ${millis("r.available_at")} AS available_at, r.worker, r.exit_kind,
     r.exit_value, r.detail`
@@ -82,8 +85,16 @@ export const lookup: Verb = {
     )
 }
 
+/** As JSON text, which the connection cannot read in more than one way. */
+const attributes = (text: string | null): Driver.Attributes => {
+  if (text === null) return {}
+  const found = Row.fields(JSON.parse(text))
+  return Object.fromEntries(Object.keys(found).map((name) => [name, Row.scalar(found, name)]))
+}
+
 const record = (row: Row.Fields): Driver.RunRecord => {
   const parent = Row.textOrNull(row, "parent_id")
+  const source = Row.textOrNull(row, "source")
   return {
     id: Row.text(row, "id"),
     workflow: Row.text(row, "workflow"),
@@ -98,6 +109,12 @@ const record = (row: Row.Fields): Driver.RunRecord => {
       : { id: parent, token: Row.text(row, "parent_token"), attached: Row.flag(row, "attached") },
     root: Row.text(row, "root"),
     depth: Row.integer(row, "depth"),
+    key: Row.textOrNull(row, "key"),
+    expiresAt: Row.instantOrNull(row, "expires_at"),
+    tags: Row.texts(row, "tags"),
+    attributes: attributes(Row.textOrNull(row, "attributes")),
+    source: source === null ? null : { run: source, seq: Row.integer(row, "source_seq") },
+    pausing: Row.flag(row, "pausing"),
     epoch: Row.integer(row, "epoch"),
     generation: Row.integer(row, "generation"),
     nextSeq: Row.integer(row, "next_seq"),

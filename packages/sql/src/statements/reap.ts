@@ -1,7 +1,7 @@
 /**
  * Hand back runs of workers whose lease has run out; those that have crashed too often end, and their parents are told.
  *
- * Indexes: `runs_holder`, by a skip scan over the workers that hold anything; `runs_pkey` to lock and to update.
+ * Indexes: `runs_holder`, by a skip scan over the queues and workers that hold anything; `runs_pkey` to lock and to update.
  * Locks: run rows, and parents of runs that end, all with SKIP LOCKED: it never waits, so it cannot deadlock. A run whose
  * parent is locked by somebody is left for the next sweep.
  */
@@ -17,23 +17,23 @@ export const reap: Verb = {
   text: (t) =>
     `WITH RECURSIVE holder AS (
     (
-      SELECT r.worker, r.incarnation FROM ${t.runs} r WHERE r.worker IS NOT NULL
-      ORDER BY r.worker, r.incarnation LIMIT 1
+      SELECT r.queue, r.worker, r.incarnation FROM ${t.runs} r WHERE r.worker IS NOT NULL
+      ORDER BY r.queue, r.worker, r.incarnation LIMIT 1
     )
     UNION ALL
-    SELECT next.worker, next.incarnation
+    SELECT next.queue, next.worker, next.incarnation
     FROM holder h
     CROSS JOIN LATERAL (
-      SELECT r.worker, r.incarnation FROM ${t.runs} r
-      WHERE r.worker IS NOT NULL AND (r.worker, r.incarnation) > (h.worker, h.incarnation)
-      ORDER BY r.worker, r.incarnation LIMIT 1
+      SELECT r.queue, r.worker, r.incarnation FROM ${t.runs} r
+      WHERE r.worker IS NOT NULL AND (r.queue, r.worker, r.incarnation) > (h.queue, h.worker, h.incarnation)
+      ORDER BY r.queue, r.worker, r.incarnation LIMIT 1
     ) next
   ), orphan AS MATERIALIZED (
     SELECT r.id, h.worker, h.incarnation
     FROM holder h
     CROSS JOIN LATERAL (
       SELECT r.id FROM ${t.runs} r
-      WHERE r.worker = h.worker AND r.incarnation = h.incarnation
+      WHERE r.queue = h.queue AND r.worker = h.worker AND r.incarnation = h.incarnation
       ORDER BY r.id LIMIT $1::int
     ) r
     WHERE NOT EXISTS (

@@ -9,6 +9,8 @@ import type { Verb, Words } from "../Verb.js"
 import { millis } from "./words.js"
 
 interface Parts {
+  /** A part that the query of ids reads. */
+  readonly first?: string
   /** A query of the ids that may be meant, by the snapshot. */
   readonly ids: string
   /** What must hold of the locked row `r`. */
@@ -17,8 +19,8 @@ interface Parts {
   readonly more?: string
 }
 
-const release = (t: Words, { condition, ids, more, set }: Parts): string =>
-  `WITH released AS MATERIALIZED (
+const release = (t: Words, { condition, first, ids, more, set }: Parts): string =>
+  `WITH ${first === undefined ? "" : `${first}, `}released AS MATERIALIZED (
     SELECT r.id, r.queue, 1 AS touched
     FROM (${ids} ORDER BY 1) target
     CROSS JOIN LATERAL (
@@ -38,6 +40,20 @@ const release = (t: Words, { condition, ids, more, set }: Parts): string =>
 
 const held = `r.worker = $1::text AND r.incarnation = $2::text`
 
+/** The queues of which anybody holds runs (table \`busy\`), by a skip scan: \`runs_holder\` begins with the queue. */
+const busy = (t: Words): string =>
+  `RECURSIVE busy AS (
+    (SELECT r.queue FROM ${t.runs} r WHERE r.worker IS NOT NULL ORDER BY r.queue LIMIT 1)
+    UNION ALL
+    SELECT (SELECT r.queue FROM ${t.runs} r WHERE r.worker IS NOT NULL AND r.queue > b.queue ORDER BY r.queue LIMIT 1)
+    FROM busy b WHERE b.queue IS NOT NULL
+  )`
+
+/** The ids of the runs that the worker holds. */
+const ofWorker = (t: Words, condition: string): string =>
+  `SELECT r.id FROM busy b
+      CROSS JOIN LATERAL (SELECT r.id FROM ${t.runs} r WHERE r.queue = b.queue AND ${condition}) r`
+
 /** $1 worker, $2 incarnation, $3 ids that it knows of, $4 claimed before */
 export const reconcile: Verb = {
   name: "reconcile",
@@ -45,8 +61,8 @@ export const reconcile: Verb = {
   text: (t) => {
     const stray = `${held} AND r.claimed_at < to_timestamp($4::float8 / 1000)`
     return release(t, {
-      ids: `SELECT r.id FROM ${t.runs} r
-      WHERE ${stray} AND NOT r.id IN (SELECT json_array_elements_text($3::json))`,
+      first: busy(t),
+      ids: ofWorker(t, `${stray} AND NOT r.id IN (SELECT json_array_elements_text($3::json))`),
       condition: stray
     })
   }
@@ -58,7 +74,8 @@ export const retire: Verb = {
   parameters: 2,
   text: (t) =>
     release(t, {
-      ids: `SELECT r.id FROM ${t.runs} r WHERE ${held}`,
+      first: busy(t),
+      ids: ofWorker(t, held),
       condition: held,
       more: `gone AS (
     DELETE FROM ${t.workers} w

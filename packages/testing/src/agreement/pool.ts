@@ -41,7 +41,11 @@ export const newRun = (prefix: string, now: number, { delay, run: n }: Start): D
     availableAt: delay === null ? null : now + delay,
     parent: null,
     root: id,
-    depth: 0
+    depth: 0,
+    key: null,
+    expiresAt: null,
+    tags: [],
+    attributes: {}
   }
 }
 

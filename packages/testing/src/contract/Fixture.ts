@@ -125,6 +125,10 @@ export class Fixture {
       parent: null,
       root: id,
       depth: 0,
+      key: null,
+      expiresAt: null,
+      tags: [],
+      attributes: {},
       ...change
     }
   }

@@ -71,9 +71,10 @@ export const claim = [
         yield* t.enqueue(request)
         yield* pass(5)
         const claimed = yield* t.claimOne(request)
-        const { availableAt: _, ...fields } = request
+        const { attributes: _1, availableAt: _2, expiresAt: _3, tags: _4, ...fields } = request
         assert.deepStrictEqual(claimed, {
           ...fields,
+          seed: request.id,
           epoch: 1,
           generation: 0,
           nextSeq: 0,

@@ -12,11 +12,16 @@ export const enqueue = [
         idempotencyKey: "key",
         parent: { id: t.id("parent"), token: "token", attached: false },
         root: t.id("root"),
-        depth: 3
+        depth: 3,
+        expiresAt: start + 1_000,
+        tags: ["b", "a"],
+        attributes: { tenant: "acme", size: 1.5, vip: true }
       })
       assert.deepStrictEqual(yield* t.enqueue(request), [{ _tag: "Started", id: request.id, epoch: null }])
       assert.deepStrictEqual(yield* t.record(request), {
         ...request,
+        source: null,
+        pausing: false,
         status: "pending",
         epoch: 0,
         generation: 0,

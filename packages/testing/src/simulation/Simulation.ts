@@ -228,7 +228,11 @@ class Life {
       availableAt: null,
       parent: null,
       root: this.root,
-      depth: 0
+      depth: 0,
+      key: null,
+      expiresAt: null,
+      tags: [],
+      attributes: {}
     }
     this.ledger.enqueued(run)
     this.outside(
@@ -299,7 +303,7 @@ class Life {
     if (account.nextSeq === 0 && record.status === "cancelled") return
     const bodies = world.bodies
     const made = registered.open(
-      { ...record, startedAt: record.startedAt ?? 0, journal: [], inbox: [], seen: 0 },
+      { ...record, seed: record.id, startedAt: record.startedAt ?? 0, journal: [], inbox: [], seen: 0 },
       ({ place }) => wrong(`a stray wake-up in the replay, ${place}`)
     )
     if (made._tag === "Left") return wrong(made.left)
