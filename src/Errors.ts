@@ -279,6 +279,38 @@ export class WorkerIdTaken extends Schema.TaggedError<WorkerIdTaken>("perdure/Wo
 }
 
 /**
+ * There is no worker of that id: it never was, has stopped in good order, or died a week ago.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class NoSuchWorker extends Schema.TaggedError<NoSuchWorker>("perdure/NoSuchWorker")("NoSuchWorker", {
+  workerId: Schema.String
+}) {
+  override get message(): string {
+    return `there is no worker "${this.workerId}": see Workers.list`
+  }
+}
+
+/**
+ * A worker did not answer in time: it is dead, hangs, or cannot reach the journal.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class WorkerUnresponsive
+  extends Schema.TaggedError<WorkerUnresponsive>("perdure/WorkerUnresponsive")("WorkerUnresponsive", {
+    workerId: Schema.String,
+    /** How long it was waited for. */
+    millis: Schema.Number
+  })
+{
+  override get message(): string {
+    return `worker "${this.workerId}" did not answer within ${this.millis} ms`
+  }
+}
+
+/**
  * The errors that starting a run outside of workflows may give.
  *
  * @since 0.1.0

@@ -49,8 +49,10 @@ import type {
   RunRecord,
   WorkerRef
 } from "./JournalModel.js"
+import type { JournalWorkers } from "./JournalWorkers.js"
 
 export type * from "./JournalModel.js"
+export type * from "./JournalWorkers.js"
 
 type Op<A> = Effect.Effect<Answer<A>, JournalError>
 
@@ -59,7 +61,7 @@ type Op<A> = Effect.Effect<Answer<A>, JournalError>
  *
  * @since 0.1.0
  */
-export interface JournalDriver {
+export interface JournalDriver extends JournalWorkers {
   /**
    * Insert runs; idempotent by run id and by (workflow, idempotency key), also within one request. With `claim`, the
    * first `slots` new runs that are available now are inserted already `running`, epoch 1, held by that worker, unless the caller is
@@ -96,15 +98,6 @@ export interface JournalDriver {
   readonly inbox: (
     requests: ReadonlyArray<{ readonly run: string; readonly after: number }>
   ) => Op<ReadonlyArray<{ readonly run: string; readonly seen: number; readonly messages: ReadonlyArray<Message> }>>
-
-  /**
-   * Register a worker or renew its lease. `Taken`: another incarnation of that id holds a lease that has not run out.
-   * `lapsed`: the lease had run out before this beat, so runs may have been given to others.
-   */
-  readonly heartbeat: (request: {
-    readonly worker: WorkerRef
-    readonly leaseMillis: number
-  }) => Op<{ readonly _tag: "Held"; readonly lapsed: boolean } | { readonly _tag: "Taken" }>
 
   /**
    * Hand back (as `Release` does, crashes not counted) the runs that storage says this worker holds, that were claimed

@@ -29,6 +29,7 @@ import { enqueue } from "./internal/journalMemory/enqueue.js"
 import { deliver } from "./internal/journalMemory/messages.js"
 import * as Read from "./internal/journalMemory/read.js"
 import * as Store from "./internal/journalMemory/Store.js"
+import * as Workers from "./internal/journalMemory/workers.js"
 import type { Answer, Hint, Millis } from "./JournalDriver.js"
 import { Journal } from "./Journal.js"
 import { JournalDriver } from "./JournalDriver.js"
@@ -115,7 +116,7 @@ export const make: Effect.Effect<JournalDriver> = Effect.gen(function*() {
     commit: (request) => operation((now) => commit(store, now, request)),
     deliver: (messages) => operation((now) => messages.map((message) => deliver(store, now, message))),
     inbox: (requests) => operation(() => Read.inbox(store, requests)),
-    heartbeat: (request) => operation((now) => Control.heartbeat(store, now, request)),
+    ...Workers.make(store, operation),
     reconcile: (request) => operation((now) => Control.reconcile(store, now, request)),
     retire: (worker) => operation((now) => Control.retire(store, now, worker)),
     reap: (request) => operation((now) => Control.reap(store, now, request)),

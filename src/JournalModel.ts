@@ -350,6 +350,8 @@ export type Hint =
   | { readonly _tag: "Inbox"; readonly worker: string; readonly run: string }
   /** A run on which somebody called `await` is final, or published a value. */
   | { readonly _tag: "Changed"; readonly run: string }
+  /** Somebody asks whether this worker answers. */
+  | { readonly _tag: "Ping"; readonly worker: string; readonly nonce: string }
 
 /**
  * Every answer tells the driver's time.

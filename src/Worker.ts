@@ -13,6 +13,7 @@ import * as Schedule from "effect/Schedule"
 import type { JournalError, WorkerIdTaken } from "./Errors.js"
 import { ConfigurationInvalid } from "./Errors.js"
 import { nameProblem } from "./internal/definition.js"
+import { HostProcess } from "./HostProcess.js"
 import { makeIncarnation } from "./internal/ids.js"
 import type { WorkerSettings } from "./internal/worker/WorkerCore.js"
 import { WorkerCore } from "./internal/worker/WorkerCore.js"
@@ -132,7 +133,13 @@ export const makeCore = (
     const problems = optionProblems(options)
     if (problems.length > 0) return yield* new ConfigurationInvalid({ what: "the options of Worker.layer", problems })
     const incarnation = makeIncarnation()
-    return new WorkerCore(journal, { id: options.id ?? `worker-${incarnation}`, incarnation }, settingsOf(options))
+    const { describe } = yield* HostProcess
+    return new WorkerCore(
+      journal,
+      { id: options.id ?? `worker-${incarnation}`, incarnation },
+      settingsOf(options),
+      describe
+    )
   })
 
 /** A loop that dies would leave a worker that looks alive and does nothing: it is logged, and begins again. */
@@ -172,6 +179,7 @@ export const layer = (
       for (let i = 0; i < core.settings.commitsInFlight; i++) yield* supervise("committer", core.committer.run)
       yield* Effect.acquireRelease(Effect.sync(() => journal.workers.add(core)), () =>
         Effect.zipRight(Effect.sync(() => journal.workers.delete(core)), core.drain))
+      yield* supervise("answers to pings", core.answerer.run)
       yield* supervise("reaper", core.lease.reaper)
       yield* supervise("upkeep", core.upkeepLoop)
       yield* supervise("claimer", core.claimer.run)

@@ -7,6 +7,7 @@ import * as TestContext from "effect/TestContext"
 import { JournalDriver } from "perdure/JournalDriver"
 import * as JournalMemory from "perdure/JournalMemory"
 import { faults, unbent } from "./fixtures/faultyJournals.js"
+import { operationFaults } from "./fixtures/faultyOperations.js"
 
 /** The first case of a topic that a driver fails. */
 const failing = Effect.fnUntraced(function*(topic: string, bend: (driver: JournalDriver) => JournalDriver) {
@@ -27,7 +28,7 @@ describe("a driver that breaks a rule fails the suite", () => {
       for (const topic of Object.keys(JournalContract.topics)) assert.isNull(yield* failing(topic, unbent))
     }))
 
-  for (const { bend, name, topic } of faults) {
+  for (const { bend, name, topic } of [...faults, ...operationFaults]) {
     it.effect(`${topic}: ${name}`, () =>
       Effect.gen(function*() {
         assert.isNotNull(yield* failing(topic, bend))

@@ -228,6 +228,8 @@ CREATE TABLE "perdure"."samples" (
   CONSTRAINT samples_pkey PRIMARY KEY (worker, at, incarnation)
 );
 
+CREATE INDEX samples_at ON "perdure"."samples" (at);
+
 CREATE TABLE "perdure"."singletons" (
   workflow text COLLATE "C" NOT NULL,
   key text COLLATE "C" NOT NULL,

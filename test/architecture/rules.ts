@@ -37,8 +37,8 @@ const layers: ReadonlyArray<{ readonly name: string; readonly of: RegExp; readon
   },
   {
     name: "the contract imports Effect and the errors",
-    of: /^src\/(JournalDriver|JournalModel|Errors|Limits)\.ts$/,
-    may: /^src\/(JournalModel|Errors|Limits)\.ts$/
+    of: /^src\/(Journal(Driver|Model|Workers)|Errors|Limits)\.ts$/,
+    may: /^src\/(JournalModel|JournalWorkers|Errors|Limits)\.ts$/
   },
   {
     name: "a driver imports the contract, and the journal's front for its layer",
@@ -48,7 +48,7 @@ const layers: ReadonlyArray<{ readonly name: string; readonly of: RegExp; readon
   {
     name: "a driver imports the contract",
     of: /^src\/internal\/journalMemory\//,
-    may: /^src\/(JournalDriver|Errors|internal\/journalMemory\/\w+)\.ts$/
+    may: /^src\/(JournalDriver|JournalWorkers|Errors|internal\/journalMemory\/\w+)\.ts$/
   },
   {
     name: "the journal's front imports neither definitions nor workers nor drivers",

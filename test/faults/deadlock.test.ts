@@ -85,14 +85,14 @@ const passing: Readonly<Record<string, Operation>> = {
   "claiming": (driver) =>
     driver.claim({ worker, workflows: [{ name: "W", version: "1" }], queues: ["default"], limit: 10, held: new Map() }),
   "reaping": (driver) => driver.reap({ limit: 10, maxCrashes: 1 }),
-  "beating": (driver) => driver.heartbeat({ worker, leaseMillis: 1000 }),
+  "beating": (driver) => driver.heartbeat({ worker, leaseMillis: 1000, info: null }),
   "reading": (driver) => driver.get(["a", "b"])
 }
 
 /** `a`, and its child `b`, held by the worker. */
 const family = (driver: JournalDriver) =>
   Effect.gen(function*() {
-    yield* driver.heartbeat({ worker, leaseMillis: 60_000 })
+    yield* driver.heartbeat({ worker, leaseMillis: 60_000, info: null })
     yield* driver.enqueue({ runs: [newRun("a"), newRun("b", "a")], claim: { worker, slots: 2 } })
   })
 
@@ -197,7 +197,7 @@ describe.each(sizes)("locks on $name", ({ OPERATIONS, server }) => {
             case 7:
             case 8:
             case 9:
-              yield* driver.heartbeat({ worker: me, leaseMillis: 60_000 })
+              yield* driver.heartbeat({ worker: me, leaseMillis: 60_000, info: null })
               return yield* driver.claim({
                 worker: me,
                 workflows: [{ name: "W", version: "1" }],
@@ -250,7 +250,7 @@ describe.each(sizes)("locks on $name", ({ OPERATIONS, server }) => {
         claim: null
       }) ?? Effect.void
       yield* Effect.forEach(workers, (me, side) =>
-        drivers[side]?.heartbeat({ worker: me, leaseMillis: 60_000 }) ?? Effect.void)
+        drivers[side]?.heartbeat({ worker: me, leaseMillis: 60_000, info: null }) ?? Effect.void)
       let failures: ReadonlyArray<string> = []
       yield* Effect.forEach(
         Array.from({ length: OPERATIONS }, (_, index) =>

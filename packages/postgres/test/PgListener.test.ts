@@ -42,7 +42,7 @@ const two = Effect.gen(function*() {
   const { url } = yield* TestDatabase.freshOn(server)
   const listening = yield* driverOn(url, { listen: true })
   const away = yield* bareDriverOn(url)
-  yield* away.heartbeat({ worker: other, leaseMillis: 1e9 })
+  yield* away.heartbeat({ worker: other, leaseMillis: 1e9, info: null })
   return { url, listening, away }
 })
 

@@ -112,7 +112,7 @@ describe("statements of an operation", () => {
         "deliver 1": driver.deliver([signal("a", "1")]),
         "deliver 2": driver.deliver([signal("a", "2"), signal("b", "2")]),
         "inbox": driver.inbox([{ run: "a", after: 0 }, { run: "b", after: 0 }]),
-        "heartbeat": driver.heartbeat({ worker, leaseMillis: 1_000 }),
+        "heartbeat": driver.heartbeat({ worker, leaseMillis: 1_000, info: null }),
         "get": driver.get(["a", "b"]),
         "await": driver.await(["a", "b"]),
         "history": driver.history({ run: "a", from: 0, limit: 10 }),

@@ -29,7 +29,7 @@ const both = (listen = false) =>
     const proxy = yield* FaultProxy.make(url)
     const context = yield* Layer.build(PgJournal.layerDriver({ url: Redacted.make(proxy.url), listen }))
     const driver = Context.get(context, JournalDriver)
-    yield* driver.heartbeat({ worker, leaseMillis: 1e9 })
+    yield* driver.heartbeat({ worker, leaseMillis: 1e9, info: null })
     return { url, proxy, driver, sql: Context.get(context, SqlClient.SqlClient) }
   })
 
@@ -68,7 +68,7 @@ describe("a transaction", () => {
       // Six of ten connections.
       yield* Queue.takeN(open, 6)
       yield* driver.enqueue({ runs: [newRun("beside")], claim: null })
-      yield* driver.heartbeat({ worker, leaseMillis: 1e9 })
+      yield* driver.heartbeat({ worker, leaseMillis: 1e9, info: null })
       assert.deepStrictEqual((yield* claim(driver)).map(({ id }) => id), ["beside"])
       assert.strictEqual(yield* Queue.size(open), 0)
       yield* Deferred.succeed(goOn, undefined)

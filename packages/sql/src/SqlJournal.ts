@@ -26,7 +26,6 @@ import { batches } from "./statements/commitRequest.js"
 import * as Deliver from "./statements/deliver.js"
 import * as Enqueue from "./statements/enqueue.js"
 import * as Inbox from "./statements/inbox.js"
-import * as Lease from "./statements/lease.js"
 import * as Notify from "./statements/notify.js"
 import * as Read from "./statements/read.js"
 import * as Reap from "./statements/reap.js"
@@ -34,6 +33,7 @@ import * as Release from "./statements/release.js"
 import * as Terminate from "./statements/terminate.js"
 import * as Tables from "./Tables.js"
 import { isInside, transactionally } from "./internal/transaction.js"
+import * as WorkerVerbs from "./internal/WorkerVerbs.js"
 import { type ClockSource, type Statement, statement, type Verb } from "./Verb.js"
 
 /**
@@ -125,7 +125,7 @@ export const make = (
     const hints = yield* Hints.make(tables.schema, origin, (some) => notify(origin, localJson(), some))
 
     const elsewhere = (all: ReadonlyArray<Driver.Hint>) =>
-      all.filter((hint) => hint._tag !== "Inbox" || !local.has(hint.worker))
+      all.filter((hint) => (hint._tag !== "Inbox" && hint._tag !== "Ping") || !local.has(hint.worker))
 
     /** Tell this process what was told to others by the statement itself. */
     const tell = (all: ReadonlyArray<Driver.Hint>): Effect.Effect<void> =>
@@ -319,10 +319,7 @@ export const make = (
       commit,
       deliver,
       inbox: (requests) => ask(Inbox.inbox, [Inbox.encode(requests)], Inbox.decode),
-      heartbeat: ({ leaseMillis, worker }) => {
-        local.add(worker.id)
-        return ask(Lease.heartbeat, [worker.id, worker.incarnation, leaseMillis], Lease.decode)
-      },
+      ...WorkerVerbs.make({ ask, tellAll }, local),
       reconcile: ({ claimedBefore, held, worker }) =>
         Effect.map(
           release(Release.reconcile, [worker.id, worker.incarnation, JSON.stringify(held), claimedBefore]),

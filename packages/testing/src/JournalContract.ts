@@ -34,6 +34,7 @@ import { terminate } from "./contract/terminate.js"
 import { transaction } from "./contract/transaction.js"
 import { transitions } from "./contract/transitions.js"
 import { values } from "./contract/values.js"
+import { workers } from "./contract/workers.js"
 
 export type { Case } from "./contract/Fixture.js"
 
@@ -57,7 +58,8 @@ export const topics: Readonly<Record<string, ReadonlyArray<Case>>> = {
   transaction,
   hints,
   resends,
-  values
+  values,
+  workers
 }
 
 /**

@@ -63,9 +63,15 @@ export interface Run {
   readonly published: Map<string, Published>
 }
 
-interface Lease {
+/** A worker's row. */
+export interface Lease {
   readonly incarnation: string
   readonly until: Driver.Millis
+  readonly startedAt: Driver.Millis
+  readonly beatAt: Driver.Millis
+  readonly info: Driver.Json | null
+  readonly ping: string | null
+  readonly pong: string | null
 }
 
 /** The claimable runs of one queue: those that were due when it was looked at last, and those due later. */
@@ -85,6 +91,8 @@ export interface Store {
   /** Runs held, by worker id and incarnation. */
   readonly held: Map<string, Set<Run>>
   readonly leases: Map<string, Lease>
+  /** By worker id, oldest first. */
+  readonly samples: Map<string, ReadonlyArray<Driver.WorkerSample>>
   /** Runs on which somebody called `await`. */
   readonly awaited: Set<string>
   undo: Array<() => void> | null
@@ -98,6 +106,7 @@ export const make = (): Store => ({
   queues: new Map(),
   held: new Map(),
   leases: new Map(),
+  samples: new Map(),
   awaited: new Set(),
   undo: null,
   hints: []
@@ -243,8 +252,10 @@ export const forget = (store: Store, run: Run, keep: (stored: Stored) => boolean
   })
 }
 
-export const setLease = (store: Store, worker: Driver.WorkerRef, until: Driver.Millis): void =>
-  put(store, store.leases, worker.id, { incarnation: worker.incarnation, until })
+export const setLease = (store: Store, worker: string, lease: Lease): void => put(store, store.leases, worker, lease)
+
+export const setSamples = (store: Store, worker: string, samples: ReadonlyArray<Driver.WorkerSample>): void =>
+  put(store, store.samples, worker, samples)
 
 export const isLive = (store: Store, { id, incarnation }: Driver.WorkerRef, now: Driver.Millis): boolean => {
   const lease = store.leases.get(id)

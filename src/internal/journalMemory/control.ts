@@ -1,20 +1,7 @@
-/** Leases of workers, and what is done to runs from outside: reap, retire, terminate, resume. */
+/** What is done to runs from outside: reap, retire, terminate, resume. */
 import type * as Driver from "../../JournalDriver.js"
 import * as Messages from "./messages.js"
 import * as Store from "./Store.js"
-
-export const heartbeat = (
-  store: Store.Store,
-  now: Driver.Millis,
-  request: Parameters<Driver.JournalDriver["heartbeat"]>[0]
-): { readonly _tag: "Held"; readonly lapsed: boolean } | { readonly _tag: "Taken" } => {
-  const { leaseMillis, worker } = request
-  const lease = store.leases.get(worker.id)
-  const lapsed = lease !== undefined && lease.until <= now
-  if (lease !== undefined && !lapsed && lease.incarnation !== worker.incarnation) return { _tag: "Taken" }
-  Store.setLease(store, worker, now + leaseMillis)
-  return { _tag: "Held", lapsed }
-}
 
 /** The runs that a worker's incarnation holds, in order of id. */
 const heldBy = (store: Store.Store, worker: Driver.WorkerRef): ReadonlyArray<Store.Run> =>

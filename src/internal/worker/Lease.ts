@@ -18,6 +18,10 @@ export interface LeaseOptions {
   readonly onLapse: Effect.Effect<void, JournalError>
   /** The lease became good again, or was lost. */
   readonly onChange: () => void
+  /** What the worker says of itself with each beat, as JSON. Default: nothing. */
+  readonly info?: () => string
+  /** Somebody asks whether the worker answers. */
+  readonly onPing?: (nonce: string) => void
 }
 
 export class Lease {
@@ -41,11 +45,11 @@ export class Lease {
 
   /** Take or renew the lease. False if another incarnation holds it. */
   readonly beat: Effect.Effect<boolean, JournalError> = Effect.suspend(() => {
-    const { leaseMillis, onChange, onLapse, worker } = this.options
+    const { info, leaseMillis, onChange, onLapse, onPing, worker } = this.options
     // Counted from before the beat is sent: never later than what storage counts.
     const goodUntil = this.journal.time.monotonic() + leaseMillis
     return Effect.flatMap(
-      this.journal.driver.heartbeat({ worker, leaseMillis }),
+      this.journal.driver.heartbeat({ worker, leaseMillis, info: info?.() ?? null }),
       ({ now, value: answer }) => {
         this.journal.time.observe(now)
         if (answer._tag === "Taken") {
@@ -54,6 +58,7 @@ export class Lease {
           this.goodUntil = -Infinity
           return Effect.as(Effect.sync(onChange), false)
         }
+        if (answer.ping !== null) onPing?.(answer.ping)
         // Storage says so once, and that answer may have been lost: what this process knows by itself counts as well.
         this.lapsed ||= answer.lapsed || (this.goodUntil > -Infinity && !this.isGood)
         // Whatever this process's clock says: nothing starts before it is known which runs are still its own.

@@ -19,6 +19,7 @@ import { Hold } from "./Hold.js"
 import { HotCache } from "./HotCache.js"
 import { Latch } from "./Latch.js"
 import { Lease } from "./Lease.js"
+import { Answerer } from "./Answerer.js"
 import { TimerQueue } from "./TimerQueue.js"
 
 /** A worker's options, checked, in milliseconds and counts. */
@@ -47,6 +48,7 @@ export class WorkerCore implements LocalWorker, Host {
   readonly claimer: Claimer
   readonly committer: Committer
   readonly lease: Lease
+  readonly answerer: Answerer
   readonly timers: TimerQueue
   readonly hot: HotCache
   readonly lingerMillis: number
@@ -63,17 +65,22 @@ export class WorkerCore implements LocalWorker, Host {
   constructor(
     private readonly journal: JournalService,
     readonly ref: WorkerRef,
-    readonly settings: WorkerSettings
+    readonly settings: WorkerSettings,
+    /** What its process says of itself. */
+    self: () => object = () => ({})
   ) {
     this.lingerMillis = settings.lingerMillis
     this.timers = new TimerQueue(() => this.now())
     this.hot = new HotCache(settings.hotRuns, settings.hotMillis, this.timers, () => this.now())
     this.committer = new Committer(journal, ref, settings.commitBatch)
+    this.answerer = new Answerer(journal, ref)
     this.lease = new Lease(journal, {
       worker: ref,
       leaseMillis: settings.leaseMillis,
       maxCrashes: settings.maxCrashes,
       onLapse: Effect.suspend(() => this.dropLost),
+      info: () => JSON.stringify({ ...self(), ...this.counts }),
+      onPing: (nonce) => this.answerer.add(nonce),
       onChange: () => {
         this.pokeAll()
         this.claimer.hint()
@@ -123,6 +130,8 @@ export class WorkerCore implements LocalWorker, Host {
   hint(hint: Hint): void {
     if (hint._tag === "Ready") {
       if (this.settings.queues.includes(hint.queue)) this.claimer.hint()
+    } else if (hint._tag === "Ping") {
+      if (hint.worker === this.ref.id) this.answerer.add(hint.nonce)
     } else if (hint._tag === "Inbox" && hint.worker === this.ref.id) {
       const hold = this.held.get(hint.run)
       if (hold !== undefined) this.readInbox(hold)
@@ -333,6 +342,17 @@ export class WorkerCore implements LocalWorker, Host {
   })
 
   // --- inside ---
+
+  private get counts() {
+    const { concurrency, queues } = this.settings
+    const [held, idle] = [this.held.size, this.idle.size]
+    return {
+      queues,
+      concurrency,
+      draining: this.draining,
+      runs: { held, active: held - idle, idle, hot: this.hot.sequences.size }
+    }
+  }
 
   private get freeSlots(): number {
     return this.settings.concurrency - (this.held.size - this.idle.size) - this.reserved

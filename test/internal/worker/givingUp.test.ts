@@ -62,7 +62,7 @@ const ways: Record<string, {
     giveUp: ({ process, run, world: { driver }, write }) =>
       Effect.gen(function*() {
         const worker = { id: "other", incarnation: "1" }
-        yield* driver.heartbeat({ worker, leaseMillis: 1e9 })
+        yield* driver.heartbeat({ worker, leaseMillis: 1e9, info: null })
         yield* driver.reconcile({ worker: process.worker.core.ref, held: [], claimedBefore: Infinity })
         const workflows = [{ name: "Job", version: "1" }]
         const { value } = yield* driver.claim({ worker, workflows, queues: ["default"], limit: 1, held: new Map() })
@@ -91,7 +91,7 @@ const ways: Record<string, {
       return Effect.all([
         world.driver.retire(ref),
         // Storage has the lease of an unknown predecessor, which has run out.
-        world.driver.heartbeat({ worker: ref, leaseMillis: 0 }),
+        world.driver.heartbeat({ worker: ref, leaseMillis: 0, info: null }),
         lease.beat
       ])
     }

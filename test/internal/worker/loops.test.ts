@@ -20,7 +20,7 @@ const down = new JournalError({ code: "Unavailable", operation: "x", detail: "si
 const setUp = (bend: (driver: JournalDriver) => Partial<JournalDriver> = () => ({})) =>
   Effect.gen(function*() {
     const memory = yield* JournalMemory.make
-    yield* memory.heartbeat({ worker: { id: "w", incarnation: "1" }, leaseMillis: 1e9 })
+    yield* memory.heartbeat({ worker: { id: "w", incarnation: "1" }, leaseMillis: 1e9, info: null })
     const driver = { ...memory, ...bend(memory) }
     const layer = Journal.layer().pipe(Layer.provide(Layer.succeed(JournalDriver, driver)))
     const context = yield* Layer.build(Layer.provideMerge(Job.toLayer(() => Effect.void), layer))

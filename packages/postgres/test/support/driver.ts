@@ -21,7 +21,7 @@ export const bareDriverOn = (url: string, options: Partial<PgJournal.PgJournalOp
 
 /** A driver of its own, with a lease for `worker`. */
 export const driverOn = (url: string, options: Partial<PgJournal.PgJournalOptions> = {}) =>
-  Effect.tap(bareDriverOn(url, options), (driver) => driver.heartbeat({ worker, leaseMillis: 1e9 }))
+  Effect.tap(bareDriverOn(url, options), (driver) => driver.heartbeat({ worker, leaseMillis: 1e9, info: null }))
 
 /** Rows of one statement, on a connection of its own. */
 export const ask = (url: string, text: string, parameters: ReadonlyArray<unknown> = []) =>

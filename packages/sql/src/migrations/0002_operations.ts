@@ -105,6 +105,7 @@ export const statements = (t: Tables): ReadonlyArray<string> => [
   info text NOT NULL,
   CONSTRAINT samples_pkey PRIMARY KEY (worker, at, incarnation)
 )`,
+  `CREATE INDEX samples_at ON ${t.samples} (at)`,
   `CREATE TABLE ${t.singletons} (
   workflow ${id} NOT NULL,
   key ${id} NOT NULL,

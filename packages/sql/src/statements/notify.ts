@@ -32,6 +32,8 @@ const notice = (origin: string, hint: Driver.Hint): string => {
       return JSON.stringify(["Inbox", origin, hint.worker, hint.run])
     case "Changed":
       return JSON.stringify(["Changed", origin, hint.run])
+    case "Ping":
+      return JSON.stringify(["Ping", origin, hint.worker, hint.nonce])
   }
 }
 
@@ -51,5 +53,6 @@ export const decode = (origin: string, payload: string): Driver.Hint | null => {
   if (first === undefined) return null
   if (tag === "Ready") return { _tag: "Ready", queue: first }
   if (tag === "Changed") return { _tag: "Changed", run: first }
+  if (tag === "Ping" && second !== undefined) return { _tag: "Ping", worker: first, nonce: second }
   return tag === "Inbox" && second !== undefined ? { _tag: "Inbox", worker: first, run: second } : null
 }

@@ -78,7 +78,9 @@ export type Operation =
   }
   | { readonly _tag: "Commit"; readonly who: Who; readonly works: ReadonlyArray<Work> }
   | { readonly _tag: "Deliver"; readonly messages: ReadonlyArray<Sent> }
-  | { readonly _tag: "Heartbeat"; readonly who: Who; readonly lease: number }
+  | { readonly _tag: "Heartbeat"; readonly who: Who; readonly lease: number; readonly info: Index | null }
+  | { readonly _tag: "Ping"; readonly worker: Index; readonly nonce: Index }
+  | { readonly _tag: "Pong"; readonly who: Who; readonly nonce: Index }
   | { readonly _tag: "Reconcile"; readonly who: Who; readonly held: ReadonlyArray<Index>; readonly before: number }
   | { readonly _tag: "Retire"; readonly who: Who }
   | { readonly _tag: "Reap"; readonly maxCrashes: number }
@@ -183,7 +185,17 @@ const operation: FastCheck.Arbitrary<Operation> = oneof(
     arbitrary: record({ _tag: constant("Deliver" as const), messages: array(sent, { minLength: 1, maxLength: 4 }) })
   },
   // Never a sum of steps of time: whether a lease has run out at its very end is nobody's business.
-  { weight: 3, arbitrary: record({ _tag: constant("Heartbeat" as const), who, lease: constantFrom(95, 1_005) }) },
+  {
+    weight: 3,
+    arbitrary: record({
+      _tag: constant("Heartbeat" as const),
+      who,
+      lease: constantFrom(95, 1_005),
+      info: option(index(3))
+    })
+  },
+  { weight: 1, arbitrary: record({ _tag: constant("Ping" as const), worker: index(3), nonce: index(3) }) },
+  { weight: 1, arbitrary: record({ _tag: constant("Pong" as const), who, nonce: index(3) }) },
   {
     weight: 1,
     arbitrary: record({
@@ -227,7 +239,12 @@ const transaction = record({
 
 /** What every sequence begins with, so that there is something to work on. */
 const opening: ReadonlyArray<Command> = [
-  ...[0, 1].map((worker): Command => ({ _tag: "Heartbeat", who: { worker, incarnation: 0 }, lease: 1_005 })),
+  ...[0, 1].map((worker): Command => ({
+    _tag: "Heartbeat",
+    who: { worker, incarnation: 0 },
+    lease: 1_005,
+    info: worker
+  })),
   { _tag: "Enqueue", runs: [0, 1, 2, 3, 4, 5].map((run) => ({ run, delay: null })), claim: null }
 ]
 

@@ -59,8 +59,14 @@ export class Player {
   get everything(): Played {
     const ids = Pool.runs.map((n) => Pool.runId(this.prefix, n))
     const { driver } = this
+    const workers = [0, 1].map((worker) => Pool.worker(this.prefix, { worker, incarnation: 0 }).id)
     return Effect.all({
       records: Effect.map(value(driver.get(ids)), Normal.records),
+      workers: Effect.forEach(workers, (id) =>
+        Effect.all([
+          value(driver.workers({ id, after: null, limit: 2 })),
+          value(driver.samples({ worker: id, limit: 10 }))
+        ])),
       runs: Effect.forEach(ids, (run) =>
         Effect.all({
           history: value(driver.history({ run, from: 0, limit: 10_000 })),
@@ -134,7 +140,23 @@ export class Player {
           return Effect.succeed(value(driver.deliver(operation.messages.map((each) => Pool.newMessage(prefix, each)))))
         case "Heartbeat": {
           const worker = Pool.worker(prefix, operation.who)
-          return Effect.succeed(value(driver.heartbeat({ worker, leaseMillis: operation.lease })))
+          return Effect.succeed(
+            value(
+              driver.heartbeat({
+                worker,
+                leaseMillis: operation.lease,
+                info: operation.info === null ? null : `{ "n": ${operation.info} }`
+              })
+            )
+          )
+        }
+        case "Ping": {
+          const { id } = Pool.worker(prefix, { worker: operation.worker, incarnation: 0 })
+          return Effect.succeed(value(driver.ping({ worker: id, nonce: `nonce-${operation.nonce}` })))
+        }
+        case "Pong": {
+          const worker = Pool.worker(prefix, operation.who)
+          return Effect.succeed(value(driver.pong({ worker, nonce: `nonce-${operation.nonce}` })))
         }
         case "Reconcile":
           return Effect.succeed(value(driver.reconcile({

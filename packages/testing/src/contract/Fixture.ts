@@ -245,7 +245,7 @@ export class Fixture {
   }
 
   heartbeat(worker: Driver.WorkerRef, leaseMillis: number) {
-    return value(this.driver.heartbeat({ worker, leaseMillis }))
+    return value(this.driver.heartbeat({ worker, leaseMillis, info: null }))
   }
 
   /** A worker of its own with a lease. */

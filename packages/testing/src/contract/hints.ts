@@ -50,6 +50,17 @@ export const hints = [
     (t) => brings(t, (n) => Effect.as(t.enqueue(t.newRun(`run-${n}`)), ready(t.newRun(`run-${n}`).queue)))
   ),
 
+  check(
+    "a ping is a hint for the worker, also while it is open",
+    (t) =>
+      brings(t, (n) =>
+        Effect.map(t.driver.ping({ worker: t.worker.id, nonce: `nonce-${n}` }), ({ value }): Hint => ({
+          _tag: "Ping",
+          worker: t.worker.id,
+          nonce: value ?? "none"
+        })))
+  ),
+
   check("a child is a hint for its queue", (t) =>
     Effect.gen(function*() {
       const parent = yield* t.running("parent")

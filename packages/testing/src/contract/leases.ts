@@ -3,7 +3,7 @@ import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { check, entries, finish, now, only, pass, signal, start, suspend, value } from "./Fixture.js"
 
-const kept = { _tag: "Held", lapsed: false } as const
+const kept = { _tag: "Held", lapsed: false, ping: null } as const
 
 export const leases = [
   check("a heartbeat registers a worker and renews its lease", (t) =>
@@ -20,7 +20,7 @@ export const leases = [
     Effect.gen(function*() {
       const worker = yield* t.workerWith("w", 1_000)
       yield* pass(1_001)
-      assert.deepStrictEqual(yield* t.heartbeat(worker, 1_000), { _tag: "Held", lapsed: true })
+      assert.deepStrictEqual(yield* t.heartbeat(worker, 1_000), { _tag: "Held", lapsed: true, ping: null })
       assert.deepStrictEqual(yield* t.heartbeat(worker, 1_000), kept)
     })),
 
@@ -46,7 +46,7 @@ export const leases = [
       yield* t.running("a", {}, worker)
       yield* pass(1_001)
       yield* t.reapAll()
-      assert.deepStrictEqual(yield* t.heartbeat(worker, 1_000), { _tag: "Held", lapsed: true })
+      assert.deepStrictEqual(yield* t.heartbeat(worker, 1_000), { _tag: "Held", lapsed: true, ping: null })
     })),
 
   check(

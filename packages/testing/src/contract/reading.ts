@@ -110,7 +110,7 @@ export const reading = [
           driver.commit({ worker, commits: [] }),
           driver.deliver([]),
           driver.inbox([]),
-          driver.heartbeat({ worker, leaseMillis: 1_000_000 }),
+          driver.heartbeat({ worker, leaseMillis: 1_000_000, info: null }),
           driver.reconcile({ worker, held: [], claimedBefore: start }),
           driver.retire(worker),
           driver.reap({ limit: 0, maxCrashes: 1 }),

@@ -245,6 +245,10 @@ export class Process implements Sleeper {
       inbox: (requests) =>
         call("inbox", driver.inbox(requests), { changed: ([first]) => (first?.messages.length ?? 0) > 0 }),
       heartbeat: (request) => call("heartbeat", driver.heartbeat(request), read),
+      workers: (request) => call("workers", driver.workers(request), read),
+      samples: (request) => call("samples", driver.samples(request), read),
+      ping: (request) => call("ping", driver.ping(request), read),
+      pong: (request) => call("pong", driver.pong(request), read),
       reconcile: (request) => call("reconcile", driver.reconcile(request), { changed: ({ released }) => released > 0 }),
       retire: (worker) => call("retire", driver.retire(worker), read),
       reap: (request) =>

@@ -1,0 +1,93 @@
+/**
+ * What a process says of itself: where it runs, what it is made of, its memory and its load. The only place in the core
+ * that looks at the process; where there is none (in a browser, in a sandbox) it says nothing.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Either from "effect/Either"
+
+/**
+ * The version of Perdure.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const version = "0.1.0"
+
+/**
+ * A process, as it describes itself. Shares are between 0 and 1 of the time since the last description; a process that
+ * uses two cores has a `cpu` of 2.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ProcessInfo {
+  readonly host?: string
+  readonly pid?: number
+  /** For example `node v22.3.0`. */
+  readonly runtime?: string
+  /** Of Perdure. */
+  readonly version: string
+  readonly memory?: { readonly rssBytes: number; readonly heapBytes: number }
+  readonly load?: { readonly cpu: number; readonly eventLoop: number }
+}
+
+interface Usage {
+  readonly cpuMicros: number
+  readonly loopActive: number
+  readonly loopTotal: number
+}
+
+/** Shares of less time than this say nothing. */
+const LEAST_MILLIS = 100
+
+const round = (share: number): number => Math.round(share * 1000) / 1000
+
+const describer = (): () => ProcessInfo => {
+  let before: Usage = { cpuMicros: 0, loopActive: 0, loopTotal: 0 }
+  let load = { cpu: 0, eventLoop: 0 }
+  const host = Either.getOrUndefined(Either.try(() => globalThis.process.getBuiltinModule("node:os").hostname()))
+  const measure = (): ProcessInfo => {
+    const { process } = globalThis
+    const { heapUsed, rss } = process.memoryUsage()
+    const cpu = process.cpuUsage()
+    const { active, idle } = globalThis.performance.eventLoopUtilization()
+    const usage = { cpuMicros: cpu.user + cpu.system, loopActive: active, loopTotal: active + idle }
+    const millis = usage.loopTotal - before.loopTotal
+    if (millis >= LEAST_MILLIS) {
+      load = {
+        cpu: round((usage.cpuMicros - before.cpuMicros) / 1000 / millis),
+        eventLoop: round((usage.loopActive - before.loopActive) / millis)
+      }
+      before = usage
+    }
+    return {
+      ...(host === undefined ? {} : { host }),
+      pid: process.pid,
+      runtime: `node ${process.version}`,
+      version,
+      memory: { rssBytes: rss, heapBytes: heapUsed },
+      load
+    }
+  }
+  return () => Either.getOrElse(Either.try(measure), () => ({ version }))
+}
+
+/**
+ * How a worker describes its process with each heartbeat. Provide another to say more, or less.
+ *
+ * @since 0.1.0
+ * @category references
+ * @example
+ * ```ts
+ * import * as Layer from "effect/Layer"
+ * import { HostProcess, version } from "perdure/HostProcess"
+ *
+ * // Say nothing of memory and load.
+ * const quiet = Layer.succeed(HostProcess, { describe: () => ({ version }) })
+ * ```
+ */
+export class HostProcess extends Context.Reference<HostProcess>()("perdure/HostProcess", {
+  defaultValue: (): { readonly describe: () => ProcessInfo } => ({ describe: describer() })
+}) {}
