@@ -32,6 +32,7 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Stream from "effect/Stream"
 import type { JournalError } from "./Errors.js"
+import type { JournalFinding } from "./JournalFinding.js"
 import type {
   Answer,
   ClaimedRun,
@@ -51,6 +52,7 @@ import type {
 } from "./JournalModel.js"
 import type { JournalWorkers } from "./JournalWorkers.js"
 
+export type * from "./JournalFinding.js"
 export type * from "./JournalModel.js"
 export type * from "./JournalWorkers.js"
 
@@ -61,7 +63,7 @@ type Op<A> = Effect.Effect<Answer<A>, JournalError>
  *
  * @since 0.1.0
  */
-export interface JournalDriver extends JournalWorkers {
+export interface JournalDriver extends JournalFinding, JournalWorkers {
   /**
    * Insert runs; idempotent by run id and by (workflow, idempotency key), also within one request. With `claim`, the
    * first `slots` new runs that are available now are inserted already `running`, epoch 1, held by that worker, unless the caller is

@@ -26,6 +26,7 @@ import { claim } from "./internal/journalMemory/claim.js"
 import { commit } from "./internal/journalMemory/commit.js"
 import * as Control from "./internal/journalMemory/control.js"
 import { enqueue } from "./internal/journalMemory/enqueue.js"
+import * as Find from "./internal/journalMemory/find.js"
 import { deliver } from "./internal/journalMemory/messages.js"
 import * as Read from "./internal/journalMemory/read.js"
 import * as Store from "./internal/journalMemory/Store.js"
@@ -128,6 +129,9 @@ export const make: Effect.Effect<JournalDriver> = Effect.gen(function*() {
     history: (request) => operation(() => Read.history(store, request)),
     messages: (request) => operation(() => Read.messages(store, request)),
     published: (run) => operation(() => Read.published(store, run)),
+    find: (request) => operation(() => Find.find(store, request)),
+    count: (filter) => operation(() => Find.count(store, filter)),
+    retain: (request) => operation((now) => Find.retain(store, now, request)),
     transaction,
     hints: Stream.fromPubSub(hints)
   })

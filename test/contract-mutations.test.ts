@@ -6,6 +6,7 @@ import * as Exit from "effect/Exit"
 import * as TestContext from "effect/TestContext"
 import { JournalDriver } from "perdure/JournalDriver"
 import * as JournalMemory from "perdure/JournalMemory"
+import { findingFaults } from "./fixtures/faultyFinding.js"
 import { faults, unbent } from "./fixtures/faultyJournals.js"
 import { operationFaults } from "./fixtures/faultyOperations.js"
 
@@ -28,7 +29,7 @@ describe("a driver that breaks a rule fails the suite", () => {
       for (const topic of Object.keys(JournalContract.topics)) assert.isNull(yield* failing(topic, unbent))
     }))
 
-  for (const { bend, name, topic } of [...faults, ...operationFaults]) {
+  for (const { bend, name, topic } of [...faults, ...operationFaults, ...findingFaults]) {
     it.effect(`${topic}: ${name}`, () =>
       Effect.gen(function*() {
         assert.isNotNull(yield* failing(topic, bend))

@@ -154,7 +154,11 @@ ALTER TABLE "perdure"."inputs"
   ADD COLUMN source text COLLATE "C",
   ADD COLUMN seed text;
 
-CREATE INDEX inputs_created ON "perdure"."inputs" (created_at, run);
+CREATE INDEX inputs_created ON "perdure"."inputs" (workflow, created_at, run);
+
+CREATE INDEX inputs_root ON "perdure"."inputs" (root) WHERE parent_id IS NOT NULL;
+
+CREATE INDEX inputs_source ON "perdure"."inputs" (source) WHERE source IS NOT NULL;
 
 CREATE INDEX inputs_tags ON "perdure"."inputs" USING gin (tags) WHERE tags IS NOT NULL;
 

@@ -37,8 +37,8 @@ const layers: ReadonlyArray<{ readonly name: string; readonly of: RegExp; readon
   },
   {
     name: "the contract imports Effect and the errors",
-    of: /^src\/(Journal(Driver|Model|Workers)|Errors|Limits)\.ts$/,
-    may: /^src\/(JournalModel|JournalWorkers|Errors|Limits)\.ts$/
+    of: /^src\/(Journal(?!Memory\.)\w+|Errors|Limits)\.ts$/,
+    may: /^src\/(Journal(?!Memory\.)\w+|Errors|Limits)\.ts$/
   },
   {
     name: "a driver imports the contract, and the journal's front for its layer",

@@ -16,9 +16,11 @@ import { JournalError } from "perdure/Errors"
 import type * as Driver from "perdure/JournalDriver"
 import { JournalDriver } from "perdure/JournalDriver"
 import { applyBatch, Parentless } from "./internal/commits.js"
+import * as FindingVerbs from "./internal/FindingVerbs.js"
 import * as Hints from "./internal/Hints.js"
 import * as Migrations from "./Migrations.js"
 import * as Row from "./internal/Row.js"
+import type { Tools } from "./internal/Tools.js"
 import { fromSqlError } from "./SqlErrors.js"
 import * as Brought from "./statements/brought.js"
 import * as Claim from "./statements/claim.js"
@@ -151,6 +153,8 @@ export const make = (
     const notices = (inside: boolean): ReadonlyArray<string> => inside ? ["", "[]"] : [origin, localJson()]
 
     const inside = Effect.contextWith((context: Context.Context<never>) => isInside(context))
+
+    const tools: Tools = { ask, inside, tell, tellAll, notices }
 
     const insertRound = (
       runs: ReadonlyArray<Driver.NewRun>,
@@ -314,6 +318,7 @@ export const make = (
     const unique = (ids: ReadonlyArray<string>): string => JSON.stringify([...new Set(ids)])
 
     return JournalDriver.of({
+      ...FindingVerbs.make(tools),
       enqueue,
       claim,
       commit,

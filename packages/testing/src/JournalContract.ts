@@ -23,6 +23,7 @@ import type { JournalDriver } from "perdure/JournalDriver"
 import { claim } from "./contract/claim.js"
 import { commit } from "./contract/commit.js"
 import { enqueue } from "./contract/enqueue.js"
+import { finding } from "./contract/finding.js"
 import type { Case } from "./contract/Fixture.js"
 import { hints } from "./contract/hints.js"
 import { leases } from "./contract/leases.js"
@@ -30,6 +31,7 @@ import { messages } from "./contract/messages.js"
 import { outgoing } from "./contract/outgoing.js"
 import { reading } from "./contract/reading.js"
 import { resends } from "./contract/resends.js"
+import { retention } from "./contract/retention.js"
 import { terminate } from "./contract/terminate.js"
 import { transaction } from "./contract/transaction.js"
 import { transitions } from "./contract/transitions.js"
@@ -55,6 +57,8 @@ export const topics: Readonly<Record<string, ReadonlyArray<Case>>> = {
   leases,
   terminate,
   reading,
+  finding,
+  retention,
   transaction,
   hints,
   resends,

@@ -187,6 +187,14 @@ const put = <K, V>(store: Store, map: Map<K, V>, key: K, value: V): void => {
   undoing(store, () => before === undefined ? map.delete(key) : map.set(key, before))
 }
 
+/** Delete from a map, noting what was there. */
+const take = <K, V>(store: Store, map: Map<K, V>, key: K): void => {
+  const before = map.get(key)
+  if (before === undefined) return
+  map.delete(key)
+  undoing(store, () => map.set(key, before))
+}
+
 /** Change some fields of a run's row. */
 export const update = (store: Store, run: Run, change: Partial<Row>): void => {
   const before = run.row
@@ -204,6 +212,19 @@ export const insert = (store: Store, row: Row): Run => {
   index(store, run)
   undoing(store, () => unindex(store, run))
   return run
+}
+
+/** Forget a finished run. */
+export const remove = (store: Store, run: Run): void => {
+  const { id, idempotencyKey, parent, workflow } = run.row
+  take(store, store.runs, id)
+  if (idempotencyKey !== null) take(store, store.keys, pairKey(workflow, idempotencyKey))
+  const siblings = parent === null ? undefined : store.children.get(parent.id)
+  if (parent !== null && siblings !== undefined) {
+    const others = siblings.filter((each) => each !== id)
+    if (others.length === 0) take(store, store.children, parent.id)
+    else put(store, store.children, parent.id, others)
+  }
 }
 
 /** The run that a new one would repeat, by id or by idempotency key. */

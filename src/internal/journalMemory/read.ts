@@ -4,7 +4,7 @@ import { unread } from "./claim.js"
 import * as Store from "./Store.js"
 
 /** A row without what only the driver needs. */
-const record = ({ row }: Store.Run): Driver.RunRecord => {
+export const record = ({ row }: Store.Run): Driver.RunRecord => {
   const {
     claimedAt: _1,
     closed: _2,

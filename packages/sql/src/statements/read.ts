@@ -20,7 +20,7 @@ const columns = `r.id, r.workflow, r.version, r.status, r.queue, r.priority, n.p
     ${millis("r.finished_at")} AS finished_at, ${millis("r.available_at")} AS available_at, r.worker, r.exit_kind,
     r.exit_value, r.detail`
 
-const records = (t: Words, rows: string): string =>
+export const records = (t: Words, rows: string): string =>
   `SELECT ${millis(t.now)} AS now, x.*
   FROM (SELECT 1) one
   LEFT JOIN (

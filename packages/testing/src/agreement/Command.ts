@@ -4,7 +4,7 @@
  * to what its player knows.
  */
 import * as FastCheck from "effect/FastCheck"
-import type { MessageKind } from "perdure/JournalDriver"
+import type { FinalStatus, MessageKind, RunStatus } from "perdure/JournalDriver"
 
 export const runCount = 8
 export const childCount = 6
@@ -55,6 +55,24 @@ export interface Work {
   readonly move: Move
 }
 
+/** What runs are looked for by, besides their workflows; null for nothing. */
+export interface Sought {
+  readonly workflows: ReadonlyArray<Index>
+  readonly version: string | null
+  readonly statuses: ReadonlyArray<RunStatus> | null
+  readonly queues: ReadonlyArray<Index> | null
+  readonly tags: ReadonlyArray<Index> | null
+  readonly attribute: Index | null
+  readonly parent: Index | null
+  readonly root: Index | null
+  readonly key: Index | null
+  /** Milliseconds before now. */
+  readonly created: number | null
+  readonly finished: number | null
+  readonly errorCode: string | null
+  readonly text: string | null
+}
+
 export interface Who {
   readonly worker: Index
   readonly incarnation: Index
@@ -87,6 +105,16 @@ export type Operation =
   | { readonly _tag: "Terminate"; readonly run: Index }
   | { readonly _tag: "Resume"; readonly runs: ReadonlyArray<Index> }
   | { readonly _tag: "Read"; readonly runs: ReadonlyArray<Index>; readonly from: number; readonly limit: number }
+  | { readonly _tag: "Find"; readonly sought: Sought; readonly limit: number }
+  | {
+    readonly _tag: "Retain"
+    readonly rules: ReadonlyArray<{
+      readonly workflow: Index
+      readonly statuses: ReadonlyArray<FinalStatus>
+      readonly older: number
+    }>
+    readonly limit: number
+  }
 
 export type Command =
   | Operation
@@ -108,6 +136,9 @@ const who = record({ worker: index(2), incarnation: mostly(constant(0), constant
 const kind = mostly<MessageKind>(constant("signal"), constantFrom("child", "callback", "cancel", "defect"), 3)
 const anyone = mostly(index(runCount), integer({ min: runCount, max: runCount + childCount }), 3)
 
+const seldom = <A>(arbitrary: FastCheck.Arbitrary<A>): FastCheck.Arbitrary<A | null> =>
+  mostly(constant(null), arbitrary)
+
 const start = record({ run: index(runCount), delay: mostly(constant(null), delay, 2) })
 
 const sent = record({ to: anyone, id: index(messageCount) })
@@ -128,7 +159,7 @@ const move: FastCheck.Arbitrary<Move> = oneof(
     arbitrary: record({
       _tag: constant("Finish" as const),
       status: constantFrom("completed" as const, "failed" as const, "cancelled" as const),
-      value: option(constant("{ \"v\": 1 }"))
+      value: option(constantFrom("{ \"v\": 1 }", "{ \"_tag\": \"Bad\" }"))
     })
   },
   { weight: 2, arbitrary: record({ _tag: constant("Continue" as const), payload: index(3) }) },
@@ -150,6 +181,32 @@ const work: FastCheck.Arbitrary<Work> = record({
   closes: mostly<ReadonlyArray<Index>>(constant([]), uniqueArray(index(2), { minLength: 1, maxLength: 2 }), 8),
   looks: mostly(constant(true), constant(false)),
   move
+})
+
+const statuses: ReadonlyArray<RunStatus> = [
+  "pending",
+  "running",
+  "suspended",
+  "diverged",
+  "completed",
+  "failed",
+  "terminated"
+]
+
+const sought: FastCheck.Arbitrary<Sought> = record({
+  workflows: mostly(constant([0, 1]), array(index(2), { maxLength: 1 })),
+  version: seldom(constantFrom("1", "2")),
+  statuses: option(uniqueArray(constantFrom(...statuses), { maxLength: 3 })),
+  queues: seldom(uniqueArray(index(2), { minLength: 1, maxLength: 2 })),
+  tags: seldom(uniqueArray(index(3), { minLength: 1, maxLength: 2 })),
+  attribute: seldom(index(4)),
+  parent: seldom(anyone),
+  root: seldom(anyone),
+  key: seldom(index(3)),
+  created: seldom(constantFrom(0, 50, 500)),
+  finished: seldom(constantFrom(0, 50, 500)),
+  errorCode: seldom(constantFrom("Bad", "v")),
+  text: seldom(constantFrom("EXPECTED", "\"v\": 1"))
 })
 
 const operation: FastCheck.Arbitrary<Operation> = oneof(
@@ -224,6 +281,28 @@ const operation: FastCheck.Arbitrary<Operation> = oneof(
       _tag: constant("Read" as const),
       runs: uniqueArray(anyone, { minLength: 1, maxLength: 4 }),
       from: index(5),
+      limit: index(4)
+    })
+  },
+  { weight: 4, arbitrary: record({ _tag: constant("Find" as const), sought, limit: integer({ min: 1, max: 5 }) }) },
+  {
+    weight: 1,
+    arbitrary: record({
+      _tag: constant("Retain" as const),
+      rules: array(
+        record({
+          workflow: index(2),
+          statuses: uniqueArray(
+            constantFrom<FinalStatus>("completed", "failed", "cancelled", "terminated", "exhausted"),
+            {
+              minLength: 1,
+              maxLength: 3
+            }
+          ),
+          older: constantFrom(0, 50, 500, Infinity)
+        }),
+        { minLength: 1, maxLength: 2 }
+      ),
       limit: index(4)
     })
   }

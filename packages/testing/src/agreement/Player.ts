@@ -176,6 +176,17 @@ export class Player {
           return Effect.succeed(value(driver.resume(operation.runs.map((n) => Pool.runId(prefix, n)))))
         case "Read":
           return Effect.succeed(this.read(operation))
+        case "Find":
+          return Effect.succeed(this.find(Pool.filter(prefix, now, operation.sought), operation.limit))
+        case "Retain":
+          return Effect.succeed(value(driver.retain({
+            rules: operation.rules.map(({ older, statuses, workflow }) => ({
+              workflow: Pool.workflow(prefix, workflow).name,
+              statuses,
+              olderThanMillis: older
+            })),
+            limit: operation.limit
+          })))
       }
     })
   }
@@ -237,6 +248,16 @@ export class Player {
         (run) => Effect.map(value(driver.messages({ run, after: 0, limit })), Normal.messages)
       )
     })
+  }
+
+  /** All pages, and how many runs there should be on them. */
+  private find(filter: Driver.RunFilter, limit: number): Played {
+    const page = (after: Driver.RunCursor | null): Effect.Effect<ReadonlyArray<unknown>, JournalError> =>
+      Effect.flatMap(value(this.driver.find({ filter, after, limit })), ({ next, runs }) => {
+        const shown = runs.map(Normal.record)
+        return next === null ? Effect.succeed(shown) : Effect.map(page(next), (more) => [...shown, next, ...more])
+      })
+    return Effect.all({ pages: page(null), counts: value(this.driver.count(filter)) })
   }
 
   /** The commits that works are: of different runs, made from what is known of them. */

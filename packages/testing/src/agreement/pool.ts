@@ -1,6 +1,6 @@
 /** The values that commands speak of by number. A run's fields follow from its number, so it is the same everywhere. */
 import type * as Driver from "perdure/JournalDriver"
-import type { Sent, Start, Who } from "./Command.js"
+import type { Sent, Sought, Start, Who } from "./Command.js"
 import { childCount, runCount } from "./Command.js"
 
 /** Every run that there may be; the one number beyond is nobody. */
@@ -44,8 +44,30 @@ export const newRun = (prefix: string, now: number, { delay, run: n }: Start): D
     depth: 0,
     key: null,
     expiresAt: null,
-    tags: [],
-    attributes: {}
+    tags: [0, 1, 2].filter((tag) => (n >> tag) % 2 === 1).map(tagName),
+    attributes: n % 4 === 0 ? {} : { n: n % 4, even: n % 2 === 0 }
+  }
+}
+
+const tagName = (n: number): string => `tag-${n}`
+
+/** Conditions on the runs of this pool, and nobody else's. */
+export const filter = (prefix: string, now: number, sought: Sought): Driver.RunFilter => {
+  const { attribute, created, errorCode, finished, key, parent, queues, root, statuses, tags, text, version } = sought
+  return {
+    workflows: sought.workflows.map((n) => workflow(prefix, n).name),
+    ...(version === null ? {} : { version }),
+    ...(statuses === null ? {} : { statuses }),
+    ...(queues === null ? {} : { queues: queues.map((n) => queue(prefix, n)) }),
+    ...(tags === null ? {} : { tags: tags.map(tagName) }),
+    ...(attribute === null ? {} : { attributes: { n: attribute } }),
+    ...(parent === null ? {} : { parent: runId(prefix, parent) }),
+    ...(root === null ? {} : { root: runId(prefix, root) }),
+    ...(key === null ? {} : { idempotencyKey: `key-${key}` }),
+    ...(created === null ? {} : { createdFrom: now - created }),
+    ...(finished === null ? {} : { finishedBefore: now - finished }),
+    ...(errorCode === null ? {} : { errorCode }),
+    ...(text === null ? {} : { text })
   }
 }
 

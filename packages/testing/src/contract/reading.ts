@@ -121,7 +121,10 @@ export const reading = [
           driver.lookup({ workflow: t.workflow.name, key: "key" }),
           driver.history({ run, from: 0, limit: 1 }),
           driver.messages({ run, after: 0, limit: 1 }),
-          driver.published(run)
+          driver.published(run),
+          driver.find({ filter: { workflows: [t.id("nobody")] }, after: null, limit: 1 }),
+          driver.count({ workflows: [t.id("nobody")] }),
+          driver.retain({ rules: [], limit: 1 })
         ]),
         (answers) => new Set(answers.map((answer) => answer.now))
       )

@@ -266,6 +266,9 @@ export class Process implements Sleeper {
       history: (request) => call("history", driver.history(request), read),
       messages: (request) => call("messages", driver.messages(request), read),
       published: (run) => call("published", driver.published(run), read),
+      find: (request) => call("find", driver.find(request), read),
+      count: (filter) => call("count", driver.count(filter), read),
+      retain: (request) => call("retain", driver.retain(request), { writes: true }),
       // The connection of a process that dies is closed, and its transaction rolled back.
       transaction: (self) =>
         Effect.suspend(() => {

@@ -1,0 +1,80 @@
+/**
+ * Delete finished runs that are kept no longer, with all that belongs to them.
+ *
+ * Indexes: `runs_finished` from the oldest end on, workflow by workflow and state by state; `inputs_pkey` and `runs_pkey`
+ * for parents; the keys of each table for what is deleted, and `singletons_run`.
+ * Locks: the runs that it deletes, passing over those that somebody has locked: it waits for nobody.
+ */
+import type * as Driver from "perdure/JournalDriver"
+import { encodeInstant } from "../internal/json.js"
+import * as Row from "../internal/Row.js"
+import type { Verb } from "../Verb.js"
+import { instant, millis } from "./words.js"
+
+export const encodeRules = (rules: ReadonlyArray<Driver.RetentionRule>): string =>
+  JSON.stringify(rules.map(({ olderThanMillis, statuses, workflow }, i) => ({
+    i,
+    workflow,
+    statuses,
+    older: encodeInstant(olderThanMillis)
+  })))
+
+/** $1 rules, $2 limit */
+export const retain: Verb = {
+  name: "retain",
+  parameters: 2,
+  text: (t) =>
+    `WITH RECURSIVE flows AS (
+    (SELECT r.workflow FROM ${t.runs} r
+      WHERE r.finished_at IS NOT NULL AND r.workflow >= '' ORDER BY r.workflow LIMIT 1)
+    UNION ALL
+    SELECT (SELECT r.workflow FROM ${t.runs} r
+      WHERE r.finished_at IS NOT NULL AND r.workflow > f.workflow ORDER BY r.workflow LIMIT 1)
+    FROM flows f WHERE f.workflow IS NOT NULL
+  ), rules AS MATERIALIZED (
+    SELECT q.* FROM json_to_recordset($1::json) AS q(i int, workflow text, statuses json, older float8)
+  ), targets AS MATERIALIZED (
+    SELECT f.workflow, s.status, ${instant(`(${millis(t.now)} - q.older)`)} AS before
+    FROM rules q
+    JOIN flows f ON f.workflow IS NOT NULL AND (f.workflow = q.workflow
+      OR q.workflow IS NULL AND NOT EXISTS (SELECT FROM rules o WHERE o.workflow = f.workflow))
+    CROSS JOIN LATERAL json_array_elements_text(q.statuses) WITH ORDINALITY AS s(status, n)
+    ORDER BY q.i, f.workflow, s.n
+  ), chosen AS MATERIALIZED (
+    SELECT r.id
+    FROM targets x
+    CROSS JOIN LATERAL (
+      SELECT r.id FROM ${t.runs} r
+      WHERE r.workflow = x.workflow AND r.status = x.status AND r.finished_at < x.before AND r.finished_at IS NOT NULL
+        AND NOT EXISTS (
+          SELECT FROM (SELECT n.parent_id FROM ${t.inputs} n WHERE n.run = r.id OFFSET 0) n
+          CROSS JOIN LATERAL (SELECT p.status FROM ${t.runs} p WHERE p.id = n.parent_id OFFSET 0) p
+          WHERE p.status <> 'completed'
+        )
+      ORDER BY r.finished_at, r.id
+      LIMIT $2::int
+      FOR UPDATE OF r SKIP LOCKED
+    ) r
+    LIMIT $2::int
+  ), of_journal AS (
+    DELETE FROM ${t.journal} d WHERE d.run = ANY (ARRAY(SELECT c.id FROM chosen c))
+  ), of_inbox AS (
+    DELETE FROM ${t.inbox} d WHERE d.run = ANY (ARRAY(SELECT c.id FROM chosen c))
+  ), of_published AS (
+    DELETE FROM ${t.published} d WHERE d.run = ANY (ARRAY(SELECT c.id FROM chosen c))
+  ), of_controls AS (
+    DELETE FROM ${t.controls} d WHERE d.run = ANY (ARRAY(SELECT c.id FROM chosen c))
+  ), of_singletons AS (
+    DELETE FROM ${t.singletons} d WHERE d.run = ANY (ARRAY(SELECT c.id FROM chosen c))
+  ), of_inputs AS (
+    DELETE FROM ${t.inputs} d WHERE d.run = ANY (ARRAY(SELECT c.id FROM chosen c))
+  ), of_runs AS (
+    DELETE FROM ${t.runs} d WHERE d.id = ANY (ARRAY(SELECT c.id FROM chosen c))
+  )
+  SELECT ${millis(t.now)} AS now, (SELECT count(*)::int FROM chosen) AS deleted`
+}
+
+export const decode = (rows: ReadonlyArray<Row.Fields>): Driver.Answer<number> => {
+  const row = Row.first(rows)
+  return { now: Row.instant(row, "now"), value: Row.integer(row, "deleted") }
+}

@@ -1,0 +1,151 @@
+/** Deleting finished runs that are kept no longer. Rules name workflows that nobody else has, or times that nobody had. */
+import { assert } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as TestClock from "effect/TestClock"
+import type * as Driver from "perdure/JournalDriver"
+import type { Fixture } from "./Fixture.js"
+import { check, entries, finish, pass, signal, start, value } from "./Fixture.js"
+
+const retain = (t: Fixture, rules: ReadonlyArray<Partial<Driver.RetentionRule>>, limit = 100) =>
+  value(t.driver.retain({
+    rules: rules.map((rule) => ({
+      workflow: t.workflow.name,
+      statuses: ["completed"],
+      olderThanMillis: 100,
+      ...rule
+    })),
+    limit
+  }))
+
+/** Which of these runs there are. */
+const left = (t: Fixture, ...names: ReadonlyArray<string>) =>
+  Effect.map(
+    value(t.driver.get(names.map((name) => t.id(name)))),
+    (runs) => runs.map(({ id }) => id.slice(t.prefix.length + 1)).toSorted()
+  )
+
+const done = (
+  t: Fixture,
+  name: string,
+  change: Partial<Driver.NewRun> = {},
+  status: "completed" | "failed" = "completed"
+) => Effect.flatMap(t.running(name, change), (held) => t.apply(held, { transition: finish(undefined, status) }))
+
+export const retention = [
+  check("a run is deleted whole, and what it stood for is free again", (t) =>
+    Effect.gen(function*() {
+      const run = t.newRun("a", { idempotencyKey: "key", tags: [t.id("x")] })
+      yield* t.enqueue(run)
+      yield* t.deliver(signal(run.id, "x"))
+      yield* t.apply(yield* t.claimOne(run), {
+        entries: entries(0, 3),
+        published: [{ key: "p", value: "1" }],
+        transition: finish()
+      })
+      yield* pass(101)
+      assert.strictEqual(yield* retain(t, [{}]), 1)
+      assert.deepStrictEqual(yield* t.everything(run), { record: [], history: [], messages: [], published: [] })
+      assert.isNull(yield* value(t.driver.lookup({ workflow: run.workflow, key: "key" })))
+      assert.deepStrictEqual(yield* value(t.driver.find({ filter: { tags: [t.id("x")] }, after: null, limit: 1 })), {
+        runs: [],
+        next: null
+      })
+      assert.deepStrictEqual(yield* value(t.driver.count({ workflows: [run.workflow] })), {})
+      assert.deepStrictEqual(yield* t.deliver(signal(run.id, "x")), ["NoSuchRun"])
+      assert.strictEqual(yield* retain(t, [{}]), 0)
+      const [again] = yield* t.enqueue(run)
+      assert.deepStrictEqual(again, { _tag: "Started", id: run.id, epoch: null })
+      assert.deepStrictEqual((yield* t.claimOne(run)).journal, [])
+    })),
+
+  check("only what ended longer ago than its state's rule allows is deleted", (t) =>
+    Effect.gen(function*() {
+      yield* done(t, "old")
+      yield* done(t, "failed", {}, "failed")
+      yield* t.enqueue(t.newRun("pending"))
+      yield* t.suspended("suspended", Infinity, "signal:x")
+      yield* pass(1)
+      yield* done(t, "young")
+      yield* pass(100)
+      const names = ["old", "failed", "pending", "suspended", "young"]
+      assert.strictEqual(yield* retain(t, []), 0)
+      assert.strictEqual(yield* retain(t, [{ statuses: [] }]), 0)
+      assert.strictEqual(yield* retain(t, [{ workflow: t.id("other") }]), 0)
+      assert.strictEqual(yield* retain(t, [{ olderThanMillis: Infinity }]), 0)
+      assert.strictEqual(yield* retain(t, [{ olderThanMillis: 101 }]), 0)
+      assert.deepStrictEqual(yield* left(t, ...names), [...names].sort())
+      assert.strictEqual(yield* retain(t, [{}]), 1)
+      assert.deepStrictEqual(yield* left(t, ...names), ["failed", "pending", "suspended", "young"])
+      yield* pass(1)
+      const rules = [{ olderThanMillis: 1_000 }, { statuses: ["failed" as const, "completed" as const] }]
+      assert.strictEqual(yield* retain(t, rules), 2)
+      yield* pass(1_000_000)
+      assert.strictEqual(yield* retain(t, rules), 0)
+      assert.deepStrictEqual(yield* left(t, ...names), ["pending", "suspended"])
+    })),
+
+  check("it is bounded, and begins with what ended first", (t) =>
+    Effect.gen(function*() {
+      for (const name of ["b", "a", "d", "c"]) {
+        yield* done(t, name)
+        yield* pass(1)
+      }
+      yield* pass(200)
+      assert.strictEqual(yield* retain(t, [{}], 0), 0)
+      assert.strictEqual(yield* retain(t, [{}], 3), 3)
+      assert.deepStrictEqual(yield* left(t, "a", "b", "c", "d"), ["c"])
+      assert.strictEqual(yield* retain(t, [{}], 3), 1)
+    })),
+
+  check("a child stays as long as its parent may start it again", (t) =>
+    Effect.gen(function*() {
+      const workflow = t.id("child-workflow")
+      const child = (parent: string) => ({ workflow, parent: { id: t.id(parent), token: "t", attached: true } })
+      const live = yield* t.running("live")
+      const failing = yield* t.running("failing")
+      yield* done(t, "done")
+      yield* t.apply(failing, { transition: finish(undefined, "failed") })
+      yield* done(t, "of-live", child("live"))
+      yield* done(t, "of-failing", child("failing"))
+      yield* done(t, "of-done", child("done"))
+      yield* done(t, "of-nobody", child("nobody"))
+      const names = ["of-live", "of-failing", "of-done", "of-nobody"]
+      yield* pass(200)
+      assert.strictEqual(yield* retain(t, [{ workflow }]), 2)
+      assert.deepStrictEqual(yield* left(t, ...names), ["of-failing", "of-live"])
+      assert.strictEqual(yield* retain(t, [{ statuses: ["failed"] }]), 1)
+      assert.strictEqual(yield* retain(t, [{ workflow }]), 1)
+      assert.deepStrictEqual(yield* left(t, ...names), ["of-live"])
+      yield* t.apply(live, { transition: finish() })
+      assert.strictEqual(yield* retain(t, [{ workflow }]), 1)
+      assert.deepStrictEqual(yield* left(t, "live", "done"), ["done", "live"])
+    })),
+
+  check("a rule without a workflow is for those that no other rule names", (t) =>
+    Effect.gen(function*() {
+      // Long before anybody else's run has ended.
+      yield* TestClock.setTime(start - 10_000_000_000)
+      yield* done(t, "a")
+      yield* done(t, "b", { workflow: t.id("other") })
+      yield* done(t, "c", { workflow: t.id("kept") })
+      yield* TestClock.setTime(start)
+      const rules = [
+        { workflow: null, olderThanMillis: 9_000_000_000 },
+        { workflow: t.id("other"), olderThanMillis: 20_000_000_000 },
+        { workflow: t.id("kept"), statuses: ["failed" as const] }
+      ]
+      assert.strictEqual(yield* retain(t, rules), 1)
+      assert.deepStrictEqual(yield* left(t, "a", "b", "c"), ["b", "c"])
+      assert.strictEqual(yield* retain(t, [{ workflow: null, olderThanMillis: 9_000_000_000 }]), 2)
+    })),
+
+  check("in a transaction that fails, nothing is deleted", (t) =>
+    Effect.gen(function*() {
+      yield* done(t, "a", { idempotencyKey: "key" })
+      const before = yield* t.everything({ id: t.id("a") })
+      yield* pass(200)
+      yield* Effect.ignore(t.driver.transaction(Effect.zipRight(retain(t, [{}]), Effect.fail("undone"))))
+      assert.deepStrictEqual(yield* t.everything({ id: t.id("a") }), before)
+      assert.isNotNull(yield* value(t.driver.lookup({ workflow: t.workflow.name, key: "key" })))
+    }))
+]
