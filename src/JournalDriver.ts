@@ -50,10 +50,12 @@ import type {
   RunRecord,
   WorkerRef
 } from "./JournalModel.js"
+import type { JournalQueues } from "./JournalQueues.js"
 import type { JournalWorkers } from "./JournalWorkers.js"
 
 export type * from "./JournalFinding.js"
 export type * from "./JournalModel.js"
+export type * from "./JournalQueues.js"
 export type * from "./JournalWorkers.js"
 
 type Op<A> = Effect.Effect<Answer<A>, JournalError>
@@ -63,7 +65,7 @@ type Op<A> = Effect.Effect<Answer<A>, JournalError>
  *
  * @since 0.1.0
  */
-export interface JournalDriver extends JournalFinding, JournalWorkers {
+export interface JournalDriver extends JournalFinding, JournalQueues, JournalWorkers {
   /**
    * Insert runs; idempotent by run id and by (workflow, idempotency key), also within one request. With `claim`, the
    * first `slots` new runs that are available now are inserted already `running`, epoch 1, held by that worker, unless the caller is
@@ -75,9 +77,12 @@ export interface JournalDriver extends JournalFinding, JournalWorkers {
   }) => Op<ReadonlyArray<Enqueued>>
 
   /**
-   * Take up to `limit` runs that are available, of the given workflows and queues, in order of priority, then
-   * readiness, then id; none for a worker whose lease has run out. `held` are the runs whose machines the worker keeps hot. `nextDue` is when the next run that
-   * was not yet available will be (null if none).
+   * Take up to `limit` runs that are available, of the given workflows and queues, as far as the queues' limits let them
+   * (`JournalQueues`); none for a worker whose lease has run out, and none that is past its deadline. In order of the
+   * queues' priority, then the runs'; of equals one from each queue in turn, the queues in the order of the request; within
+   * a queue by readiness or turn, then id. `held` are the runs whose machines the worker keeps hot. `nextDue` is when the
+   * next run that was not yet available will be (null if none). `more`: there may be runs that could be claimed now, but
+   * somebody else was about to claim from their queue. `limited`: there are runs that are due and wait for others to end.
    */
   readonly claim: (request: {
     readonly worker: WorkerRef
@@ -85,7 +90,12 @@ export interface JournalDriver extends JournalFinding, JournalWorkers {
     readonly queues: ReadonlyArray<string>
     readonly limit: number
     readonly held: ReadonlyMap<string, number>
-  }) => Op<{ readonly runs: ReadonlyArray<ClaimedRun>; readonly nextDue: Millis | null }>
+  }) => Op<{
+    readonly runs: ReadonlyArray<ClaimedRun>
+    readonly nextDue: Millis | null
+    readonly more: boolean
+    readonly limited: boolean
+  }>
 
   /** Apply many runs' commits at once, each by itself whole or not at all; one statement. */
   readonly commit: (request: {

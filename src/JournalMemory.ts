@@ -28,6 +28,7 @@ import * as Control from "./internal/journalMemory/control.js"
 import { enqueue } from "./internal/journalMemory/enqueue.js"
 import * as Find from "./internal/journalMemory/find.js"
 import { deliver } from "./internal/journalMemory/messages.js"
+import * as Queues from "./internal/journalMemory/queues.js"
 import * as Read from "./internal/journalMemory/read.js"
 import * as Store from "./internal/journalMemory/Store.js"
 import * as Workers from "./internal/journalMemory/workers.js"
@@ -111,6 +112,13 @@ export const make: Effect.Effect<JournalDriver> = Effect.gen(function*() {
     )
 
   return JournalDriver.of({
+    queues: (names) => operation(() => Queues.queues(store, names)),
+    queueCounts: (request) => operation((now) => Queues.counts(store, now, request)),
+    ensureQueues: (names) => operation(() => Queues.ensure(store, names)),
+    defineQueue: (request) => operation((now) => Queues.define(store, now, request)),
+    changeQueue: (request) => operation((now) => Queues.alter(store, now, request)),
+    holdWorkflows: (request) => operation(() => Queues.hold(store, request)),
+    heldWorkflows: operation(() => [...store.heldWorkflows].sort()),
     enqueue: (request) =>
       operation((now, inside) => enqueue(store, now, inside ? { ...request, claim: null } : request)),
     claim: (request) => operation((now) => claim(store, now, request)),

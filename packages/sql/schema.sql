@@ -141,7 +141,7 @@ CREATE INDEX runs_waiting ON "perdure"."runs" (queue, key, priority, available_a
 
 CREATE INDEX runs_holding ON "perdure"."runs" (queue, key) WHERE key IS NOT NULL AND NOT fresh AND status NOT IN ('completed', 'failed', 'cancelled', 'terminated', 'expired', 'exhausted');
 
-CREATE INDEX runs_parked ON "perdure"."runs" (queue) WHERE status IN ('paused', 'diverged');
+CREATE INDEX runs_parked ON "perdure"."runs" (queue) WHERE status IN ('paused', 'diverged') AND NOT fresh;
 
 CREATE INDEX runs_deadline ON "perdure"."runs" (expires_at) WHERE expires_at IS NOT NULL AND fresh AND status NOT IN ('completed', 'failed', 'cancelled', 'terminated', 'expired', 'exhausted');
 
@@ -186,10 +186,12 @@ CREATE TABLE "perdure"."turns" (
   priority integer NOT NULL,
   queue text COLLATE "C" NOT NULL,
   key text COLLATE "C" NOT NULL,
+  workflow text COLLATE "C" NOT NULL,
+  version text COLLATE "C" NOT NULL,
   CONSTRAINT turns_pkey PRIMARY KEY (queue, key, priority)
 ) WITH (fillfactor = 70, autovacuum_vacuum_threshold = 200, autovacuum_vacuum_scale_factor = 0.05);
 
-CREATE INDEX turns_order ON "perdure"."turns" (queue, priority, at, key);
+CREATE INDEX turns_order ON "perdure"."turns" (queue, workflow, version, priority, at, key);
 
 CREATE TABLE "perdure"."key_notices" (
   at timestamptz NOT NULL,

@@ -15,15 +15,18 @@ import { randomUUID } from "node:crypto"
 import { JournalError } from "perdure/Errors"
 import type * as Driver from "perdure/JournalDriver"
 import { JournalDriver } from "perdure/JournalDriver"
-import { applyBatch, Parentless } from "./internal/commits.js"
+import { applyBatch, Plain } from "./internal/commits.js"
 import * as FindingVerbs from "./internal/FindingVerbs.js"
 import * as Hints from "./internal/Hints.js"
+import { Limited } from "./internal/Limited.js"
+import * as QueueVerbs from "./internal/QueueVerbs.js"
 import * as Migrations from "./Migrations.js"
 import * as Row from "./internal/Row.js"
 import type { Tools } from "./internal/Tools.js"
 import { fromSqlError } from "./SqlErrors.js"
 import * as Brought from "./statements/brought.js"
 import * as Claim from "./statements/claim.js"
+import { claimLimited } from "./statements/claimLimited.js"
 import { batches } from "./statements/commitRequest.js"
 import * as Deliver from "./statements/deliver.js"
 import * as Enqueue from "./statements/enqueue.js"
@@ -120,7 +123,8 @@ export const make = (
     )
     /** Ids of the workers of this process: they are told directly. */
     const local = new Set<string>()
-    const parentless = new Parentless()
+    const plain = new Plain()
+    const limits = new Limited()
     const localJson = () => JSON.stringify([...local])
     const notify = (from: string, to: string, hints: ReadonlyArray<Driver.Hint>) =>
       hints.length === 0 ? Effect.void : ask(Notify.notify, [Notify.encode(from, hints), to], () => undefined)
@@ -163,10 +167,16 @@ export const make = (
     ) => {
       const rows = JSON.stringify(runs.map((each, i) => Enqueue.encodeNewRun(i, each)))
       const parameters = [rows, ...notices(within)]
+      const keyed = runs.some(({ key }) => key !== null)
       return claim === null || claim.slots <= 0
-        ? ask(Enqueue.enqueue, parameters, (found) => Enqueue.decode(found, runs))
+        ? ask(
+          Enqueue.enqueue({ claiming: false, keyed }),
+          parameters,
+          (found) => Enqueue.decode(found, runs),
+          "enqueue"
+        )
         : ask(
-          Enqueue.enqueueClaiming,
+          Enqueue.enqueue({ claiming: true, keyed }),
           [...parameters, claim.worker.id, claim.worker.incarnation, claim.slots],
           (found) => Enqueue.decode(found, runs),
           "enqueue"
@@ -211,7 +221,7 @@ export const make = (
         const value = request.runs.flatMap((each, index) => {
           const answer = answers.get(index)
           if (answer?._tag === "Started" && answer.epoch === null) queues.add(each.queue)
-          if (answer?._tag === "Started" && answer.epoch !== null) parentless.note([each])
+          if (answer?._tag === "Started" && answer.epoch !== null) plain.note([each])
           return answer ?? []
         })
         yield* tell(Array.from(queues, (queue) => ({ _tag: "Ready", queue })))
@@ -222,17 +232,22 @@ export const make = (
       Effect.gen(function*() {
         const { held, limit, queues, worker, workflows } = request
         local.add(worker.id)
-        const claimed = yield* ask(
-          Claim.claim,
-          [
-            Claim.encodeWorkflows(workflows),
-            Claim.encodeQueues(queues),
-            Math.max(0, limit),
-            worker.id,
-            worker.incarnation
-          ],
-          Claim.decode
-        )
+        const take = (verb: Verb) =>
+          ask(
+            verb,
+            [
+              Claim.encodeWorkflows(workflows),
+              Claim.encodeQueues(queues),
+              Math.max(0, limit),
+              worker.id,
+              worker.incarnation
+            ],
+            Claim.decode,
+            "claim"
+          )
+        const first = limits.has(queues) ? null : yield* take(Claim.claim)
+        const claimed = first !== null && !first.limited ? first : yield* take(claimLimited)
+        limits.note(queues, claimed.limited)
         const wanted = claimed.taken.flatMap(({ firstSeq, run, stale, unread }) => {
           const journal = run.nextSeq > firstSeq && held.get(run.id) !== run.nextSeq
           return journal || stale || unread > 0 ? [{ run: run.id, journal }] : []
@@ -245,7 +260,7 @@ export const make = (
           Brought.decode,
           "claim"
         )
-        parentless.note(claimed.taken.map(({ run }) => run))
+        plain.note(claimed.taken.map(({ run }) => run))
         const byId = new Map(brought.map((each) => [each.id, each]))
         return {
           now: claimed.now,
@@ -256,7 +271,9 @@ export const make = (
               const { inbox, journal, payload, seen } = more
               return { ...run, payload, seen, journal, inbox }
             }),
-            nextDue: claimed.nextDue
+            nextDue: claimed.nextDue,
+            more: claimed.more,
+            limited: claimed.capped
           }
         }
       })
@@ -264,7 +281,7 @@ export const make = (
     const commit: JournalDriver["commit"] = ({ commits, worker }) =>
       Effect.map(
         Effect.forEach(batches(commits), (batch) =>
-          Effect.tap(applyBatch(ask, parentless, worker, batch), ({ asleep, hints, idle }) =>
+          Effect.tap(applyBatch(ask, plain, worker, batch), ({ asleep, hints, idle }) =>
             tellAll(
               [...hints, ...asleep],
               idle ? hints : hints.filter((hint) => hint._tag !== "Ready")
@@ -319,6 +336,7 @@ export const make = (
 
     return JournalDriver.of({
       ...FindingVerbs.make(tools),
+      ...QueueVerbs.make(tools),
       enqueue,
       claim,
       commit,

@@ -6,7 +6,18 @@ import type { Shape } from "../src/statements/commitParts.js"
 import * as Tables from "../src/Tables.js"
 import { statement, type Verb } from "../src/Verb.js"
 
-const flags = ["consumed", "children", "messages", "published", "moves", "ends", "finishes", "continues"] as const
+const flags = [
+  "consumed",
+  "children",
+  "messages",
+  "published",
+  "moves",
+  "ends",
+  "finishes",
+  "continues",
+  "frees",
+  "keyed"
+] as const
 
 const shapes = Array.from({ length: 2 ** flags.length }, (_, bits): Shape => {
   const has = (flag: (typeof flags)[number]) => (bits & (1 << flags.indexOf(flag))) !== 0
@@ -18,7 +29,9 @@ const shapes = Array.from({ length: 2 ** flags.length }, (_, bits): Shape => {
     moves: has("moves"),
     ends: has("ends"),
     finishes: has("finishes"),
-    continues: has("continues")
+    continues: has("continues"),
+    frees: has("frees"),
+    keyed: has("keyed")
   }
 })
 

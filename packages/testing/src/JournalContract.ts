@@ -29,6 +29,7 @@ import { hints } from "./contract/hints.js"
 import { leases } from "./contract/leases.js"
 import { messages } from "./contract/messages.js"
 import { outgoing } from "./contract/outgoing.js"
+import { queues } from "./contract/queues.js"
 import { reading } from "./contract/reading.js"
 import { resends } from "./contract/resends.js"
 import { retention } from "./contract/retention.js"
@@ -50,6 +51,7 @@ export type { Case } from "./contract/Fixture.js"
 export const topics: Readonly<Record<string, ReadonlyArray<Case>>> = {
   enqueue,
   claim,
+  queues,
   commit,
   messages,
   outgoing,

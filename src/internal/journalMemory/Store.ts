@@ -81,13 +81,52 @@ export interface Waiting {
   lookedAt: Driver.Millis
 }
 
+/** A queue's settings, and when its bucket of starts will be full again. */
+export interface Queue extends Driver.QueueRecord {
+  readonly arrival: Driver.Millis
+}
+
+/** A key that may start a run of this priority, of this workflow and version. */
+export interface Turn {
+  readonly key: string
+  readonly priority: number
+  readonly workflow: string
+  readonly version: string
+  readonly at: Driver.Millis
+  readonly served: Driver.Millis
+}
+
+/** A key is to be looked at anew. */
+export interface KeyNotice {
+  readonly key: string
+  readonly at: Driver.Millis
+  /** A run of it that had begun has ended. */
+  readonly freed: boolean
+}
+
+/** How many runs of a queue, or of a key, are in which state. */
+interface Occupancy {
+  running: number
+  /** Claimed before, and not ended. */
+  begun: number
+}
+
 /** One process's journal. Maps by id; `undo` is not null while a transaction is open. */
 export interface Store {
   readonly runs: Map<string, Run>
   /** Run id by workflow and idempotency key. */
   readonly keys: Map<string, string>
   readonly children: Map<string, ReadonlyArray<string>>
-  readonly queues: Map<string, Waiting>
+  /** Claimable runs by queue, but those that wait for their key's turn. */
+  readonly claimable: Map<string, Waiting>
+  readonly queues: Map<string, Queue>
+  readonly heldWorkflows: Set<string>
+  /** Runs that wait for their key's turn, by queue and key. */
+  readonly keyed: Map<string, Map<string, SortedList<Row>>>
+  readonly turns: Map<string, ReadonlyArray<Turn>>
+  readonly notices: Map<string, ReadonlyArray<KeyNotice>>
+  /** By queue, and by queue and key. */
+  readonly occupancy: Map<string, Occupancy>
   /** Runs held, by worker id and incarnation. */
   readonly held: Map<string, Set<Run>>
   readonly leases: Map<string, Lease>
@@ -103,7 +142,13 @@ export const make = (): Store => ({
   runs: new Map(),
   keys: new Map(),
   children: new Map(),
+  claimable: new Map(),
   queues: new Map(),
+  heldWorkflows: new Set(),
+  keyed: new Map(),
+  turns: new Map(),
+  notices: new Map(),
+  occupancy: new Map(),
   held: new Map(),
   leases: new Map(),
   samples: new Map(),
@@ -135,8 +180,10 @@ const finals: ReadonlySet<Driver.RunStatus> = new Set<Driver.FinalStatus>([
 
 export const isFinal = (status: Driver.RunStatus): boolean => finals.has(status)
 
+const waitsForTurn = (row: Row): boolean => row.key !== null && row.fresh
+
 const isClaimable = (row: Row): boolean =>
-  (row.status === "pending" || row.status === "suspended") && row.availableAt < Infinity
+  (row.status === "pending" || row.status === "suspended") && row.availableAt < Infinity && !waitsForTurn(row)
 
 /** The value of a map at a key, made and put there if there is none. */
 const orMake = <K, V>(map: Map<K, V>, key: K, make: () => V): V => {
@@ -147,8 +194,8 @@ const orMake = <K, V>(map: Map<K, V>, key: K, make: () => V): V => {
   return made
 }
 
-export const queueOf = (store: Store, queue: string): Waiting =>
-  orMake(store.queues, queue, () => ({
+export const claimableOf = (store: Store, queue: string): Waiting =>
+  orMake(store.claimable, queue, () => ({
     due: new SortedList<Row>(byTurn),
     later: new SortedList<Row>(byTime),
     lookedAt: -Infinity
@@ -157,17 +204,50 @@ export const queueOf = (store: Store, queue: string): Waiting =>
 const holdersOf = (store: Store, row: Row): Set<Run> =>
   orMake(store.held, pairKey(row.worker ?? "", row.incarnation ?? ""), () => new Set<Run>())
 
+/** The runs of a key that wait for its turn, in order. */
+export const waitingOf = (store: Store, queue: string, key: string): SortedList<Row> =>
+  orMake(
+    orMake(store.keyed, queue, () => new Map<string, SortedList<Row>>()),
+    key,
+    () => new SortedList<Row>(byTurn)
+  )
+
+export const waitingKeys = (store: Store, queue: string): ReadonlyArray<string> =>
+  [...store.keyed.get(queue) ?? []].flatMap(([key, rows]) => rows.first === undefined ? [] : [key])
+
+const isWaitingForTurn = (row: Row): boolean =>
+  waitsForTurn(row) && row.status === "pending" && row.availableAt < Infinity
+
+/** How many runs of a queue (and key) are in which state. */
+export const occupancy = (store: Store, queue: string, key: string | null): Readonly<Occupancy> =>
+  orMake(store.occupancy, pairKey(queue, key === null ? "" : `key ${key}`), () => ({ running: 0, begun: 0 }))
+
+const occupy = (store: Store, row: Row, by: 1 | -1): void => {
+  if (row.fresh || isFinal(row.status)) return
+  for (const key of row.key === null ? [null] : [null, row.key]) {
+    const places: Occupancy = occupancy(store, row.queue, key)
+    places.begun += by
+    if (row.status === "running") places.running += by
+  }
+}
+
 const index = (store: Store, run: Run): void => {
-  if (isClaimable(run.row)) queueOf(store, run.row.queue).later.insert(run.row)
-  if (run.row.status === "running") holdersOf(store, run.row).add(run)
+  const { row } = run
+  if (isClaimable(row)) claimableOf(store, row.queue).later.insert(row)
+  if (row.key !== null && isWaitingForTurn(row)) waitingOf(store, row.queue, row.key).insert(row)
+  if (row.status === "running") holdersOf(store, row).add(run)
+  occupy(store, row, 1)
 }
 
 const unindex = (store: Store, run: Run): void => {
-  if (isClaimable(run.row)) {
-    const queue = queueOf(store, run.row.queue)
-    if (!queue.later.remove(run.row)) queue.due.remove(run.row)
+  const { row } = run
+  if (isClaimable(row)) {
+    const queue = claimableOf(store, row.queue)
+    if (!queue.later.remove(row)) queue.due.remove(row)
   }
-  if (run.row.status === "running") holdersOf(store, run.row).delete(run)
+  if (row.key !== null && isWaitingForTurn(row)) waitingOf(store, row.queue, row.key).remove(row)
+  if (row.status === "running") holdersOf(store, row).delete(run)
+  occupy(store, row, -1)
 }
 
 const setRow = (store: Store, run: Run, row: Row): void => {
@@ -277,6 +357,48 @@ export const setLease = (store: Store, worker: string, lease: Lease): void => pu
 
 export const setSamples = (store: Store, worker: string, samples: ReadonlyArray<Driver.WorkerSample>): void =>
   put(store, store.samples, worker, samples)
+const unlimited = {
+  priority: 0,
+  concurrency: null,
+  admission: null,
+  keyConcurrency: null,
+  rate: null,
+  paused: false,
+  definition: null,
+  arrival: 0
+}
+
+/** The queue's row, or what it would be. */
+export const queue = (store: Store, name: string): Queue => store.queues.get(name) ?? { ...unlimited, name }
+
+export const setQueue = (store: Store, queue: Queue): void => put(store, store.queues, queue.name, queue)
+
+/** Make the queue's row if there is none. Answers whether there was none. */
+export const ensureQueue = (store: Store, name: string): boolean => {
+  if (store.queues.has(name)) return false
+  setQueue(store, { ...unlimited, name })
+  return true
+}
+
+export const setTurns = (store: Store, queue: string, turns: ReadonlyArray<Turn>): void =>
+  put(store, store.turns, queue, turns)
+
+/** Have the next claim from the queue look at a key anew. */
+export const notice = (store: Store, queue: string, notice: KeyNotice): void =>
+  put(store, store.notices, queue, [...store.notices.get(queue) ?? [], notice])
+
+/** The oldest notices of a queue, which are gone then. */
+export const takeNotices = (store: Store, queue: string, most: number): ReadonlyArray<KeyNotice> => {
+  const all = store.notices.get(queue) ?? []
+  if (all.length > 0) put(store, store.notices, queue, all.slice(most))
+  return all.slice(0, most)
+}
+
+export const holdWorkflow = (store: Store, workflow: string, held: boolean): void => {
+  const change = (value: boolean) => value ? store.heldWorkflows.add(workflow) : store.heldWorkflows.delete(workflow)
+  change(held)
+  undoing(store, () => change(!held))
+}
 
 export const isLive = (store: Store, { id, incarnation }: Driver.WorkerRef, now: Driver.Millis): boolean => {
   const lease = store.leases.get(id)

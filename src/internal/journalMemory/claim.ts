@@ -1,6 +1,7 @@
 /** Taking runs that are available. */
 import type * as Driver from "../../JournalDriver.js"
 import * as Store from "./Store.js"
+import * as Turns from "./turns.js"
 
 type Request = Parameters<Driver.JournalDriver["claim"]>[0]
 
@@ -70,28 +71,143 @@ const take = (store: Store.Store, now: Driver.Millis, request: Request, run: Sto
   }
 }
 
-export const claim = (
-  store: Store.Store,
-  now: Driver.Millis,
-  request: Request
-): { readonly runs: ReadonlyArray<Driver.ClaimedRun>; readonly nextDue: Driver.Millis | null } => {
-  const workflows = new Set(request.workflows.map(({ name, version }) => Store.pairKey(name, version)))
-  const known = (row: Store.Row) => workflows.has(Store.pairKey(row.workflow, row.version))
-  const queues = [...new Set(request.queues)].map((name) => Store.queueOf(store, name))
-  for (const queue of queues) look(queue, now)
-  // What a worker without a lease takes would be taken from it at once.
-  const chosen = !Store.isLive(store, request.worker, now) ? [] : queues
-    .flatMap((queue) => some(queue.due, request.limit, known))
-    .sort(Store.byTurn)
-    .slice(0, request.limit)
-  const next = queues
-    .flatMap((queue) => some(queue.later, 1, known))
-    .map((row) => row.availableAt)
+type Answered = {
+  readonly runs: ReadonlyArray<Driver.ClaimedRun>
+  readonly nextDue: Driver.Millis | null
+  readonly more: boolean
+  readonly limited: boolean
+}
+
+/** A run that may be taken: whose turn in its queue it is, and since when. */
+interface Candidate {
+  readonly row: Store.Row
+  readonly at: Driver.Millis
+  readonly round: number
+}
+
+/** What a claim has found in one queue. */
+interface Found {
+  readonly queue: Store.Queue
+  readonly isLimited: boolean
+  readonly turns: Turns.Turns | null
+  /** How many starts the rate allows. */
+  readonly tokens: number
+  /** How many runs may be taken, and how many of them may be fresh. */
+  readonly slots: number
+  readonly fresh: number
+  /** In order, as far as the budgets go. */
+  readonly candidates: ReadonlyArray<Candidate>
+}
+
+const byPlace = (a: Candidate, b: Candidate): number =>
+  a.row.priority - b.row.priority || a.round - b.round || a.at - b.at || (a.row.id < b.row.id ? -1 : 1)
+
+/** The queue has limits, or runs with keys may wait in it. */
+const isLimited = (store: Store.Store, { admission, concurrency, name, rate }: Store.Queue): boolean =>
+  admission !== null || concurrency !== null || rate !== null || (store.notices.get(name) ?? []).length > 0 ||
+  (store.turns.get(name) ?? []).length > 0
+
+/** Between starts, in milliseconds. */
+const interval = ({ limit, millis }: Driver.Rate): number => millis / limit
+
+const tokensOf = ({ arrival, rate }: Store.Queue, now: Driver.Millis): number =>
+  rate === null
+    ? Infinity
+    : Math.floor((now + rate.burst * interval(rate) - Math.max(arrival, now)) / interval(rate))
+
+const find = (store: Store.Store, queue: Store.Queue, request: Turns.Look): Found => {
+  const { known, limit, now } = request
+  const limited = isLimited(store, queue)
+  const { begun, running } = Store.occupancy(store, queue.name, null)
+  const tokens = Math.min(limit, tokensOf(queue, now))
+  const left = (most: number | null, used: number) => most === null ? limit : most - Math.min(most, used)
+  const slots = Math.min(limit, left(queue.concurrency, running))
+  const fresh = Math.min(limit, tokens, left(queue.admission, begun))
+  const turns = limited ? Turns.look(store, queue, request) : null
+  const { due } = Store.claimableOf(store, queue.name)
+  const ready = [true, false].flatMap((fresh) =>
+    some(due, limit, (row) => row.fresh === fresh && known(row) && Turns.inTime(row, now))
+      .map((row): Candidate => ({ row, at: row.availableAt, round: 1 }))
+  )
+  const candidates = [...ready, ...turns?.heads ?? []].sort(byPlace)
+  const starts = new Set(candidates.filter(({ row }) => row.fresh).slice(0, Math.max(0, fresh)))
   return {
-    runs: chosen.flatMap((row) => {
-      const run = store.runs.get(row.id)
-      return run === undefined ? [] : [take(store, now, request, run)]
-    }),
-    nextDue: next.length === 0 ? null : Math.min(...next)
+    queue,
+    isLimited: limited,
+    turns,
+    tokens,
+    slots,
+    fresh,
+    candidates: candidates.filter((each) => !each.row.fresh || starts.has(each)).slice(0, Math.max(0, slots))
+  }
+}
+
+/** In order of the queues' priority, then the runs'; of equals one from each queue in turn. */
+const inTurn = (found: ReadonlyArray<Found>): ReadonlyArray<Store.Row> =>
+  found.flatMap(({ candidates, queue }, i) => {
+    const places = new Map<number, number>()
+    return candidates.map(({ row }) => {
+      const place = (places.get(row.priority) ?? 0) + 1
+      places.set(row.priority, place)
+      return { row, place, i, rank: queue.priority }
+    })
+  })
+    .sort((a, b) => a.rank - b.rank || a.row.priority - b.row.priority || a.place - b.place || a.i - b.i)
+    .map(({ row }) => row)
+
+const least = (instants: ReadonlyArray<Driver.Millis>): Driver.Millis | null =>
+  instants.length === 0 ? null : Math.min(...instants)
+
+export const claim = (store: Store.Store, now: Driver.Millis, request: Request): Answered => {
+  const workflows = new Set(
+    request.workflows
+      .filter(({ name }) => !store.heldWorkflows.has(name))
+      .map(({ name, version }) => Store.pairKey(name, version))
+  )
+  const { limit } = request
+  const known: Turns.Look["known"] = ({ version, workflow }) => workflows.has(Store.pairKey(workflow, version))
+  // What a worker without a lease takes would be taken from it at once.
+  const isLive = Store.isLive(store, request.worker, now)
+  const queues = [...new Set(request.queues)]
+    .map((name) => Store.queue(store, name))
+    .filter((queue) => !queue.paused && queue.concurrency !== 0 && (isLive || !isLimited(store, queue)))
+  for (const { name } of queues) look(Store.claimableOf(store, name), now)
+  const found = queues.map((queue) => find(store, queue, { now, limit, known }))
+  const chosen = isLive ? inTurn(found).slice(0, limit) : []
+  // What is told of a run is as it was claimed; how fresh it was is asked below.
+  const runs = chosen.flatMap((row) => {
+    const run = store.runs.get(row.id)
+    return run === undefined ? [] : [take(store, now, request, run)]
+  })
+  const dues = queues.flatMap(({ name }) =>
+    some(Store.claimableOf(store, name).later, 1, known).map((row) => row.availableAt)
+  )
+  let more = false
+  for (const { fresh, queue, slots, tokens, turns } of found) {
+    if (turns === null) continue
+    const mine = chosen.filter((row) => row.queue === queue.name)
+    const started = mine.filter((row) => row.fresh)
+    const after = Turns.settle(store, queue, turns, started, now)
+    const { rate } = queue
+    if (rate !== null) {
+      const arrival = started.length > 0
+        ? Math.max(queue.arrival, now) + started.length * interval(rate)
+        : queue.arrival
+      Store.setQueue(store, { ...queue, arrival })
+      if (started.length >= tokens) dues.push(Math.ceil(arrival - (rate.burst - 1) * interval(rate)))
+    }
+    const hasRoom = mine.length < slots && started.length < fresh
+    more ||= turns.noticed >= Turns.MOST_NOTICES ||
+      (chosen.length < limit && hasRoom &&
+        (turns.full || after.turns.some((turn) => turn.at <= now && known(turn))))
+    for (const turn of store.turns.get(queue.name) ?? []) if (turn.at > now && known(turn)) dues.push(turn.at)
+  }
+  return {
+    runs,
+    nextDue: least(dues),
+    more,
+    limited: found.some(({ isLimited, queue }) =>
+      isLimited && isLive && (queue.concurrency !== null || queue.admission !== null)
+    )
   }
 }

@@ -45,7 +45,18 @@ export const insertRun = (store: Store.Store, now: Driver.Millis, run: Driver.Ne
     closed: new Set(),
     last: null
   })
+  if (run.key !== null) {
+    Store.ensureQueue(store, run.queue)
+    Store.notice(store, run.queue, { key: run.key, at: now, freed: false })
+  }
   if (claimant === null) Store.hint(store, { _tag: "Ready", queue: run.queue })
+}
+
+/** It may be claimed as it is inserted: nothing limits when it starts. */
+const isForAnybody = (store: Store.Store, now: Driver.Millis, run: Driver.NewRun): boolean => {
+  const { admission, concurrency, paused, rate } = Store.queue(store, run.queue)
+  return (run.availableAt ?? now) <= now && run.key === null && (run.expiresAt ?? Infinity) > now &&
+    !paused && admission === null && concurrency === null && rate === null && !store.heldWorkflows.has(run.workflow)
 }
 
 export const enqueue = (
@@ -60,7 +71,7 @@ export const enqueue = (
       const { id, payload, status } = found.row
       return { _tag: "Existing", id, payload, status }
     }
-    const claimant = slots > 0 && (run.availableAt ?? now) <= now ? request.claim?.worker ?? null : null
+    const claimant = slots > 0 && isForAnybody(store, now, run) ? request.claim?.worker ?? null : null
     if (claimant !== null) slots--
     insertRun(store, now, run, claimant)
     return { _tag: "Started", id: run.id, epoch: claimant === null ? null : 1 }

@@ -32,6 +32,8 @@ export const end = (
     readonly detail: Driver.Json | null
   }
 ): void => {
+  const { fresh, key, queue } = run.row
+  if (key !== null && !fresh) Store.notice(store, queue, { key, at: now, freed: true })
   Store.update(store, run, { ...change, finishedAt: now, worker: null, incarnation: null, waiting: [] })
   changed(store, run.row.id)
   store.awaited.delete(run.row.id)

@@ -1,6 +1,7 @@
 /** The claim loop: takes runs while there are slots, and waits for a hint, a due time or the next poll when there are none. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import type { JournalError } from "../../Errors.js"
 import type { JournalService } from "../../Journal.js"
@@ -10,6 +11,9 @@ import { Latch } from "./Latch.js"
 
 /** When to look again, in milliseconds, after a hint that led to no claim. */
 const AGAIN: ReadonlyArray<number> = [5, 25]
+
+/** When to look again, in milliseconds, while somebody else claims from a queue with limits. */
+const MEANWHILE = [2, 10] as const
 
 export interface ClaimerOptions {
   readonly worker: WorkerRef
@@ -39,6 +43,11 @@ export class Claimer {
   private nextDue: number | null = null
   /** The last claim was full: more runs are likely to wait, and a few free slots are not worth a statement. */
   backlog = false
+  /** There may be runs to claim now, but somebody else was about to. */
+  private more = false
+  /** Runs of queues with limits wait for others to end: any end here may let one of them start. */
+  private limited = false
+  private turn = 0
 
   constructor(private readonly journal: JournalService, private readonly options: ClaimerOptions) {}
 
@@ -49,12 +58,13 @@ export class Claimer {
 
   /** A slot became free. */
   slotFreed(): void {
-    if (this.backlog && this.options.freeSlots() * 4 >= this.options.concurrency) this.wake.open()
+    if (this.limited) this.wake.open()
+    else if (this.backlog && this.options.freeSlots() * 4 >= this.options.concurrency) this.wake.open()
   }
 
   /** Claim as much as there are slots for. Answers how many runs were claimed. */
   readonly runOnce: Effect.Effect<number, JournalError> = Effect.suspend(() => {
-    const { adopt, batch, claimed, freeSlots, held, lapses, mayClaim, queues, suspect, worker } = this.options
+    const { adopt, batch, claimed, freeSlots, held, lapses, mayClaim, suspect, worker } = this.options
     const limit = Math.min(freeSlots(), batch)
     const workflows = this.journal.registry.list()
     if (limit <= 0 || workflows.length === 0 || !mayClaim()) {
@@ -64,12 +74,15 @@ export class Claimer {
       return Effect.succeed(0)
     }
     const before = lapses()
+    const queues = this.nextQueues()
     // Claimed runs must not be forgotten between the answer and their hold.
     return Effect.uninterruptibleMask((restore) =>
       restore(this.journal.ask(this.journal.driver.claim({ worker, workflows, queues, limit, held: held() }))).pipe(
         Effect.onError(() => Effect.sync(suspect)),
-        Effect.map(({ nextDue, runs }) => {
+        Effect.map(({ limited, more, nextDue, runs }) => {
           this.nextDue = nextDue
+          this.limited = limited
+          this.more = more
           this.backlog = runs.length === limit
           if (lapses() === before) adopt(runs)
           else suspect()
@@ -79,6 +92,13 @@ export class Claimer {
       )
     )
   })
+
+  /** Each queue comes first in turn, so that none is starved by claims of a single run. */
+  private nextQueues(): ReadonlyArray<string> {
+    const { queues } = this.options
+    const first = this.turn++ % queues.length
+    return first === 0 ? queues : [...queues.slice(first), ...queues.slice(0, first)]
+  }
 
   readonly run: Effect.Effect<never> = Effect.forever(Effect.gen(this, function*() {
     const claimed = yield* this.runOnce.pipe(
@@ -91,12 +111,12 @@ export class Claimer {
       )
     )
     if (claimed > 0) this.emptyHanded = Infinity
-    if (claimed > 0 && this.backlog && this.options.freeSlots() * 4 >= this.options.concurrency) return
+    if (claimed > 0 && (this.backlog || this.more) && this.options.freeSlots() * 4 >= this.options.concurrency) return
     const now = this.journal.time.now()
     const { pollMillis } = this.options
     const wait = this.nextDue === null ? pollMillis : Math.min(pollMillis, Math.max(1, this.nextDue - now))
     // A claim passes over rows that somebody else has locked for a moment, so a hint that led to nothing is followed again.
-    const again = AGAIN[this.emptyHanded++]
+    const again = this.more ? yield* Random.nextIntBetween(...MEANWHILE) : AGAIN[this.emptyHanded++]
     const pause = Duration.millis(again === undefined ? wait : Math.min(wait, again))
     const hinted = yield* Effect.raceFirst(Effect.as(this.wake.await, true), Effect.as(Effect.sleep(pause), false))
     if (hinted) this.emptyHanded = 0

@@ -38,6 +38,12 @@ export const scalar = (row: Fields, key: string | number): string | number | boo
     : unreadable(key, "text, a number or a boolean", value)
 }
 
+/** A finite number. */
+export const number = (row: Fields, key: string | number): number => {
+  const value = row[key]
+  return typeof value === "number" && Number.isFinite(value) ? value : unreadable(key, "a number", value)
+}
+
 export const flag = (row: Fields, key: string | number): boolean => {
   const value = row[key]
   return typeof value === "boolean" ? value : unreadable(key, "a boolean", value)

@@ -14,16 +14,23 @@ import type { Verb } from "../Verb.js"
 /** So many ids at most; then all are forgotten. */
 const most = 100_000
 
-/**
- * Runs that this process has claimed and that have no parent. That never changes, so nothing depends on an id being in
- * here; it spares looking for parents when the run ends.
- */
-export class Parentless {
-  readonly ids = new Set<string>()
+/** What storage says of a run that never changes. */
+type Origin = Pick<Driver.NewRun, "id" | "parent" | "key">
 
-  note(runs: Iterable<{ readonly id: string; readonly parent: Driver.ParentLink | null }>): void {
-    if (this.ids.size > most) this.ids.clear()
-    for (const { id, parent } of runs) if (parent === null) this.ids.add(id)
+/**
+ * Runs that this process has claimed and that have no parent, or no key. That never changes, so nothing depends on an id
+ * being in here; it spares looking for parents and keys when the run ends.
+ */
+export class Plain implements Request.Without {
+  readonly parent = new Set<string>()
+  readonly key = new Set<string>()
+
+  note(runs: Iterable<Origin>): void {
+    for (const ids of [this.parent, this.key]) if (ids.size > most) ids.clear()
+    for (const { id, key, parent } of runs) {
+      if (parent === null) this.parent.add(id)
+      if (key === null) this.key.add(id)
+    }
   }
 
   /** A run that this process does not hold any more is of no interest. */
@@ -31,7 +38,8 @@ export class Parentless {
     commits.forEach(({ run, transition }, index) => {
       const tag = answers[index]?._tag
       if (tag === "Lost" || (tag === "Applied" && transition !== null && transition._tag !== "Continue")) {
-        this.ids.delete(run)
+        this.parent.delete(run)
+        this.key.delete(run)
       }
     })
   }
@@ -54,11 +62,11 @@ export interface Applied extends Driver.Answer<ReadonlyArray<Driver.Committed>> 
 /** Apply commits, no two of one run. */
 export const applyBatch = Effect.fnUntraced(function*(
   ask: Ask,
-  parentless: Parentless,
+  plain: Plain,
   worker: Driver.WorkerRef,
   commits: ReadonlyArray<Driver.RunCommit>
 ): Effect.fn.Return<Applied, JournalError> {
-  const shape = Request.shapeOf(commits, parentless.ids)
+  const shape = Request.shapeOf(commits, plain)
   const own = Request.isOwn(shape)
   const answer = yield* ask(
     own ? commitOwn(shape) : commit(shape),
@@ -79,7 +87,7 @@ export const applyBatch = Effect.fnUntraced(function*(
   const value = commits.map((each, position) =>
     Request.committed(each, verdicts[position], answer.letters.get(position))
   )
-  parentless.settle(commits, value)
+  plain.settle(commits, value)
   const { asleep, hints, idle, now } = answer
   return { now, value, hints, asleep, idle }
 })

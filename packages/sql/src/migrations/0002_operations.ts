@@ -34,7 +34,7 @@ export const statements = (t: Tables): ReadonlyArray<string> => [
   `CREATE INDEX runs_waiting ON ${t.runs} (queue, key, priority, available_at, id)
   WHERE key IS NOT NULL AND fresh AND status = 'pending'`,
   `CREATE INDEX runs_holding ON ${t.runs} (queue, key) WHERE key IS NOT NULL AND NOT fresh AND ${live}`,
-  `CREATE INDEX runs_parked ON ${t.runs} (queue) WHERE status IN ('paused', 'diverged')`,
+  `CREATE INDEX runs_parked ON ${t.runs} (queue) WHERE status IN ('paused', 'diverged') AND NOT fresh`,
   `CREATE INDEX runs_deadline ON ${t.runs} (expires_at) WHERE expires_at IS NOT NULL AND fresh AND ${live}`,
   `CREATE INDEX runs_finished ON ${t.runs} (workflow, status, finished_at, id) WHERE finished_at IS NOT NULL`,
   `ALTER TABLE ${t.inputs}
@@ -69,9 +69,11 @@ export const statements = (t: Tables): ReadonlyArray<string> => [
   priority integer NOT NULL,
   queue ${id} NOT NULL,
   key ${id} NOT NULL,
+  workflow ${id} NOT NULL,
+  version ${id} NOT NULL,
   CONSTRAINT turns_pkey PRIMARY KEY (queue, key, priority)
 ) WITH (fillfactor = 70, ${busy})`,
-  `CREATE INDEX turns_order ON ${t.turns} (queue, priority, at, key)`,
+  `CREATE INDEX turns_order ON ${t.turns} (queue, workflow, version, priority, at, key)`,
   `CREATE TABLE ${t.keyNotices} (
   at timestamptz NOT NULL,
   freed boolean NOT NULL,

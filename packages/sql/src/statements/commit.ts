@@ -19,7 +19,6 @@ import {
   applies,
   births,
   bornQueues,
-  change,
   consumption,
   ended,
   idleElsewhere,
@@ -27,7 +26,6 @@ import {
   moveColumns,
   parameter,
   parameters,
-  part,
   placeColumns,
   publication,
   queuesOf,
@@ -38,13 +36,14 @@ import {
   unseen,
   written
 } from "./commitParts.js"
+import { freed } from "./keyed.js"
 import { delivery, letter, letterJoins } from "./delivery.js"
-import { instant, millis } from "./words.js"
+import { change, instant, millis, part } from "./words.js"
 
 /** The columns of a run row that a verdict and the new values need. */
 const rowColumns = `r.id, r.status, r.epoch, r.next_seq, r.inbox_seq, r.last_from, r.last_mark, r.queue, r.available_at,
         r.worker, r.incarnation, r.waiting, r.closed, r.awaited, r.generation, r.first_seq, r.started_at,
-        r.finished_at, r.last_answer`
+        r.finished_at, r.last_answer, r.key`
 
 const message = "m.c, m.k, m.run, m.kind, m.name, m.id, m.payload"
 
@@ -57,7 +56,7 @@ const endMessages = `SELECT p.i, 2147483647, p.parent_id, 'child', p.parent_toke
 
 /** The state of each locked row after the first pass. */
 const state = (t: Words): string =>
-  `SELECT j.id, j.i, j.applies, j.queue, j.inbox_seq, j.awaited, j.mark, j."from", j.exit_kind, j.exit_value, j.detail,
+  `SELECT j.id, j.i, j.applies, j.queue, j.key, j.inbox_seq, j.awaited, j.mark, j."from", j.exit_kind, j.exit_value, j.detail,
       j.move, j.last_answer, j.until,
       CASE WHEN j.applies THEN coalesce(j.move, j.status) ELSE j.status END AS status,
       CASE WHEN j.applies AND j.move IN ('suspended', 'pending') THEN ${instant("j.until")} ELSE j.available_at END
@@ -168,7 +167,7 @@ const sending = (t: Words, { children, ends, messages }: Shape): ReadonlyArray<s
 ]
 
 const text = (shape: Shape) => (t: Words): string => {
-  const { children, consumed, continues, ends, messages, published } = shape
+  const { children, consumed, continues, ends, frees, messages, published } = shape
   const sends = messages || ends
   const parts = [
     part(
@@ -200,7 +199,7 @@ const text = (shape: Shape) => (t: Words): string => {
     ...(consumed ? [consumption(t, parameter(shape, "consumed"))] : []),
     ...(continues ? continuing(t) : []),
     ...(published ? [publication(t, parameter(shape, "published"))] : []),
-    ...(children ? births(t, parameter(shape, "children")) : []),
+    ...(children ? births(t, parameter(shape, "children"), shape) : []),
     ...(sends ? sending(t, shape) : []),
     ...(messages
       ? [part(
@@ -213,6 +212,9 @@ const text = (shape: Shape) => (t: Words): string => {
       )]
       : []),
     ...(children ? [started(t, sends)] : []),
+    ...(frees
+      ? [freed(t, `SELECT s.queue, s.key FROM state s WHERE s.applies AND s.key IS NOT NULL AND s.move IN ${ended}`)]
+      : []),
     ...updates(t, shape)
   ]
   return `WITH ${parts.join(", ")}
@@ -294,11 +296,12 @@ const updates = (t: Words, { consumed, continues, ends, messages, moves }: Shape
 }
 
 /** Verdicts and dispositions, and what there is to tell others. */
-const answer = (t: Words, { children, ends, finishes, messages, moves, published }: Shape): string => {
+const answer = (t: Words, { children, ends, finishes, frees, messages, moves, published }: Shape): string => {
   const ready = [
     ...(children ? [bornQueues] : []),
     ...(messages || ends ? ["SELECT v.queue FROM arrived v WHERE v.wakes"] : []),
-    ...(moves ? ["SELECT s.queue FROM state s WHERE s.applies AND s.move = 'pending'"] : [])
+    ...(moves ? ["SELECT s.queue FROM state s WHERE s.applies AND s.move = 'pending'"] : []),
+    ...(frees ? [`SELECT s.queue FROM state s WHERE s.applies AND s.key IS NOT NULL AND s.move IN ${ended}`] : [])
   ]
   return `SELECT ${
     [

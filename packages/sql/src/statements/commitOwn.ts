@@ -16,14 +16,12 @@ import {
   applied,
   births,
   bornQueues,
-  change,
   ended,
   idleElsewhere,
   lost,
   moveColumns,
   parameter,
   parameters,
-  part,
   placeColumns,
   publication,
   queuesOf,
@@ -34,7 +32,8 @@ import {
   unseen,
   written
 } from "./commitParts.js"
-import { instant, millis } from "./words.js"
+import { freed } from "./keyed.js"
+import { change, instant, millis, part } from "./words.js"
 
 const updated = (t: Words, { moves }: Shape): string => {
   const set = [
@@ -67,15 +66,17 @@ const updated = (t: Words, { moves }: Shape): string => {
     FROM (SELECT * FROM asked WHERE one = 1 ORDER BY run COLLATE "C") a
     WHERE r.id = a.run AND r.status = 'running' AND r.epoch = a.epoch AND r.next_seq = a."from"
       AND (NOT a.must OR r.inbox_seq = a.seen)
-    RETURNING a.i, r.id, r.queue, r.awaited${moves ? ", a.move, a.until" : ""}`
+    RETURNING a.i, r.id, r.queue, r.key, r.awaited${moves ? ", a.move, a.until" : ""}`
   )
 }
 
 const text = (shape: Shape) => (t: Words): string => {
-  const { children, finishes, moves, published } = shape
+  const { children, finishes, frees, moves, published } = shape
+  const ending = `SELECT u.queue, u.key FROM updated u WHERE u.key IS NOT NULL AND u.move IN ${ended}`
   const ready = [
     ...(children ? [bornQueues] : []),
-    ...(moves ? ["SELECT u.queue FROM updated u WHERE u.move = 'pending'"] : [])
+    ...(moves ? ["SELECT u.queue FROM updated u WHERE u.move = 'pending'"] : []),
+    ...(frees ? [`SELECT x.queue FROM (${ending}) x`] : [])
   ]
   const parts = [
     part(
@@ -91,7 +92,8 @@ const text = (shape: Shape) => (t: Words): string => {
     ),
     written(t),
     ...(published ? [publication(t, parameter(shape, "published"))] : []),
-    ...(children ? [...births(t, parameter(shape, "children")), started(t, false)] : [])
+    ...(frees ? [freed(t, ending)] : []),
+    ...(children ? [...births(t, parameter(shape, "children"), shape), started(t, false)] : [])
   ]
   return `WITH ${parts.join(", ")}
   SELECT ${

@@ -4,7 +4,8 @@
  */
 import type { Words } from "../Verb.js"
 import { insertInputs, newRunColumns } from "./enqueue.js"
-import { instant } from "./words.js"
+import { arrived } from "./keyed.js"
+import { change, instant, part } from "./words.js"
 
 /** What the commits of a batch have in them, besides entries. */
 export interface Shape {
@@ -20,6 +21,10 @@ export interface Shape {
   readonly finishes: boolean
   /** Any `Continue`. */
   readonly continues: boolean
+  /** Any `Finish` of a run that may have a key. */
+  readonly frees: boolean
+  /** Any child that has a key. */
+  readonly keyed: boolean
 }
 
 /** The parameters that carry lists which may be left out, in order, after commits, entries and worker. */
@@ -61,11 +66,6 @@ export const applies = (row: string): string => `coalesce(${fewApply(row)}, fals
 /** The same, for lists that are joined with tables: for few rows expected, their indexes are used. */
 export const fewApply = (row: string): string => `(SELECT verdicts FROM verdict)[${row}.c + 1] = ${applied}`
 
-export const part = (name: string, body: string): string => `${name} AS MATERIALIZED (\n    ${body}\n  )`
-
-/** A part that writes; it is run to its end whether or not anything reads it. */
-export const change = (name: string, body: string): string => `${name} AS (\n    ${body}\n  )`
-
 export const written = (t: Words): string =>
   change(
     "written",
@@ -100,7 +100,7 @@ export const publication = (t: Words, rows: string): string =>
   )
 
 /** `child`: the children to start; `born`: those that are new. */
-export const births = (t: Words, rows: string): ReadonlyArray<string> => [
+export const births = (t: Words, rows: string, { keyed }: Shape): ReadonlyArray<string> => [
   part(
     "child",
     `SELECT DISTINCT ON (a.id) a.*, coalesce(${instant("a.available")}, ${t.now}) AS at
@@ -108,7 +108,10 @@ export const births = (t: Words, rows: string): ReadonlyArray<string> => [
     WHERE ${applies("a")}
     ORDER BY a.id, a.i`
   ),
-  change("born", insertInputs(t, "child"))
+  change("born", insertInputs(t, "child")),
+  ...(keyed
+    ? arrived(t, "SELECT a.queue, a.key FROM child a JOIN born b ON b.run = a.id WHERE a.key IS NOT NULL")
+    : [])
 ]
 
 /** Run rows of the children; with `arrived` if messages may have come for them. */
@@ -152,5 +155,7 @@ export const suffix = (shape: Shape): string =>
     shape.moves ? "t" : "",
     shape.ends ? "e" : "",
     shape.finishes ? "f" : "",
-    shape.continues ? "g" : ""
+    shape.continues ? "g" : "",
+    shape.frees ? "k" : "",
+    shape.keyed ? "q" : ""
   ].join("")

@@ -96,17 +96,25 @@ const markOf = (commit: Driver.RunCommit): number => {
 const isFinish = ({ transition }: Driver.RunCommit): boolean => transition?._tag === "Finish"
 const isContinue = ({ transition }: Driver.RunCommit): boolean => transition?._tag === "Continue"
 
-/** What the batch needs of the statement. `parentless` are runs that are known to have no parent. */
-export const shapeOf = (commits: ReadonlyArray<Driver.RunCommit>, parentless: ReadonlySet<string>): Shape => ({
+/** Runs that are known to have no parent, and those known to have no key. */
+export interface Without {
+  readonly parent: ReadonlySet<string>
+  readonly key: ReadonlySet<string>
+}
+
+/** What the batch needs of the statement. */
+export const shapeOf = (commits: ReadonlyArray<Driver.RunCommit>, without: Without): Shape => ({
   // The messages that a Continue has read are deleted, not marked.
   consumed: commits.some((commit) => commit.consumed.length > 0 && !isContinue(commit)),
   children: commits.some(({ children }) => children.length > 0),
   messages: commits.some(({ messages }) => messages.length > 0),
   published: commits.some(({ published }) => published.length > 0),
   moves: commits.some(({ transition }) => transition !== null),
-  ends: commits.some((commit) => isFinish(commit) && !parentless.has(commit.run)),
+  ends: commits.some((commit) => isFinish(commit) && !without.parent.has(commit.run)),
   finishes: commits.some(isFinish),
-  continues: commits.some(isContinue)
+  continues: commits.some(isContinue),
+  frees: commits.some((commit) => isFinish(commit) && !without.key.has(commit.run)),
+  keyed: commits.some(({ children }) => children.some(({ key }) => key !== null))
 })
 
 /** Whether all commits of a shape touch only the rows of their own runs. */

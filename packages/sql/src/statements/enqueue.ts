@@ -12,6 +12,7 @@ import type * as Driver from "perdure/JournalDriver"
 import { encodeInstant } from "../internal/json.js"
 import * as Row from "../internal/Row.js"
 import type { Verb, Words } from "../Verb.js"
+import { arrived } from "./keyed.js"
 import { readyNotices } from "./notices.js"
 import { instant, millis } from "./words.js"
 
@@ -57,7 +58,15 @@ export const insertInputs = (t: Words, source: string): string =>
     ON CONFLICT DO NOTHING
     RETURNING run`
 
-const text = (claiming: boolean) => (t: Words): string =>
+/** What the runs of a request need of the statement. */
+export interface Variant {
+  /** The first of them are to be claimed at once. */
+  readonly claiming: boolean
+  /** Some have keys. */
+  readonly keyed: boolean
+}
+
+const text = ({ claiming, keyed }: Variant) => (t: Words): string =>
   `WITH asked AS MATERIALIZED (
     SELECT a.*, coalesce(${instant("a.available")}, ${t.now}) AS at
     FROM json_to_recordset($1::json) AS a(${newRunColumns})
@@ -71,7 +80,15 @@ const text = (claiming: boolean) => (t: Words): string =>
       SELECT true AS there FROM ${t.inputs} n
       WHERE n.workflow = a.workflow AND n.idempotency_key = a.idem OFFSET 0
     ) by_key ON true
-    WHERE a.at <= ${t.now} AND by_id.there IS NULL AND by_key.there IS NULL
+    WHERE a.at <= ${t.now} AND by_id.there IS NULL AND by_key.there IS NULL AND a.key IS NULL
+      AND coalesce(a.expires > ${millis(t.now)}, true)
+      -- Runs of queues with limits, and of what is paused, are for claims only.
+      AND NOT EXISTS (
+        SELECT FROM ${t.queues} k
+        WHERE k.name = a.queue
+          AND (k.paused OR k.concurrency IS NOT NULL OR k.admission IS NOT NULL OR k.rate_limit IS NOT NULL)
+      )
+      AND NOT EXISTS (SELECT FROM ${t.held} h WHERE h.workflow = a.workflow)
     ORDER BY a.i
     LIMIT $6::int
   )`
@@ -94,7 +111,15 @@ const text = (claiming: boolean) => (t: Words): string =>
   }, a.key
     FROM asked a
     JOIN inserted n ON n.run = a.id${claiming ? "\n    LEFT JOIN chosen c ON c.i = a.i" : ""}
-  ), notified AS MATERIALIZED (
+  )${
+    keyed
+      ? `, ${
+        arrived(t, "SELECT a.queue, a.key FROM asked a JOIN inserted n ON n.run = a.id WHERE a.key IS NOT NULL").join(
+          ", "
+        )
+      }`
+      : ""
+  }, notified AS MATERIALIZED (
     ${
     readyNotices(t, {
       queues: `SELECT DISTINCT a.queue FROM asked a JOIN inserted n ON n.run = a.id${
@@ -132,11 +157,12 @@ const text = (claiming: boolean) => (t: Words): string =>
     ) s ON true
   ) AS answers, (SELECT count(*)::int FROM notified) AS notified`
 
-/** $1 runs, $2 origin of notices, $3 ids of this process's workers */
-export const enqueue: Verb = { name: "enqueue", parameters: 3, text: text(false) }
-
-/** As `enqueue`; $4 worker, $5 incarnation, $6 slots */
-export const enqueueClaiming: Verb = { name: "enqueue_claiming", parameters: 6, text: text(true) }
+/** $1 runs, $2 origin of notices, $3 ids of this process's workers; if it claims: $4 worker, $5 incarnation, $6 slots */
+export const enqueue = (variant: Variant): Verb => ({
+  name: `enqueue${variant.claiming ? "_claiming" : ""}${variant.keyed ? "_keyed" : ""}`,
+  parameters: variant.claiming ? 6 : 3,
+  text: text(variant)
+})
 
 /**
  * The indexes of runs in rounds, so that no round has an id or a key twice and what repeats another comes after it.

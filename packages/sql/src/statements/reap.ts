@@ -8,6 +8,7 @@
 import * as Row from "../internal/Row.js"
 import type { Verb } from "../Verb.js"
 import { delivery, endPayload } from "./delivery.js"
+import { freed } from "./keyed.js"
 import { millis } from "./words.js"
 
 /** $1 limit, $2 most crashes */
@@ -46,7 +47,7 @@ export const reap: Verb = {
     SELECT r.*, n.parent_id, n.parent_token
     FROM orphan o
     CROSS JOIN LATERAL (
-      SELECT r.id, r.queue, r.inbox_seq, r.waiting, r.closed, r.awaited, r.worker, r.incarnation,
+      SELECT r.id, r.queue, r.key, r.inbox_seq, r.waiting, r.closed, r.awaited, r.worker, r.incarnation,
         r.crashes + 1 >= $2::int AS ends
       FROM ${t.runs} r WHERE r.id = o.id
       -- Without OFFSET the conditions below would be part of this, and an index on them might be chosen.
@@ -80,7 +81,7 @@ export const reap: Verb = {
       FROM parent p
       LEFT JOIN reaped x ON x.id = p.id`
       ).join(", ")
-    }, touched AS MATERIALIZED (
+    }, ${freed(t, "SELECT x.queue, x.key FROM reaped x WHERE x.ends AND x.key IS NOT NULL")}, touched AS MATERIALIZED (
     SELECT coalesce(x.id, a.run) AS id, x.id IS NOT NULL AS reaped, coalesce(x.ends, false) AS ends, a.ordinal, a.count,
       a.wakes, 1 AS touched
     FROM reaped x

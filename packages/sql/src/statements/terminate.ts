@@ -10,6 +10,7 @@
 import * as Row from "../internal/Row.js"
 import type { Verb } from "../Verb.js"
 import { delivery, endPayload } from "./delivery.js"
+import { freed } from "./keyed.js"
 import { finals, millis } from "./words.js"
 
 /** $1 run, $2 detail, $3 whether to end the descendants of a run that has ended already */
@@ -38,7 +39,7 @@ export const terminate: Verb = {
       ORDER BY 1
     ) target
     CROSS JOIN LATERAL (
-      SELECT r.id, r.status, r.queue, r.worker, r.inbox_seq, r.waiting, r.closed, r.awaited
+      SELECT r.id, r.status, r.queue, r.key, r.fresh, r.worker, r.inbox_seq, r.waiting, r.closed, r.awaited
       FROM ${t.runs} r WHERE r.id = target.id FOR UPDATE
     ) r
   ), ended AS MATERIALIZED (
@@ -56,6 +57,8 @@ export const terminate: Verb = {
         t,
         `SELECT r.id, r.queue, r.inbox_seq, r.status, r.waiting, r.closed, r.worker FROM locked r WHERE NOT r.member`
       ).join(", ")
+    }, ${
+      freed(t, "SELECT e.queue, e.key FROM ended e WHERE e.key IS NOT NULL AND NOT e.fresh")
     }, touched AS MATERIALIZED (
     SELECT e.id, true AS ends, NULL::int AS ordinal, 0 AS count, false AS wakes, 1 AS touched FROM ended e
     UNION ALL

@@ -11,3 +11,9 @@ export const finals = `('completed', 'failed', 'cancelled', 'terminated', 'expir
 
 /** The states in which a run waits to be claimed: the predicate of the index `runs_claim`. */
 export const claimable = `('pending', 'suspended')`
+
+/** A part of a WITH that is computed once. */
+export const part = (name: string, body: string): string => `${name} AS MATERIALIZED (\n    ${body}\n  )`
+
+/** A part that writes; it is run to its end whether or not anything reads it. */
+export const change = (name: string, body: string): string => `${name} AS (\n    ${body}\n  )`

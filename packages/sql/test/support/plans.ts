@@ -9,7 +9,7 @@ import { commit } from "../../src/statements/commit.js"
 import { commitOwn, judge } from "../../src/statements/commitOwn.js"
 import type { Shape } from "../../src/statements/commitParts.js"
 import { deliver } from "../../src/statements/deliver.js"
-import { enqueue, enqueueClaiming } from "../../src/statements/enqueue.js"
+import { enqueue } from "../../src/statements/enqueue.js"
 import { inbox } from "../../src/statements/inbox.js"
 import * as Read from "../../src/statements/read.js"
 import { reap } from "../../src/statements/reap.js"
@@ -27,7 +27,9 @@ const nothing: Shape = {
   moves: false,
   ends: false,
   finishes: false,
-  continues: false
+  continues: false,
+  frees: false,
+  keyed: false
 }
 
 const everything: Shape = {
@@ -38,7 +40,9 @@ const everything: Shape = {
   moves: true,
   ends: true,
   finishes: true,
-  continues: true
+  continues: true,
+  frees: true,
+  keyed: true
 }
 
 const runs = JSON.stringify([{
@@ -56,8 +60,8 @@ const commits = JSON.stringify([
 
 /** Every statement that a busy system sends, with parameters that find something. */
 export const all: ReadonlyArray<readonly [name: string, verb: Verb, parameters: ReadonlyArray<unknown>]> = [
-  ["enqueue", enqueue, [runs, "", "[]"]],
-  ["enqueue, claiming", enqueueClaiming, [runs, "", "[]", "w", "1", 1]],
+  ["enqueue", enqueue({ claiming: false, keyed: false }), [runs, "", "[]"]],
+  ["enqueue, claiming", enqueue({ claiming: true, keyed: false }), [runs, "", "[]", "w", "1", 1]],
   ["claim", claim, [
     encodeWorkflows([{ name: "flow", version: "1" }]),
     encodeQueues(["q"]),

@@ -4,7 +4,7 @@
  * to what its player knows.
  */
 import * as FastCheck from "effect/FastCheck"
-import type { FinalStatus, MessageKind, RunStatus } from "perdure/JournalDriver"
+import type { FinalStatus, MessageKind, QueueSettings, RunStatus } from "perdure/JournalDriver"
 
 export const runCount = 8
 export const childCount = 6
@@ -104,6 +104,9 @@ export type Operation =
   | { readonly _tag: "Reap"; readonly maxCrashes: number }
   | { readonly _tag: "Terminate"; readonly run: Index }
   | { readonly _tag: "Resume"; readonly runs: ReadonlyArray<Index> }
+  | { readonly _tag: "Limit"; readonly queue: Index; readonly change: Partial<QueueSettings> }
+  | { readonly _tag: "Define"; readonly queue: Index; readonly settings: Omit<QueueSettings, "paused"> }
+  | { readonly _tag: "Hold"; readonly workflow: Index; readonly held: boolean }
   | { readonly _tag: "Read"; readonly runs: ReadonlyArray<Index>; readonly from: number; readonly limit: number }
   | { readonly _tag: "Find"; readonly sought: Sought; readonly limit: number }
   | {
@@ -208,6 +211,21 @@ const sought: FastCheck.Arbitrary<Sought> = record({
   errorCode: seldom(constantFrom("Bad", "v")),
   text: seldom(constantFrom("EXPECTED", "\"v\": 1"))
 })
+const limit = (most: number) => mostly(constant(null), integer({ min: 0, max: most }), 1)
+
+const limits = {
+  priority: index(2),
+  concurrency: limit(3),
+  admission: limit(3),
+  keyConcurrency: limit(2),
+  rate: option(
+    record({
+      limit: integer({ min: 1, max: 3 }),
+      millis: constantFrom(10, 100, 333),
+      burst: integer({ min: 1, max: 3 })
+    })
+  )
+}
 
 const operation: FastCheck.Arbitrary<Operation> = oneof(
   {
@@ -273,6 +291,26 @@ const operation: FastCheck.Arbitrary<Operation> = oneof(
     arbitrary: record({
       _tag: constant("Resume" as const),
       runs: uniqueArray(index(runCount), { minLength: 2, maxLength: runCount })
+    })
+  },
+  {
+    weight: 2,
+    arbitrary: record({
+      _tag: constant("Limit" as const),
+      queue: index(2),
+      change: record({ ...limits, paused: mostly(constant(false), constant(true), 3) }, { requiredKeys: [] })
+    })
+  },
+  {
+    weight: 1,
+    arbitrary: record({ _tag: constant("Define" as const), queue: index(2), settings: record(limits) })
+  },
+  {
+    weight: 1,
+    arbitrary: record({
+      _tag: constant("Hold" as const),
+      workflow: index(2),
+      held: mostly(constant(false), constant(true), 1)
     })
   },
   {

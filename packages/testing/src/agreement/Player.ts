@@ -60,6 +60,7 @@ export class Player {
     const ids = Pool.runs.map((n) => Pool.runId(this.prefix, n))
     const { driver } = this
     const workers = [0, 1].map((worker) => Pool.worker(this.prefix, { worker, incarnation: 0 }).id)
+    const queues = [0, 1].map((n) => Pool.queue(this.prefix, n))
     return Effect.all({
       records: Effect.map(value(driver.get(ids)), Normal.records),
       workers: Effect.forEach(workers, (id) =>
@@ -67,6 +68,8 @@ export class Player {
           value(driver.workers({ id, after: null, limit: 2 })),
           value(driver.samples({ worker: id, limit: 10 }))
         ])),
+      queues: value(driver.queues(queues)),
+      counts: value(driver.queueCounts({ names: queues, most: 5 })),
       runs: Effect.forEach(ids, (run) =>
         Effect.all({
           history: value(driver.history({ run, from: 0, limit: 10_000 })),
@@ -174,6 +177,19 @@ export class Player {
         }
         case "Resume":
           return Effect.succeed(value(driver.resume(operation.runs.map((n) => Pool.runId(prefix, n)))))
+        case "Limit": {
+          const { change, queue } = operation
+          return Effect.succeed(value(driver.changeQueue({ name: Pool.queue(prefix, queue), change })))
+        }
+        case "Define": {
+          const { queue, settings } = operation
+          const request = { name: Pool.queue(prefix, queue), definition: JSON.stringify(settings), settings }
+          return Effect.succeed(value(driver.defineQueue(request)))
+        }
+        case "Hold": {
+          const workflows = [Pool.workflow(prefix, operation.workflow).name]
+          return Effect.succeed(value(driver.holdWorkflows({ workflows, held: operation.held })))
+        }
         case "Read":
           return Effect.succeed(this.read(operation))
         case "Find":
@@ -208,11 +224,11 @@ export class Player {
   }
 
   private claim(request: Parameters<Driver.JournalDriver["claim"]>[0]): Played {
-    return Effect.map(value(this.driver.claim(request)), ({ nextDue, runs }) => {
+    return Effect.map(value(this.driver.claim(request)), ({ runs, ...rest }) => {
       for (const { epoch, id, inbox, nextSeq, seen } of runs) {
         this.hold({ id, epoch, nextSeq, seen, unread: inbox.map(({ ordinal }) => ordinal), tokens: this.tokens(id) })
       }
-      return { nextDue, runs: runs.map(Normal.claimed) }
+      return { ...rest, runs: runs.map(Normal.claimed) }
     })
   }
 

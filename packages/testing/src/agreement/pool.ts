@@ -42,8 +42,9 @@ export const newRun = (prefix: string, now: number, { delay, run: n }: Start): D
     parent: null,
     root: id,
     depth: 0,
-    key: null,
-    expiresAt: null,
+    // Some have keys, some of those the same one.
+    key: n % 3 === 0 ? null : `lock-${n % 2}`,
+    expiresAt: n % 7 === 5 ? now + 55 : null,
     tags: [0, 1, 2].filter((tag) => (n >> tag) % 2 === 1).map(tagName),
     attributes: n % 4 === 0 ? {} : { n: n % 4, even: n % 2 === 0 }
   }

@@ -281,6 +281,9 @@ export const check = (name: string, body: (t: Fixture) => Effect.Effect<void, un
   }).pipe(Effect.scoped)
 })
 
+/** A claim's answer when there is nothing to claim, now or later. */
+export const nothing = { runs: [], nextDue: null, more: false, limited: false }
+
 export const now = Clock.currentTimeMillis
 
 export const pass = (millis: number): Effect.Effect<void> => TestClock.adjust(millis)

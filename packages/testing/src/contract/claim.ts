@@ -7,7 +7,7 @@ import { check, entries, finish, now, pass, signal, start, suspend } from "./Fix
 
 export const claim = [
   check(
-    "runs are claimed by priority, then readiness, then id, over all queues asked for",
+    "runs are claimed by priority, then one from each queue in turn, in a queue by readiness, then id",
     (t) =>
       Effect.gen(function*() {
         const queue = t.id("queue")
@@ -17,10 +17,15 @@ export const claim = [
           t.newRun("d", { queue: other, priority: 1, availableAt: start - 1_000 }),
           t.newRun("b", { queue, priority: 1, availableAt: start - 2_000 }),
           t.newRun("a", { queue: other, priority: 1, availableAt: start - 2_000 }),
+          t.newRun("f", { queue, priority: 1, availableAt: start - 1_500 }),
+          t.newRun("g", { queue, priority: 1, availableAt: start - 1_500 }),
           t.newRun("c", { queue, priority: -3 })
         )
         const claimed = yield* t.claim([queue, other])
-        assert.deepStrictEqual(claimed.map(({ id }) => id), ["c", "a", "b", "d", "e"].map((name) => t.id(name)))
+        assert.deepStrictEqual(
+          claimed.map(({ id }) => id),
+          ["c", "b", "a", "f", "d", "g", "e"].map((name) => t.id(name))
+        )
       })
   ),
 

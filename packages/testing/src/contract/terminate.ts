@@ -1,7 +1,7 @@
 /** Ending a run and its attached descendants from outside, at once. */
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { check, finish, only, pass, signal, start, value } from "./Fixture.js"
+import { check, finish, only, pass, signal, start, value, nothing } from "./Fixture.js"
 
 export const terminate = [
   check(
@@ -25,7 +25,7 @@ export const terminate = [
         }
         yield* pass(10_000)
         const queues = [pending, running, asleep, diverged].map(({ queue }) => queue)
-        assert.deepStrictEqual(yield* t.claimAnswer(queues), { runs: [], nextDue: null })
+        assert.deepStrictEqual(yield* t.claimAnswer(queues), nothing)
         assert.strictEqual(yield* value(t.driver.resume([diverged.id])), 0)
       })
   ),

@@ -2,7 +2,7 @@
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type { EncodedExit, Transition } from "perdure/JournalDriver"
-import { check, entries, finish, now, pass, signal, start, success, suspend, value } from "./Fixture.js"
+import { check, entries, finish, now, pass, signal, start, success, suspend, value, nothing } from "./Fixture.js"
 
 const continueWith = (payload: string, at: number): Transition => ({ _tag: "Continue", payload, at })
 const diverge = (detail: string): Transition => ({ _tag: "Diverge", detail })
@@ -35,7 +35,7 @@ export const transitions = [
       const held = yield* t.suspended("a", Infinity)
       assert.strictEqual((yield* t.record(held)).availableAt, Infinity)
       yield* pass(100 * 365 * 86_400_000)
-      assert.deepStrictEqual(yield* t.claimAnswer([held.queue]), { runs: [], nextDue: null })
+      assert.deepStrictEqual(yield* t.claimAnswer([held.queue]), nothing)
     })),
 
   check("a finished run is final, with its exit and the time of its end", (t) =>
@@ -180,7 +180,7 @@ export const transitions = [
         ["diverged", "{\"expected\": \"x\"}", null, null, null, 2]
       )
       yield* pass(86_400_000)
-      assert.deepStrictEqual(yield* t.claimAnswer([held.queue]), { runs: [], nextDue: null })
+      assert.deepStrictEqual(yield* t.claimAnswer([held.queue]), nothing)
       assert.strictEqual(yield* value(t.driver.resume([held.id])), 1)
       const resumed = yield* t.record(held)
       assert.deepStrictEqual([resumed.status, resumed.availableAt], ["pending", yield* now])
@@ -224,6 +224,6 @@ export const transitions = [
     Effect.gen(function*() {
       const held = yield* t.running("a")
       yield* t.apply(held, { transition: { _tag: "Release", at: Infinity } })
-      assert.deepStrictEqual(yield* t.claimAnswer([held.queue]), { runs: [], nextDue: null })
+      assert.deepStrictEqual(yield* t.claimAnswer([held.queue]), nothing)
     }))
 ]

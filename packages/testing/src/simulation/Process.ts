@@ -220,6 +220,13 @@ export class Process implements Sleeper {
     const { ledger, recheck } = shared
     const read = { changed: () => false }
     return {
+      queues: (names) => call("queues", driver.queues(names), read),
+      queueCounts: (request) => call("queueCounts", driver.queueCounts(request), read),
+      ensureQueues: (names) => call("ensureQueues", driver.ensureQueues(names), { writes: true }),
+      defineQueue: (request) => call("defineQueue", driver.defineQueue(request), { writes: true }),
+      changeQueue: (request) => call("changeQueue", driver.changeQueue(request), { writes: true }),
+      holdWorkflows: (request) => call("holdWorkflows", driver.holdWorkflows(request), { writes: true }),
+      heldWorkflows: call("heldWorkflows", driver.heldWorkflows, read),
       enqueue: (request) =>
         call("enqueue", driver.enqueue(request), {
           writes: true,

@@ -1,0 +1,385 @@
+/** Queues: settings, limits, keys and turns. */
+import { assert } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import type * as Driver from "perdure/JournalDriver"
+import type { Fixture } from "./Fixture.js"
+import { check, finish, now, only, pass, start, suspend, value } from "./Fixture.js"
+
+const unlimited = { priority: 0, concurrency: null, admission: null, keyConcurrency: null, rate: null }
+
+/** A queue of the case with these settings; answers its name. */
+const queueWith = (t: Fixture, settings: Partial<Driver.QueueSettings>, name = "limited") => {
+  const queue = t.id(name)
+  return Effect.as(
+    Effect.zipRight(t.driver.ensureQueues([queue]), t.driver.changeQueue({ name: queue, change: settings })),
+    queue
+  )
+}
+
+/** New runs of a queue, by name. */
+const fill = (t: Fixture, queue: string, names: ReadonlyArray<string>, change: Partial<Driver.NewRun> = {}) =>
+  t.enqueue(...names.map((name) => t.newRun(name, { queue, ...change })))
+
+/** The names of the runs that a claim takes. */
+const claimed = (t: Fixture, queues: ReadonlyArray<string>, limit = 100) =>
+  Effect.map(t.claim(queues, { limit }), (runs) => runs.map(({ id }) => id.slice(t.prefix.length + 1)))
+
+const numbered = (prefix: string, count: number): ReadonlyArray<string> =>
+  Array.from({ length: count }, (_, n) => `${prefix}${String(n).padStart(2, "0")}`)
+
+export const queues = [
+  check("a queue is as it was defined, changed by hand until the definition changes", (t) =>
+    Effect.gen(function*() {
+      const name = t.id("queue")
+      assert.deepStrictEqual(yield* value(t.driver.queues([name])), [])
+      const rate = { limit: 10, millis: 1_000, burst: 3 }
+      const settings = { priority: 2, concurrency: 5, admission: 50, keyConcurrency: 1, rate }
+      const define = (definition: string, settings: Omit<Driver.QueueSettings, "paused">) =>
+        value(t.driver.defineQueue({ name, definition, settings }))
+      const first = { name, ...settings, paused: false, definition: "{\"v\":1}" }
+      assert.deepStrictEqual(yield* define("{\"v\":1}", settings), first)
+      const change = { concurrency: 7, rate: null, paused: true }
+      const second = { ...first, ...change }
+      assert.deepStrictEqual(yield* value(t.driver.changeQueue({ name, change })), second)
+      assert.deepStrictEqual(yield* define("{\"v\":1}", settings), second)
+      const third = { name, ...unlimited, paused: true, definition: "{\"v\":2}" }
+      assert.deepStrictEqual(yield* define("{\"v\":2}", unlimited), third)
+      assert.deepStrictEqual(yield* value(t.driver.queues([name, name, t.id("no-queue")])), [third])
+      assert.deepInclude(yield* value(t.driver.queues(null)), third)
+    })),
+
+  check("a queue that is not there is not changed, and is made once", (t) =>
+    Effect.gen(function*() {
+      const [a, b] = [t.id("a"), t.id("b")]
+      assert.isNull(yield* value(t.driver.changeQueue({ name: a, change: { paused: true } })))
+      assert.deepStrictEqual(yield* value(t.driver.ensureQueues([b, a, b])), [a, b])
+      assert.deepStrictEqual(yield* value(t.driver.ensureQueues([b, a])), [])
+      const made = { ...unlimited, paused: false, definition: null }
+      assert.deepStrictEqual(yield* value(t.driver.queues([b, a])), [{ name: a, ...made }, { name: b, ...made }])
+    })),
+
+  check("lower queues come first, whatever the priority of their runs", (t) =>
+    Effect.gen(function*() {
+      const urgent = yield* queueWith(t, { priority: -1 }, "urgent")
+      yield* fill(t, t.id("usual"), ["a"], { priority: -5 })
+      yield* fill(t, urgent, ["b", "c"], { priority: 5 })
+      assert.deepStrictEqual(yield* claimed(t, [t.id("usual"), urgent]), ["b", "c", "a"])
+    })),
+
+  check(
+    "no more runs than the cap are running, whatever becomes of them; the rest wait in order",
+    (t) =>
+      Effect.gen(function*() {
+        const queue = yield* queueWith(t, { concurrency: 2 })
+        yield* fill(t, queue, numbered("run-", 5))
+        const first = yield* t.claimAnswer([queue])
+        assert.deepStrictEqual(first.runs.map(({ id }) => id), [t.id("run-00"), t.id("run-01")])
+        assert.isTrue(first.limited)
+        assert.deepStrictEqual(yield* claimed(t, [queue]), [])
+        const [a, b] = first.runs
+        assert(a !== undefined && b !== undefined)
+        yield* t.apply(a, { transition: finish() })
+        assert.deepStrictEqual(yield* claimed(t, [queue]), ["run-02"])
+        // Suspended runs need no slot, and need one again to go on.
+        yield* t.apply(b, { transition: suspend(start + 10) })
+        assert.deepStrictEqual(yield* claimed(t, [queue]), ["run-03"])
+        yield* pass(10)
+        assert.deepStrictEqual(yield* claimed(t, [queue]), [])
+        yield* value(t.driver.terminate({ run: t.id("run-03"), detail: "{}" }))
+        assert.deepStrictEqual(yield* claimed(t, [queue]), ["run-04"])
+        yield* value(t.driver.retire(t.worker))
+        yield* t.heartbeat(t.worker, 1_000_000)
+        assert.strictEqual((yield* t.claim([queue])).length, 2)
+      })
+  ),
+
+  check("a cap of 0, and a pause, let nothing be claimed; what runs goes on", (t) =>
+    Effect.gen(function*() {
+      const queue = yield* queueWith(t, {})
+      yield* fill(t, queue, ["a", "b"])
+      const held = only(yield* t.claim([queue], { limit: 1 }))
+      for (const closed of [{ concurrency: 0 }, { concurrency: null, paused: true }]) {
+        yield* t.driver.changeQueue({ name: queue, change: closed })
+        assert.deepStrictEqual(yield* t.claimAnswer([queue]), {
+          runs: [],
+          nextDue: null,
+          more: false,
+          limited: false
+        })
+      }
+      yield* t.apply(held, { transition: { _tag: "Release", at: start } })
+      assert.deepStrictEqual(yield* claimed(t, [queue]), [])
+      yield* t.driver.changeQueue({ name: queue, change: { paused: false } })
+      assert.deepStrictEqual(yield* claimed(t, [queue]), ["a", "b"])
+    })),
+
+  check(
+    "admission counts what has begun and not ended, and does not keep it from going on",
+    (t) =>
+      Effect.gen(function*() {
+        const queue = yield* queueWith(t, { admission: 2 })
+        yield* fill(t, queue, numbered("run-", 4))
+        const [a, b] = yield* t.claim([queue])
+        assert(a !== undefined && b !== undefined)
+        yield* t.apply(a, { transition: suspend(start + 5) })
+        yield* t.apply(b, { transition: { _tag: "Diverge", detail: "{}" } })
+        assert.deepStrictEqual(yield* claimed(t, [queue]), [])
+        yield* pass(5)
+        const again = only(yield* t.claim([queue]))
+        assert.strictEqual(again.id, a.id)
+        yield* t.apply(again, { transition: finish() })
+        assert.deepStrictEqual(yield* claimed(t, [queue]), ["run-02"])
+        yield* value(t.driver.terminate({ run: b.id, detail: "{}" }))
+        assert.deepStrictEqual(yield* claimed(t, [queue]), ["run-03"])
+      })
+  ),
+
+  check(
+    "a rate lets a burst start, and then one run each so often; what has begun goes on",
+    (t) =>
+      Effect.gen(function*() {
+        const queue = yield* queueWith(t, { rate: { limit: 2, millis: 1_000, burst: 3 } })
+        yield* fill(t, queue, numbered("run-", 9))
+        const first = yield* t.claimAnswer([queue])
+        assert.deepStrictEqual(first.runs.map(({ id }) => id), ["run-00", "run-01", "run-02"].map((name) => t.id(name)))
+        assert.strictEqual(first.nextDue, start + 500)
+        const [begun] = first.runs
+        assert(begun !== undefined)
+        yield* t.apply(begun, { transition: { _tag: "Release", at: start } })
+        yield* pass(499)
+        assert.deepStrictEqual(yield* claimed(t, [queue]), ["run-00"])
+        yield* pass(1)
+        assert.deepStrictEqual(yield* claimed(t, [queue]), ["run-03"])
+        yield* pass(1_250)
+        const third = yield* t.claimAnswer([queue])
+        assert.deepStrictEqual(third.runs.map(({ id }) => id), ["run-04", "run-05"].map((name) => t.id(name)))
+        assert.strictEqual(third.nextDue, start + 2_000)
+        yield* pass(1_000_000)
+        assert.deepStrictEqual(yield* claimed(t, [queue]), ["run-06", "run-07", "run-08"])
+      })
+  ),
+
+  check(
+    "an insert claims no run of a queue with limits, of what is paused, or with a key",
+    (t) =>
+      Effect.gen(function*() {
+        const capped = yield* queueWith(t, { concurrency: 5 }, "capped")
+        const paused = yield* queueWith(t, { paused: true }, "paused")
+        yield* t.driver.holdWorkflows({ workflows: [t.id("held")], held: true })
+        const runs = [
+          t.newRun("a", { queue: capped }),
+          t.newRun("b", { queue: paused }),
+          t.newRun("c", { key: "k" }),
+          t.newRun("d", { workflow: t.id("held") }),
+          t.newRun("e", { expiresAt: start }),
+          t.newRun("f")
+        ]
+        const answers = yield* value(t.driver.enqueue({ runs, claim: { worker: t.worker, slots: 6 } }))
+        assert.deepStrictEqual(
+          answers.map((each) => each._tag === "Started" ? each.epoch : each._tag),
+          [null, null, null, null, null, 1]
+        )
+      })
+  ),
+
+  check(
+    "a key of concurrency 1 runs one after the other, in order, from first claim to end",
+    (t) =>
+      Effect.gen(function*() {
+        const queue = yield* queueWith(t, { keyConcurrency: 1 })
+        yield* fill(t, queue, ["c"], { key: "k", priority: 1 })
+        yield* fill(t, queue, ["b"], { key: "k", availableAt: start - 1 })
+        yield* fill(t, queue, ["a"], { key: "k", availableAt: start - 2 })
+        yield* fill(t, queue, ["x"], { key: "other" })
+        const first = yield* t.claim([queue])
+        assert.deepStrictEqual(first.map(({ id }) => id), [t.id("a"), t.id("x")])
+        assert.deepStrictEqual(first.map(({ key }) => key), ["k", "other"])
+        const [a] = first
+        assert(a !== undefined)
+        assert.deepStrictEqual(yield* claimed(t, [queue]), [])
+        yield* t.apply(a, { transition: suspend(start + 10) })
+        assert.deepStrictEqual(yield* claimed(t, [queue]), [])
+        yield* pass(10)
+        const again = only(yield* t.claim([queue]))
+        yield* t.apply(again, { transition: finish() })
+        const b = only(yield* t.claim([queue]))
+        assert.strictEqual(b.id, t.id("b"))
+        yield* value(t.driver.terminate({ run: b.id, detail: "{}" }))
+        assert.deepStrictEqual(yield* claimed(t, [queue]), ["c"])
+      })
+  ),
+
+  check("keys without a limit start together", (t) =>
+    Effect.gen(function*() {
+      yield* fill(t, t.id("queue"), numbered("run-", 4), { key: "k" })
+      assert.deepStrictEqual(yield* claimed(t, [t.id("queue")]), numbered("run-", 4))
+    })),
+
+  check("keys take turns: one with many runs keeps none waiting", (t) =>
+    Effect.gen(function*() {
+      const queue = t.id("queue")
+      yield* fill(t, queue, numbered("many-", 50), { key: "many" })
+      assert.deepStrictEqual(yield* claimed(t, [queue], 2), ["many-00", "many-01"])
+      yield* pass(1)
+      yield* fill(t, queue, numbered("few-", 2), { key: "few" })
+      assert.deepStrictEqual(yield* claimed(t, [queue], 3), ["many-02", "few-00", "many-03"])
+      yield* pass(1)
+      assert.deepStrictEqual(yield* claimed(t, [queue], 4), ["few-01", "many-04", "many-05"])
+      assert.deepStrictEqual(yield* claimed(t, [queue], 2), ["many-06", "many-07"])
+    })),
+
+  check(
+    "a key whose next run is of a workflow that a worker does not have waits for one that has it",
+    (t) =>
+      Effect.gen(function*() {
+        const queue = yield* queueWith(t, { keyConcurrency: 1 })
+        const other = { name: t.id("other"), version: "1" }
+        yield* fill(t, queue, ["a"], { key: "k", workflow: other.name })
+        yield* fill(t, queue, ["b"], { key: "k", availableAt: start + 1 })
+        yield* pass(1)
+        assert.deepStrictEqual(yield* claimed(t, [queue]), [])
+        const a = only(yield* t.claim([queue], { workflows: [other] }))
+        assert.strictEqual(a.id, t.id("a"))
+        yield* t.apply(a, { transition: finish() })
+        assert.deepStrictEqual(yield* claimed(t, [queue]), ["b"])
+      })
+  ),
+
+  check(
+    "a delayed run of a key is told as nextDue, and does not keep back those that are due",
+    (t) =>
+      Effect.gen(function*() {
+        const queue = yield* queueWith(t, { keyConcurrency: 1 })
+        yield* fill(t, queue, ["later"], { key: "k", availableAt: start + 100 })
+        assert.deepStrictEqual(yield* t.claimAnswer([queue]), {
+          runs: [],
+          nextDue: start + 100,
+          more: false,
+          limited: false
+        })
+        assert.strictEqual((yield* t.claimAnswer([queue])).nextDue, start + 100)
+        yield* fill(t, queue, ["now"], { key: "k" })
+        const run = only(yield* t.claim([queue]))
+        assert.strictEqual(run.id, t.id("now"))
+        yield* t.apply(run, { transition: finish() })
+        assert.strictEqual((yield* t.claimAnswer([queue])).nextDue, start + 100)
+        yield* pass(100)
+        assert.deepStrictEqual(yield* claimed(t, [queue]), ["later"])
+      })
+  ),
+
+  check("a higher limit for keys, and none, let more runs of a key start", (t) =>
+    Effect.gen(function*() {
+      const queue = yield* queueWith(t, { keyConcurrency: 1 })
+      yield* fill(t, queue, numbered("run-", 6), { key: "k" })
+      assert.deepStrictEqual(yield* claimed(t, [queue]), ["run-00"])
+      yield* t.driver.changeQueue({ name: queue, change: { keyConcurrency: 3 } })
+      assert.deepStrictEqual(yield* claimed(t, [queue]), ["run-01", "run-02"])
+      yield* t.driver.changeQueue({ name: queue, change: { keyConcurrency: 2 } })
+      yield* value(t.driver.terminate({ run: t.id("run-00"), detail: "{}" }))
+      assert.deepStrictEqual(yield* claimed(t, [queue]), [])
+      yield* t.driver.changeQueue({ name: queue, change: { keyConcurrency: null } })
+      assert.deepStrictEqual(yield* claimed(t, [queue]), ["run-03", "run-04", "run-05"])
+    })),
+
+  check(
+    "limits go together: the least of them holds, and slots that one leaves are for others",
+    (t) =>
+      Effect.gen(function*() {
+        const queue = yield* queueWith(t, {
+          concurrency: 4,
+          admission: 5,
+          keyConcurrency: 2,
+          rate: { limit: 1, millis: 1_000, burst: 3 }
+        })
+        yield* fill(t, queue, numbered("a-", 5), { key: "a" })
+        yield* fill(t, queue, numbered("free-", 5))
+        const first = yield* t.claim([queue])
+        assert.deepStrictEqual(first.map(({ id }) => id), ["a-00", "free-00", "free-01"].map((name) => t.id(name)))
+        yield* pass(5_000)
+        assert.deepStrictEqual(yield* claimed(t, [queue]), ["a-01"])
+        const [a] = first
+        assert(a !== undefined)
+        yield* t.apply(a, { transition: suspend(start + 5_001) })
+        assert.strictEqual((yield* t.claim([queue])).length, 1)
+        yield* pass(1)
+        assert.deepStrictEqual(yield* claimed(t, [queue]), [])
+      })
+  ),
+
+  check("a run is not claimed once its deadline is past", (t) =>
+    Effect.gen(function*() {
+      const queue = t.id("queue")
+      yield* fill(t, queue, ["a"], { expiresAt: start + 10 })
+      yield* fill(t, queue, ["b"], { expiresAt: start + 11 })
+      yield* fill(t, queue, ["c"], { expiresAt: start + 10, key: "k" })
+      const begun = t.newRun("begun", { expiresAt: start + 10 })
+      yield* t.enqueue(begun)
+      yield* t.apply(yield* t.claimOne(begun), { transition: suspend(start) })
+      yield* pass(10)
+      assert.deepStrictEqual(yield* claimed(t, [queue]), ["b"])
+      assert.strictEqual((yield* t.claimOne(begun)).id, begun.id)
+    })),
+
+  check("no run of a paused workflow is claimed; others are", (t) =>
+    Effect.gen(function*() {
+      const queue = t.id("queue")
+      const other = { name: t.id("other"), version: "1" }
+      const workflows = [t.workflow, other]
+      yield* fill(t, queue, ["a"])
+      yield* fill(t, queue, ["b"], { workflow: other.name })
+      yield* fill(t, queue, ["c"], { key: "k" })
+      const hold = (held: boolean) =>
+        value(t.driver.holdWorkflows({ workflows: [t.workflow.name, t.workflow.name], held }))
+      assert.deepStrictEqual(yield* hold(true), [t.workflow.name])
+      assert.deepStrictEqual(yield* hold(true), [])
+      assert.include(yield* value(t.driver.heldWorkflows), t.workflow.name)
+      assert.deepStrictEqual((yield* t.claim([queue], { workflows })).map(({ id }) => id), [t.id("b")])
+      assert.deepStrictEqual(yield* hold(false), [t.workflow.name])
+      assert.notInclude(yield* value(t.driver.heldWorkflows), t.workflow.name)
+      assert.deepStrictEqual((yield* t.claim([queue], { workflows })).map(({ id }) => id), [t.id("a"), t.id("c")])
+    })),
+
+  check(
+    "children with keys wait for their key's turn; their end and that of their worker frees it",
+    (t) =>
+      Effect.gen(function*() {
+        const queue = yield* queueWith(t, { keyConcurrency: 1 })
+        const parent = yield* t.running("parent")
+        const children = ["a", "b", "c"].map((name) => t.newChild(parent, name, { queue, key: "k" }))
+        yield* t.apply(parent, { children })
+        const worker = yield* t.workerWith("mortal", 100)
+        const a = only(yield* t.claim([queue], { worker }))
+        assert.deepStrictEqual(yield* claimed(t, [queue]), [])
+        yield* t.commit(a, { transition: finish() })
+        const b = only(yield* t.claim([queue], { worker }))
+        assert.strictEqual(b.id, t.id("b"))
+        yield* pass(100)
+        yield* t.reapAll(1)
+        assert.strictEqual(yield* t.status(b), "exhausted")
+        assert.deepStrictEqual(yield* claimed(t, [queue]), ["c"])
+      })
+  ),
+
+  check("counts tell how many runs are in which state, up to a limit", (t) =>
+    Effect.gen(function*() {
+      const queue = t.id("queue")
+      yield* fill(t, queue, numbered("run-", 4))
+      yield* fill(t, queue, ["keyed"], { key: "k" })
+      yield* fill(t, queue, ["later"], { availableAt: (yield* now) + 1 })
+      const [a, b] = yield* t.claim([queue], { limit: 3 })
+      assert(a !== undefined && b !== undefined)
+      yield* t.apply(a, { transition: suspend(Infinity) })
+      yield* t.apply(b, { transition: { _tag: "Diverge", detail: "{}" } })
+      const counts = (most: number) => value(t.driver.queueCounts({ names: [queue, t.id("none")], most }))
+      const none = { name: t.id("none"), ready: 0, delayed: 0, running: 0, suspended: 0, parked: 0 }
+      assert.deepStrictEqual(yield* counts(100), [
+        { name: queue, ready: 2, delayed: 1, running: 1, suspended: 1, parked: 1 },
+        none
+      ])
+      assert.deepStrictEqual(yield* counts(1), [
+        { name: queue, ready: 1, delayed: 1, running: 1, suspended: 1, parked: 1 },
+        none
+      ])
+    }))
+]

@@ -1,0 +1,94 @@
+/** Queues: their settings, and the workflows that are paused. */
+import type * as Driver from "../../JournalDriver.js"
+import * as Store from "./Store.js"
+
+const byName = (a: { readonly name: string }, b: { readonly name: string }): number => a.name < b.name ? -1 : 1
+
+const record = ({ arrival: _, ...shown }: Store.Queue): Driver.QueueRecord => shown
+
+export const queues = (
+  store: Store.Store,
+  names: ReadonlyArray<string> | null
+): ReadonlyArray<Driver.QueueRecord> =>
+  (names === null ? [...store.queues.values()] : [...new Set(names)].flatMap((name) => store.queues.get(name) ?? []))
+    .sort(byName)
+    .map(record)
+
+export const ensure = (store: Store.Store, names: ReadonlyArray<string>): ReadonlyArray<string> =>
+  [...new Set(names)].filter((name) => Store.ensureQueue(store, name)).sort()
+
+/** What the queue allows to a key has changed: look at all keys that wait. */
+const change = (store: Store.Store, now: Driver.Millis, before: Store.Queue, after: Store.Queue): void => {
+  Store.setQueue(store, after)
+  if (before.keyConcurrency !== after.keyConcurrency) {
+    for (const key of Store.waitingKeys(store, after.name)) {
+      Store.notice(store, after.name, { key, at: now, freed: false })
+    }
+  }
+  Store.hint(store, { _tag: "Ready", queue: after.name })
+}
+
+export const define = (
+  store: Store.Store,
+  now: Driver.Millis,
+  request: Parameters<Driver.JournalDriver["defineQueue"]>[0]
+): Driver.QueueRecord => {
+  const { definition, name, settings } = request
+  Store.ensureQueue(store, name)
+  const before = Store.queue(store, name)
+  if (before.definition !== definition) change(store, now, before, { ...before, ...settings, definition })
+  return record(Store.queue(store, name))
+}
+
+export const alter = (
+  store: Store.Store,
+  now: Driver.Millis,
+  request: Parameters<Driver.JournalDriver["changeQueue"]>[0]
+): Driver.QueueRecord | null => {
+  const before = store.queues.get(request.name)
+  if (before === undefined) return null
+  change(store, now, before, { ...before, ...request.change })
+  return record(Store.queue(store, request.name))
+}
+
+export const hold = (
+  store: Store.Store,
+  request: Parameters<Driver.JournalDriver["holdWorkflows"]>[0]
+): ReadonlyArray<string> => {
+  const changed = [...new Set(request.workflows)].filter((name) => store.heldWorkflows.has(name) !== request.held)
+    .sort()
+  for (const name of changed) Store.holdWorkflow(store, name, request.held)
+  return changed
+}
+
+export const counts = (
+  store: Store.Store,
+  now: Driver.Millis,
+  request: Parameters<Driver.JournalDriver["queueCounts"]>[0]
+): ReadonlyArray<Driver.QueueCounts> => {
+  const names = new Map([...new Set(request.names)].map((name) => [name, {
+    name,
+    ready: 0,
+    delayed: 0,
+    running: 0,
+    suspended: 0,
+    parked: 0
+  }]))
+  for (const { row: { availableAt, fresh, queue, status } } of store.runs.values()) {
+    const counted = names.get(queue)
+    if (counted === undefined) continue
+    if (status === "running") counted.running++
+    else if (status === "pending" || status === "suspended") {
+      counted[!fresh ? "suspended" : availableAt <= now ? "ready" : "delayed"]++
+    } else if ((status === "paused" || status === "diverged") && !fresh) counted.parked++
+  }
+  const { most } = request
+  return [...names.values()].map(({ delayed, name, parked, ready, running, suspended }) => ({
+    name,
+    ready: Math.min(most, ready),
+    delayed: Math.min(most, delayed),
+    running: Math.min(most, running),
+    suspended: Math.min(most, suspended),
+    parked: Math.min(most, parked)
+  }))
+}
