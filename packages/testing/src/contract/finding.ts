@@ -116,7 +116,7 @@ export const finding = [
       const workflows = [t.workflow.name]
       yield* t.enqueue(t.newRun("pending"), t.newRun("waiting", { key: "k" }))
       yield* t.running("running")
-      yield* t.driver.enqueue({ runs: [t.newRun("keyed", { key: "k" })], claim: { worker: t.worker, slots: 1 } })
+      yield* t.running("keyed", { key: "k" })
       yield* t.suspended("suspended", Infinity, "signal:x")
       const diverged = yield* t.running("diverged")
       yield* t.apply(diverged, { transition: { _tag: "Diverge", detail: "{}" } })
