@@ -311,6 +311,40 @@ export class WorkerUnresponsive
 }
 
 /**
+ * What runs are looked for by, or how, is not valid. Nothing was asked of storage.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class FilterInvalid extends Schema.TaggedError<FilterInvalid>("perdure/FilterInvalid")("FilterInvalid", {
+  /** Which condition or option. */
+  field: Schema.String,
+  /** What it was given. */
+  value: Schema.String,
+  /** What is wrong with it, and the cure. */
+  detail: Schema.String
+}) {
+  override get message(): string {
+    return `${this.field} is ${this.value}: ${this.detail}`
+  }
+}
+
+/**
+ * Something is to be done to all runs, and was not said to be. Nothing was written.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class FilterTooWide extends Schema.TaggedError<FilterTooWide>("perdure/FilterTooWide")("FilterTooWide", {
+  operation: Schema.String
+}) {
+  override get message(): string {
+    return `${this.operation} was given a filter without conditions, which matches every run: ` +
+      `add a condition, or say Runs.all if all runs are meant`
+  }
+}
+
+/**
  * The errors that starting a run outside of workflows may give.
  *
  * @since 0.1.0

@@ -189,7 +189,8 @@ export const make = <A, E>(journal: JournalService, definition: Definition, id: 
   }
 }
 
-const encodeRequest = (request: Request | undefined): string =>
+/** @internal */
+export const encodeRequest = (request: Request | undefined): string =>
   JSON.stringify({ by: request?.by ?? null, reason: request?.reason ?? null })
 
 /** Whether a worker of this process holds the run, so that its end will be known without asking storage. */

@@ -27,6 +27,7 @@ import { startChild, startRuns } from "./internal/start.js"
 import { invariant, makeValue } from "./internal/values.js"
 import type { AnySchema, Given } from "./internal/wire.js"
 import { Journal } from "./Journal.js"
+import type { Attributes } from "./JournalDriver.js"
 import { Limits } from "./Limits.js"
 import * as Run from "./Run.js"
 import type * as Signal from "./Signal.js"
@@ -83,6 +84,10 @@ export interface StartOptions {
   readonly queue?: string
   /** Inside a workflow: the child goes on when its parent ends or is cancelled. Default false. */
   readonly detached?: boolean
+  /** What it may be found by, besides the workflow's: at most 32 texts of 1 to 200 printable characters. */
+  readonly tags?: ReadonlyArray<string>
+  /** What it may be found by, besides the workflow's and before them: at most 32 texts, finite numbers and booleans. */
+  readonly attributes?: Attributes
 }
 
 /**
@@ -104,6 +109,10 @@ export interface WorkflowOptions<Payload> {
   readonly timeout?: Duration.DurationInput
   /** Signals that it receives. Declared ones are checked at registration: one name, one definition. */
   readonly signals?: ReadonlyArray<Signal.Any>
+  /** What its runs may be found by. */
+  readonly tags?: ReadonlyArray<string>
+  /** What a run may be found by, from its payload. */
+  readonly attributes?: (payload: Payload) => Attributes
 }
 
 /**

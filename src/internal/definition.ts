@@ -9,7 +9,9 @@ import { CurrentRun } from "../CurrentRun.js"
 import type { ValueInvalid, ValueTooLarge } from "../Errors.js"
 import { Misuse } from "../Errors.js"
 import { Limits } from "../Limits.js"
+import type { Attributes } from "../JournalDriver.js"
 import type { ExitCodec } from "./exits.js"
+import { tagsProblem } from "./labels.js"
 import { Machine } from "./machine/Machine.js"
 import { idProblem } from "./names.js"
 import type { Registered } from "./Registry.js"
@@ -26,6 +28,8 @@ export interface Shape {
     readonly priority: number
     readonly idempotencyKey?: ((payload: never) => string) | undefined
     readonly signals?: ReadonlyArray<{ readonly name: string }> | undefined
+    readonly tags?: ReadonlyArray<string> | undefined
+    readonly attributes?: ((payload: never) => Attributes) | undefined
   }
 }
 
@@ -43,12 +47,16 @@ export const priorityProblem = (priority: number): string | undefined =>
     ? undefined
     : `priority ${priority} must be an integer from -32768 to 32767`
 
+const inWorkflow = (shape: Shape, problem: string | undefined): string | undefined =>
+  problem === undefined ? undefined : `workflow ${shape.name}: ${problem}`
+
 export const definitionProblems = (shape: Shape): ReadonlyArray<string> =>
   [
     nameProblem("the name of workflow", shape.name),
     nameProblem(`the version of workflow ${shape.name}:`, shape.version),
     nameProblem(`the queue of workflow ${shape.name}:`, shape.options.queue),
     priorityProblem(shape.options.priority),
+    inWorkflow(shape, tagsProblem(shape.options.tags ?? [])),
     ...(shape.options.signals ?? []).map(({ name }) =>
       idProblem(`workflow ${shape.name} declares a signal whose name`, name)
     )

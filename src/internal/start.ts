@@ -15,6 +15,7 @@ import { nameProblem, priorityProblem } from "./definition.js"
 import { dueAt } from "./due.js"
 import { childId, childToken, makeRunId } from "./ids.js"
 import type { ChildSpec } from "./machine/Op.js"
+import { labelsOf } from "./labels.js"
 import { idProblem } from "./names.js"
 import { encodeText, sameJson } from "./wire.js"
 
@@ -84,8 +85,7 @@ export const startRuns = Effect.fnUntraced(function*(
       depth: 0,
       key: null,
       expiresAt: null,
-      tags: [],
-      attributes: {}
+      ...yield* labelsOf(shape, payload, options)
     })
   }
   yield* conflictsWithin(runs)
@@ -221,6 +221,7 @@ export const startChild = (
     const { machine } = current
     const text = yield* encodePayload(shape, payload)
     const place = yield* placement(shape, options, machine.now)
+    const labels = yield* labelsOf(shape, payload, options)
     const parent = current.id
     if (current.depth + 1 > limits.childDepth) {
       const depth = current.depth + 1
@@ -235,6 +236,7 @@ export const startChild = (
       workflow: shape.name,
       version: shape.version,
       ...place,
+      ...labels,
       payload: text,
       attached: options?.detached !== true
     }))

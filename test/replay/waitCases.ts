@@ -29,7 +29,9 @@ const child = (cancels: boolean): Effect.Effect<Wait, never, CurrentRun> =>
       priority: 0,
       payload: "{}",
       attached: true,
-      availableAt: null
+      availableAt: null,
+      tags: [],
+      attributes: {}
     }))
     return Run.awaitChild<unknown, never>(current, { name, exit }, { id, token, cancels })
   })

@@ -247,8 +247,6 @@ export class Execution {
       ...child,
       key: null,
       expiresAt: null,
-      tags: [],
-      attributes: {},
       idempotencyKey: null,
       parent: { id: this.run.id, token, attached },
       root: this.run.root,
