@@ -49,6 +49,7 @@ const declared: Readonly<Record<string, ReadonlyArray<readonly [path: string, na
     ["packages/pglite/src/PgliteJournal.ts", "PgliteJournalOptions"],
     ["packages/sql/src/SqlJournal.ts", "SqlJournalOptions"]
   ],
+  "Retention.layer": [["src/Retention.ts", "RetentionOptions"]],
   "Journal.layer": [["src/Journal.ts", "JournalOptions"]],
   "Limits.layer": [["src/Limits.ts", "LimitsOptions"]]
 }

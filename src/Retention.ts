@@ -1,0 +1,199 @@
+/**
+ * How long finished runs are kept, by workflow and state, and the loop that deletes them afterwards: in small batches with
+ * pauses between them, so that starting and running is not held up. Any number of processes may do it at once; they share
+ * the work.
+ *
+ * A run goes whole: its input, journal, messages, published values and what was done to it. A child stays as long as its
+ * parent is there, unless that has completed: a parent that goes on or is tried again must find its children.
+ *
+ * @since 0.1.0
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
+import * as Stream from "effect/Stream"
+import { outsideOnly } from "./CurrentRun.js"
+import type { JournalError } from "./Errors.js"
+import { ConfigurationInvalid } from "./Errors.js"
+import { nameProblem } from "./internal/definition.js"
+import { Journal } from "./Journal.js"
+import type { FinalStatus, RetentionRule } from "./JournalDriver.js"
+
+/**
+ * How long runs are kept from their end on, by the state that they ended in; `"forever"`, or nothing said, is for ever.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Keep = { readonly [Status in FinalStatus]?: Duration.DurationInput | "forever" }
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface RetentionOptions {
+  /** For all workflows. */
+  readonly default?: Keep
+  /** By the names of workflows: what is said here goes before the default, state by state. */
+  readonly workflows?: { readonly [workflow: string]: Keep }
+  /** Pause after everything that is old enough has been deleted. Default 1 minute. */
+  readonly every?: Duration.DurationInput
+  /** Runs that one statement deletes, 1 to 10,000. Default 500. */
+  readonly batch?: number
+  /** Pause between two statements. Default 50 milliseconds. */
+  readonly pause?: Duration.DurationInput
+}
+
+/**
+ * How far it has come.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Progress {
+  /** Runs deleted so far. */
+  readonly deleted: number
+  /** Nothing is left that is old enough. */
+  readonly done: boolean
+}
+
+const statuses: ReadonlyArray<FinalStatus> = [
+  "completed",
+  "failed",
+  "cancelled",
+  "terminated",
+  "expired",
+  "exhausted"
+]
+
+interface Settings {
+  readonly rules: ReadonlyArray<RetentionRule>
+  readonly every: Duration.Duration
+  readonly batch: number
+  readonly pause: Duration.Duration
+}
+
+/** Milliseconds; undefined for what is no duration. */
+const millisOf = (value: unknown): number | undefined => {
+  if (value === "forever" || value === undefined) return Infinity
+  const decoded = Duration.decodeUnknown(value)
+  return Option.isSome(decoded) ? Duration.toMillis(decoded.value) : undefined
+}
+
+const keepProblems = (where: string, keep: Keep): ReadonlyArray<string> =>
+  Object.entries(keep).flatMap(([status, value]) => {
+    if (!statuses.some((each) => each === status)) {
+      return [`${where}: "${status}" is no state that a run ends in: say one of ${statuses.join(", ")}`]
+    }
+    return millisOf(value) === undefined
+      ? [`${where}: ${status} is ${JSON.stringify(value)}, it must be a duration such as "30 days", or "forever"`]
+      : []
+  })
+
+const settingsOf = (options: RetentionOptions): Effect.Effect<Settings, ConfigurationInvalid> =>
+  Effect.suspend(() => {
+    const { batch = 500, default: standard = {}, every = "1 minute", pause = "50 millis", workflows = {} } = options
+    const problems = [
+      ...keepProblems("default", standard),
+      ...Object.entries(workflows).flatMap(([name, keep]) => {
+        const problem = nameProblem("the name of workflow", name)
+        return [...(problem === undefined ? [] : [problem]), ...keepProblems(`workflows.${name}`, keep)]
+      })
+    ]
+    if (!(Number.isInteger(batch) && batch >= 1 && batch <= 10_000)) {
+      problems.push(`batch is ${batch}, it must be an integer from 1 to 10000`)
+    }
+    for (const [name, value, least] of [["every", every, 10], ["pause", pause, 0]] as const) {
+      const millis = millisOf(value)
+      if (millis === undefined || !Number.isFinite(millis) || millis < least) {
+        problems.push(`${name} is ${JSON.stringify(value)}, it must be a finite duration of at least ${least} ms`)
+      }
+    }
+    if ([standard, ...Object.values(workflows)].every((keep) => Object.keys(keep).length === 0)) {
+      problems.push("nothing says how long any run is kept: give default, or workflows")
+    }
+    if (problems.length > 0) return new ConfigurationInvalid({ what: "the options of Retention", problems })
+    return Effect.succeed({
+      rules: [
+        ...Object.entries(workflows).flatMap(([name, keep]) => rulesOf(name, { ...standard, ...keep })),
+        ...rulesOf(null, standard)
+      ],
+      batch,
+      every: Duration.decode(every),
+      pause: Duration.decode(pause)
+    })
+  })
+
+/** One rule for each state that is spoken of, so that a workflow which is named at all has rules of its own. */
+const rulesOf = (workflow: string | null, keep: Keep): ReadonlyArray<RetentionRule> => {
+  const rules = statuses.flatMap((status): ReadonlyArray<RetentionRule> => {
+    const olderThanMillis = millisOf(keep[status]) ?? Infinity
+    return Number.isFinite(olderThanMillis) ? [{ workflow, statuses: [status], olderThanMillis }] : []
+  })
+  return rules.length > 0 || workflow === null ? rules : [{ workflow, statuses: [], olderThanMillis: Infinity }]
+}
+
+/** Delete batch after batch until nothing is left that is old enough. */
+const sweep = ({ batch, pause, rules }: Settings): Stream.Stream<Progress, JournalError, Journal> =>
+  Stream.paginateEffect(0, (before: number) =>
+    Effect.gen(function*() {
+      const journal = yield* Journal
+      if (before > 0) yield* Effect.sleep(pause)
+      const now = yield* journal.ask(journal.driver.retain({ rules, limit: batch }))
+      const deleted = before + now
+      // A batch that is not full may have passed over what others were busy with; they, or the next sweep, take it.
+      const done = now < batch
+      return [{ deleted, done }, done ? Option.none() : Option.some(deleted)] as const
+    }))
+
+/**
+ * Delete now what is old enough, telling how far it has come after each batch. Outside of workflows, and in steps.
+ *
+ * Fails with `ConfigurationInvalid`, which lists all that is wrong with the options, before anything is deleted.
+ *
+ * @since 0.1.0
+ * @category retention
+ * @example
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Stream from "effect/Stream"
+ * import * as Retention from "perdure/Retention"
+ *
+ * const program = Retention.run({ default: { completed: "30 days", failed: "90 days" } }).pipe(
+ *   Stream.runForEach(({ deleted }) => Effect.log(`${deleted} runs deleted`))
+ * )
+ * ```
+ */
+export const run = (
+  options: RetentionOptions
+): Stream.Stream<Progress, ConfigurationInvalid | JournalError, Journal> =>
+  Stream.unwrap(outsideOnly("Retention.run", () => Effect.map(settingsOf(options), sweep)))
+
+/**
+ * Delete what is old enough as long as the Layer's scope is open. Whatever goes wrong is logged, and tried again.
+ *
+ * @since 0.1.0
+ * @category layers
+ * @example
+ * ```ts
+ * import * as Retention from "perdure/Retention"
+ *
+ * const RetentionLive = Retention.layer({
+ *   default: { completed: "30 days", cancelled: "30 days", failed: "90 days" },
+ *   workflows: { Invoice: { completed: "forever", failed: "forever" } }
+ * })
+ * ```
+ */
+export const layer = (options: RetentionOptions): Layer.Layer<never, ConfigurationInvalid, Journal> =>
+  Layer.scopedDiscard(Effect.gen(function*() {
+    const settings = yield* settingsOf(options)
+    yield* Stream.runDrain(sweep(settings)).pipe(
+      Effect.sandbox,
+      Effect.catchAll((cause) => Effect.logWarning("deleting old runs failed, and is tried again", cause)),
+      Effect.repeat(Schedule.spaced(settings.every)),
+      Effect.interruptible,
+      Effect.forkScoped
+    )
+  }))
