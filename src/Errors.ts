@@ -120,6 +120,24 @@ export class IdempotencyConflict
 }
 
 /**
+ * The workflow starts one run at a time for a key (`singleton` with mode `refuse`), and one is live.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class SingletonBusy extends Schema.TaggedError<SingletonBusy>("perdure/SingletonBusy")("SingletonBusy", {
+  workflow: Schema.String,
+  key: Schema.String,
+  /** The run that is live. */
+  runId: Schema.String
+}) {
+  override get message(): string {
+    return `workflow ${this.workflow} has live run ${this.runId} for key "${this.key}", and one at a time: ` +
+      `wait for it, or use mode "join"`
+  }
+}
+
+/**
  * A run would start a child deeper than allowed, for example because two workflows start each other.
  *
  * @since 0.1.0
@@ -354,6 +372,7 @@ export type StartError =
   | ValueInvalid
   | ValueTooLarge
   | IdempotencyConflict
+  | SingletonBusy
   | ChildDepthExceeded
   | ChildLimitExceeded
   | JournalError
@@ -370,6 +389,7 @@ export const RuntimeError = Schema.Union(
   ValueTooLarge,
   ValueUnreadable,
   IdempotencyConflict,
+  SingletonBusy,
   ChildDepthExceeded,
   ChildLimitExceeded,
   TimedOut,

@@ -69,7 +69,8 @@ export interface JournalDriver extends JournalFinding, JournalQueues, JournalWor
   /**
    * Insert runs; idempotent by run id and by (workflow, idempotency key), also within one request. With `claim`, the
    * first `slots` new runs that are available now are inserted already `running`, epoch 1, held by that worker, unless the caller is
-   * inside a transaction of its own.
+   * inside a transaction of its own or one of the runs has a `singleton`. Runs with one of those are looked up as all others
+   * first, and then by (workflow, key of the singleton).
    */
   readonly enqueue: (request: {
     readonly runs: ReadonlyArray<NewRun>

@@ -88,6 +88,22 @@ export interface ParentLink {
 export type Attributes = Readonly<Record<string, string | number | boolean>>
 
 /**
+ * Of a workflow, one run at a time is live for a key: while that is not final, a start with the same key joins it.
+ *
+ * @since 0.1.0
+ */
+export interface Singleton {
+  readonly key: string
+  /**
+   * Not null: a start is available when it has been `quiet` for so many milliseconds; until the run that has the key is
+   * claimed first, another start replaces what it is to do (payload, priority, tags, attributes) and begins the time anew,
+   * at most until `most` milliseconds after the run was made. When it was claimed, is to be cancelled, or is of another
+   * queue, version or key of the queue, the start is a new run, which has the key from then on.
+   */
+  readonly debounce: { readonly quiet: number; readonly most: number | null } | null
+}
+
+/**
  * A run to be inserted.
  *
  * @since 0.1.0
@@ -116,6 +132,8 @@ export interface NewRun {
   readonly tags: ReadonlyArray<string>
   /** What the run may be found by. */
   readonly attributes: Attributes
+  /** Null: any number of runs at a time. Of children it is ignored. */
+  readonly singleton: Singleton | null
 }
 
 /**
@@ -138,6 +156,8 @@ export type Enqueued =
   | { readonly _tag: "Started"; readonly id: string; readonly epoch: number | null }
   /** The workflow already has a run of that idempotency key, or a run of that id exists. */
   | { readonly _tag: "Existing"; readonly id: string; readonly payload: Json; readonly status: RunStatus }
+  /** Nothing was started: this run is live for the key of its singleton, and does what is asked by now if it is debounced. */
+  | { readonly _tag: "Joined"; readonly id: string }
 
 /**
  * A message in a run's inbox. `ordinal` grows within a run, with gaps allowed.

@@ -107,6 +107,20 @@ export interface WorkflowOptions<Payload> {
   readonly priority?: number
   /** The run fails with `TimedOut` when its handler takes longer; finalizers run. A durable timer. */
   readonly timeout?: Duration.DurationInput
+  /**
+   * One run at a time for each key: while one is not final, a start with the same key gives that one (`join`), or fails
+   * with `SingletonBusy` (`refuse`). Not for children.
+   */
+  readonly singleton?: { readonly key: (payload: Payload) => string; readonly mode: "join" | "refuse" }
+  /**
+   * A run begins when no other start with its key has come for the time `quiet`, at most `maxWait` after the first; the
+   * last payload counts. Not for children, nor together with `singleton` or `idempotencyKey`.
+   */
+  readonly debounce?: {
+    readonly key: (payload: Payload) => string
+    readonly quiet: Duration.DurationInput
+    readonly maxWait?: Duration.DurationInput
+  }
   /** Signals that it receives. Declared ones are checked at registration: one name, one definition. */
   readonly signals?: ReadonlyArray<Signal.Any>
   /** What its runs may be found by. */

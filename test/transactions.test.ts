@@ -68,7 +68,8 @@ describe("a transaction step", () => {
                 key: null,
                 expiresAt: null,
                 tags: [],
-                attributes: {}
+                attributes: {},
+                singleton: null
               }]
             }).pipe(
               Effect.orDie,

@@ -1,5 +1,6 @@
 /** What a workflow definition comes down to below its types, and how a run of it becomes a machine. */
 import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type * as FiberRefs from "effect/FiberRefs"
@@ -30,6 +31,15 @@ export interface Shape {
     readonly signals?: ReadonlyArray<{ readonly name: string }> | undefined
     readonly tags?: ReadonlyArray<string> | undefined
     readonly attributes?: ((payload: never) => Attributes) | undefined
+    readonly singleton?: {
+      readonly key: (payload: never) => string
+      readonly mode: "join" | "refuse"
+    } | undefined
+    readonly debounce?: {
+      readonly key: (payload: never) => string
+      readonly quiet: Duration.DurationInput
+      readonly maxWait?: Duration.DurationInput
+    } | undefined
   }
 }
 
@@ -57,10 +67,33 @@ export const definitionProblems = (shape: Shape): ReadonlyArray<string> =>
     nameProblem(`the queue of workflow ${shape.name}:`, shape.options.queue),
     priorityProblem(shape.options.priority),
     inWorkflow(shape, tagsProblem(shape.options.tags ?? [])),
+    ...singletonProblems(shape),
     ...(shape.options.signals ?? []).map(({ name }) =>
       idProblem(`workflow ${shape.name} declares a signal whose name`, name)
     )
   ].filter((problem) => problem !== undefined)
+
+/** What is wrong with how its runs exclude each other. */
+export const singletonProblems = ({ name, options }: Shape): ReadonlyArray<string> => {
+  const { debounce, idempotencyKey, singleton } = options
+  const problems: Array<string> = []
+  if (singleton !== undefined && singleton.mode !== "join" && singleton.mode !== "refuse") {
+    problems.push(`singleton.mode of workflow ${name} is ${String(singleton.mode)}, it must be "join" or "refuse"`)
+  }
+  if (debounce === undefined) return problems
+  if (singleton !== undefined) problems.push(`workflow ${name} has singleton and debounce: leave one out`)
+  if (idempotencyKey !== undefined) {
+    problems.push(
+      `workflow ${name} has debounce and idempotencyKey, but one run stands for several payloads: leave one out`
+    )
+  }
+  for (const [option, value] of [["quiet", debounce.quiet], ["maxWait", debounce.maxWait]] as const) {
+    if (value !== undefined && !Number.isFinite(Duration.toMillis(value))) {
+      problems.push(`debounce.${option} of workflow ${name} must be finite`)
+    }
+  }
+  return problems
+}
 
 /** Note the next generation's payload. */
 export const continueAs = (

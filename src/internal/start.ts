@@ -5,13 +5,19 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { CurrentRunInfo } from "../CurrentRun.js"
 import type { JournalError, ValueInvalid, ValueTooLarge } from "../Errors.js"
-import { ChildDepthExceeded, ChildLimitExceeded, IdempotencyConflict, ValueInvalid as Invalid } from "../Errors.js"
+import {
+  ChildDepthExceeded,
+  ChildLimitExceeded,
+  IdempotencyConflict,
+  SingletonBusy,
+  ValueInvalid as Invalid
+} from "../Errors.js"
 import type { JournalService, LocalWorker } from "../Journal.js"
-import type { ClaimedRun, Enqueued, NewRun } from "../JournalDriver.js"
+import type { ClaimedRun, Enqueued, NewRun, Singleton } from "../JournalDriver.js"
 import { Limits } from "../Limits.js"
 import type { StartOptions } from "../Workflow.js"
 import type { Shape } from "./definition.js"
-import { nameProblem, priorityProblem } from "./definition.js"
+import { nameProblem, priorityProblem, singletonProblems } from "./definition.js"
 import { dueAt } from "./due.js"
 import { childId, childToken, makeRunId } from "./ids.js"
 import type { ChildSpec } from "./machine/Op.js"
@@ -44,17 +50,42 @@ const placement = (shape: Shape, options: StartOptions | undefined, now: number)
     return Effect.succeed({ queue, priority, availableAt })
   })
 
-const idempotencyKey = (shape: Shape, payload: unknown): Effect.Effect<string | null, ValueInvalid> => {
-  const make = shape.options.idempotencyKey
-  if (make === undefined) return Effect.succeed(null)
-  return Effect.suspend(() => {
-    // The key function takes what the payload schema describes, and the payload has just been encoded by it.
+const nothing = Effect.succeed(null)
+
+/** A key that the workflow's own function makes of a payload. */
+const keyOf = (what: string, make: (payload: never) => string, payload: unknown): Effect.Effect<string, ValueInvalid> =>
+  Effect.suspend(() => {
+    // The function takes what the payload schema describes, and the payload has just been encoded by it.
     const key: unknown = make(payload as never)
-    const refuse = (detail: string) => new Invalid({ what: `idempotency key of workflow ${shape.name}`, detail })
+    const refuse = (detail: string) => new Invalid({ what, detail })
     if (typeof key !== "string") return refuse(`the key is a ${typeof key}, not a string`)
     const problem = idProblem("the key", key)
     return problem === undefined ? Effect.succeed(key) : refuse(problem)
   })
+
+const idempotencyKey = (shape: Shape, payload: unknown): Effect.Effect<string | null, ValueInvalid> => {
+  const make = shape.options.idempotencyKey
+  return make === undefined ? nothing : keyOf(`idempotency key of workflow ${shape.name}`, make, payload)
+}
+
+/** Which runs this one may not be beside. */
+const singletonOf = (shape: Shape, payload: unknown): Effect.Effect<Singleton | null, ValueInvalid> => {
+  const { debounce, singleton } = shape.options
+  const made = singleton ?? debounce
+  if (made === undefined) return nothing
+  const [problem] = singletonProblems(shape)
+  if (problem !== undefined)
+    return Effect.fail(new Invalid({ what: `start of workflow ${shape.name}`, detail: problem }))
+  return Effect.map(
+    keyOf(`${singleton === undefined ? "debounce" : "singleton"} key of workflow ${shape.name}`, made.key, payload),
+    (key) => ({
+      key,
+      debounce: debounce === undefined ? null : {
+        quiet: Duration.toMillis(debounce.quiet),
+        most: debounce.maxWait === undefined ? null : Duration.toMillis(debounce.maxWait)
+      }
+    })
+  )
 }
 
 /** Start runs of one workflow in one statement; answers their ids, which for known idempotency keys are older ones. */
@@ -85,23 +116,28 @@ export const startRuns = Effect.fnUntraced(function*(
       depth: 0,
       key: null,
       expiresAt: null,
-      ...yield* labelsOf(shape, payload, options)
+      ...yield* labelsOf(shape, payload, options),
+      singleton: yield* singletonOf(shape, payload)
     })
   }
   yield* conflictsWithin(runs)
   const enqueue = journal.ask(journal.driver.enqueue({ runs, claim: null }))
+  const refuses = shape.options.singleton?.mode === "refuse"
+  const settle = (answers: ReadonlyArray<Enqueued>) => startedIds(runs, answers, refuses)
   // Several runs start all or none: a stored run with another payload must undo those before it.
-  if (runs.length > 1 && runs.some(({ idempotencyKey }) => idempotencyKey !== null)) {
-    return yield* journal.driver.transaction(Effect.flatMap(enqueue, (answers) => startedIds(runs, answers)))
+  if (runs.length > 1 && runs.some((run) => run.idempotencyKey !== null || run.singleton !== null)) {
+    return yield* journal.driver.transaction(Effect.flatMap(enqueue, settle))
   }
-  return yield* startedIds(runs, availableAt === null ? yield* enqueueLocally(journal, runs) : yield* enqueue)
+  const local = availableAt === null && runs.every(({ singleton }) => singleton === null)
+  return yield* settle(local ? yield* enqueueLocally(journal, runs) : yield* enqueue)
 })
 
-/** The runs that stand for those that were to be started; fails if one of them has another payload. */
+/** The runs that stand for those that were to be started; fails if one of them has another payload, or its key is taken. */
 const startedIds = (
   runs: ReadonlyArray<NewRun>,
-  answers: ReadonlyArray<Enqueued>
-): Effect.Effect<ReadonlyArray<string>, IdempotencyConflict> => {
+  answers: ReadonlyArray<Enqueued>,
+  refuses: boolean
+): Effect.Effect<ReadonlyArray<string>, IdempotencyConflict | SingletonBusy> => {
   const ids: Array<string> = []
   for (const [index, answer] of answers.entries()) {
     const run = runs[index]
@@ -115,6 +151,9 @@ const startedIds = (
         existing: answer.payload,
         payload: run.payload
       })
+    }
+    if (run !== undefined && answer._tag === "Joined" && refuses) {
+      return new SingletonBusy({ workflow: run.workflow, key: run.singleton?.key ?? "", runId: answer.id })
     }
     ids.push(answer.id)
   }
@@ -219,6 +258,12 @@ export const startChild = (
   Effect.gen(function*() {
     const limits = yield* Limits
     const { machine } = current
+    if (shape.options.singleton !== undefined || shape.options.debounce !== undefined) {
+      const detail =
+        "a workflow with singleton or debounce cannot be a child, for whose start nothing is asked of storage: " +
+        "start it inside a Step"
+      return yield* new Invalid({ what: `start of workflow ${shape.name} by run ${current.id}`, detail })
+    }
     const text = yield* encodePayload(shape, payload)
     const place = yield* placement(shape, options, machine.now)
     const labels = yield* labelsOf(shape, payload, options)

@@ -29,7 +29,8 @@ const newRun = (id: string, parent: string | null = null, workflow = "W"): NewRu
   key: null,
   expiresAt: null,
   tags: [],
-  attributes: {}
+  attributes: {},
+  singleton: null
 })
 
 const emptyCommit = (run: string, epoch: number): RunCommit => ({

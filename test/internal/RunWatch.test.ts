@@ -24,7 +24,8 @@ const newRun = (id: string): NewRun => ({
   key: null,
   expiresAt: null,
   tags: [],
-  attributes: {}
+  attributes: {},
+  singleton: null
 })
 
 /** A watch over a journal in memory that notes what is asked, hears no hints and polls each second. */

@@ -23,6 +23,7 @@ import * as QueueVerbs from "./internal/QueueVerbs.js"
 import * as Migrations from "./Migrations.js"
 import * as Row from "./internal/Row.js"
 import type { Tools } from "./internal/Tools.js"
+import * as Singletons from "./internal/singletons.js"
 import { fromSqlError } from "./SqlErrors.js"
 import * as Brought from "./statements/brought.js"
 import * as Claim from "./statements/claim.js"
@@ -160,6 +161,17 @@ export const make = (
 
     const tools: Tools = { ask, inside, tell, tellAll, notices }
 
+    const transaction = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E | JournalError, R> =>
+      Effect.flatMap(inside, (within) => {
+        const kept: Array<Driver.Hint> = []
+        const whole = Effect.tap(
+          transactionally(sql, "transaction", Effect.provideService(self, Hints.Kept, kept)),
+          () => tell(kept)
+        )
+        // One inside another is a savepoint on the same connection.
+        return within ? whole : permits.withPermits(1)(whole)
+      })
+
     const insertRound = (
       runs: ReadonlyArray<Driver.NewRun>,
       claim: { readonly worker: Driver.WorkerRef; readonly slots: number } | null,
@@ -183,7 +195,7 @@ export const make = (
         )
     }
 
-    const enqueue: JournalDriver["enqueue"] = (request) =>
+    const enqueueAny: JournalDriver["enqueue"] = (request) =>
       Effect.gen(function*() {
         const within = yield* inside
         const worker = within ? null : request.claim?.worker ?? null
@@ -227,6 +239,13 @@ export const make = (
         yield* tell(Array.from(queues, (queue) => ({ _tag: "Ready", queue })))
         return { now, value }
       })
+
+    const enqueueSingles = Singletons.make(tools, (runs) => enqueueAny({ runs, claim: null }))
+
+    const enqueue: JournalDriver["enqueue"] = (request) =>
+      request.runs.some(Singletons.isSingle)
+        ? transaction(enqueueSingles(request.runs))
+        : enqueueAny(request)
 
     const claim: JournalDriver["claim"] = (request) =>
       Effect.gen(function*() {
@@ -342,7 +361,7 @@ export const make = (
       commit,
       deliver,
       inbox: (requests) => ask(Inbox.inbox, [Inbox.encode(requests)], Inbox.decode),
-      ...WorkerVerbs.make({ ask, tellAll }, local),
+      ...WorkerVerbs.make(tools, local),
       reconcile: ({ claimedBefore, held, worker }) =>
         Effect.map(
           release(Release.reconcile, [worker.id, worker.incarnation, JSON.stringify(held), claimedBefore]),
@@ -375,16 +394,7 @@ export const make = (
       messages: ({ after, limit, run }) =>
         ask(Read.messages, [run, after, limit], (rows) => Read.decodeMessages(run, rows)),
       published: (run) => ask(Read.published, [run], Read.decodePublished),
-      transaction: (self) =>
-        Effect.flatMap(inside, (within) => {
-          const kept: Array<Driver.Hint> = []
-          const whole = Effect.tap(
-            transactionally(sql, "transaction", Effect.provideService(self, Hints.Kept, kept)),
-            () => tell(kept)
-          )
-          // One inside another is a savepoint on the same connection.
-          return within ? whole : permits.withPermits(1)(whole)
-        }),
+      transaction,
       hints: hints.stream
     })
   })

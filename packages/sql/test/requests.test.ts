@@ -21,7 +21,8 @@ const run = (id: string, idempotencyKey: string | null, workflow: string): Drive
   key: null,
   expiresAt: null,
   tags: [],
-  attributes: {}
+  attributes: {},
+  singleton: null
 })
 
 const few = FastCheck.constantFrom("a", "b", "c", "d")

@@ -33,6 +33,7 @@ import { queues } from "./contract/queues.js"
 import { reading } from "./contract/reading.js"
 import { resends } from "./contract/resends.js"
 import { retention } from "./contract/retention.js"
+import { singletons } from "./contract/singletons.js"
 import { terminate } from "./contract/terminate.js"
 import { transaction } from "./contract/transaction.js"
 import { transitions } from "./contract/transitions.js"
@@ -65,7 +66,8 @@ export const topics: Readonly<Record<string, ReadonlyArray<Case>>> = {
   hints,
   resends,
   values,
-  workers
+  workers,
+  singletons
 }
 
 /**

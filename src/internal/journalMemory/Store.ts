@@ -130,6 +130,8 @@ export interface Store {
   /** Runs held, by worker id and incarnation. */
   readonly held: Map<string, Set<Run>>
   readonly leases: Map<string, Lease>
+  /** Run id by workflow and the key of its singleton. */
+  readonly singletons: Map<string, string>
   /** By worker id, oldest first. */
   readonly samples: Map<string, ReadonlyArray<Driver.WorkerSample>>
   /** Runs on which somebody called `await`. */
@@ -152,6 +154,7 @@ export const make = (): Store => ({
   held: new Map(),
   leases: new Map(),
   samples: new Map(),
+  singletons: new Map(),
   awaited: new Set(),
   undo: null,
   hints: []
@@ -354,6 +357,9 @@ export const forget = (store: Store, run: Run, keep: (stored: Stored) => boolean
 }
 
 export const setLease = (store: Store, worker: string, lease: Lease): void => put(store, store.leases, worker, lease)
+
+export const setSingleton = (store: Store, workflow: string, key: string, run: string): void =>
+  put(store, store.singletons, pairKey(workflow, key), run)
 
 export const setSamples = (store: Store, worker: string, samples: ReadonlyArray<Driver.WorkerSample>): void =>
   put(store, store.samples, worker, samples)

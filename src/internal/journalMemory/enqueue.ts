@@ -59,18 +59,58 @@ const isForAnybody = (store: Store.Store, now: Driver.Millis, run: Driver.NewRun
     !paused && admission === null && concurrency === null && rate === null && !store.heldWorkflows.has(run.workflow)
 }
 
+/** The live run for the key of a singleton. */
+const holderOf = (store: Store.Store, run: Driver.NewRun): Store.Run | undefined => {
+  if (run.singleton === null) return undefined
+  const id = store.singletons.get(Store.pairKey(run.workflow, run.singleton.key))
+  const holder = id === undefined ? undefined : store.runs.get(id)
+  return holder === undefined || Store.isFinal(holder.row.status) ? undefined : holder
+}
+
+/** Start one run for a key, or join the one that is live. */
+const enqueueSingle = (
+  store: Store.Store,
+  now: Driver.Millis,
+  run: Driver.NewRun,
+  { debounce, key }: Driver.Singleton
+): Driver.Enqueued => {
+  const holder = holderOf(store, run)
+  if (holder !== undefined && debounce === null) return { _tag: "Joined", id: holder.row.id }
+  const quietUntil = (from: Driver.Millis) =>
+    Math.max(
+      run.availableAt === null ? 0 : Math.ceil(run.availableAt),
+      Math.min(now + (debounce?.quiet ?? 0), from + (debounce?.most ?? Infinity))
+    )
+  if (holder !== undefined) {
+    const { createdAt, fresh, id, key: queueKey, queue, status, version } = holder.row
+    const may = status === "pending" && fresh && queue === run.queue && version === run.version && queueKey === run.key
+    const isCancelled = [...holder.inbox.values()].some(({ message }) => message.kind === "cancel")
+    if (may && !isCancelled) {
+      const { attributes, payload, priority, tags } = run
+      Store.update(store, holder, { payload, priority, tags, attributes, availableAt: quietUntil(createdAt) })
+      if (queueKey !== null) Store.notice(store, queue, { key: queueKey, at: now, freed: false })
+      Store.hint(store, { _tag: "Ready", queue })
+      return { _tag: "Joined", id }
+    }
+  }
+  insertRun(store, now, debounce === null ? run : { ...run, availableAt: quietUntil(now) }, null)
+  Store.setSingleton(store, run.workflow, key, run.id)
+  return { _tag: "Started", id: run.id, epoch: null }
+}
+
 export const enqueue = (
   store: Store.Store,
   now: Driver.Millis,
   request: Parameters<Driver.JournalDriver["enqueue"]>[0]
 ): ReadonlyArray<Driver.Enqueued> => {
-  let slots = request.claim?.slots ?? 0
+  let slots = request.runs.some(({ singleton }) => singleton !== null) ? 0 : request.claim?.slots ?? 0
   return request.runs.map((run): Driver.Enqueued => {
     const found = Store.existing(store, run)
     if (found !== undefined) {
       const { id, payload, status } = found.row
       return { _tag: "Existing", id, payload, status }
     }
+    if (run.singleton !== null) return enqueueSingle(store, now, run, run.singleton)
     const claimant = slots > 0 && isForAnybody(store, now, run) ? request.claim?.worker ?? null : null
     if (claimant !== null) slots--
     insertRun(store, now, run, claimant)

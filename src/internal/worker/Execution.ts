@@ -247,6 +247,7 @@ export class Execution {
       ...child,
       key: null,
       expiresAt: null,
+      singleton: null,
       idempotencyKey: null,
       parent: { id: this.run.id, token, attached },
       root: this.run.root,

@@ -67,6 +67,7 @@ export const newRun = (id: string, change: Partial<Driver.NewRun> = {}): Driver.
   expiresAt: null,
   tags: [],
   attributes: {},
+  singleton: null,
   ...change
 })
 

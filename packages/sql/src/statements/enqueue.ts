@@ -165,17 +165,20 @@ export const enqueue = (variant: Variant): Verb => ({
 })
 
 /**
- * The indexes of runs in rounds, so that no round has an id or a key twice and what repeats another comes after it.
+ * The indexes of runs in rounds, so that no round has an id, a key or a singleton twice and what repeats another comes after it.
  * Almost always there is one round.
  */
 export const rounds = (runs: ReadonlyArray<Driver.NewRun>): ReadonlyArray<ReadonlyArray<number>> => {
   const result: Array<Array<number>> = [[]]
   const next = new Map<string, number>()
-  runs.forEach(({ id, idempotencyKey, workflow }, index) => {
-    const key = idempotencyKey === null ? null : JSON.stringify([workflow, idempotencyKey])
-    const round = Math.max(next.get(id) ?? 0, key === null ? 0 : next.get(key) ?? 0)
-    next.set(id, round + 1)
-    if (key !== null) next.set(key, round + 1)
+  runs.forEach(({ id, idempotencyKey, singleton, workflow }, index) => {
+    const names = [
+      id,
+      ...(idempotencyKey === null ? [] : [JSON.stringify([workflow, idempotencyKey])]),
+      ...(singleton === null ? [] : [JSON.stringify([workflow, singleton.key, "singleton"])])
+    ]
+    const round = Math.max(...names.map((name) => next.get(name) ?? 0))
+    for (const name of names) next.set(name, round + 1)
     const found = result[round]
     if (found === undefined) result.push([index])
     else found.push(index)

@@ -27,6 +27,14 @@ export const worker = (prefix: string, { incarnation, worker }: Who): Driver.Wor
   incarnation: `incarnation-${incarnation}`
 })
 
+/** Two that are one at a time, and two that replace each other. */
+const singletons: ReadonlyMap<number, Driver.Singleton> = new Map([
+  [0, { key: "s", debounce: null }],
+  [4, { key: "s", debounce: null }],
+  [2, { key: "d", debounce: { quiet: 60, most: 100 } }],
+  [6, { key: "d", debounce: { quiet: 60, most: null } }]
+])
+
 export const newRun = (prefix: string, now: number, { delay, run: n }: Start): Driver.NewRun => {
   const id = runId(prefix, n)
   const { name, version } = workflow(prefix, n % 5 === 4 ? 2 : n % 2)
@@ -46,7 +54,8 @@ export const newRun = (prefix: string, now: number, { delay, run: n }: Start): D
     key: n % 3 === 0 ? null : `lock-${n % 2}`,
     expiresAt: n % 7 === 5 ? now + 55 : null,
     tags: [0, 1, 2].filter((tag) => (n >> tag) % 2 === 1).map(tagName),
-    attributes: n % 4 === 0 ? {} : { n: n % 4, even: n % 2 === 0 }
+    attributes: n % 4 === 0 ? {} : { n: n % 4, even: n % 2 === 0 },
+    singleton: n < runCount ? singletons.get(n) ?? null : null
   }
 }
 

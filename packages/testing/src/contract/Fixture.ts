@@ -129,6 +129,7 @@ export class Fixture {
       expiresAt: null,
       tags: [],
       attributes: {},
+      singleton: null,
       ...change
     }
   }

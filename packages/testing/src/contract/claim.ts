@@ -76,7 +76,7 @@ export const claim = [
         yield* t.enqueue(request)
         yield* pass(5)
         const claimed = yield* t.claimOne(request)
-        const { attributes: _1, availableAt: _2, expiresAt: _3, tags: _4, ...fields } = request
+        const { attributes: _1, availableAt: _2, expiresAt: _3, singleton: _5, tags: _4, ...fields } = request
         assert.deepStrictEqual(claimed, {
           ...fields,
           seed: request.id,

@@ -232,7 +232,8 @@ class Life {
       key: null,
       expiresAt: null,
       tags: [],
-      attributes: {}
+      attributes: {},
+      singleton: null
     }
     this.ledger.enqueued(run)
     this.outside(

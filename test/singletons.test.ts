@@ -1,0 +1,151 @@
+/** Workflows of which one run is live for a key, and those whose starts wait until it has been quiet. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Schema from "effect/Schema"
+import * as TestClock from "effect/TestClock"
+import * as Signal from "perdure/Signal"
+import * as Step from "perdure/Step"
+import * as Workflow from "perdure/Workflow"
+import { makeWorld, soon } from "./fixtures/world.js"
+
+const Go = Signal.make("Go", { payload: {} })
+const fields = { account: Schema.String, n: Schema.Number }
+const key = ({ account }: { readonly account: string }) => account
+
+const Sync = Workflow.make("Sync", { payload: fields, success: Schema.Number, singleton: { key, mode: "join" } })
+const SyncLive = Sync.toLayer(({ n }) => Effect.as(Go.receive, n))
+
+const Move = Workflow.make("Move", { payload: fields, success: Schema.Number, singleton: { key, mode: "refuse" } })
+const MoveLive = Move.toLayer(({ n }) => Effect.as(Go.receive, n))
+
+const Index = Workflow.make("Index", {
+  payload: fields,
+  success: Schema.Number,
+  debounce: { key, quiet: "10 seconds", maxWait: "25 seconds" }
+})
+const IndexLive = Index.toLayer(({ n }) => Effect.succeed(n))
+
+describe("a singleton that is joined", () => {
+  it.scoped("gives the live run to all who start it, and begins anew after its end", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      yield* world.launch(SyncLive)
+      const first = yield* world.use(Sync.start({ account: "a", n: 1 }))
+      const other = yield* world.use(Sync.start({ account: "b", n: 2 }))
+      const again = yield* world.use(Effect.all(
+        [3, 4, 5].map((n) => Sync.start({ account: "a", n })),
+        { concurrency: "unbounded" }
+      ))
+      assert.deepStrictEqual(again.map(({ id }) => id), [first.id, first.id, first.id])
+      assert.notStrictEqual(other.id, first.id)
+      yield* world.use(Go.send(first.id, {}))
+      assert.strictEqual(yield* soon(first.result), 1)
+      const next = yield* world.use(Sync.start({ account: "a", n: 6 }))
+      assert.notStrictEqual(next.id, first.id)
+      const all = yield* world.use(Sync.startAll([{ account: "c", n: 7 }, { account: "c", n: 8 }]))
+      assert.strictEqual(all[0]?.id, all[1]?.id)
+    }))
+})
+
+describe("a singleton that refuses", () => {
+  it.scoped("names the live run", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      yield* world.launch(MoveLive)
+      const first = yield* world.use(Move.start({ account: "a", n: 1 }))
+      const busy = yield* Effect.flip(world.use(Move.start({ account: "a", n: 2 })))
+      assert.deepInclude(busy, { _tag: "SingletonBusy", workflow: "Move", key: "a", runId: first.id })
+      // All or none.
+      const some = yield* Effect.either(world.use(Move.startAll([{ account: "b", n: 3 }, { account: "a", n: 4 }])))
+      assert.isTrue(Either.isLeft(some))
+      const b = yield* world.use(Move.start({ account: "b", n: 5 }))
+      yield* world.use(Go.send(b.id, {}))
+      assert.strictEqual(yield* soon(b.result), 5)
+    }))
+})
+
+describe("a debounced start", () => {
+  it.scoped("fires after quiet time with the last payload", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      yield* world.launch(IndexLive)
+      const run = yield* world.use(Index.start({ account: "a", n: 1 }))
+      yield* TestClock.adjust("9 seconds")
+      assert.strictEqual((yield* world.use(Index.start({ account: "a", n: 2 }))).id, run.id)
+      yield* TestClock.adjust("9 seconds")
+      assert.strictEqual((yield* world.record(run.id)).status, "pending")
+      yield* TestClock.adjust("1 seconds")
+      assert.strictEqual(yield* soon(run.result), 2)
+      assert.notStrictEqual((yield* world.use(Index.start({ account: "a", n: 3 }))).id, run.id)
+    }))
+
+  it.scoped("fires at the latest after maxWait", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      yield* world.launch(IndexLive)
+      const run = yield* world.use(Index.start({ account: "a", n: 0 }))
+      for (const n of [1, 2, 3, 4]) {
+        yield* TestClock.adjust("6 seconds")
+        yield* world.use(Index.start({ account: "a", n }))
+      }
+      assert.strictEqual((yield* world.record(run.id)).status, "pending")
+      yield* TestClock.adjust("1 seconds")
+      assert.strictEqual(yield* soon(run.result), 4)
+    }))
+})
+
+describe("what does not go together", () => {
+  it.scoped("is reported at registration, all of it", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      const Bad = Workflow.make("Bad", {
+        payload: fields,
+        idempotencyKey: key,
+        singleton: { key, mode: "join" },
+        debounce: { key, quiet: Infinity }
+      })
+      const refused = yield* Effect.flip(world.launch(Bad.toLayer(() => Effect.void)))
+      assert.strictEqual(refused._tag, "ConfigurationInvalid")
+      for (const text of ["has singleton and debounce", "debounce and idempotencyKey", "debounce.quiet"]) {
+        assert.include(refused.message, text)
+      }
+      assert.strictEqual((yield* Effect.flip(world.use(Bad.start({ account: "a", n: 1 }))))._tag, "ValueInvalid")
+    }))
+
+  it.scoped("a child is refused with the cure, and nothing is started; a step may start it", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      const Parent = Workflow.make("Parent", { payload: {}, success: Schema.String })
+      const Starter = Workflow.make("Starter", { payload: {}, success: Schema.String })
+      const ParentLive = Parent.toLayer(() =>
+        Sync.start({ account: "a", n: 1 }).pipe(
+          Effect.as("started"),
+          Effect.catchTag("ValueInvalid", (error) => Effect.succeed(error.message))
+        )
+      )
+      const StarterLive = Starter.toLayer(() =>
+        Step.run("start", Effect.map(Effect.orDie(Sync.start({ account: "a", n: 1 })), ({ id }) => id), {
+          success: Schema.String
+        })
+      )
+      const process = yield* world.launch(ParentLive)
+      const run = yield* process.use(Parent.start({}))
+      assert.include(yield* soon(run.result), "start it inside a Step")
+      const other = yield* world.launch(StarterLive, { id: "other" })
+      const starter = yield* other.use(Starter.start({}))
+      assert.strictEqual((yield* world.record(yield* soon(starter.result))).workflow, "Sync")
+    }))
+
+  it.scoped("a key that is no string is refused before anything is written", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      const Odd = Workflow.make("Odd", {
+        payload: fields,
+        singleton: { key: ({ n }) => JSON.parse(String(n)), mode: "join" }
+      })
+      const refused = yield* Effect.flip(world.use(Odd.start({ account: "a", n: 1 })))
+      assert.include(refused.message, "singleton key of workflow Odd is not valid: the key is a number, not a string")
+      assert.deepStrictEqual(world.writes, [])
+    }))
+})
