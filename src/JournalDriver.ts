@@ -23,7 +23,9 @@
  *                 │                  │ ├─ commit: Continue ───► running, next generation
  *                 │                  │ └─ commit: Diverge ────► diverged ──resume──► pending
  *                 └── commit: Release, or reap ──┘
- *   any state that is not final ── terminate ──► terminated; reap beyond the crash ceiling ──► exhausted
+ *   pending, suspended ◄──resume── paused ◄──pause── pending, suspended, or what Suspend, Release and reap make of a run
+ *   any state that is not final ── terminate ──► terminated; reap beyond the crash ceiling ──► exhausted;
+ *   not claimed before its deadline ── expire ──► expired
  * ```
  *
  * @since 0.1.0
@@ -32,6 +34,7 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Stream from "effect/Stream"
 import type { JournalError } from "./Errors.js"
+import type { JournalControl } from "./JournalControl.js"
 import type { JournalFinding } from "./JournalFinding.js"
 import type {
   Answer,
@@ -41,6 +44,7 @@ import type {
   Enqueued,
   Hint,
   HistoryEntry,
+  Inbox,
   Json,
   Message,
   Millis,
@@ -53,6 +57,7 @@ import type {
 import type { JournalQueues } from "./JournalQueues.js"
 import type { JournalWorkers } from "./JournalWorkers.js"
 
+export type * from "./JournalControl.js"
 export type * from "./JournalFinding.js"
 export type * from "./JournalModel.js"
 export type * from "./JournalQueues.js"
@@ -65,7 +70,7 @@ type Op<A> = Effect.Effect<Answer<A>, JournalError>
  *
  * @since 0.1.0
  */
-export interface JournalDriver extends JournalFinding, JournalQueues, JournalWorkers {
+export interface JournalDriver extends JournalControl, JournalFinding, JournalQueues, JournalWorkers {
   /**
    * Insert runs; idempotent by run id and by (workflow, idempotency key), also within one request. With `claim`, the
    * first `slots` new runs that are available now are inserted already `running`, epoch 1, held by that worker, unless the caller is
@@ -107,10 +112,13 @@ export interface JournalDriver extends JournalFinding, JournalQueues, JournalWor
   /** Put messages into inboxes and wake their runs. Answers are in the order of the request. */
   readonly deliver: (messages: ReadonlyArray<NewMessage>) => Op<ReadonlyArray<Disposition>>
 
-  /** Unconsumed messages beyond `after`, and the inbox sequence that they are complete up to. Unknown runs are left out. */
+  /**
+   * Unconsumed messages beyond `after`, the inbox sequence that they are complete up to, and whether the run is to be paused.
+   * Unknown runs are left out.
+   */
   readonly inbox: (
     requests: ReadonlyArray<{ readonly run: string; readonly after: number }>
-  ) => Op<ReadonlyArray<{ readonly run: string; readonly seen: number; readonly messages: ReadonlyArray<Message> }>>
+  ) => Op<ReadonlyArray<Inbox>>
 
   /**
    * Hand back (as `Release` does, crashes not counted) the runs that storage says this worker holds, that were claimed
@@ -133,12 +141,6 @@ export interface JournalDriver extends JournalFinding, JournalQueues, JournalWor
     readonly released: number
     readonly exhausted: number
   }>
-
-  /** End a run and its attached descendants at once, without finalizers. False if it was final already or unknown. */
-  readonly terminate: (request: { readonly run: string; readonly detail: Json }) => Op<boolean>
-
-  /** Make diverged runs claimable again. Answers how many were. */
-  readonly resume: (runs: ReadonlyArray<string>) => Op<number>
 
   /** Read runs by id; unknown ids are left out. */
   readonly get: (runs: ReadonlyArray<string>) => Op<ReadonlyArray<RunRecord>>

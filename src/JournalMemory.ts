@@ -25,6 +25,8 @@ import * as Stream from "effect/Stream"
 import { claim } from "./internal/journalMemory/claim.js"
 import { commit } from "./internal/journalMemory/commit.js"
 import * as Control from "./internal/journalMemory/control.js"
+import * as Leases from "./internal/journalMemory/leases.js"
+import { fork } from "./internal/journalMemory/fork.js"
 import { enqueue } from "./internal/journalMemory/enqueue.js"
 import * as Find from "./internal/journalMemory/find.js"
 import { deliver } from "./internal/journalMemory/messages.js"
@@ -126,11 +128,15 @@ export const make: Effect.Effect<JournalDriver> = Effect.gen(function*() {
     deliver: (messages) => operation((now) => messages.map((message) => deliver(store, now, message))),
     inbox: (requests) => operation(() => Read.inbox(store, requests)),
     ...Workers.make(store, operation),
-    reconcile: (request) => operation((now) => Control.reconcile(store, now, request)),
-    retire: (worker) => operation((now) => Control.retire(store, now, worker)),
-    reap: (request) => operation((now) => Control.reap(store, now, request)),
+    reconcile: (request) => operation((now) => Leases.reconcile(store, now, request)),
+    retire: (worker) => operation((now) => Leases.retire(store, now, worker)),
+    reap: (request) => operation((now) => Leases.reap(store, now, request)),
     terminate: (request) => operation((now) => Control.terminate(store, now, request)),
-    resume: (runs) => operation((now) => Control.resume(store, now, runs)),
+    pause: (request) => operation((now) => Control.pause(store, now, request)),
+    resume: (request) => operation((now) => Control.resume(store, now, request)),
+    expire: (request) => operation((now) => Control.expire(store, now, request)),
+    fork: (request) => operation((now) => fork(store, now, request)),
+    controls: (run) => operation(() => Control.controls(store, run)),
     get: (runs) => operation(() => Read.get(store, runs)),
     await: (runs) => operation(() => Read.awaitRuns(store, runs)),
     lookup: (request) => operation(() => Read.lookup(store, request)),

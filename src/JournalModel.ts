@@ -174,6 +174,20 @@ export interface Message {
 }
 
 /**
+ * What there is to read about a run that is held.
+ *
+ * @since 0.1.0
+ */
+export interface Inbox {
+  readonly run: string
+  /** The inbox sequence that `messages` is complete up to. */
+  readonly seen: number
+  /** Its holder is to write down what it is doing, so that it is paused. */
+  readonly pausing: boolean
+  readonly messages: ReadonlyArray<Message>
+}
+
+/**
  * - `signal`: `name` is the signal's, `payload` its encoded value.
  * - `child`: `name` is the parent link's token, `payload` is `{"run": id, "status": FinalStatus, "exit": EncodedExit | null}`.
  * - `callback`: `name` is the token's op, `payload` an encoded `EncodedExit`.
@@ -201,9 +215,9 @@ export interface NewMessage {
 /**
  * What became of a message.
  *
- * - `Delivered`: stored; the run was suspended and waiting for a message of that kind and name (or `pending`, and the
- *   message is of kind `cancel`), and is now claimable.
- * - `Buffered`: stored; the run (pending, running, or waiting for something else) will find it.
+ * - `Delivered`: stored; the run was suspended and waiting for a message of that kind and name (or `pending` or `paused`,
+ *   and the message is of kind `cancel`, which lifts the pause), and is now claimable.
+ * - `Buffered`: stored; the run (pending, running, paused, or waiting for something else) will find it.
  * - `Duplicate`: a message of that id is already in the run's inbox.
  * - `Expired`: the run is final, or has closed its window for that signal. Nothing is stored.
  * - `NoSuchRun`: nothing is stored.
@@ -231,6 +245,8 @@ export interface ClaimedRun {
   readonly key: string | null
   /** What the run's random numbers follow from: its own id, or for a fork that of the run whose journal it began with. */
   readonly seed: string
+  /** Entries with a `seq` below it were taken over from another run; 0 for none. */
+  readonly inherited: number
   /** The fencing number: one more than at the claim before. */
   readonly epoch: number
   /** 0, and one more with each `Continue`. */
@@ -357,6 +373,64 @@ export interface HistoryEntry extends Entry {
   readonly worker: string
   readonly epoch: number
 }
+
+/**
+ * What is done to a run by whoever operates it.
+ *
+ * @since 0.1.0
+ */
+export type ControlAction = "pause" | "resume" | "cancel" | "terminate" | "retry" | "fork"
+
+/**
+ * One thing that was done to a run.
+ *
+ * @since 0.1.0
+ */
+export interface Control {
+  readonly action: ControlAction
+  readonly by: string | null
+  readonly reason: string | null
+  readonly at: Millis
+  /**
+   * The other run that it is about: for a descendant the run that was named; of `retry` and `fork` the new run, and for
+   * the new run the one that it began with. Null for none.
+   */
+  readonly related: string | null
+}
+
+/**
+ * A fork to be made.
+ *
+ * @since 0.1.0
+ */
+export interface ForkRequest {
+  readonly source: string
+  /** Entries before this one are taken over; from the source's first to its next. */
+  readonly seq: number
+  /** Of the new run. */
+  readonly id: string
+  /** Null: the source's. */
+  readonly queue: string | null
+  /** Null: the source's. */
+  readonly priority: number | null
+  readonly action: "retry" | "fork"
+  readonly by: string | null
+  readonly reason: string | null
+}
+
+/**
+ * What became of a fork.
+ *
+ * @since 0.1.0
+ */
+export type Forked =
+  | { readonly _tag: "Forked" }
+  /** There is a run of that id; nothing was changed. */
+  | { readonly _tag: "Existing" }
+  /** The source is not there. */
+  | { readonly _tag: "NoSuchRun" }
+  /** `seq` must be from `first` to `next`. */
+  | { readonly _tag: "OutOfRange"; readonly first: number; readonly next: number }
 
 /**
  * A hint that something may have changed. Hints may be lost or repeated: polling alone is correct.

@@ -23,7 +23,7 @@ import type { Ending } from "./internal/RunWatch.js"
 import { isFinal } from "./internal/RunWatch.js"
 import { covariant, makeValue } from "./internal/values.js"
 import type { JournalService } from "./Journal.js"
-import type { Disposition, HistoryEntry, RunRecord } from "./JournalDriver.js"
+import type { Control, Disposition, HistoryEntry, RunRecord } from "./JournalDriver.js"
 
 /**
  * Who asks for something, and why: kept in the run's history.
@@ -94,10 +94,19 @@ export interface Run<out A, out E> extends Pipeable, Inspectable {
    */
   readonly terminate: (request?: Request) => Effect.Effect<boolean, JournalError>
   /**
-   * Let a diverged run be tried again, by a worker with mended code. False if it was not diverged. Outside of workflows,
-   * and in steps.
+   * Keep the run, and its attached children, from going on until `resume`. A run that a worker holds finishes the steps
+   * that it is at first (`record.pausing` until then); no other step begins. Messages are kept for it, timers are not
+   * lost. It can still be cancelled, which lifts the pause, and terminated. False if it was paused, cancelled or at its end
+   * before. Outside of workflows, and in steps.
    */
-  readonly resume: Effect.Effect<boolean, JournalError>
+  readonly pause: (request?: Request) => Effect.Effect<boolean, JournalError>
+  /**
+   * Let a paused run, with its attached children, go on from where it was; or let a diverged run be tried again, by a worker
+   * with mended code. False if it was neither. Outside of workflows, and in steps.
+   */
+  readonly resume: (request?: Request) => Effect.Effect<boolean, JournalError>
+  /** What was done to the run, by whom and why, in order of time. Outside of workflows, and in steps. */
+  readonly controls: Effect.Effect<ReadonlyArray<Control>, JournalError>
 }
 
 /**
@@ -131,6 +140,14 @@ export const make = <A, E>(journal: JournalService, definition: Definition, id: 
       journal.ask(driver.get([id])),
       ([found]) => found === undefined ? Effect.fail(new NoSuchRun({ runId: id })) : Effect.succeed(found)
     )
+
+  const requested = (request: Request | undefined) => ({
+    runs: [id],
+    by: request?.by ?? null,
+    reason: request?.reason ?? null
+  })
+
+  const changed = (asked: ReturnType<typeof driver.pause>) => Effect.map(journal.ask(asked), (count) => count > 0)
 
   return {
     ...makeValue({ _id: "perdure/Run", id, workflow: definition.name }),
@@ -183,9 +200,10 @@ export const make = <A, E>(journal: JournalService, definition: Definition, id: 
             : Effect.succeed(disposition === "Delivered" || disposition === "Buffered")
       )
     },
-    terminate: (request) =>
-      outsideOnly("Run.terminate", () => journal.ask(driver.terminate({ run: id, detail: encodeRequest(request) }))),
-    resume: outsideOnly("Run.resume", () => Effect.map(journal.ask(driver.resume([id])), (count) => count > 0))
+    terminate: (request) => outsideOnly("Run.terminate", () => changed(driver.terminate(requested(request)))),
+    pause: (request) => outsideOnly("Run.pause", () => changed(driver.pause(requested(request)))),
+    resume: (request) => outsideOnly("Run.resume", () => changed(driver.resume(requested(request)))),
+    controls: outsideOnly("Run.controls", () => journal.ask(driver.controls(id)))
   }
 }
 

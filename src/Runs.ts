@@ -316,6 +316,9 @@ const bulk = (
       )
     })))
 
+const controlling = (verb: "pause" | "resume" | "terminate"): Change => (journal, runs, { by, reason }) =>
+  journal.ask(journal.driver[verb]({ runs, by: by ?? null, reason: reason ?? null }))
+
 /**
  * Cancel all live runs that match, as `Run.cancel` does each: durably, finalizers run. In batches, with progress after
  * each; interrupted between two, what was done stays, and it may be begun again.
@@ -358,10 +361,36 @@ export const cancel = bulk("Runs.cancel", live, (journal, runs, request) => {
  * const program = Stream.runLast(Runs.terminate({ workflow: "Broken", version: "3" }, { by: "ann" }))
  * ```
  */
-export const terminate = bulk("Runs.terminate", live, (journal, runs, request) => {
-  const detail = Run.encodeRequest(request)
-  return Effect.map(
-    Effect.forEach(runs, (run) => journal.ask(journal.driver.terminate({ run, detail })), { concurrency: 4 }),
-    (ended) => ended.filter((each) => each).length
-  )
-})
+export const terminate = bulk("Runs.terminate", live, controlling("terminate"))
+
+/**
+ * Pause all pending, running and suspended runs that match, with their attached children, as `Run.pause` does each. In
+ * batches, as `cancel`.
+ *
+ * @since 0.1.0
+ * @category bulk
+ * @example
+ * ```ts
+ * import * as Stream from "effect/Stream"
+ * import * as Runs from "perdure/Runs"
+ *
+ * const program = Stream.runLast(Runs.pause({ workflow: "Ship" }, { by: "ann", reason: "the carrier is down" }))
+ * ```
+ */
+export const pause = bulk("Runs.pause", ["pending", "running", "suspended"], controlling("pause"))
+
+/**
+ * Let all paused and diverged runs that match go on, as `Run.resume` does each. In batches, as `cancel`. Running runs that
+ * are to be paused and are not yet are not among them unless the filter names that state.
+ *
+ * @since 0.1.0
+ * @category bulk
+ * @example
+ * ```ts
+ * import * as Stream from "effect/Stream"
+ * import * as Runs from "perdure/Runs"
+ *
+ * const program = Stream.runLast(Runs.resume({ workflow: "Ship", status: ["paused", "running"] }, { by: "ann" }))
+ * ```
+ */
+export const resume = bulk("Runs.resume", ["paused", "diverged"], controlling("resume"))

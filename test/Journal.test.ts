@@ -34,7 +34,7 @@ describe("a stored value that its schema cannot read", () => {
       assert.include(record.detail, "count")
       yield* wrong.stop
       yield* world.launch(Job.toLayer(({ n }) => Effect.succeed(n * 2)))
-      assert.isTrue(yield* run.resume)
+      assert.isTrue(yield* run.resume())
       assert.strictEqual(yield* soon(run.result), 6)
     }))
 
@@ -63,7 +63,7 @@ describe("a stored value that its schema cannot read", () => {
       assert.include(detail.detail, "result of step price")
       yield* wrong.stop
       yield* world.launch(code(Schema.Number))
-      yield* run.resume
+      yield* run.resume()
       assert.strictEqual(yield* within("1 day")(run.result), 1)
       assert.strictEqual(ran, 1)
     }))
@@ -82,7 +82,7 @@ describe("a stored value that its schema cannot read", () => {
       assert.deepStrictEqual(yield* world.history(run.id), [])
       yield* wrong.stop
       yield* world.launch(Job.toLayer(() => Note.receive))
-      yield* run.resume
+      yield* run.resume()
       assert.strictEqual(yield* soon(run.result), 42)
     }))
 

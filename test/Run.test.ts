@@ -68,7 +68,7 @@ describe("a handle", () => {
       assert.deepStrictEqual(yield* Effect.exit(run.record), Exit.fail(missing))
       assert.deepStrictEqual(yield* Effect.exit(run.cancel()), Exit.fail(missing))
       assert.isFalse(yield* run.terminate())
-      assert.isFalse(yield* run.resume)
+      assert.isFalse(yield* run.resume())
       assert.deepStrictEqual(Chunk.toReadonlyArray(yield* Stream.runCollect(run.history)), [])
     }))
 

@@ -9,6 +9,7 @@ import * as JournalMemory from "perdure/JournalMemory"
 import { findingFaults } from "./fixtures/faultyFinding.js"
 import { faults, unbent } from "./fixtures/faultyJournals.js"
 import { operationFaults } from "./fixtures/faultyOperations.js"
+import { controlFaults } from "./fixtures/faultyControls.js"
 
 /** The first case of a topic that a driver fails. */
 const failing = Effect.fnUntraced(function*(topic: string, bend: (driver: JournalDriver) => JournalDriver) {
@@ -29,7 +30,7 @@ describe("a driver that breaks a rule fails the suite", () => {
       for (const topic of Object.keys(JournalContract.topics)) assert.isNull(yield* failing(topic, unbent))
     }))
 
-  for (const { bend, name, topic } of [...faults, ...operationFaults, ...findingFaults]) {
+  for (const { bend, name, topic } of [...faults, ...operationFaults, ...findingFaults, ...controlFaults]) {
     it.effect(`${topic}: ${name}`, () =>
       Effect.gen(function*() {
         assert.isNotNull(yield* failing(topic, bend))

@@ -155,7 +155,7 @@ describe("outside of runs, a name or id that cannot be stored", () => {
         assert.strictEqual((yield* world.use(Note.send(id, 1)))._tag, "NoSuchRun")
         assert.strictEqual(yield* world.use(Payment.succeed(`cb_${id}_0:0`, undefined)), "NoSuchRun")
         assert.isFalse(yield* run.terminate())
-        assert.isFalse(yield* run.resume)
+        assert.isFalse(yield* run.resume())
         assert.strictEqual((yield* Stream.runCollect(run.history)).length, 0)
         assert.isTrue(Option.isNone(yield* world.use(Progress.get(id))))
       }

@@ -16,6 +16,11 @@ export const possibleRunsOnly = (driver: JournalDriver, time: DriverTime): Journ
     return possible.length === 0 ? answer([]) : ask(possible)
   }
 
+  const control = (ask: JournalDriver["pause"]): JournalDriver["pause"] => (request) => {
+    const runs = request.runs.filter(canBeStored)
+    return runs.length === 0 ? answer(0) : ask({ ...request, runs })
+  }
+
   return {
     ...driver,
     deliver: (messages) => {
@@ -31,11 +36,11 @@ export const possibleRunsOnly = (driver: JournalDriver, time: DriverTime): Journ
     },
     get: several(driver.get),
     await: several(driver.await),
-    terminate: (request) => canBeStored(request.run) ? driver.terminate(request) : answer(false),
-    resume: (runs) => {
-      const possible = runs.filter(canBeStored)
-      return possible.length === 0 ? answer(0) : driver.resume(possible)
-    },
+    pause: control(driver.pause),
+    resume: control(driver.resume),
+    terminate: control(driver.terminate),
+    fork: (request) => canBeStored(request.source) ? driver.fork(request) : answer({ _tag: "NoSuchRun" }),
+    controls: (run) => canBeStored(run) ? driver.controls(run) : answer([]),
     history: (request) => canBeStored(request.run) ? driver.history(request) : answer([]),
     messages: (request) => canBeStored(request.run) ? driver.messages(request) : answer([]),
     published: (run) => canBeStored(run) ? driver.published(run) : answer([])

@@ -237,6 +237,7 @@ const freshClaim = (run: NewRun, epoch: number, now: number): ClaimedRun => ({
   depth: run.depth,
   key: run.key,
   seed: run.id,
+  inherited: 0,
   epoch,
   generation: 0,
   nextSeq: 0,

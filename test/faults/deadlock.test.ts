@@ -74,8 +74,8 @@ const waiting: Readonly<Record<string, Operation>> = {
       commits: [{ ...emptyCommit("b", 1), transition: { _tag: "Finish", status: "completed", exit: succeeded } }]
     }),
   "a delivery": (driver) => driver.deliver([message("b", "d"), message("a", "d")]),
-  "terminating a parent": (driver) => driver.terminate({ run: "a", detail: "null" }),
-  "terminating a child": (driver) => driver.terminate({ run: "b", detail: "null" }),
+  "terminating a parent": (driver) => driver.terminate({ runs: ["a"], by: null, reason: null }),
+  "terminating a child": (driver) => driver.terminate({ runs: ["b"], by: null, reason: null }),
   "reconciling": (driver) => driver.reconcile({ worker, held: [], claimedBefore: 4e12 }),
   "retiring": (driver) => driver.retire(worker),
   "asking for news": (driver) => driver.await(["b", "a"])
@@ -188,7 +188,7 @@ describe.each(sizes)("locks on $name", ({ OPERATIONS, server }) => {
               return yield* driver.deliver(targets.map((to) => message(to, id)))
             case 1: {
               const [target = ""] = targets
-              return yield* driver.terminate({ run: target, detail: "null" })
+              return yield* driver.terminate({ runs: [target], by: null, reason: null })
             }
             case 2: {
               yield* database.rows("update perdure.workers set lease_until = 'epoch' where id = $1", [me.id])

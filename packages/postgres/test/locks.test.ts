@@ -114,7 +114,7 @@ for (const server of TestDatabase.servers) {
           yield* one.enqueue({ runs: [child("a"), child("z")], claim: { worker, slots: 2 } })
           const exits = yield* forced(
             url,
-            one.terminate({ run: "m", detail: "{}" }),
+            one.terminate({ runs: ["m"], by: null, reason: null }),
             other.commit({
               worker,
               commits: [commitOf("z", { transition: finish }), commitOf("m"), commitOf("a", { transition: finish })]

@@ -121,7 +121,7 @@ describe("statements of an operation", () => {
         "lookup": driver.lookup({ workflow: "flow", key: "none" }),
         "reap": driver.reap({ limit: 10, maxCrashes: 3 }),
         "reconcile": driver.reconcile({ worker, held: ["a", "b"], claimedBefore: Infinity }),
-        "resume": driver.resume(["a"])
+        "resume": driver.resume({ runs: ["a"], by: null, reason: null })
       }
       for (const [name, operation] of Object.entries(once)) assert.strictEqual(yield* count(operation), 1, name)
     }))

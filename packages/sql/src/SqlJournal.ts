@@ -16,12 +16,13 @@ import { JournalError } from "perdure/Errors"
 import type * as Driver from "perdure/JournalDriver"
 import { JournalDriver } from "perdure/JournalDriver"
 import { applyBatch, Plain } from "./internal/commits.js"
+import * as ControlVerbs from "./internal/ControlVerbs.js"
 import * as FindingVerbs from "./internal/FindingVerbs.js"
 import * as Hints from "./internal/Hints.js"
 import { Limited } from "./internal/Limited.js"
 import * as QueueVerbs from "./internal/QueueVerbs.js"
 import * as Migrations from "./Migrations.js"
-import * as Row from "./internal/Row.js"
+import type * as Row from "./internal/Row.js"
 import type { Tools } from "./internal/Tools.js"
 import * as Singletons from "./internal/singletons.js"
 import { fromSqlError } from "./SqlErrors.js"
@@ -36,7 +37,6 @@ import * as Notify from "./statements/notify.js"
 import * as Read from "./statements/read.js"
 import * as Reap from "./statements/reap.js"
 import * as Release from "./statements/release.js"
-import * as Terminate from "./statements/terminate.js"
 import * as Tables from "./Tables.js"
 import { isInside, transactionally } from "./internal/transaction.js"
 import * as WorkerVerbs from "./internal/WorkerVerbs.js"
@@ -331,26 +331,6 @@ export const make = (
 
     const released = ({ now, released }: Release.Released) => ({ now, value: { released } })
 
-    const ended = (row: Row.Fields): ReadonlyArray<Driver.Hint> => [
-      ...Deliver.hints(row),
-      ...Row.texts(row, "changed").map((id): Driver.Hint => ({ _tag: "Changed", run: id }))
-    ]
-
-    const terminate: JournalDriver["terminate"] = ({ detail, run }) => {
-      const pass = (again: boolean) => ask(Terminate.terminate, [run, detail, again], Terminate.decode)
-      return Effect.gen(function*() {
-        const first = yield* pass(false)
-        const hints = [...ended(first.row)]
-        let last = first
-        while (last.ended > 0) {
-          last = yield* pass(true)
-          hints.push(...ended(last.row))
-        }
-        yield* tellAll(hints)
-        return { now: last.now, value: first.terminated }
-      })
-    }
-
     const unique = (ids: ReadonlyArray<string>): string => JSON.stringify([...new Set(ids)])
 
     return JournalDriver.of({
@@ -377,12 +357,10 @@ export const make = (
         ),
       reap: ({ limit, maxCrashes }) =>
         Effect.map(
-          Effect.tap(ask(Reap.reap, [limit, maxCrashes], Reap.decode), ({ row }) => tellAll(ended(row))),
+          Effect.tap(ask(Reap.reap, [limit, maxCrashes], Reap.decode), ({ row }) => tellAll(ControlVerbs.ended(row))),
           ({ now, value }) => ({ now, value })
         ),
-      terminate,
-      resume: (runs) =>
-        Effect.map(release(Release.resume, [unique(runs)]), ({ now, released }) => ({ now, value: released })),
+      ...ControlVerbs.make(tools),
       get: (runs) => ask(Read.get, [unique(runs)], Read.decodeRecords),
       await: (runs) => ask(Read.await_, [unique(runs)], Read.decodeRecords),
       lookup: ({ key, workflow }) =>

@@ -22,8 +22,10 @@ import * as TestContext from "effect/TestContext"
 import type { JournalDriver } from "perdure/JournalDriver"
 import { claim } from "./contract/claim.js"
 import { commit } from "./contract/commit.js"
+import { control } from "./contract/control.js"
 import { enqueue } from "./contract/enqueue.js"
 import { finding } from "./contract/finding.js"
+import { forks } from "./contract/fork.js"
 import type { Case } from "./contract/Fixture.js"
 import { hints } from "./contract/hints.js"
 import { leases } from "./contract/leases.js"
@@ -59,6 +61,8 @@ export const topics: Readonly<Record<string, ReadonlyArray<Case>>> = {
   transitions,
   leases,
   terminate,
+  control,
+  forks,
   reading,
   finding,
   retention,

@@ -13,8 +13,13 @@ export interface Row extends Omit<Driver.RunRecord, "pausing"> {
   readonly fresh: boolean
   /** What its random numbers follow from. */
   readonly seed: string
-  /** The state to which a paused run comes back; `asked` while its holder is to be waited for; null for none. */
-  readonly pause: "asked" | "pending" | "suspended" | null
+  /** The entries below were taken over from another run. */
+  readonly inherited: number
+  /**
+   * The state to which a paused run comes back; `asked` while its holder is to be waited for; `cancelled` if there has been a
+   * cancel, after which it is not paused; null for none of these.
+   */
+  readonly pause: "asked" | "pending" | "suspended" | "cancelled" | null
   /** When it was claimed last; -Infinity before. */
   readonly claimedAt: Driver.Millis
   /** Ordinal of the newest message. */
@@ -136,6 +141,8 @@ export interface Store {
   readonly samples: Map<string, ReadonlyArray<Driver.WorkerSample>>
   /** Runs on which somebody called `await`. */
   readonly awaited: Set<string>
+  /** What was done to runs. */
+  readonly controls: Map<string, ReadonlyArray<Driver.Control>>
   undo: Array<() => void> | null
   hints: Array<Driver.Hint>
 }
@@ -156,6 +163,7 @@ export const make = (): Store => ({
   samples: new Map(),
   singletons: new Map(),
   awaited: new Set(),
+  controls: new Map(),
   undo: null,
   hints: []
 })
@@ -301,6 +309,7 @@ export const insert = (store: Store, row: Row): Run => {
 export const remove = (store: Store, run: Run): void => {
   const { id, idempotencyKey, parent, workflow } = run.row
   take(store, store.runs, id)
+  take(store, store.controls, id)
   if (idempotencyKey !== null) take(store, store.keys, pairKey(workflow, idempotencyKey))
   const siblings = parent === null ? undefined : store.children.get(parent.id)
   if (parent !== null && siblings !== undefined) {
@@ -416,6 +425,9 @@ export const dropLease = (store: Store, worker: string): void => {
   store.leases.delete(worker)
   undoing(store, () => lease !== undefined && store.leases.set(worker, lease))
 }
+
+export const control = (store: Store, run: string, done: Driver.Control): void =>
+  put(store, store.controls, run, [...store.controls.get(run) ?? [], done])
 
 /** Note a hint, to be given out when the operation (or the transaction around it) is done. */
 export const hint = (store: Store, hint: Driver.Hint): void => {

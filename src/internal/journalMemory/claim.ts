@@ -59,6 +59,7 @@ const take = (store: Store.Store, now: Driver.Millis, request: Request, run: Sto
     depth: row.depth,
     key: row.key,
     seed: row.seed,
+    inherited: row.inherited,
     epoch: row.epoch,
     generation: row.generation,
     nextSeq: row.nextSeq,

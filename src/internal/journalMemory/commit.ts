@@ -83,8 +83,12 @@ const apply = (
   for (const ordinal of commit.consumed) Store.consume(store, run, ordinal)
   for (const { key, value } of commit.published) Store.publish(store, run, { key, value, at: now })
   if (commit.published.length > 0) Messages.changed(store, run.row.id)
+  // Children of a run that is to be paused are not even begun.
+  const pausing = run.row.pause === "asked" && transition?._tag !== "Finish"
   for (const child of commit.children) {
-    if (Store.existing(store, child) === undefined) insertRun(store, now, child, null)
+    if (Store.existing(store, child) === undefined) {
+      insertRun(store, now, child, null, pausing && child.parent?.attached === true)
+    }
   }
   Store.update(store, run, {
     nextSeq: from + commit.entries.length,

@@ -1,91 +1,125 @@
-/** What is done to runs from outside: reap, retire, terminate, resume. */
+/** What is done to runs from outside: pause, resume, terminate, expire; and what is known of that. */
 import type * as Driver from "../../JournalDriver.js"
 import * as Messages from "./messages.js"
 import * as Store from "./Store.js"
 
-/** The runs that a worker's incarnation holds, in order of id. */
-const heldBy = (store: Store.Store, worker: Driver.WorkerRef): ReadonlyArray<Store.Run> =>
-  [...store.held.get(Store.pairKey(worker.id, worker.incarnation)) ?? []].sort(Store.byId)
-
-export const reconcile = (
-  store: Store.Store,
-  now: Driver.Millis,
-  request: Parameters<Driver.JournalDriver["reconcile"]>[0]
-): { readonly released: number } => {
-  const known = new Set(request.held)
-  const strays = heldBy(store, request.worker)
-    .filter(({ row }) => !known.has(row.id) && row.claimedAt < request.claimedBefore)
-  for (const run of strays) Messages.release(store, run, { status: "pending", availableAt: now })
-  return { released: strays.length }
+/** A run that a control is about; `named` is the run that it follows, or itself. */
+interface Member {
+  readonly run: Store.Run
+  readonly named: string
 }
 
-export const retire = (
-  store: Store.Store,
-  now: Driver.Millis,
-  worker: Driver.WorkerRef
-): { readonly released: number } => {
-  if (store.leases.get(worker.id)?.incarnation === worker.incarnation) Store.dropLease(store, worker.id)
-  const runs = heldBy(store, worker)
-  for (const run of runs) Messages.release(store, run, { status: "pending", availableAt: now })
-  return { released: runs.length }
-}
-
-const isLive = (store: Store.Store, now: Driver.Millis, { incarnation, worker }: Store.Row): boolean =>
-  worker !== null && incarnation !== null && Store.isLive(store, { id: worker, incarnation }, now)
-
-export const reap = (
-  store: Store.Store,
-  now: Driver.Millis,
-  request: Parameters<Driver.JournalDriver["reap"]>[0]
-): { readonly released: number; readonly exhausted: number } => {
-  const orphans = [...store.held.values()]
-    .flatMap((runs) => [...runs].filter((run) => !isLive(store, now, run.row)))
-    .sort(Store.byId)
-    .slice(0, request.limit)
-  let exhausted = 0
-  for (const run of orphans) {
-    const crashes = run.row.crashes + 1
-    if (crashes < request.maxCrashes) {
-      Messages.release(store, run, { status: "pending", availableAt: now, crashes })
-      continue
-    }
-    exhausted++
-    Store.update(store, run, { crashes })
-    Messages.end(store, now, run, { status: "exhausted", exit: null, detail: JSON.stringify({ crashes }) })
-  }
-  for (const run of orphans) if (run.row.status === "exhausted") Messages.tellParent(store, now, run)
-  return { released: orphans.length - exhausted, exhausted }
-}
-
-/** A run and its attached descendants. */
-const family = (store: Store.Store, run: Store.Run): ReadonlyArray<Store.Run> => [
-  run,
+const family = (store: Store.Store, run: Store.Run, named: string): ReadonlyArray<Member> => [
+  { run, named },
   ...(store.children.get(run.row.id) ?? []).flatMap((id) => {
     const child = store.runs.get(id)
-    return child?.row.parent?.attached === true ? family(store, child) : []
+    return child?.row.parent?.attached === true ? family(store, child, named) : []
   })
 ]
 
-export const terminate = (
-  store: Store.Store,
-  now: Driver.Millis,
-  request: Parameters<Driver.JournalDriver["terminate"]>[0]
-): boolean => {
-  const run = store.runs.get(request.run)
-  if (run === undefined || Store.isFinal(run.row.status)) return false
-  const ended = family(store, run).filter(({ row }) => !Store.isFinal(row.status))
-  for (const each of ended) {
-    Messages.end(store, now, each, { status: "terminated", exit: null, detail: request.detail })
+/** The named runs and their attached descendants, each once, in order of id. */
+const members = (store: Store.Store, request: Driver.ControlRequest): ReadonlyArray<Member> => {
+  const found = new Map<string, Member>()
+  const named = [...new Set(request.runs)].sort().flatMap((id) => store.runs.get(id) ?? [])
+  for (const run of named) {
+    for (const member of family(store, run, run.row.id)) {
+      if (!found.has(member.run.row.id)) found.set(member.run.row.id, member)
+    }
   }
-  for (const each of ended) Messages.tellParent(store, now, each)
-  return true
+  for (const run of named) found.set(run.row.id, { run, named: run.row.id })
+  return [...found.values()].sort((a, b) => Store.byId(a.run, b.run))
 }
 
-export const resume = (store: Store.Store, now: Driver.Millis, runs: ReadonlyArray<string>): number => {
-  const diverged = [...new Set(runs)].flatMap((id) => {
-    const run = store.runs.get(id)
-    return run?.row.status === "diverged" ? [run] : []
-  })
-  for (const run of diverged) Messages.release(store, run, { status: "pending", availableAt: now, detail: null })
-  return diverged.length
+/** Note what was done to them, and count those that were named. */
+const record = (
+  store: Store.Store,
+  now: Driver.Millis,
+  action: Driver.ControlAction,
+  request: Driver.ControlRequest,
+  done: ReadonlyArray<Member>
+): number => {
+  const { by, reason } = request
+  for (const { named, run } of done) {
+    const { id } = run.row
+    Store.control(store, id, { action, by, reason, at: now, related: named === id ? null : named })
+  }
+  return done.filter(({ named, run }) => named === run.row.id).length
+}
+
+const isLive = (row: Store.Row): boolean => !Store.isFinal(row.status)
+
+export const pause = (store: Store.Store, now: Driver.Millis, request: Driver.ControlRequest): number => {
+  const done = members(store, request)
+    .filter(({ run: { row } }) => isLive(row) && row.status !== "paused" && row.pause === null)
+  for (const { run } of done) {
+    const { id, status, worker } = run.row
+    if (status === "pending" || status === "suspended") Store.update(store, run, { status: "paused", pause: status })
+    else Store.update(store, run, { pause: "asked" })
+    if (worker !== null) Store.hint(store, { _tag: "Inbox", worker, run: id })
+  }
+  return record(store, now, "pause", request, done)
+}
+
+export const resume = (store: Store.Store, now: Driver.Millis, request: Driver.ControlRequest): number => {
+  const done = members(store, request).filter(({ named, run: { row } }) =>
+    row.status === "paused" || row.pause === "asked" || (row.status === "diverged" && named === row.id)
+  )
+  for (const { named, run } of done) {
+    const { availableAt, id, pause, status, waiting, worker } = run.row
+    if (status === "paused") {
+      const former = pause === "suspended" ? "suspended" : "pending"
+      Messages.release(store, run, { status: former, availableAt, waiting, pause: null })
+      Messages.waitAgain(store, now, run)
+    } else if (status === "diverged" && named === id) {
+      const cancelled = pause === "cancelled" ? pause : null
+      Messages.release(store, run, { status: "pending", availableAt: now, detail: null, pause: cancelled })
+    } else {
+      Store.update(store, run, { pause: null })
+      if (worker !== null) Store.hint(store, { _tag: "Inbox", worker, run: id })
+    }
+  }
+  return record(store, now, "resume", request, done)
+}
+
+export const terminate = (store: Store.Store, now: Driver.Millis, request: Driver.ControlRequest): number => {
+  const done = members(store, request).filter(({ run }) => isLive(run.row))
+  const detail = JSON.stringify({ by: request.by, reason: request.reason })
+  for (const { run } of done) Messages.end(store, now, run, { status: "terminated", exit: null, detail })
+  for (const { run } of done) Messages.tellParent(store, now, run)
+  return record(store, now, "terminate", request, done)
+}
+
+const isOverdue = (now: Driver.Millis) => ({ row: { expiresAt, fresh, status } }: Store.Run): boolean =>
+  fresh && expiresAt !== null && expiresAt <= now && (status === "pending" || status === "paused")
+
+export const expire = (
+  store: Store.Store,
+  now: Driver.Millis,
+  request: { readonly limit: number }
+): { readonly expired: number } => {
+  const overdue = [...store.runs.values()].filter(isOverdue(now)).sort((a, b) =>
+    (a.row.expiresAt ?? 0) - (b.row.expiresAt ?? 0) || Store.byId(a, b)
+  ).slice(0, request.limit)
+  for (const run of overdue) Messages.end(store, now, run, { status: "expired", exit: null, detail: null })
+  for (const run of overdue) Messages.tellParent(store, now, run)
+  return { expired: overdue.length }
+}
+
+const textOrNull = (value: unknown): string | null => typeof value === "string" ? value : null
+
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === "object" && value !== null
+
+const cancelled = ({ at, payload }: Driver.Message): Driver.Control => {
+  const request: unknown = JSON.parse(payload)
+  const { by, reason } = isObject(request) ? request : {}
+  return { action: "cancel", by: textOrNull(by), reason: textOrNull(reason), at, related: null }
+}
+
+export const controls = (store: Store.Store, run: string): ReadonlyArray<Driver.Control> => {
+  const messages = [...store.runs.get(run)?.inbox.values() ?? []].map(({ message }) => message)
+  return [
+    ...store.controls.get(run) ?? [],
+    ...messages.filter(({ kind }) => kind === "cancel").map(cancelled)
+  ].sort((a, b) => a.at - b.at || (a.action < b.action ? -1 : a.action > b.action ? 1 : 0))
 }

@@ -5,7 +5,13 @@ import * as Store from "./Store.js"
 /** Who runs the new run from the start. */
 type Claimant = Driver.WorkerRef | null
 
-export const insertRun = (store: Store.Store, now: Driver.Millis, run: Driver.NewRun, claimant: Claimant): void => {
+export const insertRun = (
+  store: Store.Store,
+  now: Driver.Millis,
+  run: Driver.NewRun,
+  claimant: Claimant,
+  paused = false
+): void => {
   Store.insert(store, {
     // Spelled out: a spread of so many fields makes slow objects.
     id: run.id,
@@ -25,8 +31,9 @@ export const insertRun = (store: Store.Store, now: Driver.Millis, run: Driver.Ne
     source: null,
     fresh: claimant === null,
     seed: run.id,
-    pause: null,
-    status: claimant === null ? "pending" : "running",
+    inherited: 0,
+    pause: paused ? "pending" : null,
+    status: paused ? "paused" : claimant === null ? "pending" : "running",
     epoch: claimant === null ? 0 : 1,
     generation: 0,
     nextSeq: 0,
@@ -49,7 +56,7 @@ export const insertRun = (store: Store.Store, now: Driver.Millis, run: Driver.Ne
     Store.ensureQueue(store, run.queue)
     Store.notice(store, run.queue, { key: run.key, at: now, freed: false })
   }
-  if (claimant === null) Store.hint(store, { _tag: "Ready", queue: run.queue })
+  if (claimant === null && !paused) Store.hint(store, { _tag: "Ready", queue: run.queue })
 }
 
 /** It may be claimed as it is inserted: nothing limits when it starts. */

@@ -8,17 +8,31 @@ export const deliver = (store: Store.Store, now: Driver.Millis, message: Driver.
   const run = store.runs.get(to)
   if (run === undefined) return "NoSuchRun"
   if (run.messageIds.has(id)) return "Duplicate"
-  const { availableAt, closed, inboxSeq, status, waiting, worker } = run.row
+  const { availableAt, closed, inboxSeq, pause, status, waiting, worker } = run.row
   if (Store.isFinal(status) || (kind === "signal" && closed.has(name))) return "Expired"
   const ordinal = inboxSeq + 1
   Store.receive(store, run, { id, message: { run: to, ordinal, kind, name, payload, at: now }, consumed: false })
-  const wakes = status === "pending"
-    ? kind === "cancel"
-    : status === "suspended" && waiting.includes(`${kind}:${name}`)
-  Store.update(store, run, { inboxSeq: ordinal, availableAt: wakes ? Math.min(availableAt, now) : availableAt })
+  // A paused run that is cancelled goes on, to its end.
+  const lifts = kind === "cancel" && status === "paused"
+  const isAwaited = waiting.includes(`${kind}:${name}`)
+  const wakes = lifts || (status === "pending" ? kind === "cancel" : status === "suspended" && isAwaited)
+  const stirs = wakes || (status === "paused" && pause === "suspended" && isAwaited)
+  Store.update(store, run, {
+    inboxSeq: ordinal,
+    availableAt: stirs ? Math.min(availableAt, now) : availableAt,
+    ...(kind === "cancel" ? { pause: "cancelled" } : {}),
+    ...(lifts ? { status: pause === "suspended" ? "suspended" : "pending" } : {})
+  })
+  if (lifts) waitAgain(store, now, run)
   if (wakes) Store.hint(store, { _tag: "Ready", queue: run.row.queue })
   if (worker !== null) Store.hint(store, { _tag: "Inbox", worker, run: to })
   return wakes ? "Delivered" : "Buffered"
+}
+
+/** A run that is pending again and has not begun is back in the line of its key. */
+export const waitAgain = (store: Store.Store, now: Driver.Millis, { row }: Store.Run): void => {
+  const { fresh, key, queue, status } = row
+  if (status === "pending" && fresh && key !== null) Store.notice(store, queue, { key, at: now, freed: false })
 }
 
 /** A run's last change of state. The parent is told by `tellParent`. */
@@ -34,7 +48,7 @@ export const end = (
 ): void => {
   const { fresh, key, queue } = run.row
   if (key !== null && !fresh) Store.notice(store, queue, { key, at: now, freed: true })
-  Store.update(store, run, { ...change, finishedAt: now, worker: null, incarnation: null, waiting: [] })
+  Store.update(store, run, { ...change, finishedAt: now, worker: null, incarnation: null, waiting: [], pause: null })
   changed(store, run.row.id)
   store.awaited.delete(run.row.id)
 }
@@ -57,13 +71,20 @@ export const changed = (store: Store.Store, id: string): void => {
   if (store.awaited.has(id)) Store.hint(store, { _tag: "Changed", run: id })
 }
 
-/** Make a run claimable (again) from `at` on, held by nobody. */
+/** Make a run claimable (again) from `at` on, held by nobody; or paused, if that was asked for. */
 export const release = (
   store: Store.Store,
   run: Store.Run,
   change: Partial<Store.Row> & { readonly status: "pending" | "suspended"; readonly availableAt: Driver.Millis }
 ): void => {
-  Store.update(store, run, { worker: null, incarnation: null, waiting: [], ...change })
+  const pauses = run.row.pause === "asked" && change.pause === undefined
+  Store.update(store, run, {
+    worker: null,
+    incarnation: null,
+    waiting: [],
+    ...change,
+    ...(pauses ? { status: "paused", pause: change.status } : {})
+  })
   // A new instant to wake at is worth a hint too.
-  if (change.availableAt < Infinity) Store.hint(store, { _tag: "Ready", queue: run.row.queue })
+  if (change.availableAt < Infinity && !pauses) Store.hint(store, { _tag: "Ready", queue: run.row.queue })
 }

@@ -14,6 +14,7 @@ export const record = ({ row }: Store.Run): Driver.RunRecord => {
     waiting: _6,
     fresh: _7,
     seed: _8,
+    inherited: _9,
     pause,
     ...shown
   } = row
@@ -45,10 +46,12 @@ export const lookup = (
 export const inbox = (
   store: Store.Store,
   requests: ReadonlyArray<{ readonly run: string; readonly after: number }>
-): ReadonlyArray<{ readonly run: string; readonly seen: number; readonly messages: ReadonlyArray<Driver.Message> }> =>
+): ReadonlyArray<Driver.Inbox> =>
   requests.flatMap(({ after, run: id }) => {
     const run = store.runs.get(id)
-    return run === undefined ? [] : [{ run: id, seen: run.row.inboxSeq, messages: unread(run, after) }]
+    if (run === undefined) return []
+    const { inboxSeq, pause } = run.row
+    return [{ run: id, seen: inboxSeq, pausing: pause === "asked", messages: unread(run, after) }]
   })
 
 export const history = (

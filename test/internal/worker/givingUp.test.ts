@@ -78,7 +78,8 @@ const ways: Record<string, {
       )
   },
   "terminated": {
-    giveUp: ({ run, world, write }) => Effect.zipRight(world.driver.terminate({ run: run.id, detail: "{}" }), write)
+    giveUp: ({ run, world, write }) =>
+      Effect.zipRight(world.driver.terminate({ runs: [run.id], by: null, reason: null }), write)
   },
   "refused by storage, for good": { giveUp: ({ refuse, write }) => Effect.zipRight(refuse, write) },
   "that has been written down as suspended": {

@@ -116,6 +116,7 @@ const taken = (row: Row.Fields): Taken => {
       depth: Row.integer(row, "depth"),
       key: Row.textOrNull(row, "key"),
       seed: Row.text(row, "seed"),
+      inherited: Row.integer(row, "inherited"),
       epoch: Row.integer(row, "epoch"),
       generation,
       nextSeq: Row.integer(row, "next_seq"),

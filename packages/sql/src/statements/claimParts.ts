@@ -147,7 +147,8 @@ export const answering = (t: Words, about: string): string =>
   `SELECT answer.*, c.id, c.queue, c.workflow, c.version, c.priority, c.key, c.epoch,
     c.generation, c.first_seq, c.next_seq, c.inbox_seq, c.unread, c.crashes, ${millis("c.started_at")} AS started_at,
     ${millis("n.created_at")} AS created_at, n.generation AS payload_generation, n.payload, n.idempotency_key,
-    n.parent_id, n.parent_token, n.attached, n.root, n.depth, coalesce(n.seed, c.id) AS seed
+    n.parent_id, n.parent_token, n.attached, n.root, n.depth, coalesce(n.seed, c.id) AS seed,
+    coalesce(n.source_seq, 0) AS inherited
   FROM (${about}) answer
   LEFT JOIN claimed c ON true
   LEFT JOIN LATERAL (

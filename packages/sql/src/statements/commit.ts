@@ -18,6 +18,7 @@ import {
   applied,
   applies,
   births,
+  bornPaused,
   bornQueues,
   consumption,
   ended,
@@ -26,6 +27,7 @@ import {
   moveColumns,
   parameter,
   parameters,
+  pausing,
   placeColumns,
   publication,
   queuesOf,
@@ -37,13 +39,13 @@ import {
   written
 } from "./commitParts.js"
 import { freed } from "./keyed.js"
-import { delivery, letter, letterJoins } from "./delivery.js"
+import { availableAfter, delivery, letter, letterJoins, pauseAfter, statusAfter, targetColumns } from "./delivery.js"
 import { change, instant, millis, part } from "./words.js"
 
 /** The columns of a run row that a verdict and the new values need. */
 const rowColumns = `r.id, r.status, r.epoch, r.next_seq, r.inbox_seq, r.last_from, r.last_mark, r.queue, r.available_at,
         r.worker, r.incarnation, r.waiting, r.closed, r.awaited, r.generation, r.first_seq, r.started_at,
-        r.finished_at, r.last_answer, r.key`
+        r.finished_at, r.last_answer, r.pause, r.fresh, r.key`
 
 const message = "m.c, m.k, m.run, m.kind, m.name, m.id, m.payload"
 
@@ -54,11 +56,16 @@ const endMessages = `SELECT p.i, 2147483647, p.parent_id, 'child', p.parent_toke
     FROM parent p
     JOIN state s ON s.i = p.i AND s.applies`
 
+/** That a run which is to be paused is let go of. */
+const pauses = "j.applies AND j.pause = 'asked' AND j.move IN ('suspended', 'pending')"
+
 /** The state of each locked row after the first pass. */
 const state = (t: Words): string =>
   `SELECT j.id, j.i, j.applies, j.queue, j.key, j.inbox_seq, j.awaited, j.mark, j."from", j.exit_kind, j.exit_value, j.detail,
       j.move, j.last_answer, j.until,
-      CASE WHEN j.applies THEN coalesce(j.move, j.status) ELSE j.status END AS status,
+      CASE WHEN ${pauses} THEN 'paused' WHEN j.applies THEN coalesce(j.move, j.status) ELSE j.status END AS status,
+      CASE WHEN ${pauses} THEN j.move WHEN j.applies AND j.move IN ${ended} THEN NULL ELSE j.pause END AS pause,
+      j.fresh,
       CASE WHEN j.applies AND j.move IN ('suspended', 'pending') THEN ${instant("j.until")} ELSE j.available_at END
         AS available_at,
       CASE WHEN j.applies AND j.move = 'suspended' THEN j.awaiting ELSE j.waiting END AS waiting,
@@ -158,9 +165,12 @@ const sending = (t: Words, { children, ends, messages }: Shape): ReadonlyArray<s
   ...delivery(
     t,
     [
-      "SELECT s.id, s.queue, s.inbox_seq, s.status, s.waiting, s.closed, s.worker FROM state s",
+      `SELECT ${targetColumns("s")} FROM state s`,
       ...(children
-        ? ["SELECT a.id, a.queue, 0, 'pending', '{}', '{}', NULL FROM child a JOIN born b ON b.run = a.id"]
+        ? [
+          `SELECT a.id, a.queue, 0, CASE WHEN ${bornPaused} THEN 'paused' ELSE 'pending' END, '{}', '{}', NULL, 'pending',
+        true, a.key FROM child a JOIN born b ON b.run = a.id`
+        ]
         : [])
     ].join("\n      UNION ALL\n      ")
   )
@@ -199,7 +209,9 @@ const text = (shape: Shape) => (t: Words): string => {
     ...(consumed ? [consumption(t, parameter(shape, "consumed"))] : []),
     ...(continues ? continuing(t) : []),
     ...(published ? [publication(t, parameter(shape, "published"))] : []),
-    ...(children ? births(t, parameter(shape, "children"), shape) : []),
+    ...(children
+      ? [pausing("(SELECT s.* FROM state s WHERE s.applies)"), ...births(t, parameter(shape, "children"), shape)]
+      : []),
     ...(sends ? sending(t, shape) : []),
     ...(messages
       ? [part(
@@ -236,7 +248,6 @@ const updates = (t: Words, { consumed, continues, ends, messages, moves }: Shape
     "last_mark = CASE WHEN s.applies THEN s.mark ELSE r.last_mark END",
     ...(moves
       ? [
-        "status = s.status",
         "worker = s.worker",
         "incarnation = s.incarnation",
         "waiting = s.waiting",
@@ -246,11 +257,16 @@ const updates = (t: Words, { consumed, continues, ends, messages, moves }: Shape
         "detail = CASE WHEN s.applies THEN s.detail ELSE r.detail END"
       ]
       : []),
+    ...(sends
+      ? [`status = ${statusAfter("s.status", "s.pause", "s")}`, `pause = ${pauseAfter("s.pause", "s")}`]
+      : moves
+      ? ["status = s.status", "pause = s.pause"]
+      : []),
     ...(continues ? ["first_seq = s.first_seq", "generation = s.generation", "started_at = s.started_at"] : []),
     ...(sends
       ? [
         "inbox_seq = coalesce(s.ordinal, r.inbox_seq)",
-        `available_at = CASE WHEN s.wakes THEN least(s.available_at, ${t.now}) ELSE s.available_at END`
+        `available_at = ${availableAfter(t, "s.available_at", "s")}`
       ]
       : moves
       ? ["available_at = s.available_at"]
@@ -274,7 +290,7 @@ const updates = (t: Words, { consumed, continues, ends, messages, moves }: Shape
   ]
   const columns = [
     "s.*",
-    ...(sends ? ["v.ordinal", "v.count", "v.wakes"] : []),
+    ...(sends ? ["v.ordinal", "v.count", "v.stirs", "v.cancels"] : []),
     ...(messages ? ["w.letters"] : []),
     ...(emptied.length > 0 ? ["e.read"] : [])
   ]

@@ -22,6 +22,7 @@ import {
   moveColumns,
   parameter,
   parameters,
+  pausing,
   placeColumns,
   publication,
   queuesOf,
@@ -35,6 +36,9 @@ import {
 import { freed } from "./keyed.js"
 import { change, instant, millis, part } from "./words.js"
 
+/** That a run which is to be paused is let go of. */
+const pauses = "r.pause = 'asked' AND a.move IN ('suspended', 'pending')"
+
 const updated = (t: Words, { moves }: Shape): string => {
   const set = [
     `next_seq = a."from" + a.n`,
@@ -44,7 +48,8 @@ const updated = (t: Words, { moves }: Shape): string => {
     "closed = CASE WHEN a.closes IS NULL THEN r.closed ELSE r.closed || a.closes END",
     ...(moves
       ? [
-        "status = coalesce(a.move, r.status)",
+        `status = CASE WHEN ${pauses} THEN 'paused' ELSE coalesce(a.move, r.status) END`,
+        `pause = CASE WHEN ${pauses} THEN a.move WHEN a.move IN ${ended} THEN NULL ELSE r.pause END`,
         "worker = CASE WHEN a.move IS NULL THEN r.worker END",
         "incarnation = CASE WHEN a.move IS NULL THEN r.incarnation END",
         `available_at = CASE WHEN a.move IN ('suspended', 'pending') THEN ${
@@ -66,7 +71,7 @@ const updated = (t: Words, { moves }: Shape): string => {
     FROM (SELECT * FROM asked WHERE one = 1 ORDER BY run COLLATE "C") a
     WHERE r.id = a.run AND r.status = 'running' AND r.epoch = a.epoch AND r.next_seq = a."from"
       AND (NOT a.must OR r.inbox_seq = a.seen)
-    RETURNING a.i, r.id, r.queue, r.key, r.awaited${moves ? ", a.move, a.until" : ""}`
+    RETURNING a.i, r.id, r.queue, r.key, r.awaited, r.status, r.pause${moves ? ", a.move, a.until" : ""}`
   )
 }
 
@@ -93,7 +98,7 @@ const text = (shape: Shape) => (t: Words): string => {
     written(t),
     ...(published ? [publication(t, parameter(shape, "published"))] : []),
     ...(frees ? [freed(t, ending)] : []),
-    ...(children ? [...births(t, parameter(shape, "children"), shape), started(t, false)] : [])
+    ...(children ? [pausing("updated"), ...births(t, parameter(shape, "children"), shape), started(t, false)] : [])
   ]
   return `WITH ${parts.join(", ")}
   SELECT ${

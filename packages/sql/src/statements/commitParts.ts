@@ -114,18 +114,29 @@ export const births = (t: Words, rows: string, { keyed }: Shape): ReadonlyArray<
     : [])
 ]
 
+/** The commits (table `from`, row `s`) whose runs are paused or are to be. */
+export const pausing = (from: string): string =>
+  part("pausing", `SELECT array_agg(s.i) AS commits FROM ${from} s WHERE s.pause = 'asked' OR s.status = 'paused'`)
+
+/** Whether a child `a` is born paused, as its parent is to be. */
+export const bornPaused = "coalesce(a.attached AND a.c = ANY ((SELECT commits FROM pausing)::int[]), false)"
+
 /** Run rows of the children; with `arrived` if messages may have come for them. */
 export const started = (t: Words, written: boolean): string =>
   change(
     "started",
-    `INSERT INTO ${t.runs} (available_at, priority, epoch, inbox_seq, unread, expires_at, id, status, queue, workflow, version,
-      key)
+    `INSERT INTO ${t.runs} (available_at, priority, epoch, inbox_seq, unread, expires_at, id, status, pause, queue, workflow,
+      version, key)
     SELECT ${
       written
         ? `CASE WHEN v.wakes THEN least(a.at, ${t.now}) ELSE a.at END, a.priority, 0, coalesce(v.ordinal, 0),
       coalesce(v.count, 0)`
         : "a.at, a.priority, 0, 0, 0"
-    }, ${instant("a.expires")}, a.id, 'pending', a.queue, a.workflow, a.version, a.key
+    }, ${instant("a.expires")}, a.id, CASE WHEN ${bornPaused}${
+      written ? " AND v.cancels IS NOT TRUE" : ""
+    } THEN 'paused' ELSE 'pending' END, CASE ${
+      written ? "WHEN v.cancels THEN 'cancelled' " : ""
+    }WHEN ${bornPaused} THEN 'pending' END, a.queue, a.workflow, a.version, a.key
     FROM child a
     JOIN born b ON b.run = a.id${written ? "\n    LEFT JOIN arrived v ON v.run = a.id" : ""}`
   )

@@ -7,7 +7,7 @@
 import type * as Driver from "perdure/JournalDriver"
 import * as Row from "../internal/Row.js"
 import type { Verb } from "../Verb.js"
-import { delivery, letter, letterJoins } from "./delivery.js"
+import { availableAfter, delivery, letter, letterJoins, pauseAfter, statusAfter, targetColumns } from "./delivery.js"
 import { inboxNotices, readyNotices } from "./notices.js"
 import { millis } from "./words.js"
 
@@ -24,7 +24,7 @@ export const deliver: Verb = {
     SELECT r.*
     FROM (SELECT DISTINCT m.run COLLATE "C" AS id FROM outgoing m ORDER BY 1) target
     CROSS JOIN LATERAL (
-      SELECT r.id, r.status, r.queue, r.worker, r.inbox_seq, r.waiting, r.closed
+      SELECT ${targetColumns("r")}
       FROM ${t.runs} r WHERE r.id = target.id FOR UPDATE
     ) r
   ), ${delivery(t, "SELECT * FROM locked").join(", ")}, touched AS MATERIALIZED (
@@ -33,7 +33,9 @@ export const deliver: Verb = {
     UPDATE ${t.runs} r
     SET inbox_seq = a.ordinal,
       unread = r.unread + a.count,
-      available_at = CASE WHEN a.wakes THEN least(r.available_at, ${t.now}) ELSE r.available_at END
+      available_at = ${availableAfter(t, "r.available_at", "a")},
+      status = ${statusAfter("r.status", "r.pause", "a")},
+      pause = ${pauseAfter("r.pause", "a")}
     FROM touched a
     -- Always true; makes the planner expect few rows and use the index, whatever the statistics are.
     WHERE r.id = a.run AND a.touched = 1

@@ -16,24 +16,43 @@ export const outgoingColumns = "c, k, run, kind, name, id, payload"
 const place = (m: string): string => `(${m}.run || ' ' || ${m}.ordinal)`
 const position = (m: string): string => `(${m}.c::bigint * 4294967296 + ${m}.k)`
 
+/** The columns of `target`. */
+export const targetColumns = (r: string): string =>
+  ["id", "queue", "inbox_seq", "status", "waiting", "closed", "worker", "pause", "fresh", "key"]
+    .map((column) => `${r}.${column}`).join(", ")
+
+/** The state in which a message finds its run `r`: a cancel before it has lifted a pause. */
+const state = "CASE WHEN r.status = 'paused' AND bool_or(m.kind = 'cancel') OVER w THEN r.pause ELSE r.status END"
+
 /**
- * Parts that read `outgoing` (columns above) and `target` (a query of id, queue, inbox_seq, status, waiting, closed and
- * worker: locked rows, as they are when the messages come), and give
+ * Parts that read `outgoing` (columns above) and `target` (a query of `targetColumns`: locked rows, as they are when the
+ * messages come), and give
  *
  * - `numbered`: messages that may be stored, with ordinal, and whether they wake their run,
  * - `stored`: run and ordinal of those that were,
- * - `arrived`: a row for each run that got any: newest ordinal, count, whether it is woken, queue and holder.
+ * - `arrived`: a row for each run that got any: newest ordinal, count, whether it is woken, whether it is to be
+ *   available (`stirs`: also when it is paused and awaits what came), whether it is cancelled, queue and holder.
+ *
+ * A cancel lifts a pause; a run that has not begun gets back into the line of its key by a notice.
  */
 export const delivery = (t: Words, target: string): ReadonlyArray<string> => [
   `numbered AS MATERIALIZED (
-    SELECT m.*, r.inbox_seq + row_number() OVER (PARTITION BY r.id ORDER BY m.c, m.k) AS ordinal, r.queue, r.worker,
-      CASE r.status WHEN 'suspended' THEN m.kind || ':' || m.name = ANY (r.waiting)
-        WHEN 'pending' THEN m.kind = 'cancel' ELSE false END AS wakes
+    SELECT m.*, r.inbox_seq + row_number() OVER w AS ordinal, r.queue, r.worker,
+      CASE
+        WHEN r.status = 'paused' AND m.kind = 'cancel' THEN true
+        WHEN ${state} = 'suspended' THEN m.kind || ':' || m.name = ANY (r.waiting)
+        WHEN ${state} = 'pending' THEN m.kind = 'cancel'
+        ELSE false
+      END AS wakes,
+      CASE WHEN ${state} = 'paused' AND r.pause = 'suspended' THEN m.kind || ':' || m.name = ANY (r.waiting)
+        ELSE false END AS stirs,
+      CASE WHEN r.status = 'paused' AND r.pause = 'pending' AND r.fresh THEN r.key END AS key
     FROM outgoing AS m(${outgoingColumns})
     JOIN (
       ${target}
     ) r ON r.id = m.run
     WHERE r.status NOT IN ${finals} AND NOT (m.kind = 'signal' AND m.name = ANY (r.closed))
+    WINDOW w AS (PARTITION BY r.id ORDER BY m.c, m.k)
   )`,
   `stored AS (
     INSERT INTO ${t.inbox} (at, ordinal, run, id, kind, name, payload)
@@ -45,12 +64,25 @@ export const delivery = (t: Words, target: string): ReadonlyArray<string> => [
   )`,
   `arrived AS MATERIALIZED (
     SELECT s.run, max(s.ordinal)::int AS ordinal, count(*)::int AS count, bool_or(m.wakes) AS wakes,
-      min(m.queue) AS queue, min(m.worker) AS worker
+      bool_or(m.wakes OR m.stirs) AS stirs, bool_or(m.kind = 'cancel') AS cancels, min(m.queue) AS queue,
+      min(m.worker) AS worker, min(m.key) AS key
     FROM stored s
     JOIN numbered m ON ${place("m")} = ${place("s")}
     GROUP BY s.run
+  )`,
+  `lifted AS (
+    INSERT INTO ${t.keyNotices} (at, freed, queue, key)
+    SELECT ${t.now}, false, a.queue, a.key FROM arrived a WHERE a.cancels AND a.key IS NOT NULL
   )`
 ]
+
+/** What the messages that arrived (row `a`) make of a run row: values of `status`, `pause` and `available_at`. */
+export const statusAfter = (status: string, pause: string, a: string): string =>
+  `CASE WHEN ${a}.cancels AND ${status} = 'paused' THEN ${pause} ELSE ${status} END`
+export const pauseAfter = (pause: string, a: string): string =>
+  `CASE WHEN ${a}.cancels THEN 'cancelled' ELSE ${pause} END`
+export const availableAfter = (t: Words, availableAt: string, a: string): string =>
+  `CASE WHEN ${a}.stirs THEN least(${availableAt}, ${t.now}) ELSE ${availableAt} END`
 
 /**
  * What became of a message `m` of `outgoing`, a letter: Delivered, Buffered, 2 for Duplicate, Expired, No such run. Goes

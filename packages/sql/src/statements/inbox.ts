@@ -15,22 +15,17 @@ export const inbox: Verb = {
   parameters: 1,
   text: (t) =>
     `SELECT ${millis(t.now)} AS now, (
-    SELECT json_agg(json_build_array(r.id, r.inbox_seq, ${unreadMessages(t.inbox, "r.id", "q.after")}) ORDER BY q.i)
+    SELECT json_agg(json_build_array(r.id, r.inbox_seq, ${unreadMessages(t.inbox, "r.id", "q.after")},
+      coalesce(r.pause = 'asked', false)) ORDER BY q.i)
     FROM json_to_recordset($1::json) AS q(i int, run text, after int)
-    CROSS JOIN LATERAL (SELECT r.id, r.inbox_seq FROM ${t.runs} r WHERE r.id = q.run OFFSET 0) r
+    CROSS JOIN LATERAL (SELECT r.id, r.inbox_seq, r.pause FROM ${t.runs} r WHERE r.id = q.run OFFSET 0) r
   )::text AS inboxes`
-}
-
-type Inbox = {
-  readonly run: string
-  readonly seen: number
-  readonly messages: ReadonlyArray<Driver.Message>
 }
 
 export const encode = (requests: ReadonlyArray<{ readonly run: string; readonly after: number }>): string =>
   JSON.stringify(requests.map(({ after, run }, i) => ({ i, run, after })))
 
-export const decode = (rows: ReadonlyArray<Row.Fields>): Driver.Answer<ReadonlyArray<Inbox>> => {
+export const decode = (rows: ReadonlyArray<Row.Fields>): Driver.Answer<ReadonlyArray<Driver.Inbox>> => {
   const row = Row.first(rows)
   return {
     now: Row.instant(row, "now"),
@@ -39,6 +34,7 @@ export const decode = (rows: ReadonlyArray<Row.Fields>): Driver.Answer<ReadonlyA
       return {
         run,
         seen: Row.integer(each, 1),
+        pausing: Row.flag(each, 3),
         messages: Row.list(each, 2).map((sent) => message(run, sent))
       }
     })

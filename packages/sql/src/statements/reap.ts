@@ -7,7 +7,7 @@
  */
 import * as Row from "../internal/Row.js"
 import type { Verb } from "../Verb.js"
-import { delivery, endPayload } from "./delivery.js"
+import { delivery, endPayload, targetColumns } from "./delivery.js"
 import { freed } from "./keyed.js"
 import { millis } from "./words.js"
 
@@ -47,7 +47,7 @@ export const reap: Verb = {
     SELECT r.*, n.parent_id, n.parent_token
     FROM orphan o
     CROSS JOIN LATERAL (
-      SELECT r.id, r.queue, r.key, r.inbox_seq, r.waiting, r.closed, r.awaited, r.worker, r.incarnation,
+      SELECT r.id, r.queue, r.key, r.inbox_seq, r.waiting, r.closed, r.awaited, r.worker, r.incarnation, r.pause,
         r.crashes + 1 >= $2::int AS ends
       FROM ${t.runs} r WHERE r.id = o.id
       -- Without OFFSET the conditions below would be part of this, and an index on them might be chosen.
@@ -59,7 +59,7 @@ export const reap: Verb = {
     SELECT r.*
     FROM (SELECT DISTINCT x.parent_id AS id FROM taken x WHERE x.ends AND x.parent_id IS NOT NULL ORDER BY 1) p
     CROSS JOIN LATERAL (
-      SELECT r.id, r.queue, r.inbox_seq, r.waiting, r.closed, r.status, r.worker
+      SELECT ${targetColumns("r")}
       FROM ${t.runs} r WHERE r.id = p.id FOR UPDATE SKIP LOCKED
     ) r
   ), reaped AS MATERIALIZED (
@@ -77,25 +77,30 @@ export const reap: Verb = {
       delivery(
         t,
         `SELECT p.id, p.queue, p.inbox_seq, CASE WHEN x.id IS NULL THEN p.status WHEN x.ends THEN 'exhausted'
-        ELSE 'pending' END AS status, p.waiting, p.closed, CASE WHEN x.id IS NULL THEN p.worker END AS worker
+        WHEN x.pause = 'asked' THEN 'paused' ELSE 'pending' END AS status, p.waiting, p.closed,
+        CASE WHEN x.id IS NULL THEN p.worker END AS worker, CASE WHEN x.id IS NULL THEN p.pause ELSE 'pending' END AS pause,
+        p.fresh, p.key
       FROM parent p
       LEFT JOIN reaped x ON x.id = p.id`
       ).join(", ")
     }, ${freed(t, "SELECT x.queue, x.key FROM reaped x WHERE x.ends AND x.key IS NOT NULL")}, touched AS MATERIALIZED (
     SELECT coalesce(x.id, a.run) AS id, x.id IS NOT NULL AS reaped, coalesce(x.ends, false) AS ends, a.ordinal, a.count,
-      a.wakes, 1 AS touched
+      a.stirs, 1 AS touched
     FROM reaped x
     FULL JOIN arrived a ON a.run = x.id
   ), updated AS (
     UPDATE ${t.runs} r
-    SET status = CASE WHEN x.ends THEN 'exhausted' WHEN x.reaped THEN 'pending' ELSE r.status END,
+    SET status = CASE WHEN x.ends THEN 'exhausted' WHEN x.reaped AND r.pause = 'asked' THEN 'paused'
+        WHEN x.reaped THEN 'pending' ELSE r.status END,
+      pause = CASE WHEN x.ends THEN NULL WHEN x.reaped AND r.pause = 'asked' THEN 'pending' ELSE r.pause END,
       crashes = CASE WHEN x.reaped THEN r.crashes + 1 ELSE r.crashes END,
-      detail = CASE WHEN x.ends THEN '{"crashes":' || (r.crashes + 1) || '}' ELSE r.detail END,
+      detail = CASE WHEN x.ends THEN '{"crashes":' || (r.crashes + 1) || ',"worker":' || to_json(r.worker)::text
+        || ',"at":' || (${millis(t.now)})::bigint || '}' ELSE r.detail END,
       finished_at = CASE WHEN x.ends THEN ${t.now} ELSE r.finished_at END,
       worker = CASE WHEN x.reaped THEN NULL ELSE r.worker END,
       incarnation = CASE WHEN x.reaped THEN NULL ELSE r.incarnation END,
       available_at = CASE WHEN x.reaped AND NOT x.ends THEN ${t.now}
-        WHEN x.wakes THEN least(r.available_at, ${t.now}) ELSE r.available_at END,
+        WHEN x.stirs THEN least(r.available_at, ${t.now}) ELSE r.available_at END,
       inbox_seq = coalesce(x.ordinal, r.inbox_seq),
       unread = r.unread + coalesce(x.count, 0)
     FROM touched x

@@ -1,5 +1,5 @@
 /**
- * Hand runs back: pending, available now, held by nobody. Three verbs that differ in which runs.
+ * Hand runs back: pending, available now, held by nobody (or paused, if that was asked for). Two verbs that differ in which runs.
  *
  * Indexes: `runs_holder` for the runs of a worker, `runs_pkey` to lock and to update.
  * Locks: the released run rows, in order of id; `retire` the worker's row too, after them.
@@ -15,11 +15,10 @@ interface Parts {
   readonly ids: string
   /** What must hold of the locked row `r`. */
   readonly condition: string
-  readonly set?: string
   readonly more?: string
 }
 
-const release = (t: Words, { condition, first, ids, more, set }: Parts): string =>
+const release = (t: Words, { condition, first, ids, more }: Parts): string =>
   `WITH ${first === undefined ? "" : `${first}, `}released AS MATERIALIZED (
     SELECT r.id, r.queue, 1 AS touched
     FROM (${ids} ORDER BY 1) target
@@ -30,7 +29,9 @@ const release = (t: Words, { condition, first, ids, more, set }: Parts): string 
     WHERE ${condition}
   ), updated AS (
     UPDATE ${t.runs} r
-    SET status = 'pending', available_at = ${t.now}, worker = NULL, incarnation = NULL${set ?? ""}
+    SET status = CASE WHEN r.pause = 'asked' THEN 'paused' ELSE 'pending' END,
+      pause = CASE WHEN r.pause = 'asked' THEN 'pending' ELSE r.pause END,
+      available_at = ${t.now}, worker = NULL, incarnation = NULL
     FROM released x
     -- Always true; makes the planner expect few rows and use the index, whatever the statistics are.
     WHERE r.id = x.id AND x.touched = 1
@@ -81,18 +82,6 @@ export const retire: Verb = {
     DELETE FROM ${t.workers} w
     WHERE w.id = $1::text AND w.incarnation = $2::text AND (SELECT count(*) FROM released) >= 0
   )`
-    })
-}
-
-/** $1 ids */
-export const resume: Verb = {
-  name: "resume",
-  parameters: 1,
-  text: (t) =>
-    release(t, {
-      ids: `SELECT DISTINCT x.id COLLATE "C" AS id FROM json_array_elements_text($1::json) AS x(id)`,
-      condition: "r.status = 'diverged'",
-      set: ", detail = NULL"
     })
 }
 

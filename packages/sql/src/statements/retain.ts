@@ -71,7 +71,7 @@ export const retain: Verb = {
   ), of_runs AS (
     DELETE FROM ${t.runs} d WHERE d.id = ANY (ARRAY(SELECT c.id FROM chosen c))
   )
-  SELECT ${millis(t.now)} AS now, (SELECT count(*)::int FROM chosen) AS deleted`
+  SELECT ${millis(t.now)} AS now, (SELECT count(DISTINCT c.id)::int FROM chosen c) AS deleted`
 }
 
 export const decode = (rows: ReadonlyArray<Row.Fields>): Driver.Answer<number> => {

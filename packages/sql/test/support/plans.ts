@@ -4,16 +4,19 @@ import { type Statement, statement, type Verb } from "@perdure/sql/Verb"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { claim, encodeQueues, encodeWorkflows } from "../../src/statements/claim.js"
+import { controls, pause, resume } from "../../src/statements/control.js"
 import { brought } from "../../src/statements/brought.js"
 import { commit } from "../../src/statements/commit.js"
 import { commitOwn, judge } from "../../src/statements/commitOwn.js"
 import type { Shape } from "../../src/statements/commitParts.js"
 import { deliver } from "../../src/statements/deliver.js"
 import { enqueue } from "../../src/statements/enqueue.js"
+import { expire } from "../../src/statements/expire.js"
+import { fork } from "../../src/statements/fork.js"
 import { inbox } from "../../src/statements/inbox.js"
 import * as Read from "../../src/statements/read.js"
 import { reap } from "../../src/statements/reap.js"
-import { reconcile, resume, retire } from "../../src/statements/release.js"
+import { reconcile, retire } from "../../src/statements/release.js"
 import { terminate } from "../../src/statements/terminate.js"
 import type { Session } from "./Session.js"
 
@@ -94,8 +97,12 @@ export const all: ReadonlyArray<readonly [name: string, verb: Verb, parameters: 
   ["reap", reap, [100, 3]],
   ["reconcile", reconcile, ["w", "1", "[]", 0]],
   ["retire", retire, ["w", "1"]],
-  ["resume", resume, [JSON.stringify(["r00000001"])]],
-  ["terminate", terminate, ["r00000001", "{}", false]],
+  ["expire", expire, [100]],
+  ["pause", pause, [JSON.stringify(["r00000001"]), "by", "reason"]],
+  ["resume", resume, [JSON.stringify(["r00000001"]), "by", "reason"]],
+  ["terminate", terminate, [JSON.stringify(["r00000001"]), "by", "reason", "{}"]],
+  ["fork", fork, ["r00000001", 1, "fork", "q", 0, "fork", "by", "reason"]],
+  ["controls", controls, ["r00000001"]],
   ["get", Read.get, [JSON.stringify(["r00000001"])]],
   ["await", Read.await_, [JSON.stringify(["r00000001"])]],
   ["lookup", Read.lookup, ["flow", "key"]],

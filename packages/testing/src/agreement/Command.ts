@@ -9,6 +9,8 @@ import type { FinalStatus, MessageKind, QueueSettings, RunStatus } from "perdure
 export const runCount = 8
 export const childCount = 6
 export const messageCount = 16
+/** Forks have numbers after that of nobody. */
+export const forkCount = 4
 
 /** A member of a pool, by number. */
 type Index = number
@@ -102,11 +104,19 @@ export type Operation =
   | { readonly _tag: "Reconcile"; readonly who: Who; readonly held: ReadonlyArray<Index>; readonly before: number }
   | { readonly _tag: "Retire"; readonly who: Who }
   | { readonly _tag: "Reap"; readonly maxCrashes: number }
-  | { readonly _tag: "Terminate"; readonly run: Index }
-  | { readonly _tag: "Resume"; readonly runs: ReadonlyArray<Index> }
   | { readonly _tag: "Limit"; readonly queue: Index; readonly change: Partial<QueueSettings> }
   | { readonly _tag: "Define"; readonly queue: Index; readonly settings: Omit<QueueSettings, "paused"> }
   | { readonly _tag: "Hold"; readonly workflow: Index; readonly held: boolean }
+  | { readonly _tag: "Terminate" | "Pause" | "Resume"; readonly runs: ReadonlyArray<Index> }
+  | { readonly _tag: "Expire"; readonly limit: number }
+  | {
+    readonly _tag: "Fork"
+    readonly source: Index
+    readonly fork: Index
+    readonly seq: number
+    readonly queue: Index | null
+    readonly priority: number | null
+  }
   | { readonly _tag: "Read"; readonly runs: ReadonlyArray<Index>; readonly from: number; readonly limit: number }
   | { readonly _tag: "Find"; readonly sought: Sought; readonly limit: number }
   | {
@@ -137,7 +147,7 @@ const mostly = <A>(usual: FastCheck.Arbitrary<A>, rare: FastCheck.Arbitrary<A>, 
 const delay = mostly(constantFrom(-10, 0, 10, 50), constantFrom(500, Infinity), 3)
 const who = record({ worker: index(2), incarnation: mostly(constant(0), constant(1)) })
 const kind = mostly<MessageKind>(constant("signal"), constantFrom("child", "callback", "cancel", "defect"), 3)
-const anyone = mostly(index(runCount), integer({ min: runCount, max: runCount + childCount }), 3)
+const anyone = mostly(index(runCount), integer({ min: runCount, max: runCount + childCount + forkCount }), 3)
 
 const seldom = <A>(arbitrary: FastCheck.Arbitrary<A>): FastCheck.Arbitrary<A | null> =>
   mostly(constant(null), arbitrary)
@@ -285,12 +295,35 @@ const operation: FastCheck.Arbitrary<Operation> = oneof(
     weight: 2,
     arbitrary: record({ _tag: constant("Reap" as const), maxCrashes: mostly(constant(4), constantFrom(1, 2), 3) })
   },
-  { weight: 1, arbitrary: record({ _tag: constant("Terminate" as const), run: anyone }) },
   {
     weight: 1,
+    arbitrary: record({ _tag: constant("Terminate" as const), runs: array(anyone, { minLength: 1, maxLength: 2 }) })
+  },
+  {
+    weight: 2,
+    arbitrary: record({ _tag: constant("Pause" as const), runs: array(anyone, { minLength: 1, maxLength: 4 }) })
+  },
+  {
+    weight: 2,
     arbitrary: record({
       _tag: constant("Resume" as const),
-      runs: uniqueArray(index(runCount), { minLength: 2, maxLength: runCount })
+      runs: mostly(
+        array(anyone, { minLength: 1, maxLength: 2 }),
+        uniqueArray(index(runCount), { minLength: 2, maxLength: runCount }),
+        2
+      )
+    })
+  },
+  { weight: 1, arbitrary: record({ _tag: constant("Expire" as const), limit: mostly(constant(1_000), constant(1)) }) },
+  {
+    weight: 2,
+    arbitrary: record({
+      _tag: constant("Fork" as const),
+      source: anyone,
+      fork: integer({ min: runCount + childCount + 1, max: runCount + childCount + forkCount }),
+      seq: integer({ min: 0, max: 6 }),
+      queue: option(index(2)),
+      priority: option(index(2))
     })
   },
   {

@@ -6,7 +6,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { JournalError } from "perdure/Errors"
 import type * as Driver from "perdure/JournalDriver"
-import { entries, only, value } from "../contract/Fixture.js"
+import { entries, value } from "../contract/Fixture.js"
 import type { Command, Move, Operation, Work } from "./Command.js"
 import * as Normal from "./normal.js"
 import * as Pool from "./pool.js"
@@ -75,7 +75,8 @@ export class Player {
           history: value(driver.history({ run, from: 0, limit: 10_000 })),
           messages: Effect.map(value(driver.messages({ run, after: 0, limit: 10_000 })), Normal.messages),
           inbox: Effect.map(value(driver.inbox([{ run, after: 0 }])), Normal.inboxes),
-          published: Effect.map(value(driver.published(run)), Normal.published)
+          published: Effect.map(value(driver.published(run)), Normal.published),
+          controls: value(driver.controls(run))
         }))
     })
   }
@@ -171,12 +172,25 @@ export class Player {
           return Effect.succeed(value(driver.retire(Pool.worker(prefix, operation.who))))
         case "Reap":
           return Effect.succeed(value(driver.reap({ limit: 1_000, maxCrashes: operation.maxCrashes })))
-        case "Terminate": {
-          const run = Pool.runId(prefix, operation.run)
-          return Effect.succeed(value(driver.terminate({ run, detail: "{ \"by\": 1 }" })))
-        }
+        case "Terminate":
+          return Effect.succeed(value(driver.terminate(this.control(operation.runs))))
+        case "Pause":
+          return Effect.succeed(value(driver.pause(this.control(operation.runs))))
         case "Resume":
-          return Effect.succeed(value(driver.resume(operation.runs.map((n) => Pool.runId(prefix, n)))))
+          return Effect.succeed(value(driver.resume(this.control(operation.runs))))
+        case "Expire":
+          return Effect.succeed(value(driver.expire({ limit: operation.limit })))
+        case "Fork":
+          return Effect.succeed(value(driver.fork({
+            source: Pool.runId(prefix, operation.source),
+            seq: operation.seq,
+            id: Pool.runId(prefix, operation.fork),
+            queue: operation.queue === null ? null : Pool.queue(prefix, operation.queue),
+            priority: operation.priority,
+            action: operation.seq % 2 === 0 ? "fork" : "retry",
+            by: null,
+            reason: "agreement"
+          })))
         case "Limit": {
           const { change, queue } = operation
           return Effect.succeed(value(driver.changeQueue({ name: Pool.queue(prefix, queue), change })))
@@ -205,6 +219,10 @@ export class Player {
           })))
       }
     })
+  }
+
+  private control(runs: ReadonlyArray<number>): Driver.ControlRequest {
+    return { runs: runs.map((n) => Pool.runId(this.prefix, n)), by: "ann", reason: null }
   }
 
   private hot(which: "none" | "known" | "stale"): ReadonlyMap<string, number> {
@@ -301,7 +319,10 @@ export class Player {
 
   private look(holding: Holding): Effect.Effect<Holding, JournalError> {
     return Effect.map(value(this.driver.inbox([{ run: holding.id, after: 0 }])), (inboxes) => {
-      const { messages, seen } = only(inboxes)
+      const [inbox] = inboxes
+      // It may have been deleted since.
+      if (inbox === undefined) return holding
+      const { messages, seen } = inbox
       return { ...holding, seen, unread: messages.map(({ ordinal }) => ordinal) }
     })
   }

@@ -1,10 +1,13 @@
 /** The values that commands speak of by number. A run's fields follow from its number, so it is the same everywhere. */
 import type * as Driver from "perdure/JournalDriver"
 import type { Sent, Sought, Start, Who } from "./Command.js"
-import { childCount, runCount } from "./Command.js"
+import { childCount, forkCount, runCount } from "./Command.js"
 
-/** Every run that there may be; the one number beyond is nobody. */
-export const runs: ReadonlyArray<number> = Array.from({ length: runCount + childCount }, (_, n) => n)
+/** Every run that there may be; the number between children and forks is nobody's. */
+export const runs: ReadonlyArray<number> = Array.from(
+  { length: runCount + childCount + 1 + forkCount },
+  (_, n) => n
+)
 
 export const runId = (prefix: string, n: number): string => `${prefix}-run-${String(n).padStart(2, "0")}`
 

@@ -80,6 +80,7 @@ export const claim = [
         assert.deepStrictEqual(claimed, {
           ...fields,
           seed: request.id,
+          inherited: 0,
           epoch: 1,
           generation: 0,
           nextSeq: 0,

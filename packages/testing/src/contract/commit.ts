@@ -98,7 +98,7 @@ export const commit = [
   lost("after the run is final", after(finish())),
   lost(
     "after the run was terminated",
-    (t, held) => Effect.as(t.driver.terminate({ run: held.id, detail: "{}" }), held)
+    (t, held) => Effect.as(t.driver.terminate({ runs: [held.id], by: null, reason: null }), held)
   ),
   lost("after the worker has retired", (t, held) => Effect.as(t.driver.retire(t.worker), held)),
   lost("after another claim", (t, held) =>
@@ -218,7 +218,7 @@ export const commit = [
         t.deliver(...deliveries),
         t.commitAll(ring.slice(10).toReversed()),
         t.deliver(...deliveries.toReversed().map((message) => ({ ...message, id: `${message.id}-again` }))),
-        t.driver.terminate({ run: held[4]?.id ?? "", detail: "{}" })
+        t.driver.terminate({ runs: [held[4]?.id ?? ""], by: null, reason: null })
       ], { concurrency: "unbounded" })
       const counts = yield* Effect.forEach(held.filter((_, n) => n !== 4), (run) =>
         Effect.map(t.messages(run), (messages) => messages.filter(({ name }) => name === "z").length))

@@ -126,7 +126,7 @@ export const finding = [
         transition: finish({ kind: "interrupt", value: null }, "cancelled")
       })
       yield* t.enqueue(t.newRun("terminated"))
-      yield* t.driver.terminate({ run: t.id("terminated"), detail: "{}" })
+      yield* t.driver.terminate({ runs: [t.id("terminated")], by: null, reason: null })
       const cases: ReadonlyArray<readonly [ReadonlyArray<Driver.RunStatus>, ReadonlyArray<string>]> = [
         [["pending"], ["pending", "waiting"]],
         [["running"], ["keyed", "running"]],

@@ -125,7 +125,7 @@ export const hints = [
         Effect.gen(function*() {
           const held = yield* t.running(`doomed-${n}`)
           yield* t.driver.await([held.id])
-          yield* t.driver.terminate({ run: held.id, detail: "{}" })
+          yield* t.driver.terminate({ runs: [held.id], by: null, reason: null })
           return { _tag: "Changed", run: held.id }
         }))
     })),

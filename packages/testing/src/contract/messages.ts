@@ -142,7 +142,7 @@ export const messages = [
       const held = yield* t.running("a")
       yield* t.apply(held, { transition: { _tag: "Diverge", detail: "{}" } })
       assert.deepStrictEqual(yield* t.deliver(signal(held.id, "x")), ["Buffered"])
-      yield* t.driver.resume([held.id])
+      yield* t.driver.resume({ runs: [held.id], by: null, reason: null })
       assert.strictEqual((yield* t.claimOne(held)).inbox.length, 1)
     })),
 
@@ -209,7 +209,7 @@ export const messages = [
           assert.deepStrictEqual(yield* t.messages(held), [])
         }
         const held = yield* t.running("terminated")
-        yield* t.driver.terminate({ run: held.id, detail: "{}" })
+        yield* t.driver.terminate({ runs: [held.id], by: null, reason: null })
         assert.deepStrictEqual(yield* t.deliver(signal(held.id, "x")), ["Expired"])
       })
   ),

@@ -157,8 +157,8 @@ export const resends = [
       const runs = [doomed, diverged, { id: t.id("held") }]
       const operations: ReadonlyArray<Effect.Effect<unknown, unknown>> = [
         t.heartbeat(worker, 1_000),
-        t.driver.terminate({ run: doomed.id, detail: "{}" }),
-        t.driver.resume([diverged.id]),
+        t.driver.terminate({ runs: [doomed.id], by: null, reason: null }),
+        t.driver.resume({ runs: [diverged.id], by: null, reason: null }),
         t.driver.reconcile({ worker, held: [], claimedBefore: start + 1 }),
         t.driver.retire(worker),
         t.driver.reap({ limit: 100, maxCrashes: 3 })

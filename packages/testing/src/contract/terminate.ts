@@ -16,17 +16,17 @@ export const terminate = [
         yield* t.apply(diverged, { transition: { _tag: "Diverge", detail: "{\"old\":1}" } })
         yield* pass(10)
         for (const run of [pending, running, asleep, diverged]) {
-          assert.isTrue(yield* value(t.driver.terminate({ run: run.id, detail: "{\"by\": \"ann\"}" })))
+          assert.strictEqual(yield* value(t.driver.terminate({ runs: [run.id], by: "ann", reason: null })), 1)
           const record = yield* t.record(run)
           assert.deepStrictEqual(
             [record.status, record.detail, record.exit, record.finishedAt, record.worker],
-            ["terminated", "{\"by\": \"ann\"}", null, start + 10, null]
+            ["terminated", "{\"by\":\"ann\",\"reason\":null}", null, start + 10, null]
           )
         }
         yield* pass(10_000)
         const queues = [pending, running, asleep, diverged].map(({ queue }) => queue)
         assert.deepStrictEqual(yield* t.claimAnswer(queues), nothing)
-        assert.strictEqual(yield* value(t.driver.resume([diverged.id])), 0)
+        assert.strictEqual(yield* value(t.driver.resume({ runs: [diverged.id], by: null, reason: null })), 0)
       })
   ),
 
@@ -35,15 +35,15 @@ export const terminate = [
       const done = yield* t.running("done")
       yield* t.apply(done, { transition: finish() })
       const before = yield* t.everything(done)
-      assert.isFalse(yield* value(t.driver.terminate({ run: done.id, detail: "{}" })))
+      assert.strictEqual(yield* value(t.driver.terminate({ runs: [done.id], by: null, reason: null })), 0)
       assert.deepStrictEqual(yield* t.everything(done), before)
-      assert.isFalse(yield* value(t.driver.terminate({ run: t.id("nobody"), detail: "{}" })))
+      assert.strictEqual(yield* value(t.driver.terminate({ runs: [t.id("nobody")], by: null, reason: null })), 0)
     })),
 
   check("the holder of a terminated run is fenced, and its queue is not disturbed", (t) =>
     Effect.gen(function*() {
       const held = yield* t.running("a")
-      yield* t.driver.terminate({ run: held.id, detail: "{}" })
+      yield* t.driver.terminate({ runs: [held.id], by: null, reason: null })
       assert.deepStrictEqual(yield* t.commit(held, { transition: finish() }), { _tag: "Lost" })
       assert.deepStrictEqual(yield* value(t.driver.retire(t.worker)), { released: 0 })
       assert.strictEqual(yield* t.status(held), "terminated")
@@ -68,7 +68,7 @@ export const terminate = [
         )
         yield* t.apply(yield* t.claimOne(t.newRun("done")), { transition: finish() })
         yield* t.claimOne(t.newRun("grandchild"))
-        assert.isTrue(yield* value(t.driver.terminate({ run: t.id("top"), detail: "{}" })))
+        assert.strictEqual(yield* value(t.driver.terminate({ runs: [t.id("top")], by: null, reason: null })), 1)
         const names = ["top", "child", "grandchild", "great", "detached", "detached-child", "done", "stranger"]
         assert.deepStrictEqual(yield* Effect.forEach(names, (name) => t.status({ id: t.id(name) })), [
           "terminated",
@@ -91,8 +91,8 @@ export const terminate = [
         const child = t.newChild(parent, "child")
         const grandchild = t.newRun("grandchild", { parent: { id: child.id, token: "x", attached: true } })
         yield* t.enqueue(child, grandchild)
-        yield* t.driver.terminate({ run: child.id, detail: "{}" })
-        yield* t.driver.terminate({ run: child.id, detail: "{}" })
+        yield* t.driver.terminate({ runs: [child.id], by: null, reason: null })
+        yield* t.driver.terminate({ runs: [child.id], by: null, reason: null })
         const message = only((yield* t.claimOne(parent)).inbox)
         assert.deepStrictEqual([message.kind, message.name], ["child", "token-child"])
         assert.deepStrictEqual(JSON.parse(message.payload), { run: child.id, status: "terminated", exit: null })
@@ -106,7 +106,7 @@ export const terminate = [
       const parent = { id: t.id("top"), token: "x", attached: true }
       const children = Array.from({ length: 200 }, (_, n) => t.newRun(`child-${n}`, { parent }))
       yield* t.enqueue(t.newRun("top"), ...children)
-      yield* t.driver.terminate({ run: parent.id, detail: "{}" })
+      yield* t.driver.terminate({ runs: [parent.id], by: null, reason: null })
       const records = yield* value(t.driver.get(children.map(({ id }) => id)))
       assert.deepStrictEqual([records.length, new Set(records.map(({ status }) => status))], [
         200,

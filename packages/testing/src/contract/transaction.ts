@@ -57,8 +57,8 @@ export const transaction = [
         yield* t.deliver(signal(asleep.id, "x"))
         yield* t.claimOne(asleep)
         yield* t.driver.retire(worker)
-        yield* t.driver.resume([diverged.id])
-        yield* t.driver.terminate({ run: doomed.id, detail: "{}" })
+        yield* t.driver.resume({ runs: [diverged.id], by: null, reason: null })
+        yield* t.driver.terminate({ runs: [doomed.id], by: null, reason: null })
       })
       const before = yield* Effect.forEach(runs, (run) => t.everything(run))
       const failures: ReadonlyArray<Effect.Effect<never, string>> = [

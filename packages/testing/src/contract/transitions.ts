@@ -181,7 +181,7 @@ export const transitions = [
       )
       yield* pass(86_400_000)
       assert.deepStrictEqual(yield* t.claimAnswer([held.queue]), nothing)
-      assert.strictEqual(yield* value(t.driver.resume([held.id])), 1)
+      assert.strictEqual(yield* value(t.driver.resume({ runs: [held.id], by: null, reason: null })), 1)
       const resumed = yield* t.record(held)
       assert.deepStrictEqual([resumed.status, resumed.availableAt], ["pending", yield* now])
       const again = yield* t.claimOne(held)
@@ -199,10 +199,10 @@ export const transitions = [
       const others = [sleeping, running, done]
       const ids = [...diverged, ...others].map(({ id }) => id)
       const before = yield* Effect.forEach(others, (run) => t.everything(run))
-      assert.strictEqual(yield* value(t.driver.resume([...ids, t.id("nobody")])), 2)
+      assert.strictEqual(yield* value(t.driver.resume({ runs: [...ids, t.id("nobody")], by: null, reason: null })), 2)
       assert.deepStrictEqual(yield* Effect.forEach(others, (run) => t.everything(run)), before)
-      assert.strictEqual(yield* value(t.driver.resume(ids)), 0)
-      assert.strictEqual(yield* value(t.driver.resume([])), 0)
+      assert.strictEqual(yield* value(t.driver.resume({ runs: ids, by: null, reason: null })), 0)
+      assert.strictEqual(yield* value(t.driver.resume({ runs: [], by: null, reason: null })), 0)
     })),
 
   check("a run that is handed back is pending and claimable at the given instant", (t) =>

@@ -46,7 +46,7 @@ export const values = [
         assert.deepStrictEqual(woken.inbox.map(({ payload }) => payload), [text, text])
         yield* t.apply(woken, { transition: { _tag: "Diverge", detail: text } })
         assert.strictEqual((yield* t.record(held)).detail, text)
-        yield* t.driver.resume([held.id])
+        yield* t.driver.resume({ runs: [held.id], by: null, reason: null })
         const last = yield* t.claimOne(held)
         yield* t.apply(last, { transition: { _tag: "Continue", payload: text, at: start } })
         yield* t.apply(last, { transition: finish(exit) })

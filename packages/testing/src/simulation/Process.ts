@@ -265,6 +265,10 @@ export class Process implements Sleeper {
             if (exhausted > 0) recheck()
           }
         }),
+      pause: (request) => call("pause", driver.pause(request), { writes: true }),
+      expire: (request) => call("expire", driver.expire(request), { writes: true }),
+      fork: (request) => call("fork", driver.fork(request), { writes: true }),
+      controls: (run) => call("controls", driver.controls(run), { writes: false }),
       terminate: (request) => call("terminate", driver.terminate(request), { writes: true, note: recheck }),
       resume: (runs) => call("resume", driver.resume(runs), { writes: true }),
       get: (runs) => call("get", driver.get(runs), read),

@@ -175,7 +175,7 @@ class Life {
       switch (what) {
         case "terminate":
           return Effect.map(
-            this.io(this.driver.terminate({ run: this.root, detail: "\"simulated\"" })),
+            this.io(this.driver.terminate({ runs: [this.root], by: null, reason: null })),
             () => this.recheck()
           )
         case "cancel":
@@ -304,7 +304,7 @@ class Life {
     if (account.nextSeq === 0 && record.status === "cancelled") return
     const bodies = world.bodies
     const made = registered.open(
-      { ...record, seed: record.id, startedAt: record.startedAt ?? 0, journal: [], inbox: [], seen: 0 },
+      { ...record, seed: record.id, inherited: 0, startedAt: record.startedAt ?? 0, journal: [], inbox: [], seen: 0 },
       ({ place }) => wrong(`a stray wake-up in the replay, ${place}`)
     )
     if (made._tag === "Left") return wrong(made.left)
