@@ -40,7 +40,8 @@ export const fork = (store: Store.Store, now: Driver.Millis, request: Driver.For
     key: row.key,
     expiresAt: null,
     tags: row.tags,
-    attributes: row.attributes
+    attributes: row.attributes,
+    singleton: null
   }, null)
   const made = store.runs.get(id)
   if (made === undefined) return { _tag: "NoSuchRun" }

@@ -33,7 +33,7 @@ export const singletons = [
       yield* t.enqueue(a)
       yield* t.apply(yield* t.claimOne(a), { transition: finish() })
       assert.deepStrictEqual(yield* t.enqueue(b, c), [started(b), joined(b)])
-      yield* value(t.driver.terminate({ run: b.id, detail: "{}" }))
+      yield* value(t.driver.terminate({ runs: [b.id], by: null, reason: null }))
       assert.deepStrictEqual(yield* t.enqueue(c), [started(c)])
     })),
 
