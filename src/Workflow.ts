@@ -20,6 +20,9 @@ import type * as Types from "effect/Types"
 import { CurrentRun, insideOrOutside, outsideOnly } from "./CurrentRun.js"
 import type { ConfigurationInvalid, ResultError, RuntimeError, StartError } from "./Errors.js"
 import { NoSuchRun, TimedOut } from "./Errors.js"
+import type { Link } from "./internal/continuations.js"
+import { linkedTo, linkProblems, makeContinuations } from "./internal/continuations.js"
+import type { Shape } from "./internal/definition.js"
 import { continueAs, definitionProblems, makeOpen } from "./internal/definition.js"
 import { makeExitCodec } from "./internal/exits.js"
 import { canBeStored, idProblem, refuseInside } from "./internal/names.js"
@@ -147,6 +150,10 @@ export interface Workflow<in out Payload, in out Success, in out Failure> extend
   readonly successSchema: AnySchema
   readonly errorSchema: AnySchema
   readonly options: WorkflowOptions<Payload>
+  /** @internal */
+  readonly shape: Shape
+  /** @internal The same workflow, whose runs go on with one more. */
+  readonly continued: (link: Link) => Workflow<Payload, Success, Failure>
 
   /**
    * Bind the handler that runs it, as a Layer. The handler's services come from the Layer's context; it may require a
@@ -248,9 +255,17 @@ export const make: {
   ): Workflow<P["Type"], S["Type"], E["Type"]>
 } = <Payload, Success, Failure>(
   name: string,
-  definition:
-    & Definition<Schema.Struct.Fields | Schema.Schema.AnyNoContext, AnySchema, AnySchema>
-    & WorkflowOptions<Payload>
+  definition: AnyDefinition<Payload>
+): Workflow<Payload, Success, Failure> => define(name, definition, [])
+
+type AnyDefinition<Payload> =
+  & Definition<Schema.Struct.Fields | Schema.Schema.AnyNoContext, AnySchema, AnySchema>
+  & WorkflowOptions<Payload>
+
+const define = <Payload, Success, Failure>(
+  name: string,
+  definition: AnyDefinition<Payload>,
+  links: ReadonlyArray<Link>
 ): Workflow<Payload, Success, Failure> => {
   const { error, payload, success, ...options } = definition
   const payloadSchema: AnySchema = Schema.isSchema(payload)
@@ -306,6 +321,8 @@ export const make: {
     successSchema,
     errorSchema,
     options,
+    shape,
+    continued: (link) => define(name, definition, [...links, link]),
     toLayer: <R>(
       handler: (payload: Payload) => Effect.Effect<Given<Success> | ContinueAsNew<Payload>, Failure | RuntimeError, R>
     ) =>
@@ -324,8 +341,10 @@ export const make: {
           version,
           queue: shape.options.queue,
           signals: options.signals ?? [],
-          problems: definitionProblems(shape),
+          continuations: linkedTo(links),
+          problems: [...definitionProblems(shape), ...linkProblems(name, links)],
           open: makeOpen({
+            continuations: makeContinuations({ links, context, fiberRefs }),
             shape,
             exit: exitFor(yield* Limits),
             context,

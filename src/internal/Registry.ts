@@ -6,7 +6,8 @@ import * as Effect from "effect/Effect"
 import type * as Either from "effect/Either"
 import type * as Scope from "effect/Scope"
 import { ConfigurationInvalid } from "../Errors.js"
-import type { ClaimedRun } from "../JournalDriver.js"
+import type { ClaimedRun, NewRun } from "../JournalDriver.js"
+import type { End } from "./continuations.js"
 import type { Divergence, Machine, Stray } from "./machine/Machine.js"
 import type { MachineEntry, WireExit } from "./machine/Op.js"
 import type { AnyExit } from "./exits.js"
@@ -16,6 +17,8 @@ export interface Opened {
   readonly machine: Machine
   readonly start: (replay: ReadonlyArray<MachineEntry>) => Divergence | undefined
   readonly encodeExit: (exit: AnyExit) => WireExit
+  /** The runs that follow the run's end; the left side says why one cannot. */
+  readonly continuations: (end: End) => ReadonlyArray<Either.Either<NewRun, string>>
 }
 
 /** A workflow with its handler. */
@@ -25,6 +28,8 @@ export interface Registered {
   readonly queue: string
   /** Signals that the definition declares: one name, one definition in the whole process. */
   readonly signals: ReadonlyArray<{ readonly name: string }>
+  /** What its runs go on with. */
+  readonly continuations: ReadonlyArray<{ readonly on: string; readonly name: string; readonly version: string }>
   /** Problems of the definition itself. */
   readonly problems: ReadonlyArray<string>
   /** A machine for a run; the left side says why its payload cannot be read. */

@@ -10,12 +10,12 @@ import { CurrentRun } from "../CurrentRun.js"
 import type { ValueInvalid, ValueTooLarge } from "../Errors.js"
 import { Misuse } from "../Errors.js"
 import { Limits } from "../Limits.js"
-import type { Attributes } from "../JournalDriver.js"
+import type { Attributes, ClaimedRun } from "../JournalDriver.js"
 import type { ExitCodec } from "./exits.js"
 import { tagsProblem } from "./labels.js"
 import { Machine } from "./machine/Machine.js"
 import { idProblem } from "./names.js"
-import type { Registered } from "./Registry.js"
+import type { Opened, Registered } from "./Registry.js"
 import type { AnySchema } from "./wire.js"
 import { decodeText, encodeText } from "./wire.js"
 
@@ -120,6 +120,7 @@ export const makeOpen = (options: {
   readonly context: Context.Context<never>
   readonly fiberRefs: FiberRefs.FiberRefs
   readonly handler: (payload: unknown) => Effect.Effect<unknown, unknown>
+  readonly continuations: (run: ClaimedRun, payload: unknown) => Opened["continuations"]
   /** Whether what a handler gives says that its run goes on as new. */
   readonly isContinueAsNew: (value: unknown) => boolean
 }): Registered["open"] =>
@@ -158,7 +159,8 @@ export const makeOpen = (options: {
       return {
         machine,
         start: (replay) => machine.start(program, Context.add(options.context, CurrentRun, info), replay),
-        encodeExit: options.exit.encode
+        encodeExit: options.exit.encode,
+        continuations: options.continuations(run, payload)
       }
     }
   })

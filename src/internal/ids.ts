@@ -31,6 +31,21 @@ const fingerprint = (text: string): string => {
 export const childId = (parent: string, generation: number, op: number, workflow: string): string =>
   `${parent}.${generation === 0 ? "" : `${generation}-`}${op}${fingerprint(workflow)}`
 
+/** Longer ids are made short where they would grow by every run of a chain. */
+const LONG = 200
+
+/** 128 bits of a text, in hexadecimal. */
+const digest = (text: string): string =>
+  [0x811c9dc5, 0x9747b28c, 0x5bd1e995, 0x1b873593].map((basis) => {
+    let hash = basis
+    for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193) ^ (hash >>> 15)
+    return (hash >>> 0).toString(16).padStart(8, "0")
+  }).join("")
+
+/** The id of the run that follows a run's end: the same for the same end of it, and no child's. */
+export const continuationId = (run: string, seq: number, index: number, workflow: string): string =>
+  `${run.length > LONG ? digest(run) : run}.then${index}-${seq}${fingerprint(workflow)}`
+
 /** What a child's end is addressed to in its parent. */
 export const childToken = (generation: number, op: number): string => `${generation}:${op}`
 

@@ -88,6 +88,39 @@ const singletonOf = (shape: Shape, payload: unknown): Effect.Effect<Singleton | 
   )
 }
 
+/** A run without parent, all of it checked. */
+const placedRun = Effect.fnUntraced(function*(
+  shape: Shape,
+  payload: unknown,
+  options: StartOptions | undefined,
+  place: Effect.Effect.Success<ReturnType<typeof placement>>,
+  id: string
+): Effect.fn.Return<NewRun, ValueInvalid | ValueTooLarge> {
+  return {
+    id,
+    workflow: shape.name,
+    version: shape.version,
+    ...place,
+    payload: yield* encodePayload(shape, payload),
+    idempotencyKey: yield* idempotencyKey(shape, payload),
+    parent: null,
+    root: id,
+    depth: 0,
+    key: null,
+    expiresAt: null,
+    ...yield* labelsOf(shape, payload, options),
+    singleton: yield* singletonOf(shape, payload)
+  }
+})
+
+/** A run without parent, to be started by a commit. */
+export const freshRun = (
+  shape: Shape,
+  payload: unknown,
+  options: StartOptions | undefined,
+  { id, now }: { readonly id: string; readonly now: number }
+) => Effect.flatMap(placement(shape, options, now), (place) => placedRun(shape, payload, options, place, id))
+
 /** Start runs of one workflow in one statement; answers their ids, which for known idempotency keys are older ones. */
 export const startRuns = Effect.fnUntraced(function*(
   journal: JournalService,
@@ -96,30 +129,10 @@ export const startRuns = Effect.fnUntraced(function*(
   options: StartOptions | undefined
 ) {
   if (payloads.length === 0) return []
-  const { availableAt, priority, queue } = yield* placement(shape, options, journal.time.now())
+  const place = yield* placement(shape, options, journal.time.now())
   const millis = yield* Clock.currentTimeMillis
   const runs: Array<NewRun> = []
-  for (const payload of payloads) {
-    const text = yield* encodePayload(shape, payload)
-    const id = makeRunId(millis)
-    runs.push({
-      id,
-      workflow: shape.name,
-      version: shape.version,
-      queue,
-      priority,
-      payload: text,
-      idempotencyKey: yield* idempotencyKey(shape, payload),
-      availableAt,
-      parent: null,
-      root: id,
-      depth: 0,
-      key: null,
-      expiresAt: null,
-      ...yield* labelsOf(shape, payload, options),
-      singleton: yield* singletonOf(shape, payload)
-    })
-  }
+  for (const payload of payloads) runs.push(yield* placedRun(shape, payload, options, place, makeRunId(millis)))
   yield* conflictsWithin(runs)
   const enqueue = journal.ask(journal.driver.enqueue({ runs, claim: null }))
   const refuses = shape.options.singleton?.mode === "refuse"
@@ -128,7 +141,7 @@ export const startRuns = Effect.fnUntraced(function*(
   if (runs.length > 1 && runs.some((run) => run.idempotencyKey !== null || run.singleton !== null)) {
     return yield* journal.driver.transaction(Effect.flatMap(enqueue, settle))
   }
-  const local = availableAt === null && runs.every(({ singleton }) => singleton === null)
+  const local = place.availableAt === null && runs.every(({ singleton }) => singleton === null)
   return yield* settle(local ? yield* enqueueLocally(journal, runs) : yield* enqueue)
 })
 

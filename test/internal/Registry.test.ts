@@ -12,6 +12,7 @@ const workflow = (name: string, version = "1", change: Partial<Registered> = {})
   version,
   queue: "default",
   signals: [],
+  continuations: [],
   problems: [],
   open: () => Either.left("not opened here"),
   ...change

@@ -5,9 +5,11 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Callback from "perdure/Callback"
+import * as Continuation from "perdure/Continuation"
 import type { CurrentRun } from "perdure/CurrentRun"
 import type { ConfigurationInvalid, ResultError, RuntimeError, StartError, TimedOut } from "perdure/Errors"
 import type { Journal } from "perdure/Journal"
@@ -212,4 +214,25 @@ export const genericUsed = () => {
   exactly<Effect.Effect<number, OutOfStock, Inventory | CurrentRun>>()(generic(reserve))
   const layer = Fulfil.toLayer(() => generic(reserve))
   exactly<Layer.Layer<never, ConfigurationInvalid, Journal | Inventory>>()(layer)
+}
+
+export const continuations = () => {
+  const Bill = Workflow.make("Bill", { payload: { sku: Schema.String, total: Schema.Number } })
+  const Linked = Fulfil.pipe(
+    Continuation.onSuccess(Bill, (total, { sku }) => ({ sku, total })),
+    Continuation.onFailure(Plain, ({ error }, { at }) => ({
+      sku: `${at.getTime()} ${Option.match(error, { onNone: () => "died", onSome: (each) => each._tag })}`
+    }))
+  )
+  exactly<typeof Fulfil>()(Linked)
+  const first: typeof Fulfil = Continuation.onSuccess(Fulfil, Bill, (total) => ({ sku: "x", total }))
+  void first
+  // @ts-expect-error: Property 'total' is missing
+  Fulfil.pipe(Continuation.onSuccess(Bill, (_, { sku }) => ({ sku })))
+  // @ts-expect-error: Type 'number' is not assignable to type 'string'
+  Fulfil.pipe(Continuation.onSuccess(Plain, (total) => ({ sku: total })))
+  // @ts-expect-error: Property 'color' does not exist
+  Continuation.onFailure(Fulfil, Plain, (_, { color }) => ({ sku: color }))
+  // @ts-expect-error: No overload matches this call
+  Fulfil.pipe(Continuation.onSuccess(Plain, () => ({ sku: "x" }), { detached: true }))
 }

@@ -6,6 +6,7 @@ import * as Either from "effect/Either"
 import type * as FiberRefs from "effect/FiberRefs"
 import { NotDurable } from "../../Errors.js"
 import type { ClaimedRun, Message, Transition } from "../../JournalDriver.js"
+import { PROBLEM_KEY } from "../continuations.js"
 import { fromEncoded, interruptWire, notDurableWire, toEncoded, voidWire } from "../exits.js"
 import type { Machine, Stray } from "../machine/Machine.js"
 import type { ChildSpec, MachineEntry, Op, WireExit } from "../machine/Op.js"
@@ -149,6 +150,11 @@ export class Execution {
       return { _tag: "Continue", payload: machine.continuation, at: this.now }
     }
     const wire = this.opened.encodeExit(exit)
+    const end = { exit, wire, seq: this.draft.nextSeq, now: this.now }
+    for (const next of this.opened.continuations(end)) {
+      if (Either.isLeft(next)) this.draft.publish(PROBLEM_KEY, JSON.stringify(next.left))
+      else if (!this.draft.hasChild(next.right.id)) this.draft.addChild(next.right)
+    }
     return finish(wire.kind === "success" ? "completed" : wire.kind === "interrupt" ? "cancelled" : "failed", wire)
   }
 

@@ -1,0 +1,133 @@
+/**
+ * Continuations: a run of one workflow, when it ends, starts a run of another with its result or its error, exactly once.
+ * The new run is part of the commit that ends the first one, so neither is there without the other.
+ *
+ * A continuation is a run of its own: it has no parent, nobody waits for it, and it is not cancelled with the run that it
+ * follows. Its workflow's queue, priority, idempotency key, tags and attributes count as in any start; one whose
+ * idempotency key is taken is the run that has it.
+ *
+ * The functions that make payloads run outside of the workflow, maybe more than once (when a worker dies just then): they
+ * should only compute. If one throws, or what it gives does not fit the payload's schema, the first run ends as it would
+ * have, nothing follows, and why is logged as an error and published by the run under `perdure:continuation`.
+ *
+ * @since 0.1.0
+ */
+import { dual } from "effect/Function"
+import type * as Option from "effect/Option"
+import type { RuntimeError } from "./Errors.js"
+import type { StartOptions, Workflow } from "./Workflow.js"
+import { isWorkflow } from "./Workflow.js"
+
+/**
+ * How a run has failed.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface FailedRun<out E> {
+  readonly runId: string
+  readonly workflow: string
+  readonly status: "failed"
+  /** What the handler failed with; none if it died. */
+  readonly error: Option.Option<E | RuntimeError>
+  /** The same in words: the defect, or the error as it is stored. */
+  readonly detail: string
+}
+
+/**
+ * Where a continuation is to wait, and from when on.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ContinuationOptions extends Omit<StartOptions, "detached"> {}
+
+/**
+ * When a run completes, start `to` with what `payload` makes of its success and its payload.
+ *
+ * @since 0.1.0
+ * @category combinators
+ * @example
+ * ```ts
+ * import * as Schema from "effect/Schema"
+ * import * as Continuation from "perdure/Continuation"
+ * import * as Workflow from "perdure/Workflow"
+ *
+ * const Invoice = Workflow.make("Invoice", { payload: { orderId: Schema.String, total: Schema.Number } })
+ *
+ * const Fulfil = Workflow.make("Fulfil", { payload: { orderId: Schema.String }, success: Schema.Number }).pipe(
+ *   Continuation.onSuccess(Invoice, (total, { orderId }) => ({ orderId, total }))
+ * )
+ * ```
+ */
+export const onSuccess: {
+  <Payload, Success, Next, S2, E2>(
+    to: Workflow<Next, S2, E2>,
+    payload: (success: Success, payload: Payload) => Next,
+    options?: ContinuationOptions
+  ): <Failure>(self: Workflow<Payload, Success, Failure>) => Workflow<Payload, Success, Failure>
+  <Payload, Success, Failure, Next, S2, E2>(
+    self: Workflow<Payload, Success, Failure>,
+    to: Workflow<Next, S2, E2>,
+    payload: (success: Success, payload: Payload) => Next,
+    options?: ContinuationOptions
+  ): Workflow<Payload, Success, Failure>
+} = dual(
+  (args) => isWorkflow(args[1]),
+  <Payload, Success, Failure, Next, S2, E2>(
+    self: Workflow<Payload, Success, Failure>,
+    to: Workflow<Next, S2, E2>,
+    payload: (success: Success, payload: Payload) => Next,
+    options?: ContinuationOptions
+  ) =>
+    // The link is of this workflow only, whose success and payload it is given.
+    self.continued({ on: "success", to: to.shape, options, payload: (a, p) => payload(a as Success, p as Payload) })
+)
+
+/**
+ * When a run fails, by an error of its own or a defect, start `to` with what `payload` makes of that and of its payload.
+ * Not for runs that are cancelled, terminated, expired or exhausted: those did not end by what their code did.
+ *
+ * @since 0.1.0
+ * @category combinators
+ * @example
+ * ```ts
+ * import * as Schema from "effect/Schema"
+ * import * as Continuation from "perdure/Continuation"
+ * import * as Workflow from "perdure/Workflow"
+ *
+ * const Apologize = Workflow.make("Apologize", { payload: { orderId: Schema.String, why: Schema.String } })
+ *
+ * const Fulfil = Workflow.make("Fulfil", { payload: { orderId: Schema.String }, error: Schema.String }).pipe(
+ *   Continuation.onFailure(Apologize, ({ detail }, { orderId }) => ({ orderId, why: detail }))
+ * )
+ * ```
+ */
+export const onFailure: {
+  <Payload, Failure, Next, S2, E2>(
+    to: Workflow<Next, S2, E2>,
+    payload: (failed: FailedRun<Failure>, payload: Payload) => Next,
+    options?: ContinuationOptions
+  ): <Success>(self: Workflow<Payload, Success, Failure>) => Workflow<Payload, Success, Failure>
+  <Payload, Success, Failure, Next, S2, E2>(
+    self: Workflow<Payload, Success, Failure>,
+    to: Workflow<Next, S2, E2>,
+    payload: (failed: FailedRun<Failure>, payload: Payload) => Next,
+    options?: ContinuationOptions
+  ): Workflow<Payload, Success, Failure>
+} = dual(
+  (args) => isWorkflow(args[1]),
+  <Payload, Success, Failure, Next, S2, E2>(
+    self: Workflow<Payload, Success, Failure>,
+    to: Workflow<Next, S2, E2>,
+    payload: (failed: FailedRun<Failure>, payload: Payload) => Next,
+    options?: ContinuationOptions
+  ) =>
+    // As above, with the error that its schema has encoded.
+    self.continued({
+      on: "failure",
+      to: to.shape,
+      options,
+      payload: (failed, p) => payload(failed as FailedRun<Failure>, p as Payload)
+    })
+)
