@@ -196,7 +196,7 @@ export class TimedOut extends Schema.TaggedError<TimedOut>("perdure/TimedOut")("
  * A run that was waited for ended otherwise than by its own success or failure.
  *
  * - `cancelled`, `terminated`: somebody ended it, or its parent's end did.
- * - `expired`: reserved for deadlines; no run is, yet.
+ * - `expired`: no worker had taken it when its deadline passed (`expiresIn`, `expiresAt` of its start).
  * - `exhausted`: its workers died too often while they held it.
  * - `failed`: its handler died; `detail` describes the defect.
  *

@@ -81,6 +81,10 @@ export interface StartOptions {
   readonly delay?: Duration.DurationInput
   /** Not before this instant; `delay` does not count then. */
   readonly startAt?: DateTime.DateTime | Date
+  /** The run is `expired`, and never begins, unless a worker takes it within this time. */
+  readonly expiresIn?: Duration.DurationInput
+  /** The run is `expired` unless a worker takes it before this instant; `expiresIn` does not count then. */
+  readonly expiresAt?: DateTime.DateTime | Date
   /** Lower is claimed first. Default: the workflow's. */
   readonly priority?: number
   /** Default: the workflow's. */

@@ -31,7 +31,10 @@ const encodePayload = (shape: Shape, payload: unknown) =>
     (limits) => encodeText(shape.payloadSchema, payload, `payload of workflow ${shape.name}`, limits.payloadBytes)
   )
 
-/** Where and when a run is to wait, checked. */
+const millisOf = (at: DateTime.DateTime | Date): number =>
+  at instanceof Date ? at.getTime() : DateTime.toEpochMillis(at)
+
+/** Where and when a run is to wait, and how long, checked. */
 const placement = (shape: Shape, options: StartOptions | undefined, now: number) =>
   Effect.suspend(() => {
     const queue = options?.queue ?? shape.options.queue
@@ -40,14 +43,23 @@ const placement = (shape: Shape, options: StartOptions | undefined, now: number)
     if (problem !== undefined) return new Invalid({ what: `start of workflow ${shape.name}`, detail: problem })
     const { delay, startAt } = options ?? {}
     const availableAt = startAt !== undefined
-      ? startAt instanceof Date ? startAt.getTime() : DateTime.toEpochMillis(startAt)
+      ? millisOf(startAt)
       : delay !== undefined
       ? dueAt(now + Duration.toMillis(delay))
       : null
     if (availableAt !== null && Number.isNaN(availableAt)) {
       return new Invalid({ what: `start of workflow ${shape.name}`, detail: "startAt is not a valid instant" })
     }
-    return Effect.succeed({ queue, priority, availableAt })
+    const { expiresAt: at, expiresIn } = options ?? {}
+    const expiresAt = at !== undefined
+      ? millisOf(at)
+      : expiresIn !== undefined
+      ? dueAt(now + Duration.toMillis(expiresIn))
+      : null
+    if (expiresAt !== null && Number.isNaN(expiresAt)) {
+      return new Invalid({ what: `start of workflow ${shape.name}`, detail: "expiresAt is not a valid instant" })
+    }
+    return Effect.succeed({ queue, priority, availableAt, expiresAt: expiresAt === Infinity ? null : expiresAt })
   })
 
 const nothing = Effect.succeed(null)
@@ -107,7 +119,6 @@ const placedRun = Effect.fnUntraced(function*(
     root: id,
     depth: 0,
     key: null,
-    expiresAt: null,
     ...yield* labelsOf(shape, payload, options),
     singleton: yield* singletonOf(shape, payload)
   }

@@ -30,6 +30,7 @@ const child = (cancels: boolean): Effect.Effect<Wait, never, CurrentRun> =>
       payload: "{}",
       attached: true,
       availableAt: null,
+      expiresAt: null,
       tags: [],
       attributes: {}
     }))

@@ -51,6 +51,8 @@ export interface ChildSpec {
   readonly attached: boolean
   /** Earliest instant of its first claim; null for now. */
   readonly availableAt: number | null
+  /** It expires unless its first claim comes before; null for never. */
+  readonly expiresAt: number | null
   readonly tags: ReadonlyArray<string>
   readonly attributes: Readonly<Record<string, string | number | boolean>>
 }

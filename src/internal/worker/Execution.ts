@@ -252,7 +252,6 @@ export class Execution {
     return {
       ...child,
       key: null,
-      expiresAt: null,
       singleton: null,
       idempotencyKey: null,
       parent: { id: this.run.id, token, attached },

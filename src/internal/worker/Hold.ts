@@ -17,7 +17,7 @@ import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import type * as FiberRefs from "effect/FiberRefs"
-import type { ClaimedRun, Committed, Message, Transition } from "../../JournalDriver.js"
+import type { ClaimedRun, Committed, Inbox, Transition } from "../../JournalDriver.js"
 import type { Stray } from "../machine/Machine.js"
 import type { Op } from "../machine/Op.js"
 import type { Registered } from "../Registry.js"
@@ -77,6 +77,8 @@ export class Hold {
   private readonly bodies = new Map<Op, BodyFiber | undefined>()
   private transactionOp: Op | undefined
   private idleSince = 0
+  /** The run is to be paused: no body begins, and what runs is finished and written down. */
+  private pausing = false
   private readonly events: Array<() => void> = []
   private pumping = false
 
@@ -120,16 +122,21 @@ export class Hold {
   /** Go on with the machine that was kept when this run was suspended. */
   resume(run: ClaimedRun): void {
     this.run = run
+    this.pausing = false
     this.execution.mailbox.reset(run.inbox, run.seen)
     this.become("active")
     this.pump()
   }
 
-  /** Messages that were not known when the run was held as `asked`; with those that were, they are complete up to `seen`. */
-  receive(messages: ReadonlyArray<Message>, seen: number, asked: ClaimedRun): void {
+  /**
+   * What was not known when the run was held as `asked`: messages, which with those that were known are complete up to
+   * `seen`, and whether the run is to be paused.
+   */
+  receive({ messages, pausing, seen }: Omit<Inbox, "run">, asked: ClaimedRun): void {
     if (this.state === "gone") return
     // The read was sent in another claim or generation: it may bring what was consumed since, and lack what is unread now.
     if (asked !== this.run) return this.host.readInbox(this)
+    this.pausing = pausing
     this.execution.mailbox.add(messages, seen)
     this.pump()
   }
@@ -322,7 +329,7 @@ export class Hold {
         this.execution.send(op)
         continue
       }
-      if (!isReady || !this.host.mayStart()) return
+      if (!isReady || this.pausing || !this.host.mayStart()) return
       const isTransaction = op.data._tag === "Step" && op.data.transaction
       // The commit of a transaction is the only one of its run until it is over.
       if (isTransaction && (this.inFlight !== undefined || !this.execution.draft.isEmpty)) return
@@ -351,8 +358,8 @@ export class Hold {
     if (isWaiting) {
       if (this.state !== "idle") this.idleSince = this.host.now()
       if (settled && this.isTimeToSuspend()) return this.leave(this.execution.suspension())
-    } else if (settled && this.host.isDraining() && this.bodies.size === 0) {
-      // What is left to do is for another worker.
+    } else if (settled && this.isLettingGo && this.bodies.size === 0) {
+      // What is left to do is for another worker, or for later.
       return this.leave({ _tag: "Release", at: this.host.now() })
     }
     const { wakeTime } = this.execution
@@ -360,8 +367,13 @@ export class Hold {
     this.become(isWaiting && settled && draft.isEmpty ? "idle" : "active")
   }
 
+  /** As much as is going on is written down, and then no more is done. */
+  private get isLettingGo(): boolean {
+    return this.pausing || this.host.isDraining()
+  }
+
   private isTimeToSuspend(): boolean {
-    if (this.host.isDraining()) return true
+    if (this.isLettingGo) return true
     const now = this.host.now()
     const { lingerMillis } = this.host
     if (this.execution.wakeTime - now <= lingerMillis) return false

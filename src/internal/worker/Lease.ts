@@ -6,7 +6,7 @@ import { WorkerIdTaken } from "../../Errors.js"
 import type { JournalService } from "../../Journal.js"
 import type { WorkerRef } from "../../JournalDriver.js"
 
-/** Runs that one sweep of the reaper frees. */
+/** Runs that one sweep of the reaper frees, or ends. */
 const REAP_BATCH = 100
 
 export interface LeaseOptions {
@@ -125,14 +125,25 @@ export class Lease {
     )
   )
 
-  /** For ever: reap, at once again while there is a full batch. */
+  /** End runs that were not claimed before their deadline. Answers how many. */
+  readonly expireOnce: Effect.Effect<number, JournalError> = Effect.suspend(() =>
+    Effect.map(
+      this.journal.ask(this.journal.driver.expire({ limit: REAP_BATCH })),
+      ({ expired }) => expired
+    )
+  )
+
+  /** For ever: reap and expire, at once again while there is a full batch. */
   readonly reaper: Effect.Effect<never> = Effect.forever(
     Effect.flatMap(
-      Effect.catchAll(
-        this.reapOnce,
-        (error) => Effect.as(Effect.logWarning("reaping failed").pipe(Effect.annotateLogs({ error: error.message })), 0)
-      ),
-      (freed) => freed >= REAP_BATCH ? Effect.void : Effect.sleep(Duration.millis(this.options.leaseMillis / 2))
+      Effect.zipWith(sweep("reaping", this.reapOnce), sweep("expiring", this.expireOnce), Math.max),
+      (most) => most >= REAP_BATCH ? Effect.void : Effect.sleep(Duration.millis(this.options.leaseMillis / 2))
     )
   )
 }
+
+const sweep = (what: string, once: Effect.Effect<number, JournalError>): Effect.Effect<number> =>
+  Effect.catchAll(
+    once,
+    (error) => Effect.as(Effect.logWarning(`${what} failed`).pipe(Effect.annotateLogs({ error: error.message })), 0)
+  )

@@ -232,9 +232,9 @@ export class WorkerCore implements LocalWorker, Host {
     const asked = new Map(held.map(({ id, run }) => [id, run]))
     return this.journal.ask(this.journal.driver.inbox(held.map(({ id, seen }) => ({ run: id, after: seen })))).pipe(
       Effect.map((answers) => {
-        for (const { messages, run, seen } of answers) {
+        for (const { run, ...inbox } of answers) {
           const before = asked.get(run)
-          if (before !== undefined) this.held.get(run)?.receive(messages, seen, before)
+          if (before !== undefined) this.held.get(run)?.receive(inbox, before)
         }
         return answers.length
       }),
