@@ -1,72 +1,17 @@
 /** Runs that are paused and resumed while workers hold them. */
-import * as PgliteJournal from "@perdure/pglite/PgliteJournal"
 import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as TestClock from "effect/TestClock"
-import { Journal } from "perdure/Journal"
-import type * as Run from "perdure/Run"
 import * as Signal from "perdure/Signal"
 import * as Step from "perdure/Step"
-import * as Worker from "perdure/Worker"
 import * as Workflow from "perdure/Workflow"
+import { gated, inFlight, Job } from "./fixtures/gated.js"
 import { makeWorld, shown, soon, within } from "./fixtures/world.js"
 
-const Job = Workflow.make("Job", { payload: {}, success: Schema.Number })
-
 const Go = Signal.make("Go", { payload: Schema.Number })
-
-/** Two steps, of which the first one waits to be let go on. */
-const gated = Effect.gen(function*() {
-  const started = yield* Deferred.make<void>()
-  const gate = yield* Deferred.make<void>()
-  const bodies: Array<string> = []
-  const live = Job.toLayer(() =>
-    Effect.gen(function*() {
-      yield* Step.run(
-        "first",
-        Effect.zipRight(
-          Effect.sync(() => bodies.push("first")),
-          Effect.zipRight(Deferred.succeed(started, undefined), Deferred.await(gate))
-        )
-      )
-      yield* Step.run("second", Effect.asVoid(Effect.sync(() => bodies.push("second"))))
-      return 7
-    })
-  )
-  return { bodies, gate, live, started }
-})
-
-/** What holds of such a run on any storage; `until` lets things happen until the run is in that state. */
-const inFlight = <E, R>(
-  run: Run.Run<number, never>,
-  { bodies, gate, started }: Effect.Effect.Success<typeof gated>,
-  until: (status: string) => Effect.Effect<unknown, E, R>
-) =>
-  Effect.gen(function*() {
-    yield* Deferred.await(started)
-    assert.isTrue(yield* run.pause({ by: "ann", reason: "look" }))
-    assert.isFalse(yield* run.pause())
-    const record = yield* run.record
-    assert.deepStrictEqual([record.status, record.pausing], ["running", true])
-    yield* Deferred.succeed(gate, undefined)
-    yield* until("paused")
-    assert.deepStrictEqual(bodies, ["first"])
-    const paused = yield* run.record
-    assert.deepStrictEqual([paused.status, paused.pausing, paused.nextSeq, paused.worker], ["paused", false, 1, null])
-    assert.isTrue(yield* run.resume({ by: "bob" }))
-    assert.isFalse(yield* run.resume())
-    yield* until("completed")
-    assert.strictEqual(yield* run.result, 7)
-    assert.deepStrictEqual(bodies, ["first", "second"])
-    assert.deepStrictEqual(
-      (yield* run.controls).map(({ action, by, reason }) => [action, by, reason]),
-      [["pause", "ann", "look"], ["resume", "bob", null]]
-    )
-  })
 
 describe("a run that is paused while a step runs", () => {
   it.scoped("finishes the step, writes it down and stops; resumed, it goes on after it", () =>
@@ -78,29 +23,6 @@ describe("a run that is paused while a step runs", () => {
       yield* inFlight(run, gates, () => TestClock.adjust("1 second"))
       assert.deepStrictEqual(shown(yield* world.history(run.id)), ["step first", "step second"])
     }))
-
-  it.scopedLive("on PGlite, too", () =>
-    Effect.gen(function*() {
-      const gates = yield* gated
-      const context = yield* Layer.build(
-        Layer.mergeAll(gates.live, Worker.layer()).pipe(
-          Layer.provideMerge(Journal.layer()),
-          Layer.provide(PgliteJournal.layer())
-        )
-      )
-      yield* Effect.provide(
-        Effect.gen(function*() {
-          const run = yield* Job.start({})
-          const until = (status: string) =>
-            Effect.repeat(run.record, {
-              until: (record) => record.status === status,
-              schedule: Schedule.spaced("10 millis")
-            })
-          yield* inFlight(run, gates, until)
-        }),
-        context
-      )
-    }), 60_000)
 
   it.scoped("goes on if it is resumed before the step has ended", () =>
     Effect.gen(function*() {
