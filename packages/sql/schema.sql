@@ -191,6 +191,9 @@ CREATE TABLE "perdure"."turns" (
   CONSTRAINT turns_pkey PRIMARY KEY (queue, key, priority)
 ) WITH (fillfactor = 70, autovacuum_vacuum_threshold = 200, autovacuum_vacuum_scale_factor = 0.05);
 
+INSERT INTO "perdure"."turns" (at, served, priority, workflow, version, queue, key)
+SELECT 'infinity', '-infinity', 0, '', '', '', lpad(i::text, 500, '0') FROM generate_series(1, 400) AS i;
+
 CREATE INDEX turns_order ON "perdure"."turns" (queue, workflow, version, priority, at, key);
 
 CREATE TABLE "perdure"."key_notices" (
@@ -199,6 +202,9 @@ CREATE TABLE "perdure"."key_notices" (
   queue text COLLATE "C" NOT NULL,
   key text COLLATE "C" NOT NULL
 ) WITH (autovacuum_vacuum_threshold = 200, autovacuum_vacuum_scale_factor = 0.05);
+
+INSERT INTO "perdure"."key_notices" (at, freed, queue, key)
+SELECT 'infinity', false, '', lpad(i::text, 500, '0') FROM generate_series(1, 400) AS i;
 
 CREATE INDEX key_notices_order ON "perdure"."key_notices" (queue, at);
 

@@ -198,7 +198,7 @@ export const claim = (store: Store.Store, now: Driver.Millis, request: Request):
       if (started.length >= tokens) dues.push(Math.ceil(arrival - (rate.burst - 1) * interval(rate)))
     }
     const hasRoom = mine.length < slots && started.length < fresh
-    more ||= turns.noticed >= Turns.MOST_NOTICES ||
+    more ||= turns.noticed >= Turns.mostNotices(limit) ||
       (chosen.length < limit && hasRoom &&
         (turns.full || after.turns.some((turn) => turn.at <= now && known(turn))))
     for (const turn of store.turns.get(queue.name) ?? []) if (turn.at > now && known(turn)) dues.push(turn.at)

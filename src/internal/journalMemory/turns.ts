@@ -2,8 +2,8 @@
 import type * as Driver from "../../JournalDriver.js"
 import * as Store from "./Store.js"
 
-/** Notices that one claim takes of a queue at most. */
-export const MOST_NOTICES = 500
+/** Notices that one claim takes of a queue at most: one for each start and each end, and more to catch up. */
+export const mostNotices = (limit: number): number => Math.max(100, 4 * limit)
 
 /** What a claim looks for in a queue. */
 export interface Look {
@@ -67,7 +67,7 @@ const front = (turns: ReadonlyArray<Store.Turn>, { known, limit, now }: Look) =>
 /** Look at the keys whose turn has come, and at those that were noticed. The notices are gone then. */
 export const look = (store: Store.Store, queue: Store.Queue, request: Look): Turns => {
   const { known, limit, now } = request
-  const notices = Store.takeNotices(store, queue.name, MOST_NOTICES)
+  const notices = Store.takeNotices(store, queue.name, mostNotices(limit))
   const freed = new Map<string, Driver.Millis>()
   for (const notice of notices) {
     freed.set(notice.key, Math.max(freed.get(notice.key) ?? -Infinity, notice.freed ? notice.at : -Infinity))

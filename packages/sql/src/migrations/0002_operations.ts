@@ -17,6 +17,14 @@ const id = "text COLLATE \"C\""
 
 const live = "status NOT IN ('completed', 'failed', 'cancelled', 'terminated', 'expired', 'exhausted')"
 
+/**
+ * Rows of no queue. These tables are small or empty most of the time, and may be large a second later; a plan that was made
+ * while they were small would read them whole, and lives on in prepared statements. With this they are never so small.
+ */
+const ballast = (table: string, columns: string, values: string): string =>
+  `INSERT INTO ${table} (${columns}, queue, key)
+SELECT ${values}, '', lpad(i::text, 500, '0') FROM generate_series(1, 400) AS i`
+
 const busy = "autovacuum_vacuum_threshold = 200, autovacuum_vacuum_scale_factor = 0.05"
 
 export const statements = (t: Tables): ReadonlyArray<string> => [
@@ -73,6 +81,7 @@ export const statements = (t: Tables): ReadonlyArray<string> => [
   version ${id} NOT NULL,
   CONSTRAINT turns_pkey PRIMARY KEY (queue, key, priority)
 ) WITH (fillfactor = 70, ${busy})`,
+  ballast(t.turns, "at, served, priority, workflow, version", "'infinity', '-infinity', 0, '', ''"),
   `CREATE INDEX turns_order ON ${t.turns} (queue, workflow, version, priority, at, key)`,
   `CREATE TABLE ${t.keyNotices} (
   at timestamptz NOT NULL,
@@ -80,6 +89,7 @@ export const statements = (t: Tables): ReadonlyArray<string> => [
   queue ${id} NOT NULL,
   key ${id} NOT NULL
 ) WITH (${busy})`,
+  ballast(t.keyNotices, "at, freed", "'infinity', false"),
   `CREATE INDEX key_notices_order ON ${t.keyNotices} (queue, at)`,
   `CREATE TABLE ${t.held} (
   at timestamptz NOT NULL,

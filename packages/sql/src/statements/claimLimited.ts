@@ -23,8 +23,8 @@ import type { Verb, Words } from "../Verb.js"
 import { answering, breadth, dueOf, inTime, kinds, levels, nextDue, picked, rules, taking } from "./claimParts.js"
 import { change, finals, instant, millis, part } from "./words.js"
 
-/** Notices that one claim takes of a queue at most. */
-const mostNotices = 500
+/** Notices that one claim takes of a queue at most: one for each start and each end, and more to catch up. */
+const mostNotices = "greatest(100, 4 * $3::int)"
 
 /** `taken`: the limited queues that are locked, as the claim before this left them. */
 const taken = (t: Words): string =>
@@ -97,15 +97,17 @@ const ofKey = (t: Words, r: string, of: string): string =>
 const prioritiesOf = (t: Words, of: string): string =>
   `(
       WITH RECURSIVE step AS (
-        SELECT (SELECT r.priority FROM ${t.runs} r WHERE ${ofKey(t, "r", of)} ORDER BY r.priority LIMIT 1) AS priority
+        SELECT 1 AS one, (
+          SELECT r.priority FROM ${t.runs} r WHERE ${ofKey(t, "r", of)} ORDER BY r.priority LIMIT 1
+        ) AS priority
         UNION ALL
-        SELECT (
+        SELECT 1, (
           SELECT r.priority FROM ${t.runs} r WHERE ${ofKey(t, "r", of)} AND r.priority > s.priority
           ORDER BY r.priority LIMIT 1
         )
         FROM step s WHERE s.priority IS NOT NULL
       )
-      SELECT s.priority FROM step s WHERE s.priority IS NOT NULL
+      SELECT s.priority FROM step s WHERE s.one = 1 AND s.priority IS NOT NULL
     )`
 
 /**
@@ -140,7 +142,7 @@ const keys = (t: Words): ReadonlyArray<string> => [
         AND u.at <= ${t.now} AND NOT (u.queue, u.key) IN (SELECT n.queue, n.key FROM noticed n)
       ORDER BY u.at, u.key LIMIT $3::int
     ) u
-    WHERE l.priority IS NOT NULL`
+    WHERE l.one = 1 AND l.priority IS NOT NULL`
   ),
   part(
     "waiting",
@@ -203,7 +205,7 @@ const candidates = (t: Words): string =>
               CROSS JOIN LATERAL (
                 ${dueOf(t, "SELECT candidates FROM breadth")}
               ) r
-              WHERE l.priority IS NOT NULL
+              WHERE l.one = 1 AND l.priority IS NOT NULL
               UNION ALL
               SELECT k.queue, q.i, q.rank, k.priority, true, k.id, k.key, k.at, k.round
               FROM keyed k JOIN taken q ON q.queue = k.queue
@@ -304,7 +306,7 @@ const about = (t: Words): string =>
             AND u.at > ${t.now} AND NOT (u.queue, u.key) IN (SELECT x.queue, x.key FROM touched x)
           ORDER BY u.at LIMIT 1
         ) d
-        WHERE l.priority IS NOT NULL
+        WHERE l.one = 1 AND l.priority IS NOT NULL
       ), (
         SELECT min(n.at) FROM turn n JOIN kind k ON k.workflow = n.workflow AND k.version = n.version WHERE n.at > ${t.now}
       ), (

@@ -25,8 +25,9 @@ export const rules = (t: Words): string =>
     `SELECT s.queue COLLATE "C" AS queue, s.i, coalesce(k.priority, 0) AS rank, k.stamp,
       coalesce(k.paused OR k.concurrency = 0, false) AS paused,
       coalesce(k.concurrency IS NOT NULL OR k.admission IS NOT NULL OR k.rate_limit IS NOT NULL, false)
-        OR EXISTS (SELECT FROM ${t.keyNotices} n WHERE n.queue = s.queue)
-        OR EXISTS (SELECT FROM ${t.turns} u WHERE u.queue = s.queue) AS limited
+        -- In order, so that the first one is found by the index and not by reading the table until one comes.
+        OR (SELECT true FROM ${t.keyNotices} n WHERE n.queue = s.queue ORDER BY n.at LIMIT 1) IS NOT NULL
+        OR (SELECT true FROM ${t.turns} u WHERE u.queue = s.queue ORDER BY u.key LIMIT 1) IS NOT NULL AS limited
     FROM (
       SELECT s.queue, min(s.i) AS i FROM json_to_recordset($2::json) AS s(queue text, i int, one int)
       WHERE s.one = 1 GROUP BY 1
@@ -99,7 +100,7 @@ export const nextDue = (t: Words): string =>
         ORDER BY r.available_at
         LIMIT 1
       ) d
-      WHERE l.priority IS NOT NULL`
+      WHERE l.one = 1 AND l.priority IS NOT NULL`
 
 /** `picked`: up to the limit of `candidate` (a query of rank, priority, place, i and id, in order), locked. */
 export const picked = (t: Words, candidate: string): string =>
