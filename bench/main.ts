@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- --json] [--database-url postgres://…] [--only postgres|pglite]`: this machine's ceilings and Perdure's
+ * `npm run bench [-- --json] [--database-url postgres://…] [--only postgres|pglite] [--retention 1000000]`: this machine's ceilings and Perdure's
  * figures, in one run. Each database is measured in a process of its own, started with a larger young generation, as
  * `docs/architecture.md` advises for busy workers.
  */
@@ -19,6 +19,7 @@ const help = `npm run bench -- [options]
   --json                   one JSON object a line: name, database, value, unit
   --database-url <url>     measure this Postgres instead of a throw-away one (schema perdure_bench)
   --only <database>        postgres or pglite
+  --retention <runs>       instead of all else: finished runs to delete while others start, on Postgres (1000000)
   --help                   this text`
 
 const FigureLine = Schema.parseJson(
@@ -26,12 +27,17 @@ const FigureLine = Schema.parseJson(
 )
 
 /** Measure in a child process, telling each figure as it comes. */
-const measure = (database: string, url: string, tell: (figure: Figure) => Effect.Effect<void>) =>
+const measure = (
+  database: string,
+  url: string,
+  retention: string,
+  tell: (figure: Figure) => Effect.Effect<void>
+) =>
   Effect.async<ReadonlyArray<string>, Error>((resume) => {
     const script = fileURLToPath(new URL("run.ts", import.meta.url))
     const child = spawn(
       process.execPath,
-      ["--max-semi-space-size=64", "--import", "tsx", script, database, url],
+      ["--max-semi-space-size=64", "--import", "tsx", script, database, url, retention],
       { stdio: ["ignore", "pipe", "inherit"] }
     )
     const lines: Array<string> = []
@@ -61,6 +67,7 @@ const main = Effect.gen(function*() {
           json: { type: "boolean" },
           help: { type: "boolean" },
           only: { type: "string" },
+          retention: { type: "string" },
           "database-url": { type: "string" }
         }
       }),
@@ -71,19 +78,23 @@ const main = Effect.gen(function*() {
   if (only !== undefined && only !== "postgres" && only !== "pglite") {
     return yield* Effect.fail(new Error(`--only is "${only}", it must be postgres or pglite`))
   }
+  const { retention = "" } = values
+  if (retention !== "" && !/^[1-9][0-9]{0,7}$/.test(retention)) {
+    return yield* Effect.fail(new Error(`--retention is "${retention}", it must be a number of runs`))
+  }
   const tell = (figure: Figure) => Console.log(values.json === true ? JSON.stringify(figure) : row(figure))
   const title = (text: string) => values.json === true ? Effect.void : Console.log(`\n${text}`)
-  if (only !== "pglite") {
+  if (only !== "pglite" || retention !== "") {
     const given = values["database-url"]
     const server = given === undefined
       ? yield* Cluster.start()
       : { name: "postgres", url: given }
     yield* title(`${server.name}, one worker process`)
-    yield* measure(server.name, server.url, tell)
+    yield* measure(server.name, server.url, retention, tell)
   }
-  if (only !== "postgres") {
+  if (only !== "postgres" && retention === "") {
     yield* title("PGlite, in the worker's process (a quarter of the runs)")
-    yield* measure("pglite", "", tell)
+    yield* measure("pglite", "", "", tell)
   }
 })
 

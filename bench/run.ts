@@ -11,9 +11,10 @@ import * as Worker from "perdure/Worker"
 import * as Ceilings from "./ceilings.js"
 import type { Figure } from "./measure.js"
 import { emit, Figures } from "./measure.js"
+import { retention } from "./retention.js"
 import * as Workloads from "./workloads.js"
 
-const [, , database = "", url = ""] = process.argv
+const [, , database = "", url = "", retained = ""] = process.argv
 
 const figures = Layer.effect(
   Figures,
@@ -40,6 +41,12 @@ const onPostgres = Effect.gen(function*() {
   yield* emit("10-step throughput over one INSERT a step", steps / ceiling, "×")
 })
 
+/** Deleting beside starting. */
+const besideRetention = Effect.provide(
+  retention(Workloads.OneStep, { schema: "perdure_bench", count: Number(retained), rate: 1000 }),
+  Layer.provideMerge(worker, PgJournal.layerDriver({ url: Redacted.make(url), schema: "perdure_bench" }))
+)
+
 const onPglite = Effect.flatMap(
   Ceilings.embedded,
   (ceiling) =>
@@ -52,7 +59,7 @@ const onPglite = Effect.flatMap(
 )
 
 NodeRuntime.runMain(
-  Effect.scoped(database === "pglite" ? onPglite : onPostgres).pipe(
+  Effect.scoped(database === "pglite" ? onPglite : retained === "" ? onPostgres : besideRetention).pipe(
     Effect.provide(figures),
     Effect.provide(NodeTerminal.layer)
   )

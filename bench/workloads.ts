@@ -16,7 +16,7 @@ const Ok = Schema.Struct({ ok: Schema.Boolean })
 const ok = Effect.succeed({ ok: true })
 const payload = { n: Schema.Number }
 
-const OneStep = Workflow.make("bench/OneStep", { payload, success: Ok })
+export const OneStep = Workflow.make("bench/OneStep", { payload, success: Ok })
 const TenSteps = Workflow.make("bench/TenSteps", { payload, success: Schema.Number })
 const Waiting = Workflow.make("bench/Waiting", { payload })
 const FanOut = Workflow.make("bench/FanOut", { payload: { children: Schema.Number }, success: Schema.Number })

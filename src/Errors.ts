@@ -217,6 +217,22 @@ export class RunEnded extends Schema.TaggedError<RunEnded>("perdure/RunEnded")("
 }
 
 /**
+ * A run has ended before that came which it was waited for.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class WaitInVain extends Schema.TaggedError<WaitInVain>("perdure/WaitInVain")("WaitInVain", {
+  runId: Schema.String,
+  /** What was waited for, for example `step ship`. */
+  what: Schema.String
+}) {
+  override get message(): string {
+    return `run ${this.runId} has ended without ${this.what}: look at the name, and at run.history`
+  }
+}
+
+/**
  * There is no run of that id.
  *
  * @since 0.1.0

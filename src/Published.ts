@@ -14,11 +14,10 @@ import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import type * as Types from "effect/Types"
 import { CurrentRun, outsideOnly } from "./CurrentRun.js"
-import type { JournalError, ValueInvalid, ValueTooLarge, ValueUnreadable } from "./Errors.js"
-import { Misuse, NoSuchRun } from "./Errors.js"
+import type { JournalError, NoSuchRun, ValueInvalid, ValueTooLarge, ValueUnreadable } from "./Errors.js"
+import { Misuse } from "./Errors.js"
 import { idProblem, refuseInside } from "./internal/names.js"
-import type { RunWatch } from "./internal/RunWatch.js"
-import { isFinal } from "./internal/RunWatch.js"
+import { runNews } from "./internal/runNews.js"
 import { invariant, makeValue } from "./internal/values.js"
 import { decodeText, encodeText } from "./internal/wire.js"
 import { Journal } from "./Journal.js"
@@ -63,27 +62,6 @@ export interface Published<in out A> extends Pipeable, Inspectable {
  * @category guards
  */
 export const isPublished = (u: unknown): u is Published<unknown> => Predicate.hasProperty(u, TypeId)
-
-/** A reason to look at the run; whether it is the last. */
-const news = (watch: RunWatch, runId: string): Stream.Stream<boolean, NoSuchRun | JournalError> =>
-  Stream.asyncPush<boolean, NoSuchRun | JournalError>((emit) =>
-    Effect.acquireRelease(
-      Effect.sync(() =>
-        watch.listen(runId, (news) => {
-          switch (news._tag) {
-            case "Missing":
-              return emit.fail(new NoSuchRun({ runId }))
-            case "Broken":
-              return emit.fail(news.error)
-            case "Ended":
-              return emit.single(true)
-            case "Seen":
-              return emit.single(isFinal(news.record.status))
-          }
-        })
-      ),
-      (stop) => Effect.sync(stop)
-    ), { bufferSize: 1, strategy: "sliding" })
 
 /**
  * Define a published value.
@@ -131,15 +109,17 @@ export const make = <S extends Schema.Schema.AnyNoContext>(key: string, schema: 
       ),
     get: (runId) => outsideOnly("Published.get", () => Effect.map(read(runId), Option.map(({ value }) => value))),
     changes: (runId) =>
-      Stream.unwrap(outsideOnly("Published.changes", () =>
-        Effect.map(Journal, ({ watch }) =>
-          news(watch, runId).pipe(
-            Stream.mapEffect((ended) => Effect.map(read(runId), (value) => ({ value, ended }))),
-            Stream.takeUntil(({ ended }) => ended),
-            Stream.filterMap(({ value }) => value),
-            // Not every piece of news is about this value.
-            Stream.changesWith((a, b) => a.version === b.version),
-            Stream.map(({ value }) => value)
-          ))))
+      Stream.unwrap(
+        outsideOnly("Published.changes", () =>
+          Effect.map(Journal, ({ watch }) =>
+            runNews(watch, runId).pipe(
+              Stream.mapEffect((ended) => Effect.map(read(runId), (value) => ({ value, ended }))),
+              Stream.takeUntil(({ ended }) => ended),
+              Stream.filterMap(({ value }) => value),
+              // Not every piece of news is about this value.
+              Stream.changesWith((a, b) => a.version === b.version),
+              Stream.map(({ value }) => value)
+            )))
+      )
   }
 }

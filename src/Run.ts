@@ -16,14 +16,18 @@ import * as Stream from "effect/Stream"
 import type * as Types from "effect/Types"
 import type { CurrentRunInfo } from "./CurrentRun.js"
 import { insideOrOutside, outsideOnly } from "./CurrentRun.js"
-import { type ResultError, type JournalError, Misuse, NoSuchRun, RunEnded, ValueUnreadable } from "./Errors.js"
+import type { JournalError, ResultError, WaitInVain } from "./Errors.js"
+import { Misuse, NoSuchRun, RunEnded, ValueUnreadable } from "./Errors.js"
 import type { ExitCodec } from "./internal/exits.js"
 import { describeDefect, exitOf, fromEncoded } from "./internal/exits.js"
 import type { Ending } from "./internal/RunWatch.js"
 import { isFinal } from "./internal/RunWatch.js"
 import { covariant, makeValue } from "./internal/values.js"
+import { firstEntry, waitUntil } from "./internal/waiting.js"
 import type { JournalService } from "./Journal.js"
+import { Journal } from "./Journal.js"
 import type { Control, Disposition, HistoryEntry, RunRecord } from "./JournalDriver.js"
+import type { Published } from "./Published.js"
 
 /**
  * Who asks for something, and why: kept in the run's history.
@@ -206,6 +210,103 @@ export const make = <A, E>(journal: JournalService, definition: Definition, id: 
     controls: outsideOnly("Run.controls", () => journal.ask(driver.controls(id)))
   }
 }
+
+/**
+ * Something that happens in a run while it goes on: a step of that name has an exit, whatever it is; a signal of that name
+ * has been received; a published value is there, and is as wanted.
+ *
+ * @since 0.1.0
+ * @category waiting
+ */
+export type Moment =
+  | { readonly step: string }
+  | { readonly signal: string }
+
+/**
+ * @since 0.1.0
+ * @category waiting
+ */
+export interface PublishedMoment<A> {
+  readonly published: Published<A>
+  /** Whether it is the value that is waited for. Without it, any is. */
+  readonly until?: (value: A) => boolean
+}
+
+/**
+ * Wait for something that happens in a run, or has happened, and give it: the first entry of its journal that is meant (of
+ * the present generation), or the published value. Use `Effect.timeout` for a limit. Outside of workflows, and in steps.
+ *
+ * What workers of this process do is seen at once, as are published values of any; steps and signals of other processes
+ * at the next poll of the journal (`pollInterval`).
+ *
+ * Fails with `WaitInVain` if the run ends first.
+ *
+ * @since 0.1.0
+ * @category waiting
+ * @example
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Schema from "effect/Schema"
+ * import * as Published from "perdure/Published"
+ * import * as Run from "perdure/Run"
+ *
+ * const Progress = Published.make("progress", Schema.Number)
+ *
+ * const program = (run: Run.Run<void, never>) =>
+ *   Effect.gen(function*() {
+ *     const reserved = yield* Run.waitFor(run, { step: "reserve" })
+ *     const half = yield* Run.waitFor(run, { published: Progress, until: (done) => done >= 0.5 })
+ *     return [reserved.at, half]
+ *   })
+ * ```
+ */
+export const waitFor: {
+  <A>(
+    run: string | { readonly id: string },
+    moment: PublishedMoment<A>
+  ): Effect.Effect<A, WaitInVain | ValueUnreadable | NoSuchRun | JournalError, Journal>
+  (
+    run: string | { readonly id: string },
+    moment: Moment
+  ): Effect.Effect<HistoryEntry, WaitInVain | ValueUnreadable | NoSuchRun | JournalError, Journal>
+} = <A>(
+  run: string | { readonly id: string },
+  moment: Moment | PublishedMoment<A>
+): Effect.Effect<A & HistoryEntry, WaitInVain | ValueUnreadable | NoSuchRun | JournalError, Journal> =>
+  outsideOnly("Run.waitFor", () =>
+    Effect.flatMap(Journal, (journal) => {
+      const id = typeof run === "string" ? run : run.id
+      const found: Effect.Effect<
+        A | HistoryEntry,
+        WaitInVain | ValueUnreadable | NoSuchRun | JournalError,
+        Journal
+      > = "published" in moment
+        ? waitUntil(
+          journal,
+          id,
+          `published value ${moment.published.key}`,
+          Effect.map(moment.published.get(id), Option.filter(moment.until ?? (() => true)))
+        )
+        : "step" in moment
+        ? waitUntil(
+          journal,
+          id,
+          `step ${moment.step}`,
+          firstEntry(journal, id, ({ kind, name }) => kind === "step" && name === moment.step)
+        )
+        : waitUntil(
+          journal,
+          id,
+          `signal ${moment.signal}`,
+          firstEntry(
+            journal,
+            id,
+            ({ exit, kind, name }) => kind === "receive" && name === moment.signal && exit.kind === "success"
+          )
+        )
+      // Which of both it is follows from the moment; the overloads say so.
+      return found as Effect.Effect<A & HistoryEntry, WaitInVain | ValueUnreadable | NoSuchRun | JournalError, Journal>
+    }))
 
 /** @internal */
 export const encodeRequest = (request: Request | undefined): string =>

@@ -143,6 +143,8 @@ CREATE INDEX runs_holding ON "perdure"."runs" (queue, key) WHERE key IS NOT NULL
 
 CREATE INDEX runs_parked ON "perdure"."runs" (queue) WHERE status IN ('paused', 'diverged') AND NOT fresh;
 
+CREATE INDEX runs_shelved ON "perdure"."runs" (queue) WHERE status IN ('paused', 'diverged') AND fresh;
+
 CREATE INDEX runs_deadline ON "perdure"."runs" (expires_at) WHERE expires_at IS NOT NULL AND fresh AND status NOT IN ('completed', 'failed', 'cancelled', 'terminated', 'expired', 'exhausted');
 
 CREATE INDEX runs_finished ON "perdure"."runs" (workflow, status, finished_at, id) WHERE finished_at IS NOT NULL;

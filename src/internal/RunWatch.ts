@@ -45,6 +45,8 @@ const PAGE = 1000
 
 export class RunWatch {
   private readonly waiting = new Map<string, Set<(news: News) => void>>()
+  /** Who wants to know of every commit of a run. */
+  private readonly following = new Map<string, Set<() => void>>()
   /** Runs to be looked at, and runs whose news is to be asked for. */
   private readonly fresh = new Set<string>()
   private readonly due = new Set<string>()
@@ -80,6 +82,23 @@ export class RunWatch {
         this.due.delete(run)
       }
     }
+  }
+
+  /** Be told of the commits that workers of this process make for a run, until the returned function is called. */
+  follow(run: string, listener: () => void): () => void {
+    const listeners = this.following.get(run) ?? new Set()
+    this.following.set(run, listeners)
+    listeners.add(listener)
+    return () => {
+      listeners.delete(listener)
+      if (listeners.size === 0 && this.following.get(run) === listeners) this.following.delete(run)
+    }
+  }
+
+  /** A worker of this process has made a commit for the run. */
+  progressed(run: string): void {
+    if (this.following.size === 0) return
+    for (const listener of this.following.get(run) ?? []) listener()
   }
 
   /** Wait for a run's end. */

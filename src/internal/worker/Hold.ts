@@ -54,6 +54,8 @@ export interface Host {
   readonly suspect: () => void
   /** The state changed. */
   readonly changed: (hold: Hold) => void
+  /** A commit is durable. */
+  readonly progressed: (hold: Hold) => void
   readonly suspended: (hold: Hold) => void
   readonly ended: (hold: Hold, ending: Ending | null) => void
 }
@@ -165,6 +167,7 @@ export class Hold {
         return this.unseen(taken)
       case "Applied":
         this.durableMark = taken.mark
+        this.host.progressed(this)
         if (taken.commit.transition !== null) return this.left(taken, taken.commit.transition)
         this.enqueue(() => {
           taken.messages.forEach(({ op }, index) => {

@@ -205,6 +205,10 @@ export class WorkerCore implements LocalWorker, Host {
     } else this.idle.delete(hold)
   }
 
+  progressed(hold: Hold): void {
+    this.journal.watch.progressed(hold.id)
+  }
+
   suspended(hold: Hold): void {
     this.held.delete(hold.id)
     if (this.draining) hold.forget()

@@ -43,6 +43,7 @@ export const statements = (t: Tables): ReadonlyArray<string> => [
   WHERE key IS NOT NULL AND fresh AND status = 'pending'`,
   `CREATE INDEX runs_holding ON ${t.runs} (queue, key) WHERE key IS NOT NULL AND NOT fresh AND ${live}`,
   `CREATE INDEX runs_parked ON ${t.runs} (queue) WHERE status IN ('paused', 'diverged') AND NOT fresh`,
+  `CREATE INDEX runs_shelved ON ${t.runs} (queue) WHERE status IN ('paused', 'diverged') AND fresh`,
   `CREATE INDEX runs_deadline ON ${t.runs} (expires_at) WHERE expires_at IS NOT NULL AND fresh AND ${live}`,
   `CREATE INDEX runs_finished ON ${t.runs} (workflow, status, finished_at, id) WHERE finished_at IS NOT NULL`,
   `ALTER TABLE ${t.inputs}

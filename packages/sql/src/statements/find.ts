@@ -12,7 +12,7 @@
  *
  * Indexes: `inputs_created` to look through runs; to be led, `inputs_key`, `inputs_parent`, `inputs_source`,
  * `inputs_root`, `inputs_tags`, `inputs_attributes`, `runs_finished`, `runs_claim`, `runs_waiting`, `runs_holding`,
- * `runs_holder`, `runs_parked`; and `runs_pkey`, `inputs_pkey` for each run. Locks: none.
+ * `runs_holder`, `runs_parked`, `runs_shelved`; and `runs_pkey`, `inputs_pkey` for each run. Locks: none.
  */
 import type * as Driver from "perdure/JournalDriver"
 import { encodeInstant } from "../internal/json.js"
@@ -79,6 +79,9 @@ const ofRuns = (known: Known, condition: string): Text => (t) =>
     and(known.queues === null ? [] : [`r.queue = ANY (${known.queues})`])
   }${and(known.key === null ? [] : [`r.key = ${known.key}`])}`
 
+/** Parked before they began. */
+const shelved = "r.status IN ('paused', 'diverged') AND r.fresh"
+
 /** Where runs of some states are found. */
 const byStatus = (statuses: ReadonlyArray<Status>, known: Known): ReadonlyArray<Text> => {
   const some = (group: ReadonlyArray<Status>) => group.some((status) => statuses.includes(status))
@@ -92,10 +95,12 @@ const byStatus = (statuses: ReadonlyArray<Status>, known: Known): ReadonlyArray<
   }
   if (known.key !== null && statuses.some((status) => !finalStatuses.includes(status))) {
     sources.push(ofRuns(known, `r.key IS NOT NULL AND NOT r.fresh AND r.status NOT IN ${finals}`))
-    if (some(parkedStatuses)) sources.push(ofRuns(known, "r.status IN ('paused', 'diverged') AND r.fresh"))
+    if (some(parkedStatuses)) sources.push(ofRuns(known, shelved))
   } else {
     if (statuses.includes("running")) sources.push(ofRuns(known, "r.worker IS NOT NULL"))
-    if (some(parkedStatuses)) sources.push(ofRuns(known, "r.status IN ('paused', 'diverged')"))
+    if (some(parkedStatuses)) {
+      sources.push(ofRuns(known, "r.status IN ('paused', 'diverged') AND NOT r.fresh"), ofRuns(known, shelved))
+    }
   }
   if (some(finalStatuses)) {
     sources.push((t) =>

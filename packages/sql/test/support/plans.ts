@@ -211,6 +211,10 @@ export const explain = (session: Session, index: number, parameters: ReadonlyArr
     ([row]) => describe(row?.["QUERY PLAN"])
   )
 
+/** The rows of a prepared statement. */
+export const execute = (session: Session, index: number, parameters: ReadonlyArray<unknown>) =>
+  session.run(`EXECUTE perdure_${index}(${parameters.map(literal).join(", ")})`)
+
 /** Run a prepared statement and undo it; the buffers that it touched. */
 export const buffers = (session: Session, index: number, parameters: ReadonlyArray<unknown>) =>
   Effect.gen(function*() {

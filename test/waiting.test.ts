@@ -1,0 +1,118 @@
+/** Waiting from outside for what happens in a run while it goes on. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as TestClock from "effect/TestClock"
+import * as Published from "perdure/Published"
+import * as Run from "perdure/Run"
+import * as Signal from "perdure/Signal"
+import * as Step from "perdure/Step"
+import * as Workflow from "perdure/Workflow"
+import { makeWorld, soon } from "./fixtures/world.js"
+
+const Progress = Published.make("progress", Schema.Number)
+const Go = Signal.make("Go", { payload: { by: Schema.String } })
+const Job = Workflow.make("Job", { payload: {} })
+
+const live = Job.toLayer(() =>
+  Effect.gen(function*() {
+    yield* Step.run("first", Effect.succeed(1), { success: Schema.Number })
+    yield* Effect.sleep("30 minutes")
+    yield* Step.run("quiet", Effect.void)
+    yield* Effect.sleep("30 minutes")
+    yield* Effect.ignore(Step.run("second", Effect.fail("no"), { error: Schema.String }))
+    for (const part of [0.25, 0.5, 0.75]) {
+      yield* Progress.publish(part)
+      yield* Effect.sleep("1 hour")
+    }
+    yield* Go.receive
+  }).pipe(Effect.orDie)
+)
+
+const started = Effect.gen(function*() {
+  const world = yield* makeWorld()
+  const worker = yield* world.launch(live)
+  const run = yield* worker.use(Job.start({}))
+  return { world, worker, run }
+})
+
+/** Whether a fiber has come to its end. */
+const isDone = (fiber: Fiber.RuntimeFiber<unknown, unknown>) => Effect.map(Fiber.poll(fiber), Option.isSome)
+
+describe("waiting for something that happens in a run", () => {
+  it.scoped("a step, from when it has an exit on, whatever it is", () =>
+    Effect.gen(function*() {
+      const { run, worker } = yield* started
+      const second = yield* Effect.fork(worker.use(Run.waitFor(run, { step: "second" })))
+      const first = yield* soon(worker.use(Run.waitFor(run, { step: "first" })))
+      assert.deepStrictEqual([first.kind, first.name, first.exit], ["step", "first", { kind: "success", value: "1" }])
+      assert.isFalse(yield* isDone(second))
+      yield* TestClock.adjust("61 minutes")
+      assert.isTrue(yield* isDone(second))
+      assert.strictEqual((yield* Fiber.join(second)).exit.kind, "failure")
+    }))
+
+  it.scoped("a published value that is as wanted", () =>
+    Effect.gen(function*() {
+      const { run, worker, world } = yield* started
+      const half = yield* Effect.fork(
+        worker.use(Run.waitFor(run.id, { published: Progress, until: (done) => done >= 0.5 }))
+      )
+      // Of a process that does not run it, too.
+      const first = yield* Effect.fork(world.use(Run.waitFor(run.id, { published: Progress })))
+      yield* TestClock.adjust("61 minutes")
+      assert.strictEqual(yield* Fiber.join(first), 0.25)
+      assert.isFalse(yield* isDone(half))
+      yield* TestClock.adjust("1 hour")
+      assert.strictEqual(yield* Fiber.join(half), 0.5)
+    }))
+
+  it.scoped("a signal, once it is received", () =>
+    Effect.gen(function*() {
+      const { run, worker, world } = yield* started
+      const waiting = yield* Effect.fork(worker.use(Run.waitFor(run, { signal: "Go" })))
+      yield* world.use(Go.send(run.id, { by: "ann" }))
+      yield* TestClock.adjust("1 hour")
+      assert.isFalse(yield* isDone(waiting))
+      yield* TestClock.adjust("4 hours")
+      assert.deepStrictEqual((yield* Fiber.join(waiting)).exit.value, "{\"by\":\"ann\"}")
+      // What has happened is found when the run has ended, too.
+      const again = yield* soon(world.use(Run.waitFor(run, { signal: "Go" })))
+      assert.strictEqual(again.name, "Go")
+    }))
+
+  it.scoped("a step of another process, when anything is heard of the run, or it is polled", () =>
+    Effect.gen(function*() {
+      const { run, world } = yield* started
+      const waiting = yield* Effect.fork(world.use(Run.waitFor(run, { step: "quiet" })))
+      yield* TestClock.adjust("45 minutes")
+      assert.isFalse(yield* isDone(waiting))
+      yield* TestClock.adjust("30 minutes")
+      assert.strictEqual((yield* Fiber.join(waiting)).name, "quiet")
+    }))
+
+  it.scoped("a run that ends without it says so", () =>
+    Effect.gen(function*() {
+      const { run, worker, world } = yield* started
+      const waiting = yield* Effect.fork(Effect.exit(worker.use(Run.waitFor(run, { step: "third" }))))
+      yield* TestClock.adjust("1 minute")
+      yield* world.use(run.terminate())
+      yield* TestClock.adjust("1 minute")
+      const exit = yield* Fiber.join(waiting)
+      assert.isTrue(Exit.isFailure(exit) && /has ended without step third/.test(String(exit.cause)))
+      const after = yield* soon(Effect.flip(world.use(Run.waitFor(run, { published: Progress }))))
+      assert.strictEqual(after._tag, "WaitInVain")
+    }))
+
+  it.scoped("a run that there is not is not waited for", () =>
+    Effect.gen(function*() {
+      const { world } = yield* started
+      for (const id of ["nobody", "no\u0000body"]) {
+        const error = yield* soon(Effect.flip(world.use(Run.waitFor(id, { step: "first" }))))
+        assert.strictEqual(error._tag, "NoSuchRun")
+      }
+    }))
+})
