@@ -92,3 +92,24 @@ describe("hello", () => {
       assert.include(second.stdout, "Goodbye, Ann!")
     }).pipe(Effect.scoped))
 })
+
+describe("operations", () => {
+  it.live("finds, counts, cancels and deletes runs", () =>
+    Effect.gen(function*() {
+      const { code, stderr, stdout } = yield* run("operations/main.ts", { args: [] })
+      assert.strictEqual(code, 0, stderr)
+      assert.sameOrderedMembers(stdout.trim().split("\n").toSorted().slice(0, 2), [
+        "  failed: {\"address\":\"reader-19@example.com\",\"_tag\":\"Bounced\"}",
+        "  failed: {\"address\":\"reader-9@example.com\",\"_tag\":\"Bounced\"}"
+      ])
+      assert.deepStrictEqual(stdout.trim().split("\n").filter((line) => !line.startsWith(" ")), [
+        "36 wait for their reminder, 4 failed",
+        "10 of 10 cancelled",
+        "18 of 18 cancelled",
+        "10 runs deleted",
+        "20 runs deleted",
+        "22 runs deleted",
+        "left: 18 suspended, 0 failed, 0 cancelled"
+      ])
+    }))
+})
