@@ -93,9 +93,8 @@ export interface JournalFinding {
 
   /**
    * Delete up to `limit` finished runs whole, with all that belongs to them, that ended longer ago than a rule allows, in
-   * the order of the rules, workflows, states and ends. A child stays as long as its parent is there, unless that is
-   * `completed`: a parent that goes on, or is tried again, starts its children again, and must find them. Runs that
-   * somebody is working on are passed over. Answers how many were deleted.
+   * the order of the rules, workflows, states and ends. A child stays as long as its parent goes on, whose
+   * replay starts its children again, and must find them. Runs that somebody is working on are passed over. Answers how many were deleted.
    */
   readonly retain: (request: {
     readonly rules: ReadonlyArray<RetentionRule>

@@ -4,7 +4,7 @@
  * the work.
  *
  * A run goes whole: its input, journal, messages, published values and what was done to it. A child stays as long as its
- * parent is there, unless that has completed: a parent that goes on or is tried again must find its children.
+ * parent goes on, which must find its children as they were.
  *
  * @since 0.1.0
  */

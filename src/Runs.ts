@@ -316,8 +316,9 @@ const bulk = (
       )
     })))
 
-const controlling = (verb: "pause" | "resume" | "terminate"): Change => (journal, runs, { by, reason }) =>
-  journal.ask(journal.driver[verb]({ runs, by: by ?? null, reason: reason ?? null }))
+/** What the driver does to a batch in one statement. */
+const controlled = (control: "pause" | "resume" | "terminate"): Change => (journal, runs, { by, reason }) =>
+  journal.ask(journal.driver[control]({ runs, by: by ?? null, reason: reason ?? null }))
 
 /**
  * Cancel all live runs that match, as `Run.cancel` does each: durably, finalizers run. In batches, with progress after
@@ -361,11 +362,10 @@ export const cancel = bulk("Runs.cancel", live, (journal, runs, request) => {
  * const program = Stream.runLast(Runs.terminate({ workflow: "Broken", version: "3" }, { by: "ann" }))
  * ```
  */
-export const terminate = bulk("Runs.terminate", live, controlling("terminate"))
+export const terminate = bulk("Runs.terminate", live, controlled("terminate"))
 
 /**
- * Pause all pending, running and suspended runs that match, with their attached children, as `Run.pause` does each. In
- * batches, as `cancel`.
+ * Pause all live runs that match, with their attached children, as `Run.pause` does each. In batches, as `cancel`.
  *
  * @since 0.1.0
  * @category bulk
@@ -374,14 +374,14 @@ export const terminate = bulk("Runs.terminate", live, controlling("terminate"))
  * import * as Stream from "effect/Stream"
  * import * as Runs from "perdure/Runs"
  *
- * const program = Stream.runLast(Runs.pause({ workflow: "Ship" }, { by: "ann", reason: "the carrier is down" }))
+ * const program = Stream.runLast(Runs.pause({ queue: "mail" }, { by: "ann", reason: "the provider is down" }))
  * ```
  */
-export const pause = bulk("Runs.pause", ["pending", "running", "suspended"], controlling("pause"))
+export const pause = bulk("Runs.pause", ["pending", "running", "suspended"], controlled("pause"))
 
 /**
- * Let all paused and diverged runs that match go on, as `Run.resume` does each. In batches, as `cancel`. Running runs that
- * are to be paused and are not yet are not among them unless the filter names that state.
+ * Let all paused runs that match go on, with their attached children, and diverged ones be tried again, as `Run.resume`
+ * does each; runs that are only asked to pause are met with `status: "running"`. In batches, as `cancel`.
  *
  * @since 0.1.0
  * @category bulk
@@ -390,7 +390,7 @@ export const pause = bulk("Runs.pause", ["pending", "running", "suspended"], con
  * import * as Stream from "effect/Stream"
  * import * as Runs from "perdure/Runs"
  *
- * const program = Stream.runLast(Runs.resume({ workflow: "Ship", status: ["paused", "running"] }, { by: "ann" }))
+ * const program = Stream.runLast(Runs.resume({ queue: "mail", status: "paused" }, { by: "ann" }))
  * ```
  */
-export const resume = bulk("Runs.resume", ["paused", "diverged"], controlling("resume"))
+export const resume = bulk("Runs.resume", ["paused", "diverged"], controlled("resume"))

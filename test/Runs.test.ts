@@ -246,12 +246,31 @@ describe("changing runs in bulk", () => {
       assert.deepInclude(yield* world.use(Runs.count(Runs.all)), { pending: 0, terminated: 6 })
     }))
 
+  it.scoped("pauses what matches, and lets it go on", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      yield* world.use(Job.startAll([{ n: 1 }, { n: 2 }, { n: 3 }], { tags: ["old"] }))
+      yield* world.use(Job.start({ n: 4 }))
+      const pause = Runs.pause({ tags: ["old"] }, { by: "ann", batch: 2 })
+      assert.deepStrictEqual((yield* last(world, pause)).at(-1), { matched: 3, changed: 3, done: true })
+      assert.deepStrictEqual(yield* last(world, pause), [{ matched: 0, changed: 0, done: true }])
+      assert.deepInclude(yield* world.use(Runs.count({ workflow: Job })), { paused: 3, pending: 1 })
+      yield* world.launch(jobs)
+      yield* TestClock.adjust("1 minute")
+      assert.deepInclude(yield* world.use(Runs.count({ workflow: Job })), { paused: 3, completed: 1 })
+      assert.deepStrictEqual(yield* last(world, Runs.resume({ tags: ["old"] }, { by: "ann" })), [
+        { matched: 3, changed: 3, done: true }
+      ])
+      yield* TestClock.adjust("1 minute")
+      assert.deepInclude(yield* world.use(Runs.count({ workflow: Job })), { completed: 4 })
+    }))
+
   it.scoped("nothing is done to all runs unless all are said to be meant", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       yield* world.use(Job.startAll([{ n: 1 }, { n: 2 }]))
       world.writes.length = 0
-      for (const change of [Runs.cancel, Runs.terminate]) {
+      for (const change of [Runs.cancel, Runs.terminate, Runs.pause, Runs.resume]) {
         for (const filter of [{}, { workflow: undefined }]) {
           const error = yield* Effect.flip(world.use(Stream.runDrain(change(filter as Runs.RunFilter))))
           assert.strictEqual(error._tag, "FilterTooWide")

@@ -84,7 +84,7 @@ export const count = (store: Store.Store, filter: Driver.RunFilter): Driver.RunC
 /** A child is kept as long as its parent may start it again. */
 const isNeeded = (store: Store.Store, { parent }: Store.Row): boolean => {
   const found = parent === null ? undefined : store.runs.get(parent.id)
-  return found !== undefined && found.row.status !== "completed"
+  return found !== undefined && !Store.isFinal(found.row.status)
 }
 
 export const retain = (

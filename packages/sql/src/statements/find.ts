@@ -43,6 +43,8 @@ interface Shape {
   readonly runs: ReadonlyArray<string>
   /** Workflows, as rows; null for all. */
   readonly flows: string | null
+  /** States, as an array; null for all. */
+  readonly statuses: string | null
   /** Ids that include all that match. */
   readonly sources: ReadonlyArray<Text>
   readonly capped: boolean
@@ -185,8 +187,9 @@ const shapeOf = (filter: Driver.RunFilter): Shape => {
   const statuses = filter.statuses ?? (finished.length > 0 ? finalStatuses : undefined)
   const queues = filter.queues === undefined ? null : list(given("q", JSON.stringify(filter.queues)))
   const key = filter.key === undefined ? null : `${given("k", filter.key)}::text`
+  let wanted: string | null = null
   if (statuses !== undefined) {
-    const wanted = list(given("s", JSON.stringify(statuses)))
+    wanted = list(given("s", JSON.stringify(statuses)))
     const sources = byStatus(statuses, { statuses: wanted, queues, key, finished })
     // Which of the sources there are.
     for (const group of [finalStatuses, claimableStatuses, parkedStatuses, ["running"]]) {
@@ -208,6 +211,7 @@ const shapeOf = (filter: Driver.RunFilter): Shape => {
     inputs,
     runs,
     flows,
+    statuses: wanted,
     sources: leading.length > 0 ? leading.slice(0, 1) : capped.slice(0, 1),
     capped: leading.length === 0
   }
@@ -310,12 +314,25 @@ export const find = (filter: Driver.RunFilter, after: Driver.RunCursor | null, l
   }
 }
 
+/** All runs that ended in some states, by the index that has them so. */
+const endedRuns = (t: Words, statuses: string): string =>
+  `(
+      SELECT r.* FROM flows f
+      CROSS JOIN (SELECT DISTINCT s.status FROM unnest(${statuses}) s(status)) s
+      CROSS JOIN LATERAL (
+        SELECT r.* FROM ${t.runs} r
+        WHERE r.workflow = f.workflow AND r.status = s.status AND r.finished_at IS NOT NULL OFFSET 0
+      ) r
+    ) r`
+
 /** How many there are, by state: all of them are looked at, of which the states of a filter name the index. */
 export const count = (filter: Driver.RunFilter): Asked => {
   const shape = shapeOf(filter)
   const isLed = shape.sources.length > 0 && (!shape.capped || shape.inputs.length > 0)
+  const ended = shape.statuses !== null && filter.statuses?.every((each) => finalStatuses.includes(each)) === true
+    ? shape.statuses
+    : null
   const groups: ReadonlyArray<readonly [ReadonlyArray<Status>, string]> = [
-    [finalStatuses, "r.finished_at IS NOT NULL"],
     [claimableStatuses, `r.status IN ${claimable}`],
     [["running"], "r.worker IS NOT NULL"],
     [parkedStatuses, "r.status IN ('paused', 'diverged')"]
@@ -337,7 +354,9 @@ export const count = (filter: Driver.RunFilter): Asked => {
           : ""
         const rows = isLed
           ? fromFew(t, shape)
-          : `${t.runs} r${shape.inputs.length > 0 ? ` JOIN ${t.inputs} n ON n.run = r.id` : ""}
+          : `${ended === null ? `${t.runs} r` : endedRuns(t, ended)}${
+            shape.inputs.length > 0 ? ` JOIN ${t.inputs} n ON n.run = r.id` : ""
+          }
       WHERE true${and([...group, ...flows, ...shape.inputs, ...shape.runs])}`
         return `WITH ${flowsOf(t, shape)}${led}
   SELECT ${millis(t.now)} AS now, (

@@ -9,7 +9,7 @@ import type * as Driver from "perdure/JournalDriver"
 import { encodeInstant } from "../internal/json.js"
 import * as Row from "../internal/Row.js"
 import type { Verb } from "../Verb.js"
-import { instant, millis } from "./words.js"
+import { finals, instant, millis } from "./words.js"
 
 export const encodeRules = (rules: ReadonlyArray<Driver.RetentionRule>): string =>
   JSON.stringify(rules.map(({ olderThanMillis, statuses, workflow }, i) => ({
@@ -49,7 +49,7 @@ export const retain: Verb = {
         AND NOT EXISTS (
           SELECT FROM (SELECT n.parent_id FROM ${t.inputs} n WHERE n.run = r.id OFFSET 0) n
           CROSS JOIN LATERAL (SELECT p.status FROM ${t.runs} p WHERE p.id = n.parent_id OFFSET 0) p
-          WHERE p.status <> 'completed'
+          WHERE p.status NOT IN ${finals}
         )
       ORDER BY r.finished_at, r.id
       LIMIT $2::int

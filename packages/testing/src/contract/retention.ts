@@ -97,28 +97,27 @@ export const retention = [
       assert.strictEqual(yield* retain(t, [{}], 3), 1)
     })),
 
-  check("a child stays as long as its parent may start it again", (t) =>
+  check("a child stays as long as its parent goes on", (t) =>
     Effect.gen(function*() {
       const workflow = t.id("child-workflow")
-      const child = (parent: string) => ({ workflow, parent: { id: t.id(parent), token: "t", attached: true } })
+      const child = (parent: string) => ({ workflow, parent: { id: t.id(parent), token: "t", attached: false } })
       const live = yield* t.running("live")
-      const failing = yield* t.running("failing")
+      yield* t.suspended("asleep", Infinity, "signal:x")
+      yield* done(t, "failed", {}, "failed")
       yield* done(t, "done")
-      yield* t.apply(failing, { transition: finish(undefined, "failed") })
-      yield* done(t, "of-live", child("live"))
-      yield* done(t, "of-failing", child("failing"))
-      yield* done(t, "of-done", child("done"))
-      yield* done(t, "of-nobody", child("nobody"))
-      const names = ["of-live", "of-failing", "of-done", "of-nobody"]
+      for (const parent of ["live", "asleep", "failed", "done", "nobody"]) yield* done(t, `of-${parent}`, child(parent))
+      const names = ["of-live", "of-asleep", "of-failed", "of-done", "of-nobody"]
       yield* pass(200)
-      assert.strictEqual(yield* retain(t, [{ workflow }]), 2)
-      assert.deepStrictEqual(yield* left(t, ...names), ["of-failing", "of-live"])
-      assert.strictEqual(yield* retain(t, [{ statuses: ["failed"] }]), 1)
-      assert.strictEqual(yield* retain(t, [{ workflow }]), 1)
-      assert.deepStrictEqual(yield* left(t, ...names), ["of-live"])
+      assert.strictEqual(yield* retain(t, [{ workflow }]), 3)
+      assert.deepStrictEqual(yield* left(t, ...names), ["of-asleep", "of-live"])
       yield* t.apply(live, { transition: finish() })
       assert.strictEqual(yield* retain(t, [{ workflow }]), 1)
-      assert.deepStrictEqual(yield* left(t, "live", "done"), ["done", "live"])
+      assert.deepStrictEqual(yield* left(t, "live", "failed", "done", ...names), [
+        "done",
+        "failed",
+        "live",
+        "of-asleep"
+      ])
     })),
 
   check("a rule without a workflow is for those that no other rule names", (t) =>
