@@ -131,7 +131,8 @@ export const makeCore = (
   Effect.gen(function*() {
     const journal = yield* Journal
     const problems = optionProblems(options)
-    if (problems.length > 0) return yield* new ConfigurationInvalid({ what: "the options of Worker.layer", problems })
+    if (problems.length > 0 && !journal.registry.checking)
+      return yield* new ConfigurationInvalid({ what: "the options of Worker.layer", problems })
     const incarnation = makeIncarnation()
     const { describe } = yield* HostProcess
     return new WorkerCore(
@@ -171,6 +172,18 @@ export const layer = (
     Effect.gen(function*() {
       const journal = yield* Journal
       const core = yield* makeCore(options)
+      yield* journal.registry.addWorker({ id: options.id, queues: core.settings.queues })
+      if (journal.registry.checking) {
+        yield* journal.registry.note(
+          optionProblems(options).map((detail) => ({
+            code: "BadOption",
+            place: options.id === undefined ? "Worker.layer" : `worker "${options.id}"`,
+            detail,
+            cure: "mend the option as the detail says"
+          }))
+        )
+        return { id: core.ref.id, core }
+      }
       yield* core.lease.acquire
       // Finalizers run in reverse: the loops that a drain needs are stopped after it.
       yield* supervise("timers", core.timers.run)

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 export * as Callback from "./Callback.js"
+export * as Check from "./Check.js"
 export * as Continuation from "./Continuation.js"
 export { CurrentRun } from "./CurrentRun.js"
 export * as Errors from "./Errors.js"

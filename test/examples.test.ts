@@ -113,3 +113,31 @@ describe("operations", () => {
       ])
     }))
 })
+
+describe("shop", () => {
+  it.live(
+    "makes an order's row and its run together or not at all, and goes on after each end",
+    () =>
+      Effect.gen(function*() {
+        const { code, stderr, stdout } = yield* run("shop/main.ts", { args: [] })
+        assert.strictEqual(code, 0, stderr)
+        const lines = stdout.trim().split("\n")
+        assert.deepStrictEqual(lines.toSorted(), [
+          "checked Apologize, Ship, Thank",
+          "mail: sorry about o-2: {\"item\":\"moon\",\"_tag\":\"OutOfStock\"}",
+          "mail: thank you for o-1, here is your parcel of o-1",
+          "mail: thank you for o-3, here is your parcel of o-3",
+          "o-4: Declined",
+          "{\"orders\":3,\"shipments\":3}"
+        ])
+      }),
+    60_000
+  )
+
+  it.live("can be checked without a database", () =>
+    Effect.gen(function*() {
+      const { code, stdout } = yield* run("shop/main.ts", { args: ["--check"] })
+      assert.strictEqual(code, 0)
+      assert.strictEqual(stdout, "checked Apologize, Ship, Thank\n")
+    }), 60_000)
+})

@@ -36,11 +36,91 @@ export interface Registered {
   readonly open: (run: ClaimedRun, onStray: (stray: Stray) => void) => Either.Either<Opened, string>
 }
 
+/** Something that is wrong with what this process is made of. */
+export interface Problem {
+  readonly code: ProblemCode
+  /** Where, for example `workflow "Fulfil" version "1"`. */
+  readonly place: string
+  /** What. */
+  readonly detail: string
+  readonly cure: string
+}
+
+/**
+ * - `BadDefinition`: a name, a priority or another option of a workflow.
+ * - `TwoHandlers`, `TwoSignals`, `TwoWorkers`: two of one name.
+ * - `BadOption`: an option of a worker, or of another layer.
+ * - `QueueNotServed`: a workflow's runs would wait where no worker of the process looks, on a queue that is not defined.
+ * - `NoSuchWorkflow`: what a workflow continues with has no handler in the process.
+ * - `LayerFailed`: a layer cannot be built.
+ */
+export type ProblemCode =
+  | "BadDefinition"
+  | "TwoHandlers"
+  | "TwoSignals"
+  | "TwoWorkers"
+  | "BadOption"
+  | "QueueNotServed"
+  | "NoSuchWorkflow"
+  | "LayerFailed"
+
+/** One line; of a definition's problem the detail says the cure. */
+export const problemText = ({ code, cure, detail }: Problem): string =>
+  code === "BadDefinition" || code === "BadOption" ? detail : `${detail}: ${cure}`
+
+/** Finds problems among what is there when it is asked. */
+export type ProblemSource = () => ReadonlyArray<Problem>
+
+/** A worker, as the check sees it. */
+export interface RegisteredWorker {
+  readonly id: string | undefined
+  readonly queues: ReadonlyArray<string>
+}
+
 export class Registry {
   private readonly workflows = new Map<string, Registered>()
   private readonly signals = new Map<string, { readonly signal: { readonly name: string }; users: number }>()
   private readonly listeners = new Set<() => void>()
-  private problems: Array<string> = []
+  private readonly problems = new Set<Problem>()
+  private readonly sources = new Set<ProblemSource>()
+  private readonly workers = new Set<RegisteredWorker>()
+  private readonly definedQueues = new Map<string, number>()
+
+  /** `checking`: nothing is to run, so what is wrong is noted, and refuses nothing. */
+  constructor(readonly checking = false) {}
+
+  /** Every problem that there is now. */
+  check(): ReadonlyArray<Problem> {
+    return [
+      ...this.problems,
+      ...[...this.sources].flatMap((source) => source()),
+      ...this.unserved(),
+      ...this.dangling()
+    ]
+  }
+
+  /** Note problems for the life of the scope. */
+  note(problems: ReadonlyArray<Problem>): Effect.Effect<void, never, Scope.Scope> {
+    return whileOpen(
+      () => problems.forEach((problem) => this.problems.add(problem)),
+      () => problems.forEach((problem) => this.problems.delete(problem))
+    )
+  }
+
+  /** Ask `source` with each check, for the life of the scope. */
+  addSource(source: ProblemSource): Effect.Effect<void, never, Scope.Scope> {
+    return whileOpen(() => this.sources.add(source), () => this.sources.delete(source))
+  }
+
+  addWorker(worker: RegisteredWorker): Effect.Effect<void, never, Scope.Scope> {
+    return whileOpen(() => this.workers.add(worker), () => this.workers.delete(worker))
+  }
+
+  /** A queue that is defined may be served elsewhere. */
+  defineQueue(name: string): Effect.Effect<void, never, Scope.Scope> {
+    const add = (change: number) => this.definedQueues.set(name, (this.definedQueues.get(name) ?? 0) + change)
+    return whileOpen(() => add(1), () => add(-1))
+  }
 
   find(name: string, version: string): Registered | undefined {
     return this.workflows.get(keyOf(name, version))
@@ -61,26 +141,45 @@ export class Registry {
   register(workflow: Registered): Effect.Effect<void, ConfigurationInvalid, Scope.Scope> {
     return Effect.gen(this, function*() {
       const key = keyOf(workflow.name, workflow.version)
-      const problems = [...workflow.problems]
+      const place = placeOf(workflow)
+      const problems = workflow.problems.map((detail): Problem => ({
+        code: "BadDefinition",
+        place,
+        detail,
+        cure: "mend the definition as the detail says"
+      }))
       if (this.workflows.has(key)) {
-        problems.push(
-          `workflow "${workflow.name}" version "${workflow.version}" has two handlers: give one another name or version`
-        )
+        problems.push({
+          code: "TwoHandlers",
+          place,
+          detail: `${place} has two handlers`,
+          cure: "give one another name or version"
+        })
       }
       for (const signal of workflow.signals) {
         const known = this.signals.get(signal.name)
         if (known !== undefined && known.signal !== signal) {
-          problems.push(
-            `signal "${signal.name}" of workflow "${workflow.name}" is another definition than the one already in use: share one`
-          )
+          problems.push({
+            code: "TwoSignals",
+            place,
+            detail:
+              `signal "${signal.name}" of workflow "${workflow.name}" is another definition than the one already in use`,
+            cure: "share one"
+          })
         }
       }
       if (problems.length > 0) {
-        this.problems.push(...problems)
-        // Layers that are built side by side get their turn, so that all problems are reported together.
-        yield* Effect.yieldNow({ priority: 1 })
-        yield* Effect.yieldNow({ priority: 1 })
-        return yield* new ConfigurationInvalid({ what: "the registered workflows", problems: this.problems })
+        yield* this.note(problems)
+        if (!this.checking) {
+          // Layers that are built side by side get their turn, so that all problems are reported together.
+          yield* Effect.yieldNow({ priority: 1 })
+          yield* Effect.yieldNow({ priority: 1 })
+          return yield* new ConfigurationInvalid({
+            what: "the registered workflows",
+            problems: [...this.problems].map(problemText)
+          })
+        }
+        if (this.workflows.has(key)) return
       }
       this.workflows.set(key, workflow)
       for (const signal of workflow.signals) {
@@ -102,9 +201,54 @@ export class Registry {
     })
   }
 
+  private unserved(): ReadonlyArray<Problem> {
+    const ids = [...this.workers].flatMap(({ id }) => id ?? [])
+    const twins = new Set(ids.filter((id, index) => ids.indexOf(id) < index))
+    const served = new Set([...this.workers].flatMap(({ queues }) => queues))
+    const waiting = this.workers.size === 0 ?
+      [] :
+      [...this.workflows.values()].filter(({ queue }) =>
+        !served.has(queue) && (this.definedQueues.get(queue) ?? 0) === 0
+      )
+    return [
+      ...[...twins].map((id): Problem => ({
+        code: "TwoWorkers",
+        place: `worker "${id}"`,
+        detail: `two workers of this process have the id "${id}"`,
+        cure: "give each its own id, or leave the id out"
+      })),
+      ...waiting.map((workflow): Problem => ({
+        code: "QueueNotServed",
+        place: placeOf(workflow),
+        detail: `${placeOf(workflow)} waits on queue "${workflow.queue}", which no worker of this process serves`,
+        cure: "add the queue to a worker's options, define it if it is served elsewhere, or correct its name"
+      }))
+    ]
+  }
+
+  private dangling(): ReadonlyArray<Problem> {
+    return [...this.workflows.values()].flatMap((workflow) =>
+      workflow.continuations
+        .filter(({ name, version }) => !this.workflows.has(keyOf(name, version)))
+        .map(({ name, on, version }): Problem => ({
+          code: "NoSuchWorkflow",
+          place: placeOf(workflow),
+          detail: `${
+            placeOf(workflow)
+          } continues on ${on} with workflow "${name}" version "${version}", which has no handler here`,
+          cure: "add its layer"
+        }))
+    )
+  }
+
   private changed(): void {
     for (const listener of this.listeners) listener()
   }
 }
+
+const placeOf = ({ name, version }: Registered): string => `workflow "${name}" version "${version}"`
+
+const whileOpen = (open: () => unknown, close: () => unknown): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.asVoid(Effect.acquireRelease(Effect.sync(open), () => Effect.sync(close)))
 
 const keyOf = (name: string, version: string): string => JSON.stringify([name, version])

@@ -1,0 +1,167 @@
+/**
+ * A preflight: whether all that a process is made of fits together, every problem at once, before anything runs. It needs
+ * no database: layers of workflows, workers and queues are built with a journal that starts nothing.
+ *
+ * @since 0.1.0
+ */
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import { ConfigurationInvalid } from "./Errors.js"
+import type * as internal from "./internal/Registry.js"
+import { problemText, Registry } from "./internal/Registry.js"
+import { Journal } from "./Journal.js"
+import * as JournalMemory from "./JournalMemory.js"
+
+/**
+ * The kinds of problem.
+ *
+ * - `BadDefinition`: a name, a priority or another option of a workflow.
+ * - `TwoHandlers`, `TwoSignals`, `TwoWorkers`: two of one name.
+ * - `BadOption`: an option of a worker, or of another layer.
+ * - `QueueNotServed`: a workflow's runs would wait where no worker of the process looks, on a queue that is not defined.
+ *   Where there is no worker at all, as in a process that only starts runs, nothing is said of queues.
+ * - `NoSuchWorkflow`: what a workflow continues with has no handler in the process.
+ * - `LayerFailed`: a layer cannot be built; `detail` is why.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const ProblemCode = Schema.Literal(
+  "BadDefinition",
+  "TwoHandlers",
+  "TwoSignals",
+  "TwoWorkers",
+  "BadOption",
+  "QueueNotServed",
+  "NoSuchWorkflow",
+  "LayerFailed"
+)
+
+/**
+ * Something that is wrong.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const Problem = Schema.Struct({
+  code: ProblemCode,
+  /** Where, for example `workflow "Fulfil" version "1"`. */
+  place: Schema.String,
+  /** What. */
+  detail: Schema.String,
+  cure: Schema.String
+})
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type Problem = typeof Problem.Type
+
+/**
+ * What a check has found. Plain data: it can be printed as JSON.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const Report = Schema.Struct({
+  /** There is no problem. */
+  ok: Schema.Boolean,
+  problems: Schema.Array(Problem),
+  /** What was looked at. */
+  workflows: Schema.Array(Schema.Struct({ name: Schema.String, version: Schema.String }))
+})
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type Report = typeof Report.Type
+
+const reportOf = (registry: Registry, more: ReadonlyArray<internal.Problem> = []): Report => {
+  const problems = [...registry.check(), ...more]
+  return { ok: problems.length === 0, problems, workflows: registry.list() }
+}
+
+/**
+ * What is wrong with what runs on this journal now: for a health check of a process that has started. What `run` would
+ * say of definitions and options has kept the process from starting.
+ *
+ * @since 0.1.0
+ * @category checks
+ */
+export const report: Effect.Effect<Report, never, Journal> = Effect.map(Journal, ({ registry }) => reportOf(registry))
+
+/** A journal that refuses nothing, and on which no worker starts. */
+const checking: Layer.Layer<Journal> = Layer.map(
+  Layer.fresh(JournalMemory.layer),
+  (context) => Context.add(context, Journal, { ...Context.get(context, Journal), registry: new Registry(true) })
+)
+
+/**
+ * Check the layers of a process: those of its workflows, workers and queues, merged. Give it the layer that needs a
+ * `Journal`, before you provide one.
+ *
+ * @since 0.1.0
+ * @category checks
+ * @example
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ * import * as Check from "perdure/Check"
+ * import * as Worker from "perdure/Worker"
+ * import * as Workflow from "perdure/Workflow"
+ *
+ * const Mail = Workflow.make("Mail", { payload: {}, queue: "mails" })
+ * const Main = Layer.merge(Mail.toLayer(() => Effect.void), Worker.layer({ queues: ["mail"], concurrency: 0 }))
+ *
+ * const both = Effect.map(Check.run(Main), ({ problems }) => problems.map(({ code }) => code))
+ * // ["BadOption", "QueueNotServed"]
+ * ```
+ */
+export const run = <A, E, R>(layer: Layer.Layer<A, E, R>): Effect.Effect<Report, never, Exclude<R, Journal>> =>
+  Effect.scoped(Effect.gen(function*() {
+    const journal = yield* Layer.build(checking)
+    const { registry } = Context.get(journal, Journal)
+    // What the layer asks for is the journal, and what the caller provides.
+    const built = yield* Effect.exit(Effect.provide(Layer.build(layer), journal))
+    const failed = Exit.isSuccess(built) ? [] : [
+      {
+        code: "LayerFailed",
+        place: "the layers",
+        detail: Cause.pretty(built.cause),
+        cure: "mend what the detail says; problems of layers that were not built yet may show up then"
+      } as const
+    ]
+    return reportOf(registry, failed)
+  }))
+
+/**
+ * As `run`, but fails with `ConfigurationInvalid`, which lists every problem, if there is one: with `NodeRuntime.runMain`
+ * a script exits with a code that is not zero.
+ *
+ * @since 0.1.0
+ * @category checks
+ * @example
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Check from "perdure/Check"
+ * import * as Workflow from "perdure/Workflow"
+ *
+ * const Mail = Workflow.make("Mail", { payload: {} })
+ *
+ * // NodeRuntime.runMain(preflight)
+ * const preflight = Check.orFail(Mail.toLayer(() => Effect.void))
+ * ```
+ */
+export const orFail = <A, E, R>(
+  layer: Layer.Layer<A, E, R>
+): Effect.Effect<Report, ConfigurationInvalid, Exclude<R, Journal>> =>
+  Effect.flatMap(run(layer), (found) =>
+    found.ok
+      ? Effect.succeed(found)
+      : new ConfigurationInvalid({ what: "the check of all layers", problems: found.problems.map(problemText) }))
