@@ -247,6 +247,45 @@ export class NoSuchRun extends Schema.TaggedError<NoSuchRun>("perdure/NoSuchRun"
 }
 
 /**
+ * A run cannot be forked before that entry: its journal does not reach so far, or does not begin so early (after
+ * `continueAsNew` only entries of the present generation are there). Nothing was written.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class ForkInvalid extends Schema.TaggedError<ForkInvalid>("perdure/ForkInvalid")("ForkInvalid", {
+  runId: Schema.String,
+  /** The `seq` that was asked for. */
+  seq: Schema.Number,
+  /** The first `seq` that may be asked for: nothing is kept. */
+  first: Schema.Number,
+  /** The last `seq` that may be asked for: the whole journal is kept. */
+  next: Schema.Number
+}) {
+  override get message(): string {
+    return `run ${this.runId} cannot be forked from entry ${this.seq}: give an integer from ${this.first} (nothing is kept) ` +
+      `to ${this.next} (the whole journal is)`
+  }
+}
+
+/**
+ * A run cannot be retried: it has not ended, or not badly, or there is no telling from where. `detail` names the cure.
+ * Nothing was written.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class NotRetryable extends Schema.TaggedError<NotRetryable>("perdure/NotRetryable")("NotRetryable", {
+  runId: Schema.String,
+  status: Schema.String,
+  detail: Schema.String
+}) {
+  override get message(): string {
+    return `run ${this.runId} is ${this.status} and cannot be retried: ${this.detail}`
+  }
+}
+
+/**
  * A fiber of the workflow waits, or waited, for something that the journal cannot know: a bare promise, a real timer, a
  * database call outside a step; or the program waits for itself. The run gets this as a defect.
  *

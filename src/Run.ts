@@ -16,10 +16,11 @@ import * as Stream from "effect/Stream"
 import type * as Types from "effect/Types"
 import type { CurrentRunInfo } from "./CurrentRun.js"
 import { insideOrOutside, outsideOnly } from "./CurrentRun.js"
-import type { JournalError, ResultError, WaitInVain } from "./Errors.js"
+import type { ForkInvalid, JournalError, NotRetryable, ResultError, ValueInvalid, WaitInVain } from "./Errors.js"
 import { Misuse, NoSuchRun, RunEnded, ValueUnreadable } from "./Errors.js"
 import type { ExitCodec } from "./internal/exits.js"
 import { describeDefect, exitOf, fromEncoded } from "./internal/exits.js"
+import { forkRun, retryRun } from "./internal/forking.js"
 import type { Ending } from "./internal/RunWatch.js"
 import { isFinal } from "./internal/RunWatch.js"
 import { covariant, makeValue } from "./internal/values.js"
@@ -38,6 +39,43 @@ import type { Published } from "./Published.js"
 export interface Request {
   readonly by?: string
   readonly reason?: string
+}
+
+/**
+ * Where a fork begins to differ from its source, and where it waits.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ForkOptions extends Request {
+  /** The `seq` of the first entry that is not taken over: from the journal's first `seq` (none is) to its next (all are). */
+  readonly from: number
+  /** The new run's id: asked for twice, it is one fork. Default: a new one. */
+  readonly id?: string
+  /** Default: the source's. */
+  readonly queue?: string
+  /** Default: the source's. */
+  readonly priority?: number
+}
+
+/**
+ * From where a run is retried, and where the new run waits.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RetryOptions extends Request {
+  /**
+   * - `failure` (default): from its last failure, a step's, a child's or a defect of its own, if no step has succeeded since;
+   *   without one, and for runs that were ended from outside, from the end of its journal.
+   * - `start`: from the beginning; all steps run again.
+   * - a `seq`: from that entry.
+   */
+  readonly from?: "failure" | "start" | number
+  /** Default: the run's. */
+  readonly queue?: string
+  /** Default: the run's. */
+  readonly priority?: number
 }
 
 /**
@@ -109,6 +147,23 @@ export interface Run<out A, out E> extends Pipeable, Inspectable {
    * with mended code. False if it was neither. Outside of workflows, and in steps.
    */
   readonly resume: (request?: Request) => Effect.Effect<boolean, JournalError>
+  /**
+   * Try a run again that is `failed`, `exhausted`, `terminated` or `expired`: a new run takes its journal over up to where
+   * it failed, and goes on from there. The new run's id follows from this one's (`x`, `x~1`, `x~2` …), so retrying twice
+   * is retrying once: retry the retry to try again. Outside of workflows, and in steps.
+   */
+  readonly retry: (
+    options?: RetryOptions
+  ) => Effect.Effect<Run<A, E>, NoSuchRun | NotRetryable | ForkInvalid | ValueInvalid | JournalError>
+  /**
+   * A new run that takes this one's journal over up to an entry, and goes on by itself. This one is not touched, whatever
+   * its state is. The fork has the same payload, random numbers and beginning of its clock; no parent and no idempotency
+   * key; signals that it has not received by then are in its inbox; children that had not ended by then are started anew when
+   * it waits for them. Outside of workflows, and in steps.
+   */
+  readonly fork: (
+    options: ForkOptions
+  ) => Effect.Effect<Run<A, E>, NoSuchRun | ForkInvalid | ValueInvalid | JournalError>
   /** What was done to the run, by whom and why, in order of time. Outside of workflows, and in steps. */
   readonly controls: Effect.Effect<ReadonlyArray<Control>, JournalError>
 }
@@ -207,6 +262,16 @@ export const make = <A, E>(journal: JournalService, definition: Definition, id: 
     terminate: (request) => outsideOnly("Run.terminate", () => changed(driver.terminate(requested(request)))),
     pause: (request) => outsideOnly("Run.pause", () => changed(driver.pause(requested(request)))),
     resume: (request) => outsideOnly("Run.resume", () => changed(driver.resume(requested(request)))),
+    retry: (options) =>
+      outsideOnly(
+        "Run.retry",
+        () => Effect.map(retryRun(journal, id, options ?? {}), (made) => make<A, E>(journal, definition, made))
+      ),
+    fork: (options) =>
+      outsideOnly(
+        "Run.fork",
+        () => Effect.map(forkRun(journal, id, options), (made) => make<A, E>(journal, definition, made))
+      ),
     controls: outsideOnly("Run.controls", () => journal.ask(driver.controls(id)))
   }
 }

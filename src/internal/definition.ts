@@ -133,6 +133,7 @@ export const makeOpen = (options: {
         startedAt: run.startedAt,
         seed: `${run.seed}/${run.generation}`,
         fiberRefs: options.fiberRefs,
+        inherited: run.journal.filter(({ seq }) => seq < run.inherited).length,
         onStray
       })
       const info: CurrentRunInfo = {

@@ -27,27 +27,18 @@ import * as Random from "effect/Random"
 import { dueAt } from "../due.js"
 import { decodeDefect } from "../exits.js"
 import { runForkWith } from "../runtime.js"
+import type { Divergence } from "./Divergence.js"
 import { RunFibers } from "./fibers.js"
+import { Inheritance } from "./Inheritance.js"
 import type { AwaitedOnce, ChildSpec, Decode, MachineEntry, Op, OpData } from "./Op.js"
 import { kindOf, RUN_ENTRY } from "./Op.js"
 import { emptyOutbox, type MutableOutbox, noOutbox, type Outbox } from "./Outbox.js"
+import { uuidOf } from "./uuid.js"
 import { RunScheduler, TASKS_PER_ACTIVATION } from "./RunScheduler.js"
 import type { RunState } from "./services.js"
 import { actingAs, insideRefs, outsideRefs } from "./services.js"
 
 type AnyFiber = Fiber.RuntimeFiber<unknown, unknown>
-
-/** The program and the journal disagree: what the journal has, and what the program did instead. */
-export interface Divergence {
-  readonly reason: "mismatch" | "undecodable" | "ended"
-  /** How many entries of the journal had been delivered before. */
-  readonly delivered: number
-  readonly journal: { readonly op: number; readonly kind: string; readonly name: string }
-  /** The op of that number in the program, if it has one pending. */
-  readonly program: { readonly op: number; readonly kind: string; readonly name: string } | null
-  /** All ops that the program has pending, or how it ended, or why the entry cannot be read. */
-  readonly detail: string
-}
 
 /** What comes once, and those who wait for it. */
 interface Wait {
@@ -74,6 +65,8 @@ export interface MachineOptions {
   readonly seed: string
   /** Fiber refs of the handler. */
   readonly fiberRefs: FiberRefs.FiberRefs
+  /** How many of the entries to be replayed were taken over from another run. Default 0. */
+  readonly inherited?: number
   /** Called when a fiber of the run wakes outside a delivery. */
   readonly onStray: (stray: Stray) => void
 }
@@ -116,6 +109,7 @@ export class Machine implements RunState {
   private readonly closed = new Set<string>()
 
   private outbox: MutableOutbox = noOutbox
+  private inheritance = new Inheritance([], 0)
 
   constructor(readonly options: MachineOptions) {
     this.now = options.startedAt
@@ -153,18 +147,24 @@ export class Machine implements RunState {
     }
     let divergence: Divergence | undefined
     this.replaying = true
+    this.inheritance = new Inheritance(replay, this.options.inherited ?? 0)
     for (const entry of replay) {
       if (entry.kind === "patch") this.known.set(entry.name, true)
       if (entry.kind === "defect") this.spokenOf.set(strayFiber(entry), undefined)
     }
     begin()
-    for (const entry of replay) {
+    for (const [index, entry] of replay.entries()) {
+      this.inheritance.before(index)
       divergence = this.deliver(entry)
       if (divergence !== undefined) break
+      if (this.inheritance.after(index)) { for (const { data } of this.pending.values()) this.startWanted(data) }
     }
     this.replaying = false
-    // What the replayed entries set off was committed with them; only what is still pending is to be done.
-    this.outbox = { ...emptyOutbox(), requested: [...this.pending.values()] }
+    // What the replayed entries set off was committed with them; only what is still pending is to be done. What a run has
+    // taken over from another one was committed for that one.
+    const { children, closes, patches, published } = this.inheritance.isAtCut ? this.out : emptyOutbox()
+    this.outbox = { ...emptyOutbox(), children, closes, patches, published, requested: [...this.pending.values()] }
+    this.inheritance.isAtCut = false
     return divergence
   }
 
@@ -296,11 +296,10 @@ export class Machine implements RunState {
 
   /** Start a child with the next commit; its number is an op's number, so that ids never meet. */
   startChild(make: (op: number) => ChildSpec): ChildSpec {
-    const child = make(this.nextOp++)
-    this.out.children.push(child)
+    const { child, now } = this.inheritance.start(make(this.nextOp++))
     this.childrenStarted++
     this.tokens.set(child.id, child.token)
-    if (child.attached) this.liveChildren.add(child.id)
+    if (now) this.startNow(child)
     return child
   }
 
@@ -335,7 +334,7 @@ export class Machine implements RunState {
     const answer = this.known.get(id)
     if (answer !== undefined) return answer
     // A patch is committed together with the entry that it follows, so a replayed stretch without one went the old way.
-    const fresh = !this.replaying
+    const fresh = !this.replaying || this.inheritance.isAtCut
     this.known.set(id, fresh)
     if (fresh) {
       this.out.patches.push({
@@ -357,13 +356,7 @@ export class Machine implements RunState {
   /** A random UUID (version 4, RFC 9562) that is the same whenever the run is replayed. */
   uuid(): Effect.Effect<string> {
     const ids = this.ids ??= Random.make(`${this.options.seed}/ids`)
-    const digit = Effect.map(ids.nextIntBetween(0, 16), (n) => n.toString(16))
-    const variant = Effect.map(ids.nextIntBetween(8, 12), (n) => n.toString(16))
-    const pattern = [..."xxxxxxxx-xxxx-4xxx-yxxx-xxxxxxxxxxxx"]
-    return Effect.map(
-      Effect.forEach(pattern, (c) => c === "x" ? digit : c === "y" ? variant : Effect.succeed(c)),
-      (digits) => digits.join("")
-    )
+    return uuidOf(ids)
   }
 
   // --- inside ---
@@ -373,10 +366,21 @@ export class Machine implements RunState {
   }
 
   private ask(data: OpData, name: string, decode: Decode, resume: Op["resume"], waiters: Op["waiters"]): Op {
+    this.startWanted(data)
     const op: Op = { id: this.nextOp++, kind: kindOf(data), name, data, decode, resume, waiters }
     this.pending.set(op.id, op)
     this.out.requested.push(op)
     return op
+  }
+
+  private startNow(child: ChildSpec): void {
+    this.out.children.push(child)
+    if (child.attached) this.liveChildren.add(child.id)
+  }
+
+  private startWanted(data: OpData): void {
+    const child = this.inheritance.wanted(data)
+    if (child !== undefined) this.startNow(child)
   }
 
   private waitFor(token: string): Wait {
@@ -426,6 +430,7 @@ export class Machine implements RunState {
     if (op.data._tag !== "Child" || !op.data.cancels) return
     const { id } = op.data
     this.liveChildren.delete(id)
+    if (this.inheritance.dropped(id)) return
     const started = this.out.children.findIndex((child) => child.id === id)
     if (started >= 0) this.out.children.splice(started, 1)
     else this.out.cancelledChildren.push(id)

@@ -1,0 +1,170 @@
+/** New runs that begin with the journal of another one: forks, and retries, which are forks at a place that is found. */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
+import { ForkInvalid, type JournalError, NoSuchRun, NotRetryable, ValueInvalid } from "../Errors.js"
+import type { JournalService } from "../Journal.js"
+import type { ForkRequest, HistoryEntry, RunRecord } from "../JournalDriver.js"
+import { nameProblem, priorityProblem } from "./definition.js"
+import { makeRunId } from "./ids.js"
+import { idProblem } from "./names.js"
+
+interface Options {
+  readonly queue?: string
+  readonly priority?: number
+  readonly by?: string
+  readonly reason?: string
+}
+
+type Refused = NoSuchRun | ForkInvalid | ValueInvalid | JournalError
+
+/** The largest `seq` there can be. */
+const LAST = 2_147_483_647
+
+const PAGE = 500
+
+const check = (
+  what: string,
+  id: string | undefined,
+  { priority, queue }: Options
+): Effect.Effect<void, ValueInvalid> => {
+  const problem = (id === undefined ? undefined : idProblem("the id", id)) ??
+    (queue === undefined ? undefined : nameProblem("the queue", queue)) ??
+    (priority === undefined ? undefined : priorityProblem(priority))
+  return problem === undefined ? Effect.void : new ValueInvalid({ what, detail: problem })
+}
+
+const fork = Effect.fnUntraced(function*(
+  journal: JournalService,
+  request: Pick<ForkRequest, "source" | "seq" | "id" | "action">,
+  { by, priority, queue, reason }: Options
+): Effect.fn.Return<string, Refused> {
+  const { id, seq, source } = request
+  const answer = yield* journal.ask(journal.driver.fork({
+    ...request,
+    // What is no place in any journal is out of its range.
+    seq: Number.isInteger(seq) && seq >= 0 && seq <= LAST ? seq : -1,
+    queue: queue ?? null,
+    priority: priority ?? null,
+    by: by ?? null,
+    reason: reason ?? null
+  }))
+  switch (answer._tag) {
+    case "Forked":
+      return id
+    case "NoSuchRun":
+      return yield* new NoSuchRun({ runId: source })
+    case "OutOfRange":
+      return yield* new ForkInvalid({ runId: source, seq, first: answer.first, next: answer.next })
+    case "Existing": {
+      const [found] = yield* journal.ask(journal.driver.get([id]))
+      if (found?.source?.run === source && (request.action === "retry" || found.source.seq === seq)) return id
+      const detail = `run ${id} exists and is not this fork: give another id, or none`
+      return yield* new ValueInvalid({ what: `fork of run ${source}`, detail })
+    }
+  }
+})
+
+/** Fork a run before the entry `from`. Answers the new run's id. */
+export const forkRun = Effect.fnUntraced(function*(
+  journal: JournalService,
+  source: string,
+  options: Options & { readonly from: number; readonly id?: string }
+): Effect.fn.Return<string, Refused> {
+  yield* check(`fork of run ${source}`, options.id, options)
+  const id = options.id ?? makeRunId(yield* Clock.currentTimeMillis)
+  return yield* fork(journal, { source, seq: options.from, id, action: "fork" }, options)
+})
+
+/** Retry a run that has ended badly. Answers the new run's id. */
+export const retryRun = Effect.fnUntraced(function*(
+  journal: JournalService,
+  source: string,
+  options: Options & { readonly from?: "failure" | "start" | number }
+): Effect.fn.Return<string, Refused | NotRetryable> {
+  yield* check(`retry of run ${source}`, undefined, options)
+  const [record] = yield* journal.ask(journal.driver.get([source]))
+  if (record === undefined) return yield* new NoSuchRun({ runId: source })
+  const why = unfit(record)
+  if (why !== undefined) return yield* new NotRetryable({ runId: source, status: record.status, detail: why })
+  const { from = "failure" } = options
+  const seq = typeof from === "number" ? from : yield* place(journal, record, from)
+  return yield* fork(journal, { source, seq, id: retryId(source), action: "retry" }, options)
+})
+
+/** The next retry of a run has a name that follows from its own: asked for twice, it is one. */
+const retryId = (id: string): string => {
+  const match = /^(.*)~(\d+)$/.exec(id)
+  return match === null ? `${id}~1` : `${match[1]}~${Number(match[2]) + 1}`
+}
+
+const unfit = ({ status }: RunRecord): string | undefined => {
+  switch (status) {
+    case "failed":
+    case "exhausted":
+    case "terminated":
+    case "expired":
+      return undefined
+    case "completed":
+      return "it has succeeded; Run.fork does a part of it again, or start a new run"
+    case "cancelled":
+      return "it was cancelled, and what it had done was undone by its finalizers; Run.fork does a part of it again, or " +
+        "start a new run"
+    case "diverged":
+      return "it has not ended: Run.resume lets mended code go on with it"
+    default:
+      return "it has not ended: wait for its end, or end it by Run.cancel or Run.terminate"
+  }
+}
+
+const entriesOf = Effect.fnUntraced(function*(
+  journal: JournalService,
+  run: string
+): Effect.fn.Return<ReadonlyArray<HistoryEntry>, JournalError> {
+  const entries: Array<HistoryEntry> = []
+  for (;;) {
+    const from = (entries.at(-1)?.seq ?? -1) + 1
+    const page = yield* journal.ask(journal.driver.history({ run, from, limit: PAGE }))
+    entries.push(...page)
+    if (page.length < PAGE) return entries
+  }
+})
+
+const place = Effect.fnUntraced(function*(
+  journal: JournalService,
+  { id, nextSeq, status }: RunRecord,
+  from: "failure" | "start"
+): Effect.fn.Return<number, NotRetryable | JournalError> {
+  if (from === "start") {
+    const [first] = yield* journal.ask(journal.driver.history({ run: id, from: 0, limit: 1 }))
+    return first?.seq ?? nextSeq
+  }
+  if (status !== "failed") return nextSeq
+  const entries = yield* entriesOf(journal, id)
+  const index = entries.findLastIndex(hasFailed)
+  const failed = entries[index]
+  if (failed === undefined) return nextSeq
+  const later = entries.slice(index + 1).find(({ exit, kind }) => kind === "step" && exit.kind === "success")
+  if (later === undefined) return failed.seq
+  return yield* new NotRetryable({
+    runId: id,
+    status,
+    detail: `after its last failure (entry ${failed.seq}, ${failed.kind} "${failed.name}") step "${later.name}" has ` +
+      `succeeded (entry ${later.seq}), as compensation does, so it cannot go on from there: retry it from "start", or ` +
+      `from the seq of an entry before which all is as it should be`
+  })
+})
+
+/** A step that failed, a child that ended otherwise than by success, or a defect of the run itself. */
+const hasFailed = ({ exit, kind }: HistoryEntry): boolean => {
+  switch (kind) {
+    case "step":
+      return exit.kind === "failure" || exit.kind === "defect"
+    case "child": {
+      const ending: unknown = exit.value === null ? null : JSON.parse(exit.value)
+      return Predicate.hasProperty(ending, "status") && ending.status !== "completed"
+    }
+    default:
+      return kind === "defect"
+  }
+}
