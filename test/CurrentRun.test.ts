@@ -32,7 +32,7 @@ const operations: Readonly<Record<string, (target: Run.Run<void, never>) => Oper
   "Run.terminate": (target) => target.terminate(),
   "Run.pause": (target) => target.pause(),
   "Run.resume": (target) => target.resume(),
-  "Run.retry": (target) => target.retry(),
+  "Run.retry": (target) => Effect.catchTag(target.retry(), "NotRetryable", () => Effect.void),
   "Run.fork": (target) => target.fork({ from: 0 }),
   "Run.controls": (target) => target.controls,
   "Workflow.startAll": () => Target.startAll([{}]),
