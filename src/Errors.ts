@@ -418,12 +418,28 @@ export class FilterTooWide extends Schema.TaggedError<FilterTooWide>("perdure/Fi
 }
 
 /**
+ * There is no queue of that name: nobody has defined it, and no worker has ever served it.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class UnknownQueue extends Schema.TaggedError<UnknownQueue>("perdure/UnknownQueue")("UnknownQueue", {
+  queue: Schema.String
+}) {
+  override get message(): string {
+    return `there is no queue "${this.queue}": mend the name, define it (RunQueue.make and its layer), or start a worker ` +
+      `that serves it`
+  }
+}
+
+/**
  * The errors that starting a run outside of workflows may give.
  *
  * @since 0.1.0
  * @category errors
  */
 export type StartError =
+  | UnknownQueue
   | ValueInvalid
   | ValueTooLarge
   | IdempotencyConflict
@@ -450,6 +466,7 @@ export const RuntimeError = Schema.Union(
   TimedOut,
   RunEnded,
   NoSuchRun,
+  UnknownQueue,
   NotDurable,
   Misuse,
   JournalError

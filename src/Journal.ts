@@ -56,6 +56,8 @@ export interface JournalService {
   readonly watch: RunWatch
   /** @internal */
   readonly workers: Set<LocalWorker>
+  /** @internal Queues that are known to be there. */
+  readonly queues: Set<string>
   /** An operation's value; its `now` refreshes the estimate of the driver's clock. */
   readonly ask: <A>(operation: Effect.Effect<Answer<A>, JournalError>) => Effect.Effect<A, JournalError>
 }
@@ -99,6 +101,7 @@ const make = Effect.fnUntraced(function*(options?: JournalOptions) {
     time,
     watch,
     workers,
+    queues: new Set(),
     ask: (operation) =>
       Effect.map(operation, (answer) => {
         time.observe(answer.now)

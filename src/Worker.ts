@@ -15,9 +15,11 @@ import { ConfigurationInvalid } from "./Errors.js"
 import { nameProblem } from "./internal/definition.js"
 import { HostProcess } from "./HostProcess.js"
 import { makeIncarnation } from "./internal/ids.js"
+import { DEFAULT_QUEUE } from "./internal/queues.js"
 import type { WorkerSettings } from "./internal/worker/WorkerCore.js"
 import { WorkerCore } from "./internal/worker/WorkerCore.js"
 import { Journal } from "./Journal.js"
+import * as RunQueue from "./RunQueue.js"
 
 /**
  * @since 0.1.0
@@ -26,8 +28,8 @@ import { Journal } from "./Journal.js"
 export interface WorkerOptions {
   /** Unique among live workers. Default: a random one. */
   readonly id?: string
-  /** The queues that it serves. Default `["default"]`. */
-  readonly queues?: ReadonlyArray<string>
+  /** The queues that it serves, definitions or names. Default `["default"]`. */
+  readonly queues?: ReadonlyArray<RunQueue.Ref>
   /** Runs that it executes at a time; runs that only wait do not count. Default 100. */
   readonly concurrency?: number
   /** Most runs in one claim. Default 100. */
@@ -82,8 +84,11 @@ const optionProblems = (options: WorkerOptions): ReadonlyArray<string> => {
   if (idProblem !== undefined) problems.push(idProblem)
   if (queues !== undefined && queues.length === 0) problems.push("queues is empty: name at least one queue")
   for (const queue of queues ?? []) {
-    const problem = nameProblem("the queue", queue)
-    if (problem !== undefined) problems.push(problem)
+    problems.push(
+      ...(typeof queue === "string"
+        ? RunQueue.problemsOf(queue, {})
+        : RunQueue.problemsOf(queue.name, queue.options).map((problem) => `queue "${queue.name}": ${problem}`))
+    )
   }
   return problems
 }
@@ -93,7 +98,7 @@ const settingsOf = (options: WorkerOptions): WorkerSettings => {
     Duration.toMillis(value ?? standard)
   const concurrency = options.concurrency ?? 100
   return {
-    queues: [...new Set(options.queues ?? ["default"])],
+    queues: [...new Set((options.queues ?? [DEFAULT_QUEUE]).map(RunQueue.nameOf))],
     concurrency,
     claimBatch: options.claimBatch ?? 100,
     commitBatch: options.commitBatch ?? 250,
@@ -152,6 +157,16 @@ const supervise = (name: string, loop: Effect.Effect<never>) =>
     Effect.forkScoped
   )
 
+/** The queues that it serves are there from now on; those that are given as definitions are stored. */
+const prepareQueues = (names: ReadonlyArray<string>, queues: ReadonlyArray<RunQueue.Ref>) =>
+  Effect.gen(function*() {
+    const journal = yield* Journal
+    for (const queue of queues) if (typeof queue !== "string") yield* RunQueue.define(queue)
+    const others = names.filter((name) => !journal.queues.has(name))
+    if (others.length > 0) yield* journal.ask(journal.driver.ensureQueues(others))
+    for (const name of others) journal.queues.add(name)
+  })
+
 /**
  * A worker that runs as long as the Layer's scope is open.
  *
@@ -184,6 +199,7 @@ export const layer = (
         )
         return { id: core.ref.id, core }
       }
+      yield* prepareQueues(core.settings.queues, options.queues ?? [])
       yield* core.lease.acquire
       // Finalizers run in reverse: the loops that a drain needs are stopped after it.
       yield* supervise("timers", core.timers.run)

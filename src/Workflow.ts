@@ -25,6 +25,7 @@ import { linkedTo, linkProblems, makeContinuations } from "./internal/continuati
 import type { Shape } from "./internal/definition.js"
 import { continueAs, definitionProblems, makeOpen } from "./internal/definition.js"
 import { makeExitCodec } from "./internal/exits.js"
+import { DEFAULT_QUEUE } from "./internal/queues.js"
 import { canBeStored, idProblem, refuseInside } from "./internal/names.js"
 import { startChild, startRuns } from "./internal/start.js"
 import { invariant, makeValue } from "./internal/values.js"
@@ -33,6 +34,8 @@ import { Journal } from "./Journal.js"
 import type { Attributes } from "./JournalDriver.js"
 import { Limits } from "./Limits.js"
 import * as Run from "./Run.js"
+import type * as RunQueue from "./RunQueue.js"
+import { nameOf } from "./RunQueue.js"
 import type * as Signal from "./Signal.js"
 
 /**
@@ -87,8 +90,8 @@ export interface StartOptions {
   readonly expiresAt?: DateTime.DateTime | Date
   /** Lower is claimed first. Default: the workflow's. */
   readonly priority?: number
-  /** Default: the workflow's. */
-  readonly queue?: string
+  /** A queue that is defined, or that some worker has served. Default: the workflow's. */
+  readonly queue?: RunQueue.Ref
   /** Inside a workflow: the child goes on when its parent ends or is cancelled. Default false. */
   readonly detached?: boolean
   /** What it may be found by, besides the workflow's: at most 32 texts of 1 to 200 printable characters. */
@@ -109,7 +112,12 @@ export interface WorkflowOptions<Payload> {
   /** Starting twice with one key is one run. Scoped to the workflow. Children are known by their parent instead. */
   readonly idempotencyKey?: (payload: Payload) => string
   /** Where its runs wait. Default `"default"`. */
-  readonly queue?: string
+  readonly queue?: RunQueue.Ref
+  /**
+   * The key of a run within its queue. Keys take turns in starting runs, and the queue's `keyConcurrency` says how many runs
+   * of one key there may be at a time. Default: no key.
+   */
+  readonly key?: (payload: Payload) => string
   /** Lower is claimed first, an integer from -32768 to 32767. Default 0. */
   readonly priority?: number
   /** The run fails with `TimedOut` when its handler takes longer; finalizers run. A durable timer. */
@@ -291,7 +299,7 @@ const define = <Payload, Success, Failure>(
     name,
     version,
     payloadSchema,
-    options: { ...options, queue: options.queue ?? "default", priority: options.priority ?? 0 }
+    options: { ...options, queue: nameOf(options.queue ?? DEFAULT_QUEUE), priority: options.priority ?? 0 }
   }
 
   const startMany = (payloads: ReadonlyArray<Payload>, started: StartOptions | undefined) =>

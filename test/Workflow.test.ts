@@ -11,6 +11,7 @@ import * as Schema from "effect/Schema"
 import * as TestClock from "effect/TestClock"
 import { CurrentRun } from "perdure/CurrentRun"
 import { IdempotencyConflict, RunEnded, TimedOut, ValueInvalid } from "perdure/Errors"
+import * as RunQueue from "perdure/RunQueue"
 import * as Step from "perdure/Step"
 import * as Workflow from "perdure/Workflow"
 import { makeWorld, shown, soon, within } from "./fixtures/world.js"
@@ -220,11 +221,11 @@ describe("starting", () => {
       assert.deepStrictEqual(names(), ["first", "second", "standard 1", "standard 2", "late"])
     }))
 
-  it.scoped("on a queue that no worker serves waits there", () =>
+  it.scoped("on a queue that no worker serves yet waits there", () =>
     Effect.gen(function*() {
       const { Note, live, names } = makeNotes()
       const world = yield* makeWorld()
-      const process = yield* world.launch(live)
+      const process = yield* world.launch(Layer.merge(live, RunQueue.make("night").layer))
       yield* process.use(Note.start({ name: "elsewhere" }, { queue: "night" }))
       yield* TestClock.adjust("1 second")
       assert.deepStrictEqual(names(), [])

@@ -28,6 +28,7 @@ export interface Shape {
     readonly queue: string
     readonly priority: number
     readonly idempotencyKey?: ((payload: never) => string) | undefined
+    readonly key?: ((payload: never) => string) | undefined
     readonly signals?: ReadonlyArray<{ readonly name: string }> | undefined
     readonly tags?: ReadonlyArray<string> | undefined
     readonly attributes?: ((payload: never) => Attributes) | undefined

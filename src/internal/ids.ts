@@ -8,13 +8,31 @@ const hex = (bytes: Uint8Array): string => {
   return text
 }
 
-/** A new run's id, from the time in milliseconds and 74 random bits. */
+/** The last id's time and counter: ids of this process grow, also within a millisecond (RFC 9562, section 6.2, method 1). */
+let last = { millis: -1, counter: 0 }
+
+const COUNTERS = 4096
+
+/** A clock that goes back by more than this, in milliseconds, was set. */
+const TOLERATED = 1_000
+
+/** The counter begins in the lower half, at random, so that there is room above it. */
+const following = (millis: number, random: number): typeof last =>
+  millis > last.millis || millis < last.millis - TOLERATED
+    ? { millis, counter: random % (COUNTERS / 2) }
+    : last.counter + 1 < COUNTERS
+    ? { millis: last.millis, counter: last.counter + 1 }
+    : { millis: last.millis + 1, counter: 0 }
+
+/** A new run's id, from the time in milliseconds, a counter and 62 random bits. */
 export const makeRunId = (millis: number): string => {
-  const bytes = crypto.getRandomValues(new Uint8Array(16))
-  const time = Math.max(0, Math.floor(millis)).toString(16).padStart(12, "0")
-  const rest = hex(bytes)
-  const variant = "89ab"[(bytes[0] ?? 0) & 3]
-  return `${time.slice(0, 8)}-${time.slice(8)}-7${rest.slice(2, 5)}-${variant}${rest.slice(5, 8)}-${rest.slice(8, 20)}`
+  const bytes = crypto.getRandomValues(new Uint8Array(12))
+  last = following(Math.max(0, Math.floor(millis)), ((bytes[0] ?? 0) << 8) | (bytes[1] ?? 0))
+  const time = last.millis.toString(16).padStart(12, "0")
+  const counter = last.counter.toString(16).padStart(3, "0")
+  const variant = "89ab"[(bytes[2] ?? 0) & 3]
+  const rest = hex(bytes.subarray(3))
+  return `${time.slice(0, 8)}-${time.slice(8)}-7${counter}-${variant}${rest.slice(0, 3)}-${rest.slice(3, 15)}`
 }
 
 /** Three letters that tell one text from another: FNV-1a (Fowler, Noll, Vo), 32 bits folded to 15. */
@@ -24,12 +42,15 @@ const fingerprint = (text: string): string => {
   return (((hash >>> 15) ^ hash) & 0x7fff).toString(32).padStart(3, "0")
 }
 
+/** A number as text that is in order: how many digits, as a letter, and the digits. */
+const ordered = (n: number): string => `${String.fromCharCode(96 + `${n}`.length)}${n}`
+
 /**
- * A child's id follows from its parent's id, the op that starts it and its workflow: a replayed start is the same start,
+ * A child's id follows from its parent's id, the op that starts it and its workflow; those started later come later: a replayed start is the same start,
  * and code that starts another workflow at that place starts another run.
  */
 export const childId = (parent: string, generation: number, op: number, workflow: string): string =>
-  `${parent}.${generation === 0 ? "" : `${generation}-`}${op}${fingerprint(workflow)}`
+  `${parent}.${generation === 0 ? "" : `${generation}-`}${ordered(op)}${fingerprint(workflow)}`
 
 /** Longer ids are made short where they would grow by every run of a chain. */
 const LONG = 200

@@ -23,6 +23,7 @@ import { childId, childToken, makeRunId } from "./ids.js"
 import type { ChildSpec } from "./machine/Op.js"
 import { labelsOf } from "./labels.js"
 import { idProblem } from "./names.js"
+import { requireQueue } from "./queues.js"
 import { encodeText, sameJson } from "./wire.js"
 
 const encodePayload = (shape: Shape, payload: unknown) =>
@@ -37,7 +38,8 @@ const millisOf = (at: DateTime.DateTime | Date): number =>
 /** Where and when a run is to wait, and how long, checked. */
 const placement = (shape: Shape, options: StartOptions | undefined, now: number) =>
   Effect.suspend(() => {
-    const queue = options?.queue ?? shape.options.queue
+    const given = options?.queue ?? shape.options.queue
+    const queue = typeof given === "string" ? given : given.name
     const priority = options?.priority ?? shape.options.priority
     const problem = nameProblem("the queue", queue) ?? priorityProblem(priority)
     if (problem !== undefined) return new Invalid({ what: `start of workflow ${shape.name}`, detail: problem })
@@ -80,6 +82,10 @@ const idempotencyKey = (shape: Shape, payload: unknown): Effect.Effect<string | 
   return make === undefined ? nothing : keyOf(`idempotency key of workflow ${shape.name}`, make, payload)
 }
 
+/** The run's key within its queue. */
+const queueKey = (shape: Shape, payload: unknown): Effect.Effect<string | null, ValueInvalid> =>
+  shape.options.key === undefined ? nothing : keyOf(`key of workflow ${shape.name}`, shape.options.key, payload)
+
 /** Which runs this one may not be beside. */
 const singletonOf = (shape: Shape, payload: unknown): Effect.Effect<Singleton | null, ValueInvalid> => {
   const { debounce, singleton } = shape.options
@@ -118,7 +124,7 @@ const placedRun = Effect.fnUntraced(function*(
     parent: null,
     root: id,
     depth: 0,
-    key: null,
+    key: yield* queueKey(shape, payload),
     ...yield* labelsOf(shape, payload, options),
     singleton: yield* singletonOf(shape, payload)
   }
@@ -141,6 +147,7 @@ export const startRuns = Effect.fnUntraced(function*(
 ) {
   if (payloads.length === 0) return []
   const place = yield* placement(shape, options, journal.time.now())
+  yield* requireQueue(journal, place.queue)
   const millis = yield* Clock.currentTimeMillis
   const runs: Array<NewRun> = []
   for (const payload of payloads) runs.push(yield* placedRun(shape, payload, options, place, makeRunId(millis)))
@@ -152,7 +159,7 @@ export const startRuns = Effect.fnUntraced(function*(
   if (runs.length > 1 && runs.some((run) => run.idempotencyKey !== null || run.singleton !== null)) {
     return yield* journal.driver.transaction(Effect.flatMap(enqueue, settle))
   }
-  const local = place.availableAt === null && runs.every(({ singleton }) => singleton === null)
+  const local = place.availableAt === null && runs.every(({ key, singleton }) => key === null && singleton === null)
   return yield* settle(local ? yield* enqueueLocally(journal, runs) : yield* enqueue)
 })
 
@@ -292,6 +299,7 @@ export const startChild = (
     const text = yield* encodePayload(shape, payload)
     const place = yield* placement(shape, options, machine.now)
     const labels = yield* labelsOf(shape, payload, options)
+    const key = yield* queueKey(shape, payload)
     const parent = current.id
     if (current.depth + 1 > limits.childDepth) {
       const depth = current.depth + 1
@@ -307,6 +315,7 @@ export const startChild = (
       version: shape.version,
       ...place,
       ...labels,
+      key,
       payload: text,
       attached: options?.detached !== true
     }))

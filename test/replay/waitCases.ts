@@ -32,7 +32,8 @@ const child = (cancels: boolean): Effect.Effect<Wait, never, CurrentRun> =>
       availableAt: null,
       expiresAt: null,
       tags: [],
-      attributes: {}
+      attributes: {},
+      key: null
     }))
     return Run.awaitChild<unknown, never>(current, { name, exit }, { id, token, cancels })
   })

@@ -47,7 +47,10 @@ export const end = (
   }
 ): void => {
   const { fresh, key, queue } = run.row
-  if (key !== null && !fresh) Store.notice(store, queue, { key, at: now, freed: true })
+  if (key !== null && !fresh) {
+    Store.notice(store, queue, { key, at: now, freed: true })
+    Store.hint(store, { _tag: "Ready", queue })
+  }
   Store.update(store, run, { ...change, finishedAt: now, worker: null, incarnation: null, waiting: [], pause: null })
   changed(store, run.row.id)
   store.awaited.delete(run.row.id)

@@ -53,6 +53,8 @@ export interface ChildSpec {
   readonly availableAt: number | null
   /** It expires unless its first claim comes before; null for never. */
   readonly expiresAt: number | null
+  /** The key within its queue; null for none. */
+  readonly key: string | null
   readonly tags: ReadonlyArray<string>
   readonly attributes: Readonly<Record<string, string | number | boolean>>
 }

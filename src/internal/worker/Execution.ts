@@ -251,7 +251,6 @@ export class Execution {
   private newRun({ attached, token, ...child }: ChildSpec) {
     return {
       ...child,
-      key: null,
       singleton: null,
       idempotencyKey: null,
       parent: { id: this.run.id, token, attached },

@@ -76,7 +76,14 @@ export const terminate: Verb = {
   SELECT ${millis(t.now)} AS now,
     (SELECT count(*)::int FROM ended) AS ended,
     (SELECT count(*)::int FROM ended e WHERE e.id = e.named) AS named,
-    (SELECT json_agg(DISTINCT a.queue)::text FROM arrived a WHERE a.wakes) AS ready,
+    (
+      SELECT json_agg(DISTINCT x.queue)::text
+      FROM (
+        SELECT a.queue FROM arrived a WHERE a.wakes
+        UNION ALL
+        SELECT e.queue FROM ended e WHERE e.key IS NOT NULL AND NOT e.fresh
+      ) x
+    ) AS ready,
     (SELECT json_agg(json_build_array(a.worker, a.run))::text FROM arrived a WHERE a.worker IS NOT NULL) AS held,
     (SELECT json_agg(e.id)::text FROM ended e WHERE e.awaited) AS changed`
 }

@@ -1,0 +1,372 @@
+/**
+ * Queues: where runs wait to be claimed, and what limits how many of them start and run. A queue's settings are stored in
+ * the database, hold for all workers together, and may be changed while they run.
+ *
+ * | setting          | limits                                                                             |
+ * |------------------|------------------------------------------------------------------------------------|
+ * | `concurrency`    | runs that are running at a time; a run that waits (suspended) takes no slot          |
+ * | `admission`      | runs that have begun and not ended, waiting ones too                                |
+ * | `keyConcurrency` | the same for the runs of each key; 1: strictly one after the other, in order        |
+ * | `rate`           | how many runs begin in a time                                                      |
+ *
+ * The limits are exact, whoever claims and whoever dies; `docs/queues.md` says how.
+ *
+ * @since 0.1.0
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type { Inspectable } from "effect/Inspectable"
+import * as Layer from "effect/Layer"
+import type { Pipeable } from "effect/Pipeable"
+import * as Predicate from "effect/Predicate"
+import { outsideOnly } from "./CurrentRun.js"
+import type { JournalError } from "./Errors.js"
+import { ConfigurationInvalid, UnknownQueue } from "./Errors.js"
+import { nameProblem, priorityProblem } from "./internal/definition.js"
+import { requireQueue } from "./internal/queues.js"
+import { makeValue } from "./internal/values.js"
+import { Journal } from "./Journal.js"
+import type { QueueCounts, QueueRecord, QueueSettings } from "./JournalDriver.js"
+
+/**
+ * @since 0.1.0
+ * @category symbols
+ */
+export const TypeId: unique symbol = Symbol.for("perdure/RunQueue")
+
+/**
+ * @since 0.1.0
+ * @category symbols
+ */
+export type TypeId = typeof TypeId
+
+/**
+ * How many runs begin in a time: a token bucket. `limit` tokens come evenly in the time `per`, at most `burst` are kept, and
+ * each run that begins takes one. So in any stretch of time `t`, at most `burst + limit * t / per` runs begin.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Rate {
+  /** A positive integer. */
+  readonly limit: number
+  readonly per: Duration.DurationInput
+  /** How many may begin at once after a quiet time, a positive integer. Default: `limit`. */
+  readonly burst?: number
+}
+
+/**
+ * What may be said of a queue. What is left out, or `"unlimited"`, has no limit.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /** Among the queues of one worker, lower is claimed first. An integer from -32768 to 32767, default 0. */
+  readonly priority?: number
+  /** Most runs that are running at a time, in the whole cluster. 0: none is claimed. */
+  readonly concurrency?: number | "unlimited"
+  /** Most runs that have begun and not ended, in the whole cluster; the rest wait in order. At least 1. */
+  readonly admission?: number | "unlimited"
+  /** Most runs of one key (the workflow's `key`) that have begun and not ended. At least 1; 1: strictly in order. */
+  readonly keyConcurrency?: number | "unlimited"
+  readonly rate?: Rate | "unlimited"
+}
+
+/**
+ * A queue's definition.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RunQueue extends Pipeable, Inspectable {
+  readonly [TypeId]: TypeId
+  readonly name: string
+  readonly options: Options
+  /**
+   * Store the definition, if it has changed since it was stored last: what an operator changes by hand stays until then.
+   * A worker that serves the queue does the same.
+   *
+   * Fails with `ConfigurationInvalid`, before anything is written.
+   */
+  readonly layer: Layer.Layer<never, ConfigurationInvalid | JournalError, Journal>
+}
+
+/**
+ * A queue, or its name.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Ref = RunQueue | string
+
+/**
+ * Whether a value is a queue's definition.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isRunQueue = (u: unknown): u is RunQueue => Predicate.hasProperty(u, TypeId)
+
+const numberProblem = (what: string, value: number | "unlimited" | undefined, least: number): string | undefined =>
+  value === undefined || value === "unlimited" || (Number.isSafeInteger(value) && value >= least && value <= 2147483647)
+    ? undefined
+    : `${what} is ${value}, it must be an integer of at least ${least}, or "unlimited"`
+
+const rateProblems = (rate: Rate | "unlimited" | undefined): ReadonlyArray<string | undefined> => {
+  if (rate === undefined || rate === "unlimited") return []
+  const millis = Duration.toMillis(rate.per)
+  const whole = (what: string, value: number) =>
+    Number.isSafeInteger(value) && value >= 1 && value <= 2147483647
+      ? undefined
+      : `${what} is ${value}, it must be an integer of at least 1`
+  return [
+    whole("rate.limit", rate.limit),
+    whole("rate.burst", rate.burst ?? rate.limit),
+    Number.isFinite(millis) && millis > 0
+      ? undefined
+      : `rate.per is ${Duration.format(rate.per)}, it must be finite and more than nothing`
+  ]
+}
+
+/**
+ * What is wrong with settings, in words.
+ *
+ * @internal
+ */
+export const problemsOf = (name: string, options: Options): ReadonlyArray<string> =>
+  [
+    nameProblem("the queue", name),
+    options.priority === undefined ? undefined : priorityProblem(options.priority),
+    numberProblem("concurrency", options.concurrency, 0),
+    numberProblem("admission", options.admission, 1),
+    numberProblem("keyConcurrency", options.keyConcurrency, 1),
+    ...rateProblems(options.rate)
+  ].filter((problem) => problem !== undefined)
+
+const encodeLimit = (limit: number | "unlimited"): number | null => limit === "unlimited" ? null : limit
+
+const encodeRate = (rate: Rate | "unlimited"): QueueSettings["rate"] =>
+  rate === "unlimited"
+    ? null
+    : { limit: rate.limit, millis: Duration.toMillis(rate.per), burst: rate.burst ?? rate.limit }
+
+/** The settings that are spoken of. */
+const encode = (options: Options): Partial<QueueSettings> => ({
+  ...(options.priority === undefined ? {} : { priority: options.priority }),
+  ...(options.concurrency === undefined ? {} : { concurrency: encodeLimit(options.concurrency) }),
+  ...(options.admission === undefined ? {} : { admission: encodeLimit(options.admission) }),
+  ...(options.keyConcurrency === undefined ? {} : { keyConcurrency: encodeLimit(options.keyConcurrency) }),
+  ...(options.rate === undefined ? {} : { rate: encodeRate(options.rate) })
+})
+
+const unlimited: Omit<QueueSettings, "paused"> = {
+  priority: 0,
+  concurrency: null,
+  admission: null,
+  keyConcurrency: null,
+  rate: null
+}
+
+/**
+ * Store a definition.
+ *
+ * @internal
+ */
+export const define = (queue: RunQueue): Effect.Effect<void, ConfigurationInvalid | JournalError, Journal> =>
+  Effect.gen(function*() {
+    const { name, options } = queue
+    const problems = problemsOf(name, options)
+    if (problems.length > 0) return yield* new ConfigurationInvalid({ what: `queue "${name}"`, problems })
+    const journal = yield* Journal
+    const settings = { ...unlimited, ...encode(options) }
+    yield* journal.ask(journal.driver.defineQueue({ name, definition: JSON.stringify(settings), settings }))
+    journal.queues.add(name)
+  })
+
+/**
+ * Define a queue.
+ *
+ * @since 0.1.0
+ * @category constructors
+ * @example
+ * ```ts
+ * import * as RunQueue from "perdure/RunQueue"
+ * import * as Worker from "perdure/Worker"
+ *
+ * // At most 20 at a time, 100 a minute, and one at a time for each key.
+ * const Emails = RunQueue.make("emails", {
+ *   concurrency: 20,
+ *   rate: { limit: 100, per: "1 minute", burst: 10 },
+ *   keyConcurrency: 1
+ * })
+ *
+ * const WorkerLive = Worker.layer({ queues: [Emails, "default"] })
+ * ```
+ */
+export const make = (name: string, options: Options = {}): RunQueue => {
+  const queue: RunQueue = {
+    ...makeValue({ _id: "perdure/RunQueue", name }),
+    [TypeId]: TypeId,
+    name,
+    options,
+    layer: Layer.effectDiscard(Effect.suspend(() => define(queue)))
+  }
+  return queue
+}
+
+/**
+ * @internal
+ */
+export const nameOf = (queue: Ref): string => typeof queue === "string" ? queue : queue.name
+
+/** What is stored about a queue. */
+const read = (name: string) =>
+  Effect.flatMap(Journal, (journal) =>
+    Effect.flatMap(
+      requireQueue(journal, name),
+      () =>
+        Effect.flatMap(
+          journal.ask(journal.driver.queues([name])),
+          ([found]) => found === undefined ? new UnknownQueue({ queue: name }) : Effect.succeed(found)
+        )
+    ))
+
+/**
+ * A queue's settings as they are stored. Outside of workflows, and in steps.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const get = (queue: Ref): Effect.Effect<QueueRecord, UnknownQueue | JournalError, Journal> =>
+  outsideOnly("RunQueue.get", () => read(nameOf(queue)))
+
+/**
+ * All queues, in order of name. Outside of workflows, and in steps.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const list: Effect.Effect<ReadonlyArray<QueueRecord>, JournalError, Journal> = outsideOnly(
+  "RunQueue.list",
+  () => Effect.flatMap(Journal, (journal) => journal.ask(journal.driver.queues(null)))
+)
+
+/**
+ * How many of a queue's runs are in which state; each count stops at `most` (default 10,000). Outside of workflows, and in
+ * steps.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const counts = (
+  queue: Ref,
+  options?: { readonly most?: number }
+): Effect.Effect<QueueCounts, UnknownQueue | JournalError, Journal> =>
+  outsideOnly("RunQueue.counts", () =>
+    Effect.gen(function*() {
+      const name = nameOf(queue)
+      const journal = yield* Journal
+      yield* requireQueue(journal, name)
+      const [found] = yield* journal.ask(
+        journal.driver.queueCounts({ names: [name], most: options?.most ?? 10_000 })
+      )
+      return found ?? { name, ready: 0, delayed: 0, running: 0, suspended: 0, parked: 0 }
+    }))
+
+const changed = (
+  queue: Ref,
+  change: Partial<QueueSettings>
+): Effect.Effect<QueueRecord, UnknownQueue | JournalError, Journal> =>
+  Effect.flatMap(Journal, (journal) =>
+    Effect.flatMap(
+      journal.ask(journal.driver.changeQueue({ name: nameOf(queue), change })),
+      (found) => found === null ? new UnknownQueue({ queue: nameOf(queue) }) : Effect.succeed(found)
+    ))
+
+/**
+ * Change some settings now. They hold for all claims that begin from now on; what runs already goes on. A definition in
+ * code brings its own settings back when it changes. Outside of workflows, and in steps.
+ *
+ * @since 0.1.0
+ * @category operations
+ * @example
+ * ```ts
+ * import * as RunQueue from "perdure/RunQueue"
+ *
+ * const calm = RunQueue.change("emails", { concurrency: 2, rate: "unlimited" })
+ * ```
+ */
+export const change = (
+  queue: Ref,
+  options: Options
+): Effect.Effect<QueueRecord, ConfigurationInvalid | UnknownQueue | JournalError, Journal> =>
+  outsideOnly("RunQueue.change", (): Effect.Effect<
+    QueueRecord,
+    ConfigurationInvalid | UnknownQueue | JournalError,
+    Journal
+  > => {
+    const problems = problemsOf(nameOf(queue), options)
+    return problems.length > 0
+      ? new ConfigurationInvalid({ what: `queue "${nameOf(queue)}"`, problems })
+      : changed(queue, encode(options))
+  })
+
+/**
+ * Let no run of a queue be claimed until `resume`. What runs goes on; what waits, waits. Outside of workflows, and in steps.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const pause = (queue: Ref): Effect.Effect<QueueRecord, UnknownQueue | JournalError, Journal> =>
+  outsideOnly("RunQueue.pause", () => changed(queue, { paused: true }))
+
+/**
+ * Let the runs of a paused queue be claimed again. Outside of workflows, and in steps.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const resume = (queue: Ref): Effect.Effect<QueueRecord, UnknownQueue | JournalError, Journal> =>
+  outsideOnly("RunQueue.resume", () => changed(queue, { paused: false }))
+
+/**
+ * Let no run of these workflows be claimed until `resumeWorkflows`, in whichever queue it waits. Answers which were not
+ * paused before. Outside of workflows, and in steps.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const pauseWorkflows = (
+  ...workflows: ReadonlyArray<{ readonly name: string } | string>
+): Effect.Effect<ReadonlyArray<string>, JournalError, Journal> =>
+  outsideOnly("RunQueue.pauseWorkflows", () => hold(workflows, true))
+
+/**
+ * Let the runs of paused workflows be claimed again. Answers which were paused. Outside of workflows, and in steps.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const resumeWorkflows = (
+  ...workflows: ReadonlyArray<{ readonly name: string } | string>
+): Effect.Effect<ReadonlyArray<string>, JournalError, Journal> =>
+  outsideOnly("RunQueue.resumeWorkflows", () => hold(workflows, false))
+
+/**
+ * The workflows that are paused, in order of name. Outside of workflows, and in steps.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const pausedWorkflows: Effect.Effect<ReadonlyArray<string>, JournalError, Journal> = outsideOnly(
+  "RunQueue.pausedWorkflows",
+  () => Effect.flatMap(Journal, (journal) => journal.ask(journal.driver.heldWorkflows))
+)
+
+const hold = (workflows: ReadonlyArray<{ readonly name: string } | string>, held: boolean) =>
+  Effect.flatMap(Journal, (journal) =>
+    journal.ask(journal.driver.holdWorkflows({
+      workflows: workflows.map((workflow) => typeof workflow === "string" ? workflow : workflow.name),
+      held
+    })))

@@ -1,0 +1,21 @@
+/** Which queues there are, as far as this process knows: queues are never taken away, so what was seen once is there. */
+import * as Effect from "effect/Effect"
+import type { JournalError } from "../Errors.js"
+import { UnknownQueue } from "../Errors.js"
+import type { JournalService } from "../Journal.js"
+
+/** The queue of workflows that name none. It needs no definition. */
+export const DEFAULT_QUEUE = "default"
+
+/** Fails unless the queue is defined, or was ever served by a worker. Asks storage the first time. */
+export const requireQueue = (
+  journal: JournalService,
+  queue: string
+): Effect.Effect<void, UnknownQueue | JournalError> =>
+  queue === DEFAULT_QUEUE || journal.queues.has(queue)
+    ? Effect.void
+    : Effect.flatMap(journal.ask(journal.driver.queues([queue])), (found) => {
+      if (found.length === 0) return new UnknownQueue({ queue })
+      journal.queues.add(queue)
+      return Effect.void
+    })

@@ -1,0 +1,185 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import * as TestClock from "effect/TestClock"
+import { ConfigurationInvalid, UnknownQueue, ValueInvalid } from "perdure/Errors"
+import type { Journal } from "perdure/Journal"
+import * as RunQueue from "perdure/RunQueue"
+import * as Step from "perdure/Step"
+import * as Workflow from "perdure/Workflow"
+import { makeWorld } from "./fixtures/world.js"
+
+/** Jobs that note when they begin and end, and take a second. */
+const makeJobs = (queue: RunQueue.RunQueue, key?: (payload: { readonly name: string }) => string) => {
+  const notes: Array<string> = []
+  const begun: Array<number> = []
+  const Job = Workflow.make("Job", {
+    payload: { name: Schema.String },
+    queue,
+    ...(key === undefined ? {} : { key })
+  })
+  const live = Job.toLayer(({ name }) =>
+    Step.run(
+      "work",
+      Effect.gen(function*() {
+        notes.push(`+${name}`)
+        begun.push(yield* Clock.currentTimeMillis)
+        yield* Effect.sleep("1 second")
+        notes.push(`-${name}`)
+      })
+    )
+  )
+  return { Job, live, notes, begun }
+}
+
+const start = (Job: ReturnType<typeof makeJobs>["Job"], names: ReadonlyArray<string>) =>
+  Job.startAll(names.map((name) => ({ name })))
+
+/** Let a number of seconds pass, one by one. */
+const seconds = (count: number) => Effect.repeatN(TestClock.adjust("1 second"), count - 1)
+
+describe("a queue", () => {
+  it.scoped("lets no more runs be running than it says, for all workers together", () =>
+    Effect.gen(function*() {
+      const queue = RunQueue.make("capped", { concurrency: 2 })
+      const { Job, begun, live } = makeJobs(queue)
+      const world = yield* makeWorld()
+      const process = yield* world.launch(live, { queues: [queue] })
+      yield* world.launch(live, { queues: ["capped"] })
+      const t0 = yield* Clock.currentTimeMillis
+      yield* process.use(start(Job, ["a", "b", "c", "d", "e"]))
+      yield* seconds(5)
+      assert.deepStrictEqual(begun.map((at) => at - t0), [0, 0, 1_000, 1_000, 2_000])
+    }))
+
+  it.scoped("runs those of one key one after the other, in order, and those of others beside them", () =>
+    Effect.gen(function*() {
+      const queue = RunQueue.make("serial", { keyConcurrency: 1 })
+      const { Job, live, notes } = makeJobs(queue, ({ name }) => name.slice(0, 1))
+      const world = yield* makeWorld()
+      const process = yield* world.launch(live, { queues: [queue] })
+      yield* process.use(start(Job, ["a1", "a2", "b1", "a3"]))
+      yield* seconds(5)
+      const of = (key: string) => notes.filter((note) => note.slice(1, 2) === key)
+      assert.deepStrictEqual(of("a"), ["+a1", "-a1", "+a2", "-a2", "+a3", "-a3"])
+      assert.deepStrictEqual(of("b"), ["+b1", "-b1"])
+      assert.deepStrictEqual(notes.slice(0, 2), ["+a1", "+b1"])
+    }))
+
+  it.scoped("lets so many runs begin in a time", () =>
+    Effect.gen(function*() {
+      const queue = RunQueue.make("rated", { rate: { limit: 1, per: "10 seconds", burst: 2 } })
+      const { Job, begun, live } = makeJobs(queue)
+      const world = yield* makeWorld()
+      const process = yield* world.launch(live, { queues: [queue] })
+      const t0 = yield* Clock.currentTimeMillis
+      yield* process.use(start(Job, ["a", "b", "c", "d"]))
+      yield* seconds(25)
+      assert.deepStrictEqual(begun.map((at) => at - t0), [0, 0, 10_000, 20_000])
+    }))
+
+  it.scoped("is paused and goes on, as a workflow is; and its limits are changed while it is served", () =>
+    Effect.gen(function*() {
+      const queue = RunQueue.make("busy", { concurrency: 1 })
+      const { Job, live, notes } = makeJobs(queue)
+      const world = yield* makeWorld()
+      const process = yield* world.launch(live, { queues: [queue], pollInterval: "1 second" })
+      yield* process.use(RunQueue.pause(queue))
+      yield* process.use(start(Job, ["a", "b", "c", "d"]))
+      yield* seconds(3)
+      assert.deepStrictEqual(notes, [])
+      assert.deepStrictEqual(yield* process.use(RunQueue.pauseWorkflows(Job)), ["Job"])
+      yield* process.use(RunQueue.resume("busy"))
+      yield* seconds(3)
+      assert.deepStrictEqual(notes, [])
+      assert.deepStrictEqual(yield* process.use(RunQueue.pausedWorkflows), ["Job"])
+      assert.deepStrictEqual(yield* process.use(RunQueue.resumeWorkflows("Job")), ["Job"])
+      yield* seconds(1)
+      assert.deepStrictEqual(notes, ["+a"])
+      const changed = yield* process.use(RunQueue.change(queue, { concurrency: "unlimited" }))
+      assert.isNull(changed.concurrency)
+      assert.deepInclude(yield* process.use(RunQueue.counts(queue)), { ready: 3, running: 1 })
+      yield* seconds(3)
+      assert.deepStrictEqual(notes.toSorted(), ["+a", "+b", "+c", "+d", "-a", "-b", "-c", "-d"])
+    }))
+
+  it.scoped("keeps what was changed by hand until its definition changes", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      const first = yield* world.launch(RunQueue.make("q", { concurrency: 1, priority: 3 }).layer)
+      yield* first.use(RunQueue.change("q", { concurrency: 9 }))
+      const second = yield* world.launch(RunQueue.make("q", { concurrency: 1, priority: 3 }).layer)
+      assert.strictEqual((yield* second.use(RunQueue.get("q"))).concurrency, 9)
+      const third = yield* world.launch(RunQueue.make("q", { concurrency: 2 }).layer)
+      assert.deepInclude(yield* third.use(RunQueue.get("q")), { concurrency: 2, priority: 0 })
+      assert.deepStrictEqual((yield* third.use(RunQueue.list)).map(({ name }) => name), ["default", "q"])
+    }))
+
+  it.scoped("that is not there is told as such, before anything is written", () =>
+    Effect.gen(function*() {
+      const queue = RunQueue.make("here")
+      const { Job, live } = makeJobs(queue)
+      const world = yield* makeWorld()
+      const { use } = yield* world.launch(live, { queues: [queue] })
+      const refused: ReadonlyArray<Effect.Effect<unknown, unknown, Journal>> = [
+        Job.start({ name: "a" }, { queue: "nowhere" }),
+        RunQueue.pause("nowhere"),
+        RunQueue.resume("nowhere"),
+        RunQueue.get("nowhere"),
+        RunQueue.counts("nowhere"),
+        RunQueue.change("nowhere", { concurrency: 1 })
+      ]
+      for (const operation of refused) {
+        const error = yield* use(Effect.flip(operation))
+        assert(error instanceof UnknownQueue)
+        assert.include(error.message, "\"nowhere\"")
+      }
+      assert.deepStrictEqual((yield* use(RunQueue.list)).map(({ name }) => name), ["here"])
+    }))
+
+  it.scoped("with settings that cannot be is refused, every problem at once, and nothing is written", () =>
+    Effect.gen(function*() {
+      const bad = {
+        priority: 1.5,
+        concurrency: -1,
+        admission: 0,
+        keyConcurrency: Number.NaN,
+        rate: { limit: 0, per: "0 seconds", burst: -2 }
+      } as const
+      const world = yield* makeWorld()
+      const good = RunQueue.make("good")
+      const { use } = yield* world.launch(good.layer)
+      const before = yield* use(RunQueue.list)
+      const told = [
+        yield* use(Effect.flip(RunQueue.change(good, bad))),
+        yield* use(Effect.flip(Effect.scoped(Layer.build(RunQueue.make("good", bad).layer))))
+      ]
+      for (const error of told) {
+        assert(error instanceof ConfigurationInvalid)
+        assert.strictEqual(error.problems.length, 7)
+        for (const name of ["priority", "concurrency", "admission", "keyConcurrency", "limit", "burst", "per"]) {
+          assert.include(error.message, name)
+        }
+      }
+      assert.deepStrictEqual(yield* use(RunQueue.list), before)
+      const failed = yield* Effect.flip(world.launch(Layer.empty, { queues: [RunQueue.make(" ", bad)] }))
+      assert.include(`${failed}`, "concurrency is -1")
+    }))
+
+  it.scoped("takes no key that is no text", () =>
+    Effect.gen(function*() {
+      // What it gives is no text, whatever its type says.
+      const unchecked: (json: string) => string = JSON.parse
+      const { Job, live } = makeJobs(RunQueue.make("default"), ({ name }) => unchecked(name))
+      const world = yield* makeWorld()
+      const { use } = yield* world.launch(live)
+      for (const name of ["7", "\"a\\u0000\""]) {
+        const error = yield* use(Effect.flip(Job.start({ name })))
+        assert.instanceOf(error, ValueInvalid)
+        assert.include(error.message, "key of workflow Job")
+      }
+      assert.deepInclude(yield* use(RunQueue.counts("default")), { ready: 0, running: 0 })
+    }))
+})
