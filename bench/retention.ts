@@ -3,6 +3,7 @@
  * The same starts without retention come before, in the same process, so that both are of one machine in one state.
  */
 import * as SqlClient from "@effect/sql/SqlClient"
+import * as Array from "effect/Array"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -42,7 +43,7 @@ interface Pace {
 }
 
 /**
- * Start `rate` runs a second, whatever becomes of those before, until `stop`; then wait for all of them. A start that
+ * Start `rate` runs a second, in a statement every ten milliseconds, whatever becomes of those before, until `stop`; then wait for all of them. A start that
  * comes late counts from when it should have been.
  */
 const paced = <A, R>(
@@ -58,23 +59,29 @@ const paced = <A, R>(
     const idle = Deferred.unsafeMake<void>(FiberId.none)
     let started = 0
     let open = 0
+    let stopping = false
     let last = began
     while (!(yield* Ref.get(stopped))) {
-      const due = Math.floor((now() - began) * rate / 1000)
-      for (; started < due; started++) {
-        const since = began + started * 1000 / rate
-        open++
-        yield* Effect.fork(Effect.map(workflow.execute({ n: started }), () => {
-          last = now()
-          latencies.push(last - since)
-          open--
-          if (open === 0) Deferred.unsafeDone(idle, Effect.void)
-        }))
+      const from = started
+      started = Math.max(started, Math.floor((now() - began) * rate / 1000))
+      if (started > from) {
+        open += started - from
+        const batch = Array.makeBy(started - from, (n) => ({ n: from + n }))
+        yield* Effect.fork(Effect.flatMap(workflow.startAll(batch), (runs) =>
+          Effect.forEach(runs, (run, n) =>
+            Effect.map(run.result, () => {
+              last = now()
+              latencies.push(last - began - (from + n) * 1000 / rate)
+              open--
+              if (open === 0 && stopping) Deferred.unsafeDone(idle, Effect.void)
+            }), { concurrency: "unbounded", discard: true })))
       }
-      yield* Effect.sleep("5 millis")
+      yield* Effect.sleep("10 millis")
     }
+    stopping = true
     yield* Fiber.join(over)
-    if (open > 0) yield* Deferred.await(idle)
+    if (open > 0)
+      yield* Deferred.await(idle)
     return { perSecond: latencies.length / (last - began) * 1000, latencies } satisfies Pace
   })
 

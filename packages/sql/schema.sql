@@ -158,7 +158,7 @@ ALTER TABLE "perdure"."inputs"
 
 CREATE INDEX inputs_created ON "perdure"."inputs" (workflow, created_at, run);
 
-CREATE INDEX inputs_root ON "perdure"."inputs" (root) WHERE parent_id IS NOT NULL;
+CREATE INDEX inputs_root ON "perdure"."inputs" (root) WHERE depth > 0;
 
 CREATE INDEX inputs_source ON "perdure"."inputs" (source) WHERE source IS NOT NULL;
 

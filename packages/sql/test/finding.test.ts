@@ -44,7 +44,7 @@ const fill = (session: Session.Session) =>
     yield* session.run(
       `INSERT INTO perdure.inputs (created_at, depth, run, workflow, root, payload, parent_id, parent_token, attached,
         idempotency_key, tags, attributes)
-      SELECT now() - i * interval '100 ms', 0, ${id}, ${workflow},
+      SELECT now() - i * interval '100 ms', CASE WHEN i % 4 = 1 THEN 1 ELSE 0 END, ${id}, ${workflow},
         'r' || lpad((CASE WHEN i % 4 = 1 THEN i - 1 ELSE i END)::text, 8, '0'), '{}',
         CASE WHEN i % 4 = 1 THEN 'r' || lpad((i - 1)::text, 8, '0') END, 't', true, 'key' || i,
         CASE WHEN i % 10000 = 1 THEN '{many,few}' WHEN i % 2 = 1 THEN '{many}' END::text[],
@@ -92,6 +92,7 @@ const check = (name: string, plan: Plans.Plan) => {
   const whole = plan.reads.filter((read) => read.startsWith("Seq Scan"))
   // Where every other run is one, the first pages of the table have enough to know that they are many.
   if (!name.includes("frequent")) assert.deepStrictEqual(whole, [], `${name} reads no whole table`)
+  if (process.env["SHOW"] !== undefined) process.stderr.write(`${name}: cost ${plan.cost}\n`)
   assert.deepStrictEqual(plan.walked.filter((index) => !partial.has(index)), [], `${name} looks things up in indexes`)
 }
 
@@ -116,6 +117,11 @@ for (const server of TestDatabase.servers) {
             if (process.env["SHOW"] !== undefined) process.stderr.write(`${name}: ${touched}\n`)
             assert.isBelow(touched, budget, name)
             const found = yield* Plans.execute(session, number, parameters)
+            // However it was found: from the newest on, which are those of the lowest numbers.
+            const ids = found.flatMap(({ id }) => id === null ? [] : [String(id)])
+            assert.deepStrictEqual(ids, ids.toSorted(), name)
+            if (name === "by a frequent tag") assert.deepStrictEqual(ids.slice(0, 2), ["r00000001", "r00000003"])
+            if (name === "failed") assert.deepStrictEqual(ids.slice(0, 2), ["r00000050", "r00000150"])
             assert.strictEqual(Math.min(100, found.filter(({ id }) => id !== null).length), expected, name)
           }
         }

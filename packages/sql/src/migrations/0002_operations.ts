@@ -53,7 +53,7 @@ export const statements = (t: Tables): ReadonlyArray<string> => [
   ADD COLUMN source ${id},
   ADD COLUMN seed text`,
   `CREATE INDEX inputs_created ON ${t.inputs} (workflow, created_at, run)`,
-  `CREATE INDEX inputs_root ON ${t.inputs} (root) WHERE parent_id IS NOT NULL`,
+  `CREATE INDEX inputs_root ON ${t.inputs} (root) WHERE depth > 0`,
   `CREATE INDEX inputs_source ON ${t.inputs} (source) WHERE source IS NOT NULL`,
   `CREATE INDEX inputs_tags ON ${t.inputs} USING gin (tags) WHERE tags IS NOT NULL`,
   `CREATE INDEX inputs_attributes ON ${t.inputs} USING gin (attributes jsonb_path_ops) WHERE attributes IS NOT NULL`,

@@ -56,20 +56,23 @@ export const retain: Verb = {
       FOR UPDATE OF r SKIP LOCKED
     ) r
     LIMIT $2::int
+  ), gone AS MATERIALIZED (
+    -- Always 1, both; makes the planner expect a single row and use the indexes, whatever the statistics are.
+    SELECT c.id, 1 AS touched, 1 AS same FROM chosen c
   ), of_journal AS (
-    DELETE FROM ${t.journal} d WHERE d.run = ANY (ARRAY(SELECT c.id FROM chosen c))
+    DELETE FROM ${t.journal} d USING gone x WHERE d.run = x.id AND x.touched = 1 AND x.same = 1
   ), of_inbox AS (
-    DELETE FROM ${t.inbox} d WHERE d.run = ANY (ARRAY(SELECT c.id FROM chosen c))
+    DELETE FROM ${t.inbox} d USING gone x WHERE d.run = x.id AND x.touched = 1 AND x.same = 1
   ), of_published AS (
-    DELETE FROM ${t.published} d WHERE d.run = ANY (ARRAY(SELECT c.id FROM chosen c))
+    DELETE FROM ${t.published} d USING gone x WHERE d.run = x.id AND x.touched = 1 AND x.same = 1
   ), of_controls AS (
-    DELETE FROM ${t.controls} d WHERE d.run = ANY (ARRAY(SELECT c.id FROM chosen c))
+    DELETE FROM ${t.controls} d USING gone x WHERE d.run = x.id AND x.touched = 1 AND x.same = 1
   ), of_singletons AS (
-    DELETE FROM ${t.singletons} d WHERE d.run = ANY (ARRAY(SELECT c.id FROM chosen c))
+    DELETE FROM ${t.singletons} d USING gone x WHERE d.run = x.id AND x.touched = 1 AND x.same = 1
   ), of_inputs AS (
-    DELETE FROM ${t.inputs} d WHERE d.run = ANY (ARRAY(SELECT c.id FROM chosen c))
+    DELETE FROM ${t.inputs} d USING gone x WHERE d.run = x.id AND x.touched = 1 AND x.same = 1
   ), of_runs AS (
-    DELETE FROM ${t.runs} d WHERE d.id = ANY (ARRAY(SELECT c.id FROM chosen c))
+    DELETE FROM ${t.runs} d USING gone x WHERE d.id = x.id AND x.touched = 1 AND x.same = 1
   )
   SELECT ${millis(t.now)} AS now, (SELECT count(DISTINCT c.id)::int FROM chosen c) AS deleted`
 }

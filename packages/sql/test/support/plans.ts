@@ -2,6 +2,7 @@
 import * as Tables from "@perdure/sql/Tables"
 import { type Statement, statement, type Verb } from "@perdure/sql/Verb"
 import * as Effect from "effect/Effect"
+import type { RunFilter } from "perdure/JournalDriver"
 import * as Schema from "effect/Schema"
 import { claim, encodeQueues, encodeWorkflows } from "../../src/statements/claim.js"
 import { controls, pause, resume } from "../../src/statements/control.js"
@@ -13,10 +14,12 @@ import { deliver } from "../../src/statements/deliver.js"
 import { enqueue } from "../../src/statements/enqueue.js"
 import { expire } from "../../src/statements/expire.js"
 import { fork } from "../../src/statements/fork.js"
+import { find } from "../../src/statements/find.js"
 import { inbox } from "../../src/statements/inbox.js"
 import * as Read from "../../src/statements/read.js"
 import { reap } from "../../src/statements/reap.js"
 import { reconcile, retire } from "../../src/statements/release.js"
+import { encodeRules, retain } from "../../src/statements/retain.js"
 import { terminate } from "../../src/statements/terminate.js"
 import type { Session } from "./Session.js"
 
@@ -60,6 +63,11 @@ const runs = JSON.stringify([{
 const commits = JSON.stringify([
   { i: 0, run: "r00000001", epoch: 1, from: 0, n: 0, seen: 0, must: false, mark: 1 }
 ])
+
+const found = (name: string, filter: RunFilter): readonly [string, Verb, ReadonlyArray<unknown>] => {
+  const { parameters, verb } = find(filter, null, 100)
+  return [name, verb, parameters]
+}
 
 /** Every statement that a busy system sends, with parameters that find something. */
 export const all: ReadonlyArray<readonly [name: string, verb: Verb, parameters: ReadonlyArray<unknown>]> = [
@@ -108,7 +116,12 @@ export const all: ReadonlyArray<readonly [name: string, verb: Verb, parameters: 
   ["lookup", Read.lookup, ["flow", "key"]],
   ["history", Read.history, ["r00000001", 0, 100]],
   ["messages", Read.messages, ["r00000001", 0, 100]],
-  ["published", Read.published, ["r00000001"]]
+  ["published", Read.published, ["r00000001"]],
+  found("find", {}),
+  found("find, of a workflow", { workflows: ["flow"] }),
+  found("find, by state", { workflows: ["flow"], statuses: ["failed"] }),
+  found("find, by parent", { parent: "r00000001" }),
+  ["retain", retain, [encodeRules([{ workflow: "flow", statuses: ["failed"], olderThanMillis: 1 }]), 500]]
 ]
 
 export const statementOf = (verb: Verb): Statement => statement(verb, tables, "database")
@@ -200,6 +213,9 @@ const describe = (explained: unknown): Effect.Effect<Plan, unknown> =>
 const literal = (parameter: unknown): string =>
   typeof parameter === "string" ? `'${parameter.replaceAll("'", "''")}'` : `${parameter}`
 
+const call = (index: number, parameters: ReadonlyArray<unknown>): string =>
+  `EXECUTE perdure_${index}${parameters.length === 0 ? "" : `(${parameters.map(literal).join(", ")})`}`
+
 /** Let the session keep a statement prepared, under its index. */
 export const prepare = (session: Session, index: number, verb: Verb) =>
   session.run(`PREPARE perdure_${index} AS ${statementOf(verb).text}`)
@@ -207,20 +223,20 @@ export const prepare = (session: Session, index: number, verb: Verb) =>
 /** The plan that the session would use now for a statement that it has prepared. */
 export const explain = (session: Session, index: number, parameters: ReadonlyArray<unknown>) =>
   Effect.flatMap(
-    session.run(`EXPLAIN (FORMAT JSON) EXECUTE perdure_${index}(${parameters.map(literal).join(", ")})`),
+    session.run(`EXPLAIN (FORMAT JSON) ${call(index, parameters)}`),
     ([row]) => describe(row?.["QUERY PLAN"])
   )
 
 /** The rows of a prepared statement. */
 export const execute = (session: Session, index: number, parameters: ReadonlyArray<unknown>) =>
-  session.run(`EXECUTE perdure_${index}(${parameters.map(literal).join(", ")})`)
+  session.run(call(index, parameters))
 
 /** Run a prepared statement and undo it; the buffers that it touched. */
 export const buffers = (session: Session, index: number, parameters: ReadonlyArray<unknown>) =>
   Effect.gen(function*() {
     yield* session.run("BEGIN")
     const [row] = yield* session.run(
-      `EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE perdure_${index}(${parameters.map(literal).join(", ")})`
+      `EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) ${call(index, parameters)}`
     )
     yield* session.run("ROLLBACK")
     const [{ Plan: plan }] = yield* Schema.decodeUnknown(Touched)(row?.["QUERY PLAN"])

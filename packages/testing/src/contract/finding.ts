@@ -269,7 +269,7 @@ export const finding = [
       const count = (filter: Driver.RunFilter) => value(t.driver.count({ workflows, ...filter }))
       assert.deepStrictEqual(yield* count({}), {})
       yield* t.enqueue(t.newRun("a", { tags: [t.id("x")] }), t.newRun("b"), t.newRun("c", { attributes: { n: 1 } }))
-      const child = { parent: { id: t.id("a"), token: "t", attached: true }, root: t.id("a") }
+      const child = { parent: { id: t.id("a"), token: "t", attached: true }, root: t.id("a"), depth: 1 }
       yield* t.apply(yield* t.running("d", { tags: [t.id("x")], ...child }), { transition: finish() })
       yield* pass(10)
       yield* failed(t, "e", failure({ _tag: "Bad" }))
