@@ -55,6 +55,13 @@ describe("one process hears of another", () => {
       yield* hears(listening, (hint) => hint._tag === "Ready" && hint.queue === "q", start)
     }))
 
+  it.scopedLive("that somebody asks whether its worker answers", () =>
+    Effect.gen(function*() {
+      const { away, listening } = yield* two
+      const asked = (hint: Hint) => hint._tag === "Ping" && hint.worker === worker.id && hint.nonce === "n"
+      yield* hears(listening, asked, away.ping({ worker: worker.id, nonce: "n" }))
+    }))
+
   it.scopedLive("that a run which it holds has a message, by delivery and by commit", () =>
     Effect.gen(function*() {
       const { away, listening } = yield* two

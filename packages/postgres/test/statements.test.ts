@@ -94,6 +94,19 @@ describe("statements of an operation", () => {
       assert.strictEqual(yield* count(driver.commit({ worker, commits: ends })), 1, "children that end")
     }))
 
+  it.scopedLive("a start of which one is live for a key is a transaction of four, of five when the last one has ended", () =>
+    Effect.gen(function*() {
+      const { count, driver } = yield* counted
+      const single = (id: string) =>
+        driver.enqueue({ runs: [newRun(id, { singleton: { key: "k", debounce: null } })], claim: null })
+      assert.strictEqual(yield* count(single("a")), 4, "a new one")
+      assert.strictEqual(yield* count(single("b")), 4, "one that joins")
+      const [run] = yield* claim(driver)
+      assert.strictEqual(run?.id, "a")
+      yield* driver.commit({ worker, commits: [commitOf("a", { transition: finish })] })
+      assert.strictEqual(yield* count(single("c")), 5, "one after the end of another")
+    }))
+
   it.scopedLive("a commit that is lost takes a second one to say so", () =>
     Effect.gen(function*() {
       const { count, driver } = yield* counted
@@ -113,6 +126,9 @@ describe("statements of an operation", () => {
         "deliver 2": driver.deliver([signal("a", "2"), signal("b", "2")]),
         "inbox": driver.inbox([{ run: "a", after: 0 }, { run: "b", after: 0 }]),
         "heartbeat": driver.heartbeat({ worker, leaseMillis: 1_000, info: null }),
+        "workers": driver.workers({ id: null, after: null, limit: 10 }),
+        "samples": driver.samples({ worker: worker.id, limit: 10 }),
+        "pong": driver.pong({ worker, nonce: "none" }),
         "get": driver.get(["a", "b"]),
         "await": driver.await(["a", "b"]),
         "history": driver.history({ run: "a", from: 0, limit: 10 }),

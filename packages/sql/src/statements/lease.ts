@@ -40,26 +40,32 @@ export const heartbeat: Verb = {
     INSERT INTO ${t.samples} (at, worker, incarnation, info)
     SELECT ${t.now}, $1::text, $2::text, $4::text
     FROM held
-    WHERE $4::text IS NOT NULL AND NOT EXISTS (
-      SELECT FROM ${t.samples} s WHERE s.worker = $1::text AND s.at > ${t.now} - ${within(WorkerBounds.sampleMillis)}
+    WHERE $4::text IS NOT NULL AND coalesce(
+      (SELECT s.at FROM ${t.samples} s WHERE s.worker = $1::text ORDER BY s.at DESC LIMIT 1)
+        <= ${t.now} - ${within(WorkerBounds.sampleMillis)},
+      true
     )
     ON CONFLICT DO NOTHING
     RETURNING at
-  ), trimmed AS (
-    DELETE FROM ${t.samples} s
-    WHERE s.worker = $1::text AND EXISTS (SELECT FROM sampled) AND s.at <= (
-      SELECT o.at FROM ${t.samples} o WHERE o.worker = $1::text ORDER BY o.at DESC
-      -- One more has come than this sees.
-      OFFSET ${WorkerBounds.samples - 1} LIMIT 1
-    )
-  ), aged AS MATERIALIZED (
-    SELECT s.ctid AS place FROM ${t.samples} s
-    WHERE EXISTS (SELECT FROM sampled) AND s.at <= ${t.now} - ${within(WorkerBounds.sampleAgeMillis)}
-      -- Its own are for the part above: no row may be deleted twice.
-      AND s.worker <> $1::text
-    ORDER BY s.at LIMIT ${CLEARED} FOR UPDATE SKIP LOCKED
   ), cleared AS (
-    DELETE FROM ${t.samples} s WHERE s.ctid = ANY (ARRAY (SELECT place FROM aged))
+    DELETE FROM ${t.samples} s
+    WHERE s.ctid = ANY (ARRAY (
+      (
+        SELECT s.ctid FROM ${t.samples} s
+        WHERE EXISTS (SELECT FROM sampled) AND s.worker = $1::text
+        ORDER BY s.at DESC
+        -- One more has come than this sees.
+        OFFSET ${WorkerBounds.samples - 1}
+      )
+      UNION
+      (
+        -- Of workers that are there, each clears away its own: nobody waits for another.
+        SELECT s.ctid FROM ${t.samples} s
+        WHERE EXISTS (SELECT FROM sampled) AND s.at <= ${t.now} - ${within(WorkerBounds.sampleAgeMillis)}
+          AND (s.worker = $1::text OR NOT EXISTS (SELECT FROM ${t.workers} w WHERE w.id = s.worker))
+        ORDER BY s.at LIMIT ${CLEARED}
+      )
+    ))
   ), gone AS MATERIALIZED (
     SELECT w.id FROM ${t.workers} w
     WHERE EXISTS (SELECT FROM sampled) AND w.lease_until <= ${t.now} - ${within(WorkerBounds.lapsedMillis)}

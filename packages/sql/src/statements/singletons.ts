@@ -38,18 +38,24 @@ export const settle: Verb = {
   parameters: 1,
   text: (t) =>
     `WITH seen AS MATERIALIZED (
-    SELECT a.*, r.status, r.inbox_seq, n.created_at,
+    SELECT a.*, r.status, r.inbox_seq, n.created_at, 1 AS touched,
       r.status = 'pending' AND r.fresh AND r.queue = a.queue AND r.version = a.version
-        AND r.key IS NOT DISTINCT FROM a.key COLLATE "C" AND a.quiet IS NOT NULL AND NOT EXISTS (
-          SELECT FROM ${t.inbox} m WHERE m.run = a.holder AND m.kind = 'cancel'
-        ) AS may,
-      EXISTS (SELECT FROM ${t.inputs} e WHERE e.run = a.run)
-        OR EXISTS (SELECT FROM ${t.inputs} e WHERE e.workflow = a.workflow AND e.idempotency_key = a.idem) AS known
+        AND r.key IS NOT DISTINCT FROM a.key COLLATE "C" AND a.quiet IS NOT NULL AND cancel.there IS NULL AS may,
+      by_id.there IS NOT NULL OR by_key.there IS NOT NULL AS known
     FROM json_to_recordset($1::json) AS a(i int, workflow text, singleton text, run text, holder text, idem text,
       queue text, version text, key text, priority int, payload text, tags text[], attributes jsonb, available float8,
       quiet float8, most float8)
+    -- Without OFFSET these would be joins, which are planned badly while the tables are small.
     LEFT JOIN LATERAL (SELECT * FROM ${t.runs} r WHERE r.id = a.holder OFFSET 0) r ON true
     LEFT JOIN LATERAL (SELECT n.created_at FROM ${t.inputs} n WHERE n.run = a.holder OFFSET 0) n ON true
+    LEFT JOIN LATERAL (
+      SELECT true AS there FROM (SELECT m.kind FROM ${t.inbox} m WHERE m.run = a.holder OFFSET 0) m
+      WHERE m.kind = 'cancel' LIMIT 1
+    ) cancel ON true
+    LEFT JOIN LATERAL (SELECT true AS there FROM ${t.inputs} e WHERE e.run = a.run OFFSET 0) by_id ON true
+    LEFT JOIN LATERAL (
+      SELECT true AS there FROM ${t.inputs} e WHERE e.workflow = a.workflow AND e.idempotency_key = a.idem OFFSET 0
+    ) by_key ON true
   ), moved AS (
     UPDATE ${t.runs} r
     SET available_at = greatest(
@@ -63,16 +69,17 @@ export const settle: Verb = {
       -- Below the first entry that it will have: whoever claims it looks for its payload again.
       first_seq = -1
     FROM (SELECT * FROM seen WHERE may AND NOT known ORDER BY holder COLLATE "C") s
-    WHERE r.id = s.holder AND r.status = 'pending' AND r.fresh AND r.inbox_seq = s.inbox_seq
-    RETURNING s.i, r.id, r.queue, r.key, s.payload, s.tags, s.attributes
+    -- The second condition is always true. It makes the planner expect few rows and use the index.
+    WHERE r.id = s.holder AND s.touched = 1 AND r.status = 'pending' AND r.fresh AND r.inbox_seq = s.inbox_seq
+    RETURNING s.i, s.touched, r.id, r.queue, r.key, s.payload, s.tags, s.attributes
   ), noticed AS (
     INSERT INTO ${t.keyNotices} (at, freed, queue, key)
     SELECT DISTINCT ${t.now}, false, m.queue, m.key FROM moved m WHERE m.key IS NOT NULL
   ), replaced AS (
     UPDATE ${t.inputs} n SET payload = m.payload, tags = m.tags, attributes = m.attributes
-    FROM moved m WHERE n.run = m.id
+    FROM moved m WHERE n.run = m.id AND m.touched = 1
   ), verdict AS MATERIALIZED (
-    SELECT s.i, s.workflow, s.singleton, s.run, CASE
+    SELECT s.i, s.touched, s.workflow, s.singleton, s.run, CASE
         WHEN s.known THEN 'known'
         WHEN m.i IS NOT NULL THEN 'joined'
         WHEN s.status IS NULL OR s.status IN ${finals} THEN 'free'
@@ -84,7 +91,7 @@ export const settle: Verb = {
     LEFT JOIN moved m ON m.i = s.i
   ), freed AS (
     UPDATE ${t.singletons} g SET run = v.run
-    FROM verdict v WHERE v.verdict = 'free' AND g.workflow = v.workflow AND g.key = v.singleton
+    FROM verdict v WHERE v.verdict = 'free' AND v.touched = 1 AND g.workflow = v.workflow AND g.key = v.singleton
   )
   SELECT ${millis(t.now)} AS now, (
     SELECT json_agg(json_build_array(v.i, v.verdict))::text FROM verdict v
@@ -96,10 +103,13 @@ export const unhold: Verb = {
   name: "singleton_unhold",
   parameters: 1,
   text: (t) =>
-    `WITH dropped AS (
+    `WITH asked AS MATERIALIZED (
+    SELECT a.*, 1 AS touched FROM json_to_recordset($1::json) AS a(workflow text, key text, run text)
+  ), dropped AS (
     DELETE FROM ${t.singletons} s
-    USING json_to_recordset($1::json) AS a(workflow text, key text, run text)
-    WHERE s.workflow = a.workflow AND s.key = a.key AND s.run = a.run
+    USING asked a
+    -- The first condition is always true. It makes the planner expect few rows and use the index.
+    WHERE a.touched = 1 AND s.workflow = a.workflow AND s.key = a.key AND s.run = a.run
   )
   SELECT ${millis(t.now)} AS now`
 }
