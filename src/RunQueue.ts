@@ -19,6 +19,7 @@ import type { Inspectable } from "effect/Inspectable"
 import * as Layer from "effect/Layer"
 import type { Pipeable } from "effect/Pipeable"
 import * as Predicate from "effect/Predicate"
+import type * as Scope from "effect/Scope"
 import { outsideOnly } from "./CurrentRun.js"
 import type { JournalError } from "./Errors.js"
 import { ConfigurationInvalid, UnknownQueue } from "./Errors.js"
@@ -168,18 +169,38 @@ const unlimited: Omit<QueueSettings, "paused"> = {
   rate: null
 }
 
+const settingsOf = (options: Options) => ({ ...unlimited, ...encode(options) })
+
+/**
+ * A definition as it is compared with others.
+ *
+ * @internal
+ */
+export const definitionOf = ({ options }: RunQueue): string => JSON.stringify(settingsOf(options))
+
 /**
  * Store a definition.
  *
  * @internal
  */
-export const define = (queue: RunQueue): Effect.Effect<void, ConfigurationInvalid | JournalError, Journal> =>
+export const define = (
+  queue: RunQueue
+): Effect.Effect<void, ConfigurationInvalid | JournalError, Journal | Scope.Scope> =>
   Effect.gen(function*() {
     const { name, options } = queue
     const problems = problemsOf(name, options)
-    if (problems.length > 0) return yield* new ConfigurationInvalid({ what: `queue "${name}"`, problems })
     const journal = yield* Journal
-    const settings = { ...unlimited, ...encode(options) }
+    const settings = settingsOf(options)
+    yield* journal.registry.defineQueue(name, definitionOf(queue))
+    if (journal.registry.checking) {
+      return yield* journal.registry.note(problems.map((problem) => ({
+        code: "BadOption",
+        place: `queue "${name}"`,
+        detail: `queue "${name}": ${problem}`,
+        cure: "mend the option as the detail says"
+      })))
+    }
+    if (problems.length > 0) return yield* new ConfigurationInvalid({ what: `queue "${name}"`, problems })
     yield* journal.ask(journal.driver.defineQueue({ name, definition: JSON.stringify(settings), settings }))
     journal.queues.add(name)
   })
@@ -210,7 +231,7 @@ export const make = (name: string, options: Options = {}): RunQueue => {
     [TypeId]: TypeId,
     name,
     options,
-    layer: Layer.effectDiscard(Effect.suspend(() => define(queue)))
+    layer: Layer.scopedDiscard(Effect.suspend(() => define(queue)))
   }
   return queue
 }

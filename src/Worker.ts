@@ -189,6 +189,9 @@ export const layer = (
       const core = yield* makeCore(options)
       yield* journal.registry.addWorker({ id: options.id, queues: core.settings.queues })
       if (journal.registry.checking) {
+        for (const queue of options.queues ?? []) {
+          if (typeof queue !== "string") yield* journal.registry.defineQueue(queue.name, RunQueue.definitionOf(queue))
+        }
         yield* journal.registry.note(
           optionProblems(options).map((detail) => ({
             code: "BadOption",

@@ -10,6 +10,7 @@ import * as Check from "perdure/Check"
 import * as Continuation from "perdure/Continuation"
 import { Journal } from "perdure/Journal"
 import * as JournalMemory from "perdure/JournalMemory"
+import * as RunQueue from "perdure/RunQueue"
 import * as Signal from "perdure/Signal"
 import * as Worker from "perdure/Worker"
 import * as Workflow from "perdure/Workflow"
@@ -82,6 +83,22 @@ describe("Check.run", () => {
       assert.isTrue((yield* Check.run(Elsewhere.toLayer(() => Effect.void))).ok)
     }))
 
+  it.effect("knows queues that are defined, and looks at their definitions", () =>
+    Effect.gen(function*() {
+      const Mail = RunQueue.make("mail", { concurrency: 3 })
+      const Sends = Workflow.make("Sends", { payload: {}, queue: "mail" })
+      const SendsLive = Sends.toLayer(() => Effect.void)
+      assert.isTrue((yield* Check.run(Layer.mergeAll(SendsLive, Mail.layer, Worker.layer()))).ok)
+      assert.isTrue((yield* Check.run(Layer.mergeAll(SendsLive, Mail.layer, Worker.layer({ queues: [Mail] })))).ok)
+      const report = yield* Check.run(Layer.mergeAll(
+        SendsLive,
+        Mail.layer,
+        RunQueue.make("bad", { concurrency: -1 }).layer,
+        Worker.layer({ queues: [RunQueue.make("mail", { concurrency: 4 })] })
+      ))
+      assert.deepStrictEqual(codes(report), ["BadOption", "TwoQueues"])
+    }))
+
   it.effect("leaves no trace: a second check is a first one", () =>
     Effect.gen(function*() {
       const check = Check.run(Layer.merge(GoodLive, Worker.layer()))
@@ -144,7 +161,7 @@ describe("Check.report", () => {
       yield* registry.addWorker({ id: undefined, queues: ["default"] })
       yield* Effect.provide(Layer.build(Mail.toLayer(() => Effect.void)), context)
       assert.deepStrictEqual(codes(yield* report), ["QueueNotServed"])
-      yield* registry.defineQueue("mail")
+      yield* registry.defineQueue("mail", "{}")
       assert.isTrue((yield* report).ok)
     }))
 })

@@ -49,8 +49,8 @@ export interface Problem {
 
 /**
  * - `BadDefinition`: a name, a priority or another option of a workflow.
- * - `TwoHandlers`, `TwoSignals`, `TwoWorkers`: two of one name.
- * - `BadOption`: an option of a worker, or of another layer.
+ * - `TwoHandlers`, `TwoSignals`, `TwoWorkers`, `TwoQueues`: two of one name.
+ * - `BadOption`: an option of a worker, of a queue, or of another layer.
  * - `QueueNotServed`: a workflow's runs would wait where no worker of the process looks, on a queue that is not defined.
  * - `NoSuchWorkflow`: what a workflow continues with has no handler in the process.
  * - `LayerFailed`: a layer cannot be built.
@@ -60,6 +60,7 @@ export type ProblemCode =
   | "TwoHandlers"
   | "TwoSignals"
   | "TwoWorkers"
+  | "TwoQueues"
   | "BadOption"
   | "QueueNotServed"
   | "NoSuchWorkflow"
@@ -85,7 +86,7 @@ export class Registry {
   private readonly problems = new Set<Problem>()
   private readonly sources = new Set<ProblemSource>()
   private readonly workers = new Set<RegisteredWorker>()
-  private readonly definedQueues = new Map<string, number>()
+  private readonly queues = new Set<{ readonly name: string; readonly definition: string }>()
 
   /** `checking`: nothing is to run, so what is wrong is noted, and refuses nothing. */
   constructor(readonly checking = false) {}
@@ -118,9 +119,9 @@ export class Registry {
   }
 
   /** A queue that is defined may be served elsewhere. */
-  defineQueue(name: string): Effect.Effect<void, never, Scope.Scope> {
-    const add = (change: number) => this.definedQueues.set(name, (this.definedQueues.get(name) ?? 0) + change)
-    return whileOpen(() => add(1), () => add(-1))
+  defineQueue(name: string, definition: string): Effect.Effect<void, never, Scope.Scope> {
+    const queue = { name, definition }
+    return whileOpen(() => this.queues.add(queue), () => this.queues.delete(queue))
   }
 
   find(name: string, version: string): Registered | undefined {
@@ -206,12 +207,20 @@ export class Registry {
     const ids = [...this.workers].flatMap(({ id }) => id ?? [])
     const twins = new Set(ids.filter((id, index) => ids.indexOf(id) < index))
     const served = new Set([...this.workers].flatMap(({ queues }) => queues))
-    const waiting = this.workers.size === 0 ?
-      [] :
-      [...this.workflows.values()].filter(({ queue }) =>
-        !served.has(queue) && (this.definedQueues.get(queue) ?? 0) === 0
-      )
+    const defined = new Map<string, Set<string>>()
+    for (const { definition, name } of this.queues) {
+      defined.set(name, (defined.get(name) ?? new Set()).add(definition))
+    }
+    const waiting = this.workers.size === 0
+      ? []
+      : [...this.workflows.values()].filter(({ queue }) => !served.has(queue) && !defined.has(queue))
     return [
+      ...[...defined].filter(([, definitions]) => definitions.size > 1).map(([name]): Problem => ({
+        code: "TwoQueues",
+        place: `queue "${name}"`,
+        detail: `queue "${name}" has two definitions that differ`,
+        cure: "share one, or give the other another name"
+      })),
       ...[...twins].map((id): Problem => ({
         code: "TwoWorkers",
         place: `worker "${id}"`,
