@@ -91,8 +91,8 @@ export interface WorkerProcess {
 const file = fileURLToPath(new URL("./fixtures/worker.ts", import.meta.url))
 const root = fileURLToPath(new URL("../..", import.meta.url))
 
-/** Start a worker process; killed when the scope closes. */
-export const launch = (settings: Settings): Effect.Effect<WorkerProcess, never, Scope.Scope> =>
+/** Start a worker process, of the fixture or another script; killed when the scope closes. */
+export const launch = (settings: Settings, script = file): Effect.Effect<WorkerProcess, never, Scope.Scope> =>
   Effect.gen(function*() {
     const ended = yield* Deferred.make<Ended>()
     const answers = new Map<string, Deferred.Deferred<string>>()
@@ -101,7 +101,7 @@ export const launch = (settings: Settings): Effect.Effect<WorkerProcess, never, 
     let log = ""
     const child = yield* Effect.acquireRelease(
       Effect.sync(() => {
-        const made: ChildProcess = spawn(process.execPath, ["--import", "tsx", file], {
+        const made: ChildProcess = spawn(process.execPath, ["--import", "tsx", script], {
           cwd: root,
           env: { ...process.env, ...toEnvironment(settings) },
           stdio: ["pipe", "pipe", "pipe"]
