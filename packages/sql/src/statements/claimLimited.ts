@@ -113,7 +113,7 @@ const prioritiesOf = (t: Words, of: string): string =>
 /**
  * - `front`: the keys whose turn has come, of each kind and priority, but those that are noticed.
  * - `waiting`: those and the noticed ones, each priority of a key by itself, with when it was served last.
- * - `room`: how many runs more a key may have.
+ * - `room`: how many runs more a key may have, and how many this claim would start at most.
  * - `keyed`: the runs to start, each key's in order, and in which round of turns each is.
  */
 const keys = (t: Words): ReadonlyArray<string> => [
@@ -156,14 +156,18 @@ const keys = (t: Words): ReadonlyArray<string> => [
   ),
   part(
     "room",
-    `SELECT w.queue, w.key, w.served, coalesce(${
+    `SELECT w.queue, w.key, w.priorities, w.served, w.noticed,
+      ceil($3::float8 / sum(cardinality(w.priorities)) OVER (PARTITION BY w.queue))::int AS share, coalesce(${
       left(
         "q.key_concurrency",
         `SELECT FROM ${t.runs} r WHERE r.key IS NOT NULL AND NOT r.fresh AND r.status NOT IN ${finals} AND r.queue = w.queue
           AND r.key = w.key`
       )
     }, 2147483647) AS room
-    FROM (SELECT w.queue, w.key, max(w.served) AS served FROM waiting w GROUP BY 1, 2) w
+    FROM (
+      SELECT w.queue, w.key, array_agg(w.priority) AS priorities, max(w.served) AS served, bool_or(w.noticed) AS noticed
+      FROM waiting w GROUP BY 1, 2
+    ) w
     JOIN taken q ON q.queue = w.queue`
   ),
   part(
@@ -171,17 +175,16 @@ const keys = (t: Words): ReadonlyArray<string> => [
     `SELECT * FROM (
       SELECT h.queue, h.key, h.id, h.priority, h.at, h.room, row_number() OVER turn AS round, bool_and(h.known) OVER turn AS known
       FROM (
-        SELECT w.queue, w.key, w.priority, r.id, r.available_at, greatest(r.available_at, m.served) AS at, m.room,
+        SELECT m.queue, m.key, w.priority, r.id, r.available_at, greatest(r.available_at, m.served) AS at, m.room,
           EXISTS (SELECT FROM kind k WHERE k.workflow = r.workflow AND k.version = r.version) AS known
-        FROM waiting w
-        JOIN room m ON (m.queue || ' ' || m.key) = (w.queue || ' ' || w.key)
-        JOIN (SELECT w.queue, count(*) AS keys FROM waiting w GROUP BY 1) x ON x.queue = w.queue
+        FROM room m
+        CROSS JOIN LATERAL (SELECT m.queue, m.key, p.priority FROM unnest(m.priorities) AS p(priority)) w
         CROSS JOIN LATERAL (
           SELECT r.id, r.available_at, r.workflow, r.version FROM ${t.runs} r
           WHERE ${ofKey(t, "r", "w")} AND r.priority = w.priority AND r.available_at <= ${t.now}
           ORDER BY r.available_at, r.id
           -- With few keys, more of each.
-          LIMIT greatest(0, least(m.room, ceil($3::float8 / x.keys)::int))
+          LIMIT greatest(0, least(m.room, m.share))
         ) r
       ) h
       WINDOW turn AS (PARTITION BY h.queue, h.key ORDER BY h.priority, h.available_at, h.id)
@@ -236,19 +239,25 @@ const writing = (t: Words): ReadonlyArray<string> => [
   ),
   part(
     "touched",
-    `SELECT m.queue, m.key, coalesce(p.ids, '{}') AS ids, m.room - coalesce(cardinality(p.ids), 0) AS room,
-      CASE WHEN p.ids IS NULL THEN m.served ELSE ${t.now} END AS served, 1 AS one
-    FROM room m
-    LEFT JOIN (
-      SELECT p.queue, p.key, array_agg(p.id) AS ids FROM picked p WHERE p.key IS NOT NULL GROUP BY 1, 2
-    ) p ON (p.queue || ' ' || p.key) = (m.queue || ' ' || m.key)
-    LEFT JOIN (
-      SELECT w.queue, w.key, bool_or(w.noticed OR k.id IS NULL) AS anew
-      FROM waiting w
-      LEFT JOIN keyed k ON (k.queue || ' ' || k.key || ' ' || k.priority) = (w.queue || ' ' || w.key || ' ' || w.priority)
+    // By grouping and not by joins: expecting few rows, the planner would compare all keys with each other.
+    `SELECT e.queue, e.key, coalesce(e.ids, '{}') AS ids, e.room - coalesce(cardinality(e.ids), 0) AS room,
+      CASE WHEN e.ids IS NULL THEN e.served ELSE ${t.now} END AS served, 1 AS one
+    FROM (
+      SELECT e.queue, e.key, array_agg(e.id) FILTER (WHERE e.id IS NOT NULL) AS ids, max(e.room) AS room,
+        max(e.served) AS served, bool_or(e.noticed) AS noticed, max(e.priorities) AS priorities,
+        count(DISTINCT e.priority) AS heads
+      FROM (
+        SELECT m.queue, m.key, NULL AS id, m.room, m.served, m.noticed, cardinality(m.priorities) AS priorities,
+          NULL::int AS priority
+        FROM room m
+        UNION ALL
+        SELECT k.queue, k.key, NULL, NULL, NULL, NULL, NULL, k.priority FROM keyed k
+        UNION ALL
+        SELECT p.queue, p.key, p.id, NULL, NULL, NULL, NULL, NULL FROM picked p WHERE p.key IS NOT NULL
+      ) e
       GROUP BY 1, 2
-    ) w ON (w.queue || ' ' || w.key) = (m.queue || ' ' || m.key)
-    WHERE p.ids IS NOT NULL OR w.anew
+    ) e
+    WHERE e.ids IS NOT NULL OR e.noticed OR e.heads < e.priorities
     UNION ALL
     -- Keys that no run waits for any more.
     SELECT n.queue, n.key, '{}', 0, '-infinity', 1 FROM noticed n
