@@ -114,6 +114,19 @@ describe("operations", () => {
     }))
 })
 
+describe("queues", () => {
+  it.live("lets tenants take turns, and is changed while it works", () =>
+    Effect.gen(function*() {
+      const { code, stderr, stdout } = yield* run("queues/main.ts", { args: [] })
+      assert.strictEqual(code, 0, stderr)
+      assert.deepStrictEqual(stdout.trim().split("\n"), [
+        "the small tenant waited for few reports of the large one",
+        "now as many as there is room for of one tenant",
+        "42 made, 1 waiting, 0 running"
+      ])
+    }))
+})
+
 describe("shop", () => {
   it.live(
     "makes an order's row and its run together or not at all, and goes on after each end",

@@ -129,7 +129,8 @@ export interface Store {
   /** Runs that wait for their key's turn, by queue and key. */
   readonly keyed: Map<string, Map<string, SortedList<Row>>>
   readonly turns: Map<string, ReadonlyArray<Turn>>
-  readonly notices: Map<string, ReadonlyArray<KeyNotice>>
+  /** By queue, each once. */
+  readonly notices: Map<string, Map<string, KeyNotice>>
   /** By queue, and by queue and key. */
   readonly occupancy: Map<string, Occupancy>
   /** Runs held, by worker id and incarnation. */
@@ -399,14 +400,21 @@ export const setTurns = (store: Store, queue: string, turns: ReadonlyArray<Turn>
   put(store, store.turns, queue, turns)
 
 /** Have the next claim from the queue look at a key anew. */
-export const notice = (store: Store, queue: string, notice: KeyNotice): void =>
-  put(store, store.notices, queue, [...store.notices.get(queue) ?? [], notice])
+export const notice = (store: Store, queue: string, notice: KeyNotice): void => {
+  const all = orMake(store.notices, queue, () => new Map<string, KeyNotice>())
+  const name = JSON.stringify(notice)
+  if (!all.has(name)) put(store, all, name, notice)
+}
 
 /** The oldest notices of a queue, which are gone then. */
 export const takeNotices = (store: Store, queue: string, most: number): ReadonlyArray<KeyNotice> => {
-  const all = store.notices.get(queue) ?? []
-  if (all.length > 0) put(store, store.notices, queue, all.slice(most))
-  return all.slice(0, most)
+  const all = store.notices.get(queue) ?? new Map<string, KeyNotice>()
+  const taken = [...all].slice(0, most)
+  for (const [name, notice] of taken) {
+    all.delete(name)
+    undoing(store, () => all.set(name, notice))
+  }
+  return taken.map(([, notice]) => notice)
 }
 
 export const holdWorkflow = (store: Store, workflow: string, held: boolean): void => {

@@ -105,7 +105,7 @@ const byPlace = (a: Candidate, b: Candidate): number =>
 
 /** The queue has limits, or runs with keys may wait in it. */
 const isLimited = (store: Store.Store, { admission, concurrency, name, rate }: Store.Queue): boolean =>
-  admission !== null || concurrency !== null || rate !== null || (store.notices.get(name) ?? []).length > 0 ||
+  admission !== null || concurrency !== null || rate !== null || (store.notices.get(name)?.size ?? 0) > 0 ||
   (store.turns.get(name) ?? []).length > 0
 
 /** Between starts, in milliseconds. */
