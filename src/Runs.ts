@@ -13,10 +13,11 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { outsideOnly } from "./CurrentRun.js"
-import type { FilterInvalid, JournalError } from "./Errors.js"
+import type { FilterInvalid, JournalError, ValueInvalid } from "./Errors.js"
 import { FilterTooWide } from "./Errors.js"
 import { makeExitCodec } from "./internal/exits.js"
 import { cursorOf, encodeCursor, filterOf, sizeOf } from "./internal/filters.js"
+import { retryId, retryRun } from "./internal/forking.js"
 import type { JournalService } from "./Journal.js"
 import { Journal } from "./Journal.js"
 import type * as Driver from "./JournalDriver.js"
@@ -269,25 +270,25 @@ const none: Readonly<Record<RunStatus, number>> = {
 const live: ReadonlyArray<RunStatus> = ["pending", "running", "suspended", "paused", "diverged"]
 
 /** Changes a batch of runs; answers how many it changed. */
-type Change = (
+type Change<E> = (
   journal: JournalService,
   runs: ReadonlyArray<string>,
   request: Run.Request
-) => Effect.Effect<number, JournalError>
+) => Effect.Effect<number, E | JournalError>
 
 /**
  * Page by page, newest first, each a statement of its own; `statuses` are those that the change makes sense for, and
  * count if the filter says nothing of states.
  */
-const bulk = (
+const bulk = <E = never>(
   operation: string,
   statuses: ReadonlyArray<RunStatus>,
-  change: Change
+  change: Change<E>
 ) =>
 (
   filter: RunFilter | All,
   options: BulkOptions = {}
-): Stream.Stream<Progress, FilterInvalid | FilterTooWide | JournalError, Journal> =>
+): Stream.Stream<Progress, E | FilterInvalid | FilterTooWide | JournalError, Journal> =>
   Stream.unwrap(outsideOnly(operation, () =>
     Effect.gen(function*() {
       const wanted = yield* toDriver(filter)
@@ -298,7 +299,7 @@ const bulk = (
       return Stream.paginateEffect<
         { readonly after: Driver.RunCursor | null; readonly matched: number; readonly changed: number },
         Progress,
-        JournalError,
+        E | JournalError,
         never
       >(
         { after: null, matched: 0, changed: 0 },
@@ -317,7 +318,7 @@ const bulk = (
     })))
 
 /** What the driver does to a batch in one statement. */
-const controlled = (control: "pause" | "resume" | "terminate"): Change => (journal, runs, { by, reason }) =>
+const controlled = (control: "pause" | "resume" | "terminate"): Change<never> => (journal, runs, { by, reason }) =>
   journal.ask(journal.driver[control]({ runs, by: by ?? null, reason: reason ?? null }))
 
 /**
@@ -394,3 +395,40 @@ export const pause = bulk("Runs.pause", ["pending", "running", "suspended"], con
  * ```
  */
 export const resume = bulk("Runs.resume", ["paused", "diverged"], controlled("resume"))
+
+/**
+ * Try all runs again that match and have ended badly, as `Run.retry` does each: new runs go on from where they failed. Runs
+ * that were retried already are not retried once more, so it may be begun again. In batches, as `cancel`.
+ *
+ * @since 0.1.0
+ * @category bulk
+ * @example
+ * ```ts
+ * import * as Stream from "effect/Stream"
+ * import * as Runs from "perdure/Runs"
+ *
+ * const program = Stream.runLast(Runs.retry({ workflow: "Fulfil", errorCode: "Unreachable" }, { by: "ann" }))
+ * ```
+ */
+export const retry = bulk<ValueInvalid>(
+  "Runs.retry",
+  ["failed", "exhausted", "terminated", "expired"],
+  (journal, runs, { by, reason }) =>
+    Effect.gen(function*() {
+      const known = new Set((yield* journal.ask(journal.driver.get(runs.map(retryId)))).map(({ id }) => id))
+      const request = { ...(by === undefined ? {} : { by }), ...(reason === undefined ? {} : { reason }) }
+      const retried = yield* Effect.forEach(runs.filter((run) => !known.has(retryId(run))), (run) =>
+        retryRun(journal, run, request).pipe(
+          Effect.as(1),
+          // It was deleted meanwhile, or the filter asks for states in which nothing is to be retried.
+          Effect.catchTags({
+            NoSuchRun: () =>
+              Effect.succeed(0),
+            NotRetryable: () => Effect.succeed(0),
+            ForkInvalid: () => Effect.succeed(0)
+          })
+        ), { concurrency: 4 })
+      return retried.reduce((sum, each) =>
+        sum + each, 0)
+    })
+)

@@ -265,12 +265,31 @@ describe("changing runs in bulk", () => {
       assert.deepInclude(yield* world.use(Runs.count({ workflow: Job })), { completed: 4 })
     }))
 
+  it.scoped("retries what failed, once, and not what has another end", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      yield* world.launch(jobs)
+      yield* world.use(Job.startAll([{ n: -1 }, { n: -2 }, { n: -3 }, { n: 1 }]))
+      yield* TestClock.adjust("1 minute")
+      const retry = Runs.retry({ workflow: Job, createdBefore: new Date(1) }, { by: "ann", batch: 2 })
+      assert.deepStrictEqual((yield* last(world, retry)).at(-1), { matched: 3, changed: 3, done: true })
+      yield* TestClock.adjust("1 minute")
+      assert.deepInclude(yield* world.use(Runs.count({ workflow: Job })), { failed: 6, completed: 1 })
+      assert.deepStrictEqual((yield* last(world, retry)).at(-1), { matched: 3, changed: 0, done: true })
+      const { runs } = yield* world.use(Runs.find({ workflow: Job, createdFrom: new Date(1) }))
+      assert.deepStrictEqual(runs.map(({ id, source }) => id === `${source?.run}~1`), [true, true, true])
+      const [first] = runs
+      assert.deepStrictEqual((yield* world.use(Runs.find({ source: first?.source?.run ?? "" }))).runs.length, 1)
+      const completed = Runs.retry({ workflow: Job, status: "completed" })
+      assert.deepStrictEqual(yield* last(world, completed), [{ matched: 1, changed: 0, done: true }])
+    }))
+
   it.scoped("nothing is done to all runs unless all are said to be meant", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       yield* world.use(Job.startAll([{ n: 1 }, { n: 2 }]))
       world.writes.length = 0
-      for (const change of [Runs.cancel, Runs.terminate, Runs.pause, Runs.resume]) {
+      for (const change of [Runs.cancel, Runs.terminate, Runs.pause, Runs.resume, Runs.retry]) {
         for (const filter of [{}, { workflow: undefined }]) {
           const error = yield* Effect.flip(world.use(Stream.runDrain(change(filter as Runs.RunFilter))))
           assert.strictEqual(error._tag, "FilterTooWide")

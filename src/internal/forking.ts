@@ -93,7 +93,7 @@ export const retryRun = Effect.fnUntraced(function*(
 })
 
 /** The next retry of a run has a name that follows from its own: asked for twice, it is one. */
-const retryId = (id: string): string => {
+export const retryId = (id: string): string => {
   const match = /^(.*)~(\d+)$/.exec(id)
   return match === null ? `${id}~1` : `${match[1]}~${Number(match[2]) + 1}`
 }

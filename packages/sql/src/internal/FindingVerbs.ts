@@ -25,5 +25,6 @@ export const make = ({ ask }: Tools): Driver.JournalFinding => ({
     const { parameters, verb } = Find.count(filter)
     return ask(verb, parameters, Find.decodeCounts, "count")
   },
-  retain: ({ limit, rules }) => ask(Retain.retain, [Retain.encodeRules(rules), Math.max(0, limit)], Retain.decode)
+  retain: ({ limit, rules }) =>
+    ask(Retain.retain, [Retain.encodeRules(rules), Math.min(Retain.most, Math.max(0, limit))], Retain.decode)
 })

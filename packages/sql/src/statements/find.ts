@@ -247,7 +247,7 @@ const fromFew = (t: Words, shape: Shape): string =>
   `few w
       CROSS JOIN LATERAL (SELECT n.* FROM ${t.inputs} n WHERE n.run = w.id OFFSET 0) n
       ${runOf(t)}
-      WHERE true${and([...ofFlows(shape), ...shape.inputs, ...shape.runs])}`
+      WHERE w.touched = 1${and([...ofFlows(shape), ...shape.inputs, ...shape.runs])}`
 
 export interface Asked {
   readonly verb: Verb
@@ -294,7 +294,7 @@ export const find = (filter: Driver.RunFilter, after: Driver.RunCursor | null, l
         `WITH ${flowsOf(t, shape)}${
           isLed
             ? `, few AS MATERIALIZED (
-    SELECT DISTINCT x.id FROM (
+    SELECT DISTINCT x.id, 1 AS touched FROM (
       SELECT y.id FROM (${shape.sources.map((source) => source(t)).join(" UNION ALL ")}) y${
               shape.capped ? ` LIMIT ${most + 1}` : ""
             }
@@ -353,7 +353,7 @@ export const count = (filter: Driver.RunFilter): Asked => {
       text: (t) => {
         const led = isLed
           ? `, few AS MATERIALIZED (
-    SELECT DISTINCT x.id FROM (${shape.sources.map((source) => source(t)).join(" UNION ALL ")}) x
+    SELECT DISTINCT x.id, 1 AS touched FROM (${shape.sources.map((source) => source(t)).join(" UNION ALL ")}) x
   )`
           : ""
         const rows = isLed

@@ -19,6 +19,9 @@ export const encodeRules = (rules: ReadonlyArray<Driver.RetentionRule>): string 
     older: encodeInstant(olderThanMillis)
   })))
 
+/** Runs that one statement deletes. */
+export const most = 10_000
+
 /** $1 rules, $2 limit */
 export const retain: Verb = {
   name: "retain",
@@ -41,7 +44,7 @@ export const retain: Verb = {
     CROSS JOIN LATERAL json_array_elements_text(q.statuses) WITH ORDINALITY AS s(status, n)
     ORDER BY q.i, f.workflow, s.n
   ), chosen AS MATERIALIZED (
-    SELECT r.id
+    SELECT y.id FROM (SELECT r.id
     FROM targets x
     CROSS JOIN LATERAL (
       SELECT r.id FROM ${t.runs} r
@@ -55,7 +58,9 @@ export const retain: Verb = {
       LIMIT $2::int
       FOR UPDATE OF r SKIP LOCKED
     ) r
-    LIMIT $2::int
+    LIMIT $2::int) y
+    -- What no request goes beyond is in the text, where the planner sees it.
+    LIMIT ${most}
   ), gone AS MATERIALIZED (
     -- Always 1, both; makes the planner expect a single row and use the indexes, whatever the statistics are.
     SELECT c.id, 1 AS touched, 1 AS same FROM chosen c
