@@ -92,7 +92,7 @@ export interface JournalFinding {
   readonly count: (filter: RunFilter) => Op<RunCounts>
 
   /**
-   * Delete up to `limit` finished runs whole, with all that belongs to them, that ended longer ago than a rule allows, in
+   * Delete up to `limit` (at most 1,000) finished runs whole, with all that belongs to them, that ended longer ago than a rule allows, in
    * the order of the rules, workflows, states and ends. A child stays as long as its parent goes on, whose
    * replay starts its children again, and must find them. Runs that somebody is working on are passed over. Answers how many were deleted.
    */

@@ -40,7 +40,7 @@ export interface RetentionOptions {
   readonly workflows?: { readonly [workflow: string]: Keep }
   /** Pause after everything that is old enough has been deleted. Default 1 minute. */
   readonly every?: Duration.DurationInput
-  /** Runs that one statement deletes, 1 to 10,000. Default 500. */
+  /** Runs that one statement deletes, 1 to 1,000. Default 500. */
   readonly batch?: number
   /** Pause between two statements. Default 50 milliseconds. */
   readonly pause?: Duration.DurationInput
@@ -102,8 +102,8 @@ const settingsOf = (options: RetentionOptions): Effect.Effect<Settings, Configur
         return [...(problem === undefined ? [] : [problem]), ...keepProblems(`workflows.${name}`, keep)]
       })
     ]
-    if (!(Number.isInteger(batch) && batch >= 1 && batch <= 10_000)) {
-      problems.push(`batch is ${batch}, it must be an integer from 1 to 10000`)
+    if (!(Number.isInteger(batch) && batch >= 1 && batch <= 1_000)) {
+      problems.push(`batch is ${batch}, it must be an integer from 1 to 1000`)
     }
     for (const [name, value, least] of [["every", every, 10], ["pause", pause, 0]] as const) {
       const millis = millisOf(value)

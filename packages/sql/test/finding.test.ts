@@ -95,7 +95,8 @@ const check = (name: string, plan: Plans.Plan) => {
   const whole = plan.reads.filter((read) => read.startsWith("Seq Scan"))
   // Where every other run is one, the first pages of the table have enough to know that they are many.
   if (!name.includes("frequent")) assert.deepStrictEqual(whole, [], `${name} reads no whole table`)
-  assert.isBelow(plan.cost, jit, `${name} is not worth a compilation`)
+  // What is counted is read, all of it.
+  if (name !== "count") assert.isBelow(plan.cost, jit, `${name} is not worth a compilation`)
   assert.deepStrictEqual(plan.walked.filter((index) => !partial.has(index)), [], `${name} looks things up in indexes`)
 }
 

@@ -110,7 +110,7 @@ export const retain = (
         )
       )
   )
-  const deleted = new Set(old.slice(0, Math.max(0, limit)))
+  const deleted = new Set(old.slice(0, Math.min(1_000, Math.max(0, limit))))
   for (const run of deleted) Store.remove(store, run)
   return deleted.size
 }

@@ -322,11 +322,12 @@ export const find = (filter: Driver.RunFilter, after: Driver.RunCursor | null, l
 const endedRuns = (t: Words, statuses: string): string =>
   `(
       SELECT r.* FROM flows f
-      CROSS JOIN (SELECT DISTINCT s.status FROM unnest(${statuses}) s(status)) s
+      CROSS JOIN (SELECT DISTINCT s.status, 1 AS touched FROM unnest(${statuses}) s(status)) s
       CROSS JOIN LATERAL (
         SELECT r.* FROM ${t.runs} r
         WHERE r.workflow = f.workflow AND r.status = s.status AND r.finished_at IS NOT NULL OFFSET 0
       ) r
+      WHERE f.touched = 1 AND s.touched = 1
     ) r`
 
 /** How many there are, by state: all of them are looked at, of which the states of a filter name the index. */

@@ -20,7 +20,7 @@ export const encodeRules = (rules: ReadonlyArray<Driver.RetentionRule>): string 
   })))
 
 /** Runs that one statement deletes. */
-export const most = 10_000
+export const most = 1_000
 
 /** $1 rules, $2 limit */
 export const retain: Verb = {
