@@ -17,10 +17,14 @@ import { claimable, finals, millis } from "./words.js"
  * follows. To be put after WITH RECURSIVE.
  */
 export const family = (t: Words): string =>
-  `family AS (
-    SELECT DISTINCT n.run, n.run AS named
-    FROM json_array_elements_text($1::json) AS x(id)
+  `named AS MATERIALIZED (
+    SELECT DISTINCT x.id COLLATE "C" AS id, 1 AS one FROM json_array_elements_text($1::json) AS x(id)
+  ), family AS (
+    SELECT n.run, n.run AS named
+    FROM named x
     CROSS JOIN LATERAL (SELECT n.run FROM ${t.inputs} n WHERE n.run = x.id OFFSET 0) n
+    -- Always true; makes the planner expect few rows, where it would expect a hundred of any JSON.
+    WHERE x.one = 1
     UNION ALL
     SELECT n.run, f.named
     FROM family f
