@@ -241,15 +241,16 @@ const writing = (t: Words): ReadonlyArray<string> => [
     "touched",
     // By grouping and not by joins: expecting few rows, the planner would compare all keys with each other.
     `SELECT e.queue, e.key, coalesce(e.ids, '{}') AS ids, e.room - coalesce(cardinality(e.ids), 0) AS room,
-      CASE WHEN e.ids IS NULL THEN e.served ELSE ${t.now} END AS served, 1 AS one
+      CASE WHEN e.ids IS NULL THEN e.served ELSE ${t.now} END AS served, 1 AS one,
+      -- A key that was not noticed has its turns in all priorities of runs that wait.
+      CASE WHEN e.noticed THEN e.priorities
+        ELSE ARRAY(SELECT u.priority FROM ${t.turns} u WHERE u.queue = e.queue AND u.key = e.key) END AS priorities
     FROM (
       SELECT e.queue, e.key, array_agg(e.id) FILTER (WHERE e.id IS NOT NULL) AS ids, max(e.room) AS room,
         max(e.served) AS served, bool_or(e.noticed) AS noticed, max(e.priorities) AS priorities,
         count(DISTINCT e.priority) AS heads
       FROM (
-        SELECT m.queue, m.key, NULL AS id, m.room, m.served, m.noticed, cardinality(m.priorities) AS priorities,
-          NULL::int AS priority
-        FROM room m
+        SELECT m.queue, m.key, NULL AS id, m.room, m.served, m.noticed, m.priorities, NULL::int AS priority FROM room m
         UNION ALL
         SELECT k.queue, k.key, NULL, NULL, NULL, NULL, NULL, k.priority FROM keyed k
         UNION ALL
@@ -257,17 +258,17 @@ const writing = (t: Words): ReadonlyArray<string> => [
       ) e
       GROUP BY 1, 2
     ) e
-    WHERE e.ids IS NOT NULL OR e.noticed OR e.heads < e.priorities
+    WHERE e.ids IS NOT NULL OR e.noticed OR e.heads < cardinality(e.priorities)
     UNION ALL
     -- Keys that no run waits for any more.
-    SELECT n.queue, n.key, '{}', 0, '-infinity', 1 FROM noticed n
+    SELECT n.queue, n.key, '{}', 0, '-infinity', 1, '{}' FROM noticed n
     WHERE NOT (n.queue, n.key) IN (SELECT m.queue, m.key FROM room m)`
   ),
   part(
     "turn",
     `SELECT x.queue, x.key, s.priority, greatest(r.available_at, x.served) AS at, x.served, r.workflow, r.version
     FROM touched x
-    CROSS JOIN LATERAL ${prioritiesOf(t, "x")} s
+    CROSS JOIN LATERAL (SELECT x.queue, x.key, p.priority FROM unnest(x.priorities) AS p(priority)) s
     CROSS JOIN LATERAL (
       SELECT r.available_at, r.workflow, r.version FROM ${t.runs} r
       WHERE ${ofKey(t, "r", "x")} AND r.priority = s.priority AND r.id <> ALL (x.ids)
