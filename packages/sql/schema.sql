@@ -193,20 +193,21 @@ CREATE TABLE "perdure"."turns" (
   CONSTRAINT turns_pkey PRIMARY KEY (queue, key, priority)
 ) WITH (fillfactor = 70, autovacuum_vacuum_threshold = 200, autovacuum_vacuum_scale_factor = 0.05);
 
-INSERT INTO "perdure"."turns" (at, served, priority, workflow, version, queue, key)
-SELECT 'infinity', '-infinity', 0, '', '', '', lpad(i::text, 500, '0') FROM generate_series(1, 400) AS i;
+INSERT INTO "perdure"."turns" (at, served, priority, workflow, version, key, queue)
+SELECT 'infinity', '-infinity', 0, '', '', x.filler, '' FROM (SELECT lpad(i::text, 500, '0') AS filler FROM generate_series(1, 400) AS i) AS x;
 
 CREATE INDEX turns_order ON "perdure"."turns" (queue, workflow, version, priority, at, key);
 
 CREATE TABLE "perdure"."key_notices" (
   at timestamptz NOT NULL,
+  size integer NOT NULL,
   freed boolean NOT NULL,
   queue text COLLATE "C" NOT NULL,
-  key text COLLATE "C" NOT NULL
+  keys text[] COLLATE "C" NOT NULL
 ) WITH (autovacuum_vacuum_threshold = 200, autovacuum_vacuum_scale_factor = 0.05);
 
-INSERT INTO "perdure"."key_notices" (at, freed, queue, key)
-SELECT 'infinity', false, '', lpad(i::text, 500, '0') FROM generate_series(1, 400) AS i;
+INSERT INTO "perdure"."key_notices" (at, size, freed, keys, queue)
+SELECT 'infinity', 1, false, ARRAY[x.filler], '' FROM (SELECT lpad(i::text, 500, '0') AS filler FROM generate_series(1, 400) AS i) AS x;
 
 CREATE INDEX key_notices_order ON "perdure"."key_notices" (queue, at);
 

@@ -22,8 +22,8 @@ const live = "status NOT IN ('completed', 'failed', 'cancelled', 'terminated', '
  * while they were small would read them whole, and lives on in prepared statements. With this they are never so small.
  */
 const ballast = (table: string, columns: string, values: string): string =>
-  `INSERT INTO ${table} (${columns}, queue, key)
-SELECT ${values}, '', lpad(i::text, 500, '0') FROM generate_series(1, 400) AS i`
+  `INSERT INTO ${table} (${columns}, queue)
+SELECT ${values}, '' FROM (SELECT lpad(i::text, 500, '0') AS filler FROM generate_series(1, 400) AS i) AS x`
 
 const busy = "autovacuum_vacuum_threshold = 200, autovacuum_vacuum_scale_factor = 0.05"
 
@@ -82,15 +82,16 @@ export const statements = (t: Tables): ReadonlyArray<string> => [
   version ${id} NOT NULL,
   CONSTRAINT turns_pkey PRIMARY KEY (queue, key, priority)
 ) WITH (fillfactor = 70, ${busy})`,
-  ballast(t.turns, "at, served, priority, workflow, version", "'infinity', '-infinity', 0, '', ''"),
+  ballast(t.turns, "at, served, priority, workflow, version, key", "'infinity', '-infinity', 0, '', '', x.filler"),
   `CREATE INDEX turns_order ON ${t.turns} (queue, workflow, version, priority, at, key)`,
   `CREATE TABLE ${t.keyNotices} (
   at timestamptz NOT NULL,
+  size integer NOT NULL,
   freed boolean NOT NULL,
   queue ${id} NOT NULL,
-  key ${id} NOT NULL
+  keys text[] COLLATE "C" NOT NULL
 ) WITH (${busy})`,
-  ballast(t.keyNotices, "at, freed", "'infinity', false"),
+  ballast(t.keyNotices, "at, size, freed, keys", "'infinity', 1, false, ARRAY[x.filler]"),
   `CREATE INDEX key_notices_order ON ${t.keyNotices} (queue, at)`,
   `CREATE TABLE ${t.held} (
   at timestamptz NOT NULL,

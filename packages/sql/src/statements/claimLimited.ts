@@ -23,8 +23,8 @@ import type { Verb, Words } from "../Verb.js"
 import { answering, breadth, dueOf, inTime, kinds, levels, nextDue, picked, rules, taking } from "./claimParts.js"
 import { change, finals, instant, millis, part } from "./words.js"
 
-/** Notices that one claim takes of a queue at most: one for each start and each end, and more to catch up. */
-const mostNotices = "greatest(100, 4 * $3::int)"
+/** Keys of notices that one claim takes of a queue, or few more: one for each start and each end, and more to catch up. */
+const mostKeys = "greatest(100, 4 * $3::int)"
 
 /** `taken`: the limited queues that are locked, as the claim before this left them. */
 const taken = (t: Words): string =>
@@ -77,14 +77,20 @@ const notices = (t: Words): ReadonlyArray<string> => [
     WHERE n.ctid = ANY (ARRAY(
       SELECT x.place FROM taken q
       CROSS JOIN LATERAL (
-        SELECT n.ctid AS place FROM ${t.keyNotices} n WHERE n.queue = q.queue ORDER BY n.at LIMIT ${mostNotices}
+        SELECT n.place, sum(n.size) OVER (ORDER BY n.at ROWS UNBOUNDED PRECEDING) - n.size AS before
+        FROM (
+          SELECT n.ctid AS place, n.at, n.size FROM ${t.keyNotices} n
+          WHERE n.queue = q.queue ORDER BY n.at LIMIT ${mostKeys}
+        ) n
       ) x
+      WHERE x.before < ${mostKeys}
     ))
-    RETURNING n.queue, n.key, n.at, n.freed`
+    RETURNING n.queue, n.keys, n.at, n.freed, n.size`
   ),
   part(
     "noticed",
-    `SELECT d.queue, d.key, max(d.at) FILTER (WHERE d.freed) AS freed FROM removed d GROUP BY 1, 2`
+    `SELECT d.queue, k.key, max(d.at) FILTER (WHERE d.freed) AS freed
+    FROM removed d CROSS JOIN LATERAL unnest(d.keys) AS k(key) GROUP BY 1, 2`
   )
 ]
 
@@ -335,7 +341,7 @@ const about = (t: Words): string =>
       (
         EXISTS (SELECT FROM rule r WHERE r.limited AND NOT r.paused AND (SELECT candidates FROM breadth) > 0
           AND NOT r.queue IN (SELECT q.queue FROM taken q))
-        OR EXISTS (SELECT FROM removed d GROUP BY d.queue HAVING count(*) >= ${mostNotices})
+        OR EXISTS (SELECT FROM removed d GROUP BY d.queue HAVING sum(d.size) >= ${mostKeys})
         OR (SELECT count(*) FROM picked) < $3::int AND (
           EXISTS (
             SELECT FROM turn n

@@ -11,6 +11,7 @@ import type * as Driver from "perdure/JournalDriver"
 import * as Row from "../internal/Row.js"
 import type { Verb, Words } from "../Verb.js"
 import { claimable, finals, millis } from "./words.js"
+import { notice } from "./keyed.js"
 
 /**
  * `member`: the runs named by $1 and their attached descendants, each once; `named` is the run itself, or the one it
@@ -94,11 +95,14 @@ export const resume: Verb = {
     FROM done x
     -- Always true; makes the planner expect few rows and use the index, whatever the statistics are.
     WHERE r.id = x.id AND x.touched = 1
-  ), waiting AS (
-    -- Back into the line of its key.
-    INSERT INTO ${t.keyNotices} (at, freed, queue, key)
-    SELECT ${t.now}, false, d.queue, d.key FROM done d WHERE d.pause = 'pending' AND d.fresh AND d.key IS NOT NULL
-  ), ${recorded(t, "resume", "done")}
+  ), ${
+      // Back into the line of its key.
+      notice(
+        t,
+        "waiting",
+        "SELECT d.queue, d.key FROM done d WHERE d.pause = 'pending' AND d.fresh AND d.key IS NOT NULL",
+        false
+      )}, ${recorded(t, "resume", "done")}
   ${answer(t, "d.status <> 'running'")}`
   }
 }

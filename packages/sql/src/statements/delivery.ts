@@ -5,6 +5,7 @@
  */
 import type { Words } from "../Verb.js"
 import { finals } from "./words.js"
+import { notice } from "./keyed.js"
 
 /** The columns of `outgoing`: which commit, which position in it, and the message. */
 export const outgoingColumns = "c, k, run, kind, name, id, payload"
@@ -70,10 +71,7 @@ export const delivery = (t: Words, target: string): ReadonlyArray<string> => [
     JOIN numbered m ON ${place("m")} = ${place("s")}
     GROUP BY s.run
   )`,
-  `lifted AS (
-    INSERT INTO ${t.keyNotices} (at, freed, queue, key)
-    SELECT ${t.now}, false, a.queue, a.key FROM arrived a WHERE a.cancels AND a.key IS NOT NULL
-  )`
+  notice(t, "lifted", "SELECT a.queue, a.key FROM arrived a WHERE a.cancels AND a.key IS NOT NULL", false)
 ]
 
 /** What the messages that arrived (row `a`) make of a run row: values of `status`, `pause` and `available_at`. */

@@ -5,13 +5,25 @@
 import type { Words } from "../Verb.js"
 import { change } from "./words.js"
 
+/** So many keys share a notice at most: a claim takes a notice whole. */
+const together = 100
+
+/** A part that leaves notices for the queues and keys (`queue`, `key`) of a query; `freed` if runs that had begun ended. */
+export const notice = (t: Words, name: string, keys: string, freed: boolean): string =>
+  change(
+    name,
+    `INSERT INTO ${t.keyNotices} (at, freed, size, queue, keys)
+    SELECT ${t.now}, ${freed}, count(*), k.queue, array_agg(k.key)
+    FROM (
+      SELECT k.queue, k.key, (row_number() OVER (PARTITION BY k.queue) - 1) / ${together} AS part
+      FROM (SELECT DISTINCT x.queue, x.key FROM (${keys}) x) k
+    ) k
+    GROUP BY k.queue, k.part`
+  )
+
 /** Runs of these queues and keys (a query) have begun to wait. Their queues have rows from now on, for claims to lock. */
 export const arrived = (t: Words, keys: string): ReadonlyArray<string> => [
-  change(
-    "arrivals",
-    `INSERT INTO ${t.keyNotices} (at, freed, queue, key)
-    SELECT DISTINCT ${t.now}, false, a.queue, a.key FROM (${keys}) a`
-  ),
+  notice(t, "arrivals", keys, false),
   change(
     "keyed_queues",
     `INSERT INTO ${t.queues} (name)
@@ -23,9 +35,4 @@ export const arrived = (t: Words, keys: string): ReadonlyArray<string> => [
 ]
 
 /** Runs of these queues and keys (a query) that had begun have ended. */
-export const freed = (t: Words, keys: string): string =>
-  change(
-    "freed",
-    `INSERT INTO ${t.keyNotices} (at, freed, queue, key)
-    SELECT DISTINCT ${t.now}, true, f.queue, f.key FROM (${keys}) f`
-  )
+export const freed = (t: Words, keys: string): string => notice(t, "freed", keys, true)

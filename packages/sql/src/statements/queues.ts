@@ -7,7 +7,8 @@
 import type * as Driver from "perdure/JournalDriver"
 import * as Row from "../internal/Row.js"
 import type { Verb, Words } from "../Verb.js"
-import { change, millis, part } from "./words.js"
+import { millis, part } from "./words.js"
+import { notice } from "./keyed.js"
 
 const record = (k: string): string =>
   `json_build_array(${k}.name, ${k}.priority, ${k}.concurrency, ${k}.admission, ${k}.key_concurrency, ${k}.rate_limit,
@@ -62,10 +63,11 @@ const lookAgain = (t: Words, queue: string): ReadonlyArray<string> => [
     )
     FROM waiting w WHERE w.key IS NOT NULL
   )`,
-  change(
+  notice(
+    t,
     "notices",
-    `INSERT INTO ${t.keyNotices} (at, freed, queue, key)
-    SELECT ${t.now}, false, c.name, w.key FROM changed c, waiting w WHERE w.key IS NOT NULL AND c.look`
+    "SELECT c.name AS queue, w.key FROM changed c, waiting w WHERE w.key IS NOT NULL AND c.look",
+    false
   )
 ]
 

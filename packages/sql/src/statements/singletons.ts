@@ -12,6 +12,7 @@ import { encodeInstant } from "../internal/json.js"
 import * as Row from "../internal/Row.js"
 import type { Verb } from "../Verb.js"
 import { finals, instant, millis } from "./words.js"
+import { notice } from "./keyed.js"
 
 /** $1 workflows, keys and runs */
 export const hold: Verb = {
@@ -72,10 +73,7 @@ export const settle: Verb = {
     -- The second condition is always true. It makes the planner expect few rows and use the index.
     WHERE r.id = s.holder AND s.touched = 1 AND r.status = 'pending' AND r.fresh AND r.inbox_seq = s.inbox_seq
     RETURNING s.i, s.touched, r.id, r.queue, r.key, s.payload, s.tags, s.attributes
-  ), noticed AS (
-    INSERT INTO ${t.keyNotices} (at, freed, queue, key)
-    SELECT DISTINCT ${t.now}, false, m.queue, m.key FROM moved m WHERE m.key IS NOT NULL
-  ), replaced AS (
+  ), ${notice(t, "noticed", "SELECT m.queue, m.key FROM moved m WHERE m.key IS NOT NULL", false)}, replaced AS (
     UPDATE ${t.inputs} n SET payload = m.payload, tags = m.tags, attributes = m.attributes
     FROM moved m WHERE n.run = m.id AND m.touched = 1
   ), verdict AS MATERIALIZED (
