@@ -53,6 +53,7 @@ describe("errors", () => {
     new Errors.ChildDepthExceeded({ workflow: "w", parent: "p", depth: 11, limit: 10 }),
     new Errors.ChildLimitExceeded({ workflow: "w", parent: "p", limit: 1000 }),
     new Errors.SingletonBusy({ workflow: "w", key: "k", runId: "r" }),
+    new Errors.UnknownQueue({ queue: "q" }),
     new Errors.TimedOut({ what: "step s", millis: 1 }),
     new Errors.RunEnded({ runId: "r", workflow: "w", status: "cancelled", detail: "" }),
     new Errors.NoSuchRun({ runId: "r" }),
