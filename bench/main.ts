@@ -1,7 +1,6 @@
 /**
- * `npm run bench [-- --json] [--database-url postgres://…] [--only postgres|pglite] [--retention 1000000]`: this machine's ceilings and Perdure's
- * figures, in one run. Each database is measured in a process of its own, started with a larger young generation, as
- * `docs/architecture.md` advises for busy workers.
+ * `npm run bench [-- options]`: this machine's ceilings and Perdure's figures, in one run. Each database is measured in a
+ * process of its own, started with a larger young generation, as `docs/architecture.md` advises for busy workers.
  */
 import { spawn } from "node:child_process"
 import { createInterface } from "node:readline"
@@ -19,6 +18,8 @@ const help = `npm run bench -- [options]
   --json                   one JSON object a line: name, database, value, unit
   --database-url <url>     measure this Postgres instead of a throw-away one (schema perdure_bench)
   --only <database>        postgres or pglite
+  --queues <runs>          instead of all else: claims from queues with so many runs, and throughput with all limits
+                           on, on Postgres (1000000)
   --retention <runs>       instead of all else: finished runs to delete while others start, on Postgres (1000000)
   --help                   this text`
 
@@ -26,18 +27,24 @@ const FigureLine = Schema.parseJson(
   Schema.Struct({ name: Schema.String, database: Schema.String, value: Schema.Number, unit: Schema.String })
 )
 
+/** What to measure, and with how many runs. */
+interface Part {
+  readonly name: "all" | "retention" | "queues"
+  readonly runs: string
+}
+
 /** Measure in a child process, telling each figure as it comes. */
 const measure = (
   database: string,
   url: string,
-  retention: string,
+  part: Part,
   tell: (figure: Figure) => Effect.Effect<void>
 ) =>
   Effect.async<ReadonlyArray<string>, Error>((resume) => {
     const script = fileURLToPath(new URL("run.ts", import.meta.url))
     const child = spawn(
       process.execPath,
-      ["--max-semi-space-size=64", "--import", "tsx", script, database, url, retention],
+      ["--max-semi-space-size=64", "--import", "tsx", script, database, url, part.name, part.runs],
       { stdio: ["ignore", "pipe", "inherit"] }
     )
     const lines: Array<string> = []
@@ -68,6 +75,7 @@ const main = Effect.gen(function*() {
           help: { type: "boolean" },
           only: { type: "string" },
           retention: { type: "string" },
+          queues: { type: "string" },
           "database-url": { type: "string" }
         }
       }),
@@ -78,23 +86,27 @@ const main = Effect.gen(function*() {
   if (only !== undefined && only !== "postgres" && only !== "pglite") {
     return yield* Effect.fail(new Error(`--only is "${only}", it must be postgres or pglite`))
   }
-  const { retention = "" } = values
-  if (retention !== "" && !/^[1-9][0-9]{0,7}$/.test(retention)) {
-    return yield* Effect.fail(new Error(`--retention is "${retention}", it must be a number of runs`))
+  const part: Part = values.retention !== undefined
+    ? { name: "retention", runs: values.retention }
+    : values.queues !== undefined
+    ? { name: "queues", runs: values.queues }
+    : { name: "all", runs: "" }
+  if (part.name !== "all" && !/^[1-9][0-9]{3,7}$/.test(part.runs)) {
+    return yield* Effect.fail(new Error(`--${part.name} is "${part.runs}", it must be a number of runs, at least 1000`))
   }
   const tell = (figure: Figure) => Console.log(values.json === true ? JSON.stringify(figure) : row(figure))
   const title = (text: string) => values.json === true ? Effect.void : Console.log(`\n${text}`)
-  if (only !== "pglite" || retention !== "") {
+  if (only !== "pglite" || part.name !== "all") {
     const given = values["database-url"]
     const server = given === undefined
       ? yield* Cluster.start()
       : { name: "postgres", url: given }
     yield* title(`${server.name}, one worker process`)
-    yield* measure(server.name, server.url, retention, tell)
+    yield* measure(server.name, server.url, part, tell)
   }
-  if (only !== "postgres" && retention === "") {
+  if (only !== "postgres" && part.name === "all") {
     yield* title("PGlite, in the worker's process (a quarter of the runs)")
-    yield* measure("pglite", "", "", tell)
+    yield* measure("pglite", "", part, tell)
   }
 })
 

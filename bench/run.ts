@@ -11,10 +11,11 @@ import * as Worker from "perdure/Worker"
 import * as Ceilings from "./ceilings.js"
 import type { Figure } from "./measure.js"
 import { emit, Figures } from "./measure.js"
+import { flatness, limitsOn } from "./queues.js"
 import { retention } from "./retention.js"
 import * as Workloads from "./workloads.js"
 
-const [, , database = "", url = "", retained = ""] = process.argv
+const [, , database = "", url = "", part = "", runs = ""] = process.argv
 
 const figures = Layer.effect(
   Figures,
@@ -43,9 +44,16 @@ const onPostgres = Effect.gen(function*() {
 
 /** Deleting beside starting. */
 const besideRetention = Effect.provide(
-  retention(Workloads.OneStep, { schema: "perdure_bench", count: Number(retained), rate: 1000 }),
+  retention(Workloads.OneStep, { schema: "perdure_bench", count: Number(runs), rate: 1000 }),
   Layer.provideMerge(worker, PgJournal.layerDriver({ url: Redacted.make(url), schema: "perdure_bench" }))
 )
+
+/** Claims and limits. */
+const queues = Effect.gen(function*() {
+  const storage = (schema: string) => PgJournal.layer({ url: Redacted.make(url), schema })
+  yield* flatness(storage, Number(runs))
+  yield* Effect.provide(limitsOn, storage("perdure_bench"))
+})
 
 const onPglite = Effect.flatMap(
   Ceilings.embedded,
@@ -59,7 +67,9 @@ const onPglite = Effect.flatMap(
 )
 
 NodeRuntime.runMain(
-  Effect.scoped(database === "pglite" ? onPglite : retained === "" ? onPostgres : besideRetention).pipe(
+  Effect.scoped(
+    part === "retention" ? besideRetention : part === "queues" ? queues : database === "pglite" ? onPglite : onPostgres
+  ).pipe(
     Effect.provide(figures),
     Effect.provide(NodeTerminal.layer)
   )

@@ -166,6 +166,9 @@ export interface JournalDriver extends JournalControl, JournalFinding, JournalQu
     ReadonlyArray<{ readonly key: string; readonly value: Json; readonly version: number; readonly at: Millis }>
   >
 
+  /** Set a published value of a run from outside of it. False if it has ended or is unknown: nothing is stored. */
+  readonly publish: (request: { readonly run: string; readonly key: string; readonly value: Json }) => Op<boolean>
+
   /**
    * Run an effect in one storage transaction in which this driver's operations join; rolled back unless it succeeds.
    * A failure to commit is a `JournalError` (with code `OutcomeUnknown` when it may have been committed).

@@ -29,7 +29,7 @@ import * as Leases from "./internal/journalMemory/leases.js"
 import { fork } from "./internal/journalMemory/fork.js"
 import { enqueue } from "./internal/journalMemory/enqueue.js"
 import * as Find from "./internal/journalMemory/find.js"
-import { deliver } from "./internal/journalMemory/messages.js"
+import { deliver, publish } from "./internal/journalMemory/messages.js"
 import * as Queues from "./internal/journalMemory/queues.js"
 import * as Read from "./internal/journalMemory/read.js"
 import * as Store from "./internal/journalMemory/Store.js"
@@ -146,6 +146,7 @@ export const make: Effect.Effect<JournalDriver> = Effect.gen(function*() {
     find: (request) => operation(() => Find.find(store, request)),
     count: (filter) => operation(() => Find.count(store, filter)),
     retain: (request) => operation((now) => Find.retain(store, now, request)),
+    publish: (request) => operation((now) => publish(store, now, request)),
     transaction,
     hints: Stream.fromPubSub(hints)
   })

@@ -46,6 +46,15 @@ export interface Published<in out A> extends Pipeable, Inspectable {
   readonly key: string
   /** Publish a value from inside the workflow; it replaces the one before. */
   readonly publish: (value: A) => Effect.Effect<void, ValueInvalid | ValueTooLarge, CurrentRun>
+  /**
+   * Publish a value of a run from outside of it: from a step's body that takes long, or whoever looks after the run. Inside
+   * the caller's own SQL transaction it is seen when that commits, and not at all if it does not. False if the run has
+   * ended. Outside of workflows, and in steps.
+   */
+  readonly publishFor: (
+    runId: string,
+    value: A
+  ) => Effect.Effect<boolean, ValueInvalid | ValueTooLarge | JournalError, Journal>
   /** The run's value, if it has published one. Outside of workflows, and in steps. */
   readonly get: (runId: string) => Effect.Effect<Option.Option<A>, ValueUnreadable | JournalError, Journal>
   /**
@@ -107,6 +116,15 @@ export const make = <S extends Schema.Schema.AnyNoContext>(key: string, schema: 
                 (text) => current.machine.publish(key, text)
               ))
       ),
+    publishFor: (runId, value) =>
+      outsideOnly("Published.publishFor", () =>
+        Effect.gen(function*() {
+          if (problem !== undefined) return yield* Effect.die(new Misuse({ detail: problem }))
+          const limits = yield* Limits
+          const text = yield* encodeText(schema, value, what, limits.payloadBytes)
+          const journal = yield* Journal
+          return yield* journal.ask(journal.driver.publish({ run: runId, key, value: text }))
+        })),
     get: (runId) => outsideOnly("Published.get", () => Effect.map(read(runId), Option.map(({ value }) => value))),
     changes: (runId) =>
       Stream.unwrap(

@@ -16,7 +16,15 @@ import * as Stream from "effect/Stream"
 import type * as Types from "effect/Types"
 import type { CurrentRunInfo } from "./CurrentRun.js"
 import { insideOrOutside, outsideOnly } from "./CurrentRun.js"
-import type { ForkInvalid, JournalError, NotRetryable, ResultError, ValueInvalid, WaitInVain } from "./Errors.js"
+import type {
+  ForkInvalid,
+  JournalError,
+  NotRetryable,
+  ResultError,
+  UnknownQueue,
+  ValueInvalid,
+  WaitInVain
+} from "./Errors.js"
 import { Misuse, NoSuchRun, RunEnded, ValueUnreadable } from "./Errors.js"
 import type { ExitCodec } from "./internal/exits.js"
 import { describeDefect, exitOf, fromEncoded } from "./internal/exits.js"
@@ -26,6 +34,7 @@ import { isFinal } from "./internal/RunWatch.js"
 import { covariant, makeValue } from "./internal/values.js"
 import { firstEntry, waitUntil } from "./internal/waiting.js"
 import type { JournalService } from "./Journal.js"
+import type * as RunQueue from "./RunQueue.js"
 import { Journal } from "./Journal.js"
 import type { Control, Disposition, HistoryEntry, RunRecord } from "./JournalDriver.js"
 import type { Published } from "./Published.js"
@@ -53,7 +62,7 @@ export interface ForkOptions extends Request {
   /** The new run's id: asked for twice, it is one fork. Default: a new one. */
   readonly id?: string
   /** Default: the source's. */
-  readonly queue?: string
+  readonly queue?: RunQueue.Ref
   /** Default: the source's. */
   readonly priority?: number
 }
@@ -73,7 +82,7 @@ export interface RetryOptions extends Request {
    */
   readonly from?: "failure" | "start" | number
   /** Default: the run's. */
-  readonly queue?: string
+  readonly queue?: RunQueue.Ref
   /** Default: the run's. */
   readonly priority?: number
 }
@@ -154,7 +163,7 @@ export interface Run<out A, out E> extends Pipeable, Inspectable {
    */
   readonly retry: (
     options?: RetryOptions
-  ) => Effect.Effect<Run<A, E>, NoSuchRun | NotRetryable | ForkInvalid | ValueInvalid | JournalError>
+  ) => Effect.Effect<Run<A, E>, NoSuchRun | NotRetryable | ForkInvalid | ValueInvalid | UnknownQueue | JournalError>
   /**
    * A new run that takes this one's journal over up to an entry, and goes on by itself. This one is not touched, whatever
    * its state is. The fork has the same payload, random numbers and beginning of its clock; no parent and no idempotency
@@ -163,7 +172,7 @@ export interface Run<out A, out E> extends Pipeable, Inspectable {
    */
   readonly fork: (
     options: ForkOptions
-  ) => Effect.Effect<Run<A, E>, NoSuchRun | ForkInvalid | ValueInvalid | JournalError>
+  ) => Effect.Effect<Run<A, E>, NoSuchRun | ForkInvalid | ValueInvalid | UnknownQueue | JournalError>
   /** What was done to the run, by whom and why, in order of time. Outside of workflows, and in steps. */
   readonly controls: Effect.Effect<ReadonlyArray<Control>, JournalError>
 }

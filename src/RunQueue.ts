@@ -24,7 +24,7 @@ import { outsideOnly } from "./CurrentRun.js"
 import type { JournalError } from "./Errors.js"
 import { ConfigurationInvalid, UnknownQueue } from "./Errors.js"
 import { nameProblem, priorityProblem } from "./internal/definition.js"
-import { requireQueue } from "./internal/queues.js"
+import { nameOf, requireQueue } from "./internal/queues.js"
 import { makeValue } from "./internal/values.js"
 import { Journal } from "./Journal.js"
 import type { QueueCounts, QueueRecord, QueueSettings } from "./JournalDriver.js"
@@ -235,11 +235,6 @@ export const make = (name: string, options: Options = {}): RunQueue => {
   }
   return queue
 }
-
-/**
- * @internal
- */
-export const nameOf = (queue: Ref): string => typeof queue === "string" ? queue : queue.name
 
 /** What is stored about a queue. */
 const read = (name: string) =>

@@ -13,7 +13,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { outsideOnly } from "./CurrentRun.js"
-import type { FilterInvalid, JournalError, ValueInvalid } from "./Errors.js"
+import type { FilterInvalid, JournalError, UnknownQueue, ValueInvalid } from "./Errors.js"
 import { FilterTooWide } from "./Errors.js"
 import { makeExitCodec } from "./internal/exits.js"
 import { cursorOf, encodeCursor, filterOf, sizeOf } from "./internal/filters.js"
@@ -410,7 +410,7 @@ export const resume = bulk("Runs.resume", ["paused", "diverged"], controlled("re
  * const program = Stream.runLast(Runs.retry({ workflow: "Fulfil", errorCode: "Unreachable" }, { by: "ann" }))
  * ```
  */
-export const retry = bulk<ValueInvalid>(
+export const retry = bulk<ValueInvalid | UnknownQueue>(
   "Runs.retry",
   ["failed", "exhausted", "terminated", "expired"],
   (journal, runs, { by, reason }) =>

@@ -15,7 +15,7 @@ import { ConfigurationInvalid } from "./Errors.js"
 import { nameProblem } from "./internal/definition.js"
 import { HostProcess } from "./HostProcess.js"
 import { makeIncarnation } from "./internal/ids.js"
-import { DEFAULT_QUEUE } from "./internal/queues.js"
+import { DEFAULT_QUEUE, nameOf } from "./internal/queues.js"
 import type { WorkerSettings } from "./internal/worker/WorkerCore.js"
 import { WorkerCore } from "./internal/worker/WorkerCore.js"
 import { Journal } from "./Journal.js"
@@ -98,7 +98,7 @@ const settingsOf = (options: WorkerOptions): WorkerSettings => {
     Duration.toMillis(value ?? standard)
   const concurrency = options.concurrency ?? 100
   return {
-    queues: [...new Set((options.queues ?? [DEFAULT_QUEUE]).map(RunQueue.nameOf))],
+    queues: [...new Set((options.queues ?? [DEFAULT_QUEUE]).map(nameOf))],
     concurrency,
     claimBatch: options.claimBatch ?? 100,
     commitBatch: options.commitBatch ?? 250,

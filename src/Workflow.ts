@@ -25,7 +25,7 @@ import { linkedTo, linkProblems, makeContinuations } from "./internal/continuati
 import type { Shape } from "./internal/definition.js"
 import { continueAs, definitionProblems, makeOpen } from "./internal/definition.js"
 import { makeExitCodec } from "./internal/exits.js"
-import { DEFAULT_QUEUE } from "./internal/queues.js"
+import { DEFAULT_QUEUE, nameOf } from "./internal/queues.js"
 import { canBeStored, idProblem, refuseInside } from "./internal/names.js"
 import { startChild, startRuns } from "./internal/start.js"
 import { invariant, makeValue } from "./internal/values.js"
@@ -35,7 +35,6 @@ import type { Attributes } from "./JournalDriver.js"
 import { Limits } from "./Limits.js"
 import * as Run from "./Run.js"
 import type * as RunQueue from "./RunQueue.js"
-import { nameOf } from "./RunQueue.js"
 import type * as Signal from "./Signal.js"
 
 /**

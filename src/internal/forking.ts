@@ -2,21 +2,23 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
-import { ForkInvalid, type JournalError, NoSuchRun, NotRetryable, ValueInvalid } from "../Errors.js"
+import { ForkInvalid, type JournalError, NoSuchRun, NotRetryable, type UnknownQueue, ValueInvalid } from "../Errors.js"
 import type { JournalService } from "../Journal.js"
 import type { ForkRequest, HistoryEntry, RunRecord } from "../JournalDriver.js"
 import { nameProblem, priorityProblem } from "./definition.js"
 import { makeRunId } from "./ids.js"
 import { idProblem } from "./names.js"
+import type * as RunQueue from "../RunQueue.js"
+import { nameOf, requireQueue } from "./queues.js"
 
 interface Options {
-  readonly queue?: string
+  readonly queue?: RunQueue.Ref
   readonly priority?: number
   readonly by?: string
   readonly reason?: string
 }
 
-type Refused = NoSuchRun | ForkInvalid | ValueInvalid | JournalError
+type Refused = NoSuchRun | ForkInvalid | ValueInvalid | UnknownQueue | JournalError
 
 /** The largest `seq` there can be. */
 const LAST = 2_147_483_647
@@ -24,14 +26,17 @@ const LAST = 2_147_483_647
 const PAGE = 500
 
 const check = (
+  journal: JournalService,
   what: string,
   id: string | undefined,
-  { priority, queue }: Options
-): Effect.Effect<void, ValueInvalid> => {
+  { priority, queue: given }: Options
+): Effect.Effect<void, ValueInvalid | UnknownQueue | JournalError> => {
+  const queue = given === undefined ? undefined : nameOf(given)
   const problem = (id === undefined ? undefined : idProblem("the id", id)) ??
     (queue === undefined ? undefined : nameProblem("the queue", queue)) ??
     (priority === undefined ? undefined : priorityProblem(priority))
-  return problem === undefined ? Effect.void : new ValueInvalid({ what, detail: problem })
+  if (problem !== undefined) return new ValueInvalid({ what, detail: problem })
+  return queue === undefined ? Effect.void : requireQueue(journal, queue)
 }
 
 const fork = Effect.fnUntraced(function*(
@@ -44,7 +49,7 @@ const fork = Effect.fnUntraced(function*(
     ...request,
     // What is no place in any journal is out of its range.
     seq: Number.isInteger(seq) && seq >= 0 && seq <= LAST ? seq : -1,
-    queue: queue ?? null,
+    queue: queue === undefined ? null : nameOf(queue),
     priority: priority ?? null,
     by: by ?? null,
     reason: reason ?? null
@@ -71,7 +76,7 @@ export const forkRun = Effect.fnUntraced(function*(
   source: string,
   options: Options & { readonly from: number; readonly id?: string }
 ): Effect.fn.Return<string, Refused> {
-  yield* check(`fork of run ${source}`, options.id, options)
+  yield* check(journal, `fork of run ${source}`, options.id, options)
   const id = options.id ?? makeRunId(yield* Clock.currentTimeMillis)
   return yield* fork(journal, { source, seq: options.from, id, action: "fork" }, options)
 })
@@ -82,7 +87,7 @@ export const retryRun = Effect.fnUntraced(function*(
   source: string,
   options: Options & { readonly from?: "failure" | "start" | number }
 ): Effect.fn.Return<string, Refused | NotRetryable> {
-  yield* check(`retry of run ${source}`, undefined, options)
+  yield* check(journal, `retry of run ${source}`, undefined, options)
   const [record] = yield* journal.ask(journal.driver.get([source]))
   if (record === undefined) return yield* new NoSuchRun({ runId: source })
   const why = unfit(record)

@@ -43,6 +43,7 @@ export const possibleRunsOnly = (driver: JournalDriver, time: DriverTime): Journ
     controls: (run) => canBeStored(run) ? driver.controls(run) : answer([]),
     history: (request) => canBeStored(request.run) ? driver.history(request) : answer([]),
     messages: (request) => canBeStored(request.run) ? driver.messages(request) : answer([]),
+    publish: (request) => canBeStored(request.run) ? driver.publish(request) : answer(false),
     published: (run) => canBeStored(run) ? driver.published(run) : answer([])
   }
 }

@@ -7,6 +7,10 @@ import type { JournalService } from "../Journal.js"
 /** The queue of workflows that name none. It needs no definition. */
 export const DEFAULT_QUEUE = "default"
 
+/** The name of a queue, or of its definition. */
+export const nameOf = (queue: { readonly name: string } | string): string =>
+  typeof queue === "string" ? queue : queue.name
+
 /** Fails unless the queue is defined, or was ever served by a worker. Asks storage the first time. */
 export const requireQueue = (
   journal: JournalService,

@@ -34,6 +34,7 @@ import * as Deliver from "./statements/deliver.js"
 import * as Enqueue from "./statements/enqueue.js"
 import * as Inbox from "./statements/inbox.js"
 import * as Notify from "./statements/notify.js"
+import * as Publish from "./statements/publish.js"
 import * as Read from "./statements/read.js"
 import * as Reap from "./statements/reap.js"
 import * as Release from "./statements/release.js"
@@ -371,6 +372,14 @@ export const make = (
       history: ({ from, limit, run }) => ask(Read.history, [run, from, limit], Read.decodeHistory),
       messages: ({ after, limit, run }) =>
         ask(Read.messages, [run, after, limit], (rows) => Read.decodeMessages(run, rows)),
+      publish: ({ key, run, value }) =>
+        Effect.map(
+          Effect.tap(
+            ask(Publish.publish, [run, key, value], Publish.decode),
+            ({ awaited }) => awaited ? tellAll([{ _tag: "Changed", run }]) : Effect.void
+          ),
+          (answer) => ({ now: answer.now, value: answer.value })
+        ),
       published: (run) => ask(Read.published, [run], Read.decodePublished),
       transaction,
       hints: hints.stream

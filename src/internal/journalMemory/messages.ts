@@ -91,3 +91,16 @@ export const release = (
   // A new instant to wake at is worth a hint too.
   if (change.availableAt < Infinity && !pauses) Store.hint(store, { _tag: "Ready", queue: run.row.queue })
 }
+
+/** Set a published value from outside of its run. */
+export const publish = (
+  store: Store.Store,
+  now: Driver.Millis,
+  { key, run: id, value }: Parameters<Driver.JournalDriver["publish"]>[0]
+): boolean => {
+  const run = store.runs.get(id)
+  if (run === undefined || Store.isFinal(run.row.status)) return false
+  Store.publish(store, run, { key, value, at: now })
+  changed(store, id)
+  return true
+}

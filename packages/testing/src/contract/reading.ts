@@ -135,5 +135,45 @@ export const reading = [
       yield* pass(1_234)
       assert.deepStrictEqual(yield* nows, new Set([yield* now]))
       assert.strictEqual(yield* now, start + 1_234)
-    }))
+    })),
+
+  check(
+    "a value that is published from outside counts on from the run's own, until the run has ended",
+    (t) =>
+      Effect.gen(function*() {
+        const held = yield* t.running("a")
+        const publish = (run: string, text: string) => value(t.driver.publish({ run, key: "k", value: text }))
+        const next = yield* t.apply(held, { published: [{ key: "k", value: "1" }] })
+        yield* pass(5)
+        assert.isTrue(yield* publish(held.id, "{ \"a\": 2 }"))
+        assert.deepStrictEqual(yield* t.published(held), [{
+          key: "k",
+          value: "{ \"a\": 2 }",
+          version: 2,
+          at: start + 5
+        }])
+        assert.isTrue(yield* publish(held.id, "3"))
+        yield* t.apply(next, { transition: finish() })
+        assert.isFalse(yield* publish(held.id, "4"))
+        assert.isFalse(yield* publish(t.id("nobody"), "4"))
+        assert.deepStrictEqual((yield* t.published(held)).map(({ value: text, version }) => [text, version]), [[
+          "3",
+          3
+        ]])
+      })
+  ),
+
+  check(
+    "a value that is published from outside is hinted to those who await, when its transaction is over",
+    (t) =>
+      Effect.gen(function*() {
+        const held = yield* t.running("a")
+        yield* t.driver.await([held.id])
+        const publish = t.driver.publish({ run: held.id, key: "k", value: "1" })
+        yield* Effect.exit(t.driver.transaction(Effect.zipRight(publish, Effect.fail("undone"))))
+        assert.deepStrictEqual(yield* t.published(held), [])
+        yield* t.driver.transaction(publish)
+        assert.strictEqual((yield* t.published(held)).length, 1)
+      })
+  )
 ]

@@ -276,6 +276,7 @@ export class Process implements Sleeper {
       lookup: (request) => call("lookup", driver.lookup(request), read),
       history: (request) => call("history", driver.history(request), read),
       messages: (request) => call("messages", driver.messages(request), read),
+      publish: (request) => call("publish", driver.publish(request), { writes: true }),
       published: (run) => call("published", driver.published(run), read),
       find: (request) => call("find", driver.find(request), read),
       count: (filter) => call("count", driver.count(filter), read),
