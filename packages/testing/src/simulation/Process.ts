@@ -222,7 +222,7 @@ export class Process implements Sleeper {
     return {
       queues: (names) => call("queues", driver.queues(names), read),
       queueCounts: (request) => call("queueCounts", driver.queueCounts(request), read),
-      ensureQueues: (names) => call("ensureQueues", driver.ensureQueues(names), { writes: true }),
+      ensureQueues: (names) => call("ensureQueues", driver.ensureQueues(names), read),
       defineQueue: (request) => call("defineQueue", driver.defineQueue(request), { writes: true }),
       changeQueue: (request) => call("changeQueue", driver.changeQueue(request), { writes: true }),
       holdWorkflows: (request) => call("holdWorkflows", driver.holdWorkflows(request), { writes: true }),
