@@ -29,6 +29,9 @@ const RUNS_OF_KEY = 10
 const fill = (schema: string, count: number) =>
   Effect.gen(function*() {
     const sql = yield* SqlClient.SqlClient
+    // A database that was measured before.
+    yield* sql.unsafe(`TRUNCATE ${schema}.runs, ${schema}.inputs`)
+    yield* sql.unsafe(`DELETE FROM ${schema}.turns WHERE queue <> ''`)
     for (const kind of kinds) {
       const id = `'${kind} ' || lpad(i::text, 9, '0')`
       const each = `FROM generate_series(1, ${count}) AS i`

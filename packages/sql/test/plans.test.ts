@@ -61,7 +61,7 @@ const fill = (session: Session.Session, count: number) =>
   })
 
 /** Sweeps of so many at a time: rare and small. */
-const small: ReadonlySet<string> = new Set(["reap", "retain", "expire", "fork"])
+const small: ReadonlySet<string> = new Set(["reap", "retain", "expire", "fork", "terminate"])
 
 /** Statements that begin with a skip scan of all that is held. */
 const sweeps: ReadonlySet<string> = new Set(["reap", "reconcile", "retire"])

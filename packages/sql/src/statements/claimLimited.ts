@@ -89,7 +89,7 @@ const notices = (t: Words): ReadonlyArray<string> => [
   ),
   part(
     "noticed",
-    `SELECT d.queue, k.key, max(d.at) FILTER (WHERE d.freed) AS freed
+    `SELECT d.queue, k.key, max(d.at) FILTER (WHERE d.freed) AS freed, 1 AS one
     FROM removed d CROSS JOIN LATERAL unnest(d.keys) AS k(key) GROUP BY 1, 2`
   )
 ]
@@ -158,7 +158,8 @@ const keys = (t: Words): ReadonlyArray<string> => [
       (SELECT max(u.served) FROM ${t.turns} u WHERE u.queue = n.queue AND u.key = n.key), n.freed, '-infinity'
     ), true
     FROM noticed n
-    CROSS JOIN LATERAL ${prioritiesOf(t, "n")} s`
+    CROSS JOIN LATERAL ${prioritiesOf(t, "n")} s
+    WHERE n.one = 1`
   ),
   part(
     "room",

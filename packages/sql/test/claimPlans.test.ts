@@ -1,0 +1,111 @@
+/**
+ * Claims from queues with limits at a million runs and 100,000 keys: everything is found by index, whatever the planner
+ * knows of the tables, and a claim reads no more after many claims than it read at first.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as TestDatabase from "@perdure/testing/TestDatabase"
+import * as Effect from "effect/Effect"
+import * as Migrations from "../src/Migrations.js"
+import { encodeQueues, encodeWorkflows } from "../src/statements/claim.js"
+import { claimLimited } from "../src/statements/claimLimited.js"
+import { enqueue } from "../src/statements/enqueue.js"
+import * as Plans from "./support/plans.js"
+import * as Session from "./support/Session.js"
+
+const LIMIT = 50
+
+/** Half of the runs wait in a queue with a cap, a third with keys in another one, and the rest sleep in both. */
+const fill = (session: Session.Session, count: number) =>
+  Effect.gen(function*() {
+    const each = `FROM generate_series(1, ${count}) AS i`
+    const id = "'r' || lpad(i::text, 8, '0')"
+    yield* session.run(`INSERT INTO perdure.runs (available_at, priority, epoch, inbox_seq, unread, id, status, queue,
+        workflow, version, fresh, key)
+      SELECT now() - interval '1 day' + i * interval '1 ms' + CASE WHEN i % 6 = 0 THEN interval '2 days' ELSE '0' END,
+        i % 2, 0, 0, 0, ${id}, CASE WHEN i % 6 = 0 THEN 'suspended' ELSE 'pending' END,
+        CASE WHEN i % 6 < 4 THEN 'capped' ELSE 'keyed' END, 'flow', '1', i % 6 > 0,
+        CASE WHEN i % 6 > 3 THEN 'key-' || i % 100000 END ${each}`)
+    yield* session.run(`INSERT INTO perdure.inputs (created_at, depth, run, workflow, root, payload)
+      SELECT now(), 0, ${id}, 'flow', ${id}, '{}' ${each}`)
+    yield* session.run(`INSERT INTO perdure.turns (at, served, priority, queue, key, workflow, version)
+      SELECT min(available_at), '-infinity', priority, queue, key, workflow, version
+      FROM perdure.runs WHERE key IS NOT NULL GROUP BY priority, queue, key, workflow, version`)
+    yield* session.run(
+      `INSERT INTO perdure.queues (name, concurrency, key_concurrency, rate_limit, rate_millis, rate_burst)
+      VALUES ('capped', 5000, NULL, 100000, 1000, 100000), ('keyed', 5000, 1, NULL, NULL, NULL)`
+    )
+    yield* session.run("INSERT INTO perdure.workers (id, incarnation, lease_until) VALUES ('w', '1', 'infinity')")
+  })
+
+const parameters = (queues: ReadonlyArray<string>): ReadonlyArray<unknown> => [
+  encodeWorkflows([{ name: "flow", version: "1" }]),
+  encodeQueues(queues),
+  LIMIT,
+  "w",
+  "1"
+]
+
+const run = JSON.stringify([{
+  i: 0,
+  id: "new",
+  workflow: "flow",
+  version: "1",
+  queue: "keyed",
+  key: "key-1",
+  priority: 0,
+  payload: "1"
+}])
+
+/** Tables of a row for each queue, worker or paused workflow. */
+const small = new Set(["Seq Scan workers", "Seq Scan queues", "Seq Scan held"])
+
+const check = (name: string, plan: Plans.Plan) => {
+  assert.deepStrictEqual(plan.reads.filter((read) => read.startsWith("Seq Scan") && !small.has(read)), [], name)
+  // Half of the cost from which on the server would compile the statement.
+  assert.isBelow(plan.cost, 50_000, name)
+}
+
+const statements = [
+  ["capped", claimLimited, parameters(["capped"])],
+  ["keyed", claimLimited, parameters(["keyed"])],
+  ["both", claimLimited, parameters(["capped", "keyed"])],
+  ["enqueue", enqueue({ claiming: false, keyed: true }), [run, "", "[]"]]
+] as const
+
+for (const server of TestDatabase.servers) {
+  describe(`claims with limits on ${server.name}`, () => {
+    it.scopedLive(
+      "are planned for indexes, when the tables are full and when they were empty",
+      () =>
+        Effect.gen(function*() {
+          const { session } = yield* Session.fresh(server)
+          yield* session.run(Migrations.script(Plans.tables))
+          // Planned for tables that are empty, and kept.
+          yield* session.run("SET plan_cache_mode = force_generic_plan")
+          for (const [index, [name, verb, values]] of statements.entries()) {
+            yield* Plans.prepare(session, index, verb)
+            check(`${name}, empty`, yield* Plans.explain(session, index, values))
+          }
+          yield* fill(session, 1_000_000)
+          for (const [index, [name, , values]] of statements.entries()) {
+            check(`${name}, planned before`, yield* Plans.explain(session, index, values))
+          }
+          const claims = [...statements.entries()].slice(0, 2)
+          for (const [index, [name, , values]] of claims) {
+            const before = yield* Plans.buffers(session, index, values)
+            assert.isBelow(before, 100 * LIMIT, `${name}: pages for each run, and not for the backlog`)
+            for (let claim = 0; claim < 40; claim++) yield* Plans.buffers(session, index, values)
+            assert.isBelow(yield* Plans.buffers(session, index, values), 2 * before, `${name}, after 40 claims`)
+          }
+          for (const table of ["runs", "inputs", "turns"]) yield* session.run(`ANALYZE perdure.${table}`)
+          for (const mode of ["force_generic_plan", "force_custom_plan"]) {
+            yield* session.run(`SET plan_cache_mode = ${mode}`)
+            for (const [index, [name, , values]] of statements.entries()) {
+              check(`${name}, analyzed, ${mode}`, yield* Plans.explain(session, index, values))
+            }
+          }
+        }),
+      180_000
+    )
+  })
+}
