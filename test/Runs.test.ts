@@ -123,6 +123,9 @@ describe("finding runs", () => {
         ["attributes", { attributes: { n: [] } }, /string/],
         ["createdFrom", { createdFrom: "yesterday" }, /DateTime or a Date/],
         ["finishedBefore", { finishedBefore: new Date(NaN) }, /valid/],
+        ["createdFrom", { createdFrom: new Date(-8.64e15) }, /years -4000 to 9999/],
+        ["createdBefore", { createdBefore: new Date(8.64e15) }, /years -4000 to 9999/],
+        ["finishedFrom", { finishedFrom: DateTime.unsafeMake(253_402_300_800_000) }, /leave it out/],
         ["key", { key: "" }, /leave it out/],
         ["text", { text: "a\u0000b" }, /NUL/],
         ["parent", { parent: "x".repeat(2_000) }, /shorten/],
@@ -152,6 +155,8 @@ describe("finding runs", () => {
         ["cursor", { cursor: "" }],
         ["cursor", { cursor: btoa("[1,\"x\",\"y\"]") }],
         ["cursor", { cursor: btoa("[2,1,\"y\"]") }],
+        ["cursor", { cursor: btoa("[1,9000000000000000,\"y\"]") }],
+        ["cursor", { cursor: btoa("[1,-9000000000000000,\"y\"]") }],
         ["cursor", { cursor: 3 }]
       ]
       for (const [field, options] of pages) {

@@ -249,6 +249,21 @@ describe("starting", () => {
         const error = yield* Effect.flip(world.use(Note.start({ name: "x" }, options)))
         assert.instanceOf(error, ValueInvalid, JSON.stringify(options))
       }
+      const wrong: ReadonlyArray<readonly [options: unknown, told: RegExp]> = [
+        [{ delay: "garbage" }, /delay is garbage, which is no duration: give one/],
+        [{ delay: null }, /delay is null/],
+        [{ delay: Number.NaN }, /delay is NaN/],
+        [{ expiresIn: "soon" }, /expiresIn is soon, which is no duration/],
+        [{ expiresIn: {} }, /expiresIn is \{\}/],
+        [{ startAt: "tomorrow" }, /startAt is not a valid instant: give a DateTime or a Date/],
+        [{ startAt: new Date(-8.64e15) }, /startAt is not a valid instant/],
+        [{ expiresAt: 7 }, /expiresAt is not a valid instant/]
+      ]
+      for (const [options, told] of wrong) {
+        const error = yield* Effect.flip(world.use(Note.start({ name: "x" }, options as Workflow.StartOptions)))
+        assert.instanceOf(error, ValueInvalid, JSON.stringify(options))
+        assert.match(error.message, told)
+      }
       for (const key of ["a\u0000b", "\uD800"]) {
         const Keyed = Workflow.make("Keyed", { payload: {}, idempotencyKey: () => key })
         assert.instanceOf(yield* Effect.flip(world.use(Keyed.start({}))), ValueInvalid)

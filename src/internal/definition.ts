@@ -1,6 +1,6 @@
 /** What a workflow definition comes down to below its types, and how a run of it becomes a machine. */
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type * as FiberRefs from "effect/FiberRefs"
@@ -12,6 +12,7 @@ import { Misuse } from "../Errors.js"
 import { Limits } from "../Limits.js"
 import type { Attributes, ClaimedRun } from "../JournalDriver.js"
 import type { ExitCodec } from "./exits.js"
+import { millisOf } from "./due.js"
 import { tagsProblem } from "./labels.js"
 import { Machine } from "./machine/Machine.js"
 import { idProblem } from "./names.js"
@@ -48,7 +49,7 @@ const NAME_LENGTH = 200
 
 /** What is wrong with a name, if anything: names are index keys and appear in URLs and logs. */
 export const nameProblem = (what: string, name: string): string | undefined =>
-  name.length === 0 || name.length > NAME_LENGTH || !/^[\x21-\x7E][\x20-\x7E]*$/.test(name)
+  typeof name !== "string" || name.length === 0 || name.length > NAME_LENGTH || !/^[\x21-\x7E][\x20-\x7E]*$/.test(name)
     ? `${what} "${name}" must be 1 to ${NAME_LENGTH} printable ASCII characters and not begin with a space`
     : undefined
 
@@ -89,8 +90,8 @@ export const singletonProblems = ({ name, options }: Shape): ReadonlyArray<strin
     )
   }
   for (const [option, value] of [["quiet", debounce.quiet], ["maxWait", debounce.maxWait]] as const) {
-    if (value !== undefined && !Number.isFinite(Duration.toMillis(value))) {
-      problems.push(`debounce.${option} of workflow ${name} must be finite`)
+    if (value !== undefined && !Number.isFinite(millisOf(value))) {
+      problems.push(`debounce.${option} of workflow ${name} must be a finite duration, such as "5 seconds"`)
     }
   }
   return problems

@@ -1,5 +1,27 @@
+/** Instants and durations as users give them: types are no promise for what comes out of a configuration or a request. */
+import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
+import * as Option from "effect/Option"
+
 /** The last instant that a `Date` can be, in milliseconds since the epoch. What Postgres can store ends somewhat later. */
 const LAST = 8.64e15
 
 /** When something is due: beyond the end of all calendars is never. */
 export const dueAt = (millis: number): number => millis > LAST ? Infinity : millis
+
+/** Year -4000, some centuries after what Postgres can store begins. */
+export const EARLIEST = -188_395_027_200_000
+
+/** Milliseconds of a point in time; undefined for what is none. */
+export const instantOf = (value: unknown): number | undefined => {
+  const millis = value instanceof Date
+    ? value.getTime()
+    : DateTime.isDateTime(value)
+    ? DateTime.toEpochMillis(value)
+    : NaN
+  return Number.isNaN(millis) ? undefined : millis
+}
+
+/** Milliseconds of a duration; undefined for what is none. */
+export const millisOf = (value: unknown): number | undefined =>
+  Number.isNaN(value) ? undefined : Option.getOrUndefined(Option.map(Duration.decodeUnknown(value), Duration.toMillis))

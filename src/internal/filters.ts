@@ -1,5 +1,4 @@
 /** Filters as users write them, checked and turned into those of drivers; and the cursors of pages. */
-import * as DateTime from "effect/DateTime"
 import * as Either from "effect/Either"
 import * as Encoding from "effect/Encoding"
 import * as ParseResult from "effect/ParseResult"
@@ -7,6 +6,7 @@ import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import { FilterInvalid } from "../Errors.js"
 import type { RunCursor, RunFilter, RunStatus } from "../JournalDriver.js"
+import { EARLIEST, instantOf } from "./due.js"
 import { attributesProblem, tagsProblem } from "./labels.js"
 import { canBeStored, idProblem } from "./names.js"
 import { shown, storable } from "./wire.js"
@@ -39,20 +39,19 @@ const several = <A, I>(item: Schema.Schema<A, I>): Schema.Schema<ReadonlyArray<A
     (items) => items.length === 0 ? "it is empty, which no run matches: leave it out, or name at least one" : undefined
   )
 
-/** Milliseconds of a point in time; undefined for what is none. */
-const instantOf = (value: unknown): number | undefined => {
-  const millis = value instanceof Date
-    ? value.getTime()
-    : DateTime.isDateTime(value)
-    ? DateTime.toEpochMillis(value)
-    : NaN
-  return Number.isNaN(millis) ? undefined : millis
-}
+/** The last instant of the year 9999. */
+const LATEST = 253_402_300_799_999
 
-const Instant = checked(
-  Schema.Unknown,
-  (value) => instantOf(value) === undefined ? "it must be a DateTime or a Date, of a valid instant" : undefined
-)
+/** Every storage has it, and no run is outside of it. */
+const isWithin = (millis: number): boolean => millis >= EARLIEST && millis <= LATEST
+
+const Instant = checked(Schema.Unknown, (value) => {
+  const millis = instantOf(value)
+  if (millis === undefined) return "it must be a DateTime or a Date, of a valid instant"
+  return isWithin(millis)
+    ? undefined
+    : "it must be in the years -4000 to 9999: leave it out, if no run is to be left out"
+})
 
 const Status: Schema.Schema<RunStatus> = Schema.Literal(
   "pending",
@@ -182,7 +181,7 @@ const FORM = 1
 
 const Cursor = Schema.parseJson(Schema.Tuple(
   Schema.Literal(FORM),
-  Schema.Int,
+  Schema.Int.pipe(Schema.filter(isWithin)),
   Schema.String.pipe(Schema.filter(canBeStored))
 ))
 

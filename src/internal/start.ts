@@ -1,8 +1,8 @@
 /** Starting runs: from outside, in one statement; and from inside a run, as children, with the next commit. */
 import * as Clock from "effect/Clock"
-import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import type { CurrentRunInfo } from "../CurrentRun.js"
 import type { JournalError, ValueInvalid, ValueTooLarge } from "../Errors.js"
 import {
@@ -18,13 +18,13 @@ import { Limits } from "../Limits.js"
 import type { StartOptions } from "../Workflow.js"
 import type { Shape } from "./definition.js"
 import { nameProblem, priorityProblem, singletonProblems } from "./definition.js"
-import { dueAt } from "./due.js"
+import { dueAt, EARLIEST, instantOf, millisOf } from "./due.js"
 import { childId, childToken, makeRunId } from "./ids.js"
 import type { ChildSpec } from "./machine/Op.js"
 import { labelsOf } from "./labels.js"
 import { idProblem } from "./names.js"
 import { requireQueue } from "./queues.js"
-import { encodeText, sameJson } from "./wire.js"
+import { encodeText, sameJson, shown, storable } from "./wire.js"
 
 const encodePayload = (shape: Shape, payload: unknown) =>
   Effect.flatMap(
@@ -32,8 +32,27 @@ const encodePayload = (shape: Shape, payload: unknown) =>
     (limits) => encodeText(shape.payloadSchema, payload, `payload of workflow ${shape.name}`, limits.payloadBytes)
   )
 
-const millisOf = (at: DateTime.DateTime | Date): number =>
-  at instanceof Date ? at.getTime() : DateTime.toEpochMillis(at)
+/** When a start's option says, if it says anything: at an instant, or after a duration. */
+const whenOf = (
+  now: number,
+  [atName, at]: readonly [string, unknown],
+  [inName, span]: readonly [string, unknown]
+): Either.Either<number | null, string> => {
+  if (at !== undefined) {
+    const millis = instantOf(at)
+    return millis === undefined || millis < EARLIEST
+      ? Either.left(`${atName} is not a valid instant: give a DateTime or a Date, after the year -4000`)
+      : Either.right(millis)
+  }
+  if (span === undefined) return Either.right(null)
+  const millis = millisOf(span)
+  return millis === undefined
+    ? Either.left(`${inName} is ${shown(span).slice(0, SHOWN)}, which is no duration: give one, such as "10 minutes"`)
+    : Either.right(dueAt(now + millis))
+}
+
+/** How much of a bad value is shown. */
+const SHOWN = 200
 
 /** Where and when a run is to wait, and how long, checked. */
 const placement = (shape: Shape, options: StartOptions | undefined, now: number) =>
@@ -42,26 +61,25 @@ const placement = (shape: Shape, options: StartOptions | undefined, now: number)
     const queue = typeof given === "string" ? given : given.name
     const priority = options?.priority ?? shape.options.priority
     const problem = nameProblem("the queue", queue) ?? priorityProblem(priority)
-    if (problem !== undefined) return new Invalid({ what: `start of workflow ${shape.name}`, detail: problem })
-    const { delay, startAt } = options ?? {}
-    const availableAt = startAt !== undefined
-      ? millisOf(startAt)
-      : delay !== undefined
-      ? dueAt(now + Duration.toMillis(delay))
-      : null
-    if (availableAt !== null && Number.isNaN(availableAt)) {
-      return new Invalid({ what: `start of workflow ${shape.name}`, detail: "startAt is not a valid instant" })
-    }
-    const { expiresAt: at, expiresIn } = options ?? {}
-    const expiresAt = at !== undefined
-      ? millisOf(at)
-      : expiresIn !== undefined
-      ? dueAt(now + Duration.toMillis(expiresIn))
-      : null
-    if (expiresAt !== null && Number.isNaN(expiresAt)) {
-      return new Invalid({ what: `start of workflow ${shape.name}`, detail: "expiresAt is not a valid instant" })
-    }
-    return Effect.succeed({ queue, priority, availableAt, expiresAt: expiresAt === Infinity ? null : expiresAt })
+    const refuse = (detail: string) =>
+      new Invalid({ what: `start of workflow ${shape.name}`, detail: storable(detail) })
+    if (problem !== undefined) return refuse(problem)
+    const { delay, expiresAt, expiresIn, startAt } = options ?? {}
+    return Effect.mapBoth(
+      Either.all({
+        available: whenOf(now, ["startAt", startAt], ["delay", delay]),
+        expires: whenOf(now, ["expiresAt", expiresAt], ["expiresIn", expiresIn])
+      }),
+      {
+        onFailure: refuse,
+        onSuccess: ({ available, expires }) => ({
+          queue,
+          priority,
+          availableAt: available,
+          expiresAt: expires === Infinity ? null : expires
+        })
+      }
+    )
   })
 
 const nothing = Effect.succeed(null)
