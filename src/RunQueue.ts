@@ -23,7 +23,8 @@ import type * as Scope from "effect/Scope"
 import { outsideOnly } from "./CurrentRun.js"
 import type { JournalError } from "./Errors.js"
 import { ConfigurationInvalid, UnknownQueue } from "./Errors.js"
-import { nameProblem, priorityProblem } from "./internal/definition.js"
+import { nameProblem } from "./internal/definition.js"
+import { countProblem, queueProblems } from "./internal/queueOptions.js"
 import { nameOf, requireQueue } from "./internal/queues.js"
 import { makeValue } from "./internal/values.js"
 import { Journal } from "./Journal.js"
@@ -109,41 +110,12 @@ export type Ref = RunQueue | string
  */
 export const isRunQueue = (u: unknown): u is RunQueue => Predicate.hasProperty(u, TypeId)
 
-const numberProblem = (what: string, value: number | "unlimited" | undefined, least: number): string | undefined =>
-  value === undefined || value === "unlimited" || (Number.isSafeInteger(value) && value >= least && value <= 2147483647)
-    ? undefined
-    : `${what} is ${value}, it must be an integer of at least ${least}, or "unlimited"`
-
-const rateProblems = (rate: Rate | "unlimited" | undefined): ReadonlyArray<string | undefined> => {
-  if (rate === undefined || rate === "unlimited") return []
-  const millis = Duration.toMillis(rate.per)
-  const whole = (what: string, value: number) =>
-    Number.isSafeInteger(value) && value >= 1 && value <= 2147483647
-      ? undefined
-      : `${what} is ${value}, it must be an integer of at least 1`
-  return [
-    whole("rate.limit", rate.limit),
-    whole("rate.burst", rate.burst ?? rate.limit),
-    Number.isFinite(millis) && millis > 0
-      ? undefined
-      : `rate.per is ${Duration.format(rate.per)}, it must be finite and more than nothing`
-  ]
-}
-
 /**
  * What is wrong with settings, in words.
  *
  * @internal
  */
-export const problemsOf = (name: string, options: Options): ReadonlyArray<string> =>
-  [
-    nameProblem("the queue", name),
-    options.priority === undefined ? undefined : priorityProblem(options.priority),
-    numberProblem("concurrency", options.concurrency, 0),
-    numberProblem("admission", options.admission, 1),
-    numberProblem("keyConcurrency", options.keyConcurrency, 1),
-    ...rateProblems(options.rate)
-  ].filter((problem) => problem !== undefined)
+export const problemsOf = (name: string, options: Options): ReadonlyArray<string> => queueProblems(name, options)
 
 const encodeLimit = (limit: number | "unlimited"): number | null => limit === "unlimited" ? null : limit
 
@@ -152,7 +124,7 @@ const encodeRate = (rate: Rate | "unlimited"): QueueSettings["rate"] =>
     ? null
     : { limit: rate.limit, millis: Duration.toMillis(rate.per), burst: rate.burst ?? rate.limit }
 
-/** The settings that are spoken of. */
+/** The settings that are spoken of, if there is no problem with them. */
 const encode = (options: Options): Partial<QueueSettings> => ({
   ...(options.priority === undefined ? {} : { priority: options.priority }),
   ...(options.concurrency === undefined ? {} : { concurrency: encodeLimit(options.concurrency) }),
@@ -172,11 +144,14 @@ const unlimited: Omit<QueueSettings, "paused"> = {
 const settingsOf = (options: Options) => ({ ...unlimited, ...encode(options) })
 
 /**
- * A definition as it is compared with others.
+ * A definition as it is compared with others: one that cannot be is what is wrong with it.
  *
  * @internal
  */
-export const definitionOf = ({ options }: RunQueue): string => JSON.stringify(settingsOf(options))
+export const definitionOf = ({ name, options }: RunQueue): string => {
+  const problems = problemsOf(name, options)
+  return JSON.stringify(problems.length > 0 ? problems : settingsOf(options))
+}
 
 /**
  * Store a definition.
@@ -190,7 +165,6 @@ export const define = (
     const { name, options } = queue
     const problems = problemsOf(name, options)
     const journal = yield* Journal
-    const settings = settingsOf(options)
     yield* journal.registry.defineQueue(name, definitionOf(queue))
     if (journal.registry.checking) {
       return yield* journal.registry.note(problems.map((problem) => ({
@@ -201,6 +175,7 @@ export const define = (
       })))
     }
     if (problems.length > 0) return yield* new ConfigurationInvalid({ what: `queue "${name}"`, problems })
+    const settings = settingsOf(options)
     yield* journal.ask(journal.driver.defineQueue({ name, definition: JSON.stringify(settings), settings }))
     journal.queues.add(name)
   })
@@ -269,8 +244,8 @@ export const list: Effect.Effect<ReadonlyArray<QueueRecord>, JournalError, Journ
 )
 
 /**
- * How many of a queue's runs are in which state; each count stops at `most` (default 10,000). Outside of workflows, and in
- * steps.
+ * How many of a queue's runs are in which state; each count stops at `most` (a positive integer, default 10,000). Outside of
+ * workflows, and in steps.
  *
  * @since 0.1.0
  * @category operations
@@ -278,14 +253,19 @@ export const list: Effect.Effect<ReadonlyArray<QueueRecord>, JournalError, Journ
 export const counts = (
   queue: Ref,
   options?: { readonly most?: number }
-): Effect.Effect<QueueCounts, UnknownQueue | JournalError, Journal> =>
+): Effect.Effect<QueueCounts, ConfigurationInvalid | UnknownQueue | JournalError, Journal> =>
   outsideOnly("RunQueue.counts", () =>
     Effect.gen(function*() {
       const name = nameOf(queue)
+      const most = options?.most ?? 10_000
+      const problem = countProblem("most", most)
+      if (problem !== undefined) {
+        return yield* new ConfigurationInvalid({ what: `RunQueue.counts of queue "${name}"`, problems: [problem] })
+      }
       const journal = yield* Journal
       yield* requireQueue(journal, name)
       const [found] = yield* journal.ask(
-        journal.driver.queueCounts({ names: [name], most: options?.most ?? 10_000 })
+        journal.driver.queueCounts({ names: [name], most })
       )
       return found ?? { name, ready: 0, delayed: 0, running: 0, suspended: 0, parked: 0 }
     }))
@@ -350,13 +330,16 @@ export const resume = (queue: Ref): Effect.Effect<QueueRecord, UnknownQueue | Jo
  * Let no run of these workflows be claimed until `resumeWorkflows`, in whichever queue it waits. Answers which were not
  * paused before. Outside of workflows, and in steps.
  *
+ * A workflow may be paused before any process has it, so a name that nobody knows is as good as any. Fails with
+ * `ConfigurationInvalid`, before anything is written, if one is no name.
+ *
  * @since 0.1.0
  * @category operations
  */
 export const pauseWorkflows = (
   ...workflows: ReadonlyArray<{ readonly name: string } | string>
-): Effect.Effect<ReadonlyArray<string>, JournalError, Journal> =>
-  outsideOnly("RunQueue.pauseWorkflows", () => hold(workflows, true))
+): Effect.Effect<ReadonlyArray<string>, ConfigurationInvalid | JournalError, Journal> =>
+  outsideOnly("RunQueue.pauseWorkflows", () => hold("RunQueue.pauseWorkflows", workflows, true))
 
 /**
  * Let the runs of paused workflows be claimed again. Answers which were paused. Outside of workflows, and in steps.
@@ -366,8 +349,8 @@ export const pauseWorkflows = (
  */
 export const resumeWorkflows = (
   ...workflows: ReadonlyArray<{ readonly name: string } | string>
-): Effect.Effect<ReadonlyArray<string>, JournalError, Journal> =>
-  outsideOnly("RunQueue.resumeWorkflows", () => hold(workflows, false))
+): Effect.Effect<ReadonlyArray<string>, ConfigurationInvalid | JournalError, Journal> =>
+  outsideOnly("RunQueue.resumeWorkflows", () => hold("RunQueue.resumeWorkflows", workflows, false))
 
 /**
  * The workflows that are paused, in order of name. Outside of workflows, and in steps.
@@ -380,9 +363,13 @@ export const pausedWorkflows: Effect.Effect<ReadonlyArray<string>, JournalError,
   () => Effect.flatMap(Journal, (journal) => journal.ask(journal.driver.heldWorkflows))
 )
 
-const hold = (workflows: ReadonlyArray<{ readonly name: string } | string>, held: boolean) =>
-  Effect.flatMap(Journal, (journal) =>
-    journal.ask(journal.driver.holdWorkflows({
-      workflows: workflows.map((workflow) => typeof workflow === "string" ? workflow : workflow.name),
-      held
-    })))
+const hold = (operation: string, given: ReadonlyArray<{ readonly name: string } | string>, held: boolean) =>
+  Effect.gen(function*() {
+    const workflows = given.map(nameOf)
+    const problems = workflows.map((name) => nameProblem("the workflow", name)).filter((problem) =>
+      problem !== undefined
+    )
+    if (problems.length > 0) return yield* new ConfigurationInvalid({ what: operation, problems })
+    const journal = yield* Journal
+    return yield* journal.ask(journal.driver.holdWorkflows({ workflows, held }))
+  })

@@ -4,10 +4,12 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import * as TestClock from "effect/TestClock"
+import * as Check from "perdure/Check"
 import { ConfigurationInvalid, UnknownQueue, ValueInvalid } from "perdure/Errors"
 import type { Journal } from "perdure/Journal"
 import * as RunQueue from "perdure/RunQueue"
 import * as Step from "perdure/Step"
+import * as Worker from "perdure/Worker"
 import * as Workflow from "perdure/Workflow"
 import { makeWorld } from "./fixtures/world.js"
 
@@ -166,6 +168,70 @@ describe("a queue", () => {
       assert.deepStrictEqual(yield* use(RunQueue.list), before)
       const failed = yield* Effect.flip(world.launch(Layer.empty, { queues: [RunQueue.make(" ", bad)] }))
       assert.include(`${failed}`, "concurrency is -1")
+    }))
+
+  it.scoped("takes what comes from outside of its types for what it is, and dies of none of it", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      const good = RunQueue.make("good", { concurrency: 3 })
+      const { use } = yield* world.launch(good.layer)
+      const before = yield* use(RunQueue.list)
+      const wrong: ReadonlyArray<readonly [options: unknown, told: RegExp]> = [
+        [{ rate: null }, /rate is null, it must be \{ limit, per \}/],
+        [{ rate: 5 }, /rate is 5, it must be/],
+        [{ rate: { limit: 1, per: "garbage" } }, /rate\.per is garbage, it must be a duration/],
+        [{ rate: { limit: 1 } }, /rate\.per is undefined, it must be a duration/],
+        [{ rate: { limit: 1, per: NaN } }, /rate\.per is NaN/],
+        [{ rate: { limit: 1, per: "1 second", bursts: 2 } }, /rate\.bursts is no option, there are limit, per, burst/],
+        [{ rate: { limit: 1, per: "1 second", burst: null } }, /rate\.burst is null/],
+        [{ concurency: 1 }, /concurency is no option, there are priority, concurrency/],
+        [{ concurrency: null }, /concurrency is null, it must be an integer of at least 0, or "unlimited"/],
+        [{ admission: "7" }, /admission is 7, it must be/],
+        [{ keyConcurrency: Symbol("one") }, /keyConcurrency is/],
+        [{ priority: null }, /priority is null, it must be an integer/],
+        [{ priority: 32_768 }, /priority is 32768/],
+        [null, /the options are null, they must be an object/],
+        [[], /they must be an object/]
+      ]
+      for (const [given, told] of wrong) {
+        const options = given as RunQueue.Options
+        const attempts = [
+          RunQueue.change(good, options),
+          Effect.scoped(Layer.build(RunQueue.make("good", options).layer))
+        ]
+        for (const attempt of attempts) {
+          const error = yield* use(Effect.flip<unknown, unknown, Journal>(attempt))
+          assert(error instanceof ConfigurationInvalid)
+          assert.include(error.message, "queue \"good\"")
+          assert.match(error.message, told)
+        }
+        const served = yield* Effect.flip(world.launch(Layer.empty, { queues: [RunQueue.make("good", options)] }))
+        assert.match(`${served}`, told)
+        const { problems } = yield* Check.run(Worker.layer({ queues: [RunQueue.make("good", options)] }))
+        assert.match(problems.map(({ detail }) => detail).join("\n"), told)
+      }
+      assert.deepStrictEqual(yield* use(RunQueue.list), before)
+    }))
+
+  it.scoped("counts up to a positive integer, and pauses what has a name", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      const { use } = yield* world.launch(RunQueue.make("good").layer)
+      for (const most of [-1, 0, 1.5, 1e12, Number.NaN]) {
+        const error = yield* use(Effect.flip(RunQueue.counts("good", { most })))
+        assert(error instanceof ConfigurationInvalid)
+        assert.include(error.message, `most is ${most}, it must be an integer from 1 to 2147483647`)
+      }
+      assert.deepInclude(yield* use(RunQueue.counts("good", { most: 2_147_483_647 })), { ready: 0 })
+      for (const change of [RunQueue.pauseWorkflows, RunQueue.resumeWorkflows]) {
+        for (const name of ["", " x", "a\u0000", "x".repeat(201)]) {
+          const error = yield* use(Effect.flip(change("Job", name)))
+          assert(error instanceof ConfigurationInvalid)
+          assert.include(error.message, `the workflow "${name}" must be 1 to 200`)
+        }
+      }
+      assert.deepStrictEqual(yield* use(RunQueue.pausedWorkflows), [])
+      assert.deepStrictEqual(yield* use(RunQueue.pauseWorkflows("Unheard")), ["Unheard"])
     }))
 
   it.scoped("takes no key that is no text", () =>
