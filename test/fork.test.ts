@@ -11,6 +11,7 @@ import { CurrentRun } from "perdure/CurrentRun"
 import type { HistoryEntry } from "perdure/JournalDriver"
 import * as Published from "perdure/Published"
 import type * as Run from "perdure/Run"
+import * as RunQueue from "perdure/RunQueue"
 import * as Signal from "perdure/Signal"
 import * as Step from "perdure/Step"
 import * as Workflow from "perdure/Workflow"
@@ -194,6 +195,7 @@ describe("a fork", () => {
   it.scoped("may wait elsewhere, and is known by its name", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
+      yield* world.launch(RunQueue.make("other").layer)
       const source = yield* world.use(Child.start({ n: 1 }))
       const fork = yield* source.fork({ from: 0, id: "mine", queue: "other", priority: 7 })
       const again = yield* source.fork({ from: 0, id: "mine" })
@@ -216,6 +218,10 @@ describe("a fork", () => {
         assert.match(error.message, /give an integer from 0 .* to 2/)
       }
       assert.match((yield* refused({ from: 0, id: source.id })).message, /exists and is not this fork: give another id/)
+      assert.match((yield* refused({ from: 0, id: "" })).message, /the id is empty: give one, or leave it out/)
+      for (const id of ["mine~1", `${source.id}~1`, "a\nb~12"]) {
+        assert.match((yield* refused({ from: 0, id })).message, /ends as those of retries do: leave "~"/)
+      }
       assert.match((yield* refused({ from: 0, queue: "" })).message, /the queue "" must be/)
       assert.match((yield* refused({ from: 0, priority: 0.5 })).message, /priority 0.5 must be/)
       const nobody = yield* world.use(Child.attach("nobody"))

@@ -25,6 +25,16 @@ const LAST = 2_147_483_647
 
 const PAGE = 500
 
+/** The id of a retry: whose, and how many it is. */
+const RETRY = /^([^]*)~(\d+)$/
+
+/** What is wrong with the id that a user gives a fork. */
+const ownIdProblem = (id: string): string | undefined =>
+  id === ""
+    ? "the id is empty: give one, or leave it out"
+    : idProblem("the id", id) ??
+      (RETRY.test(id) ? `the id "${id}" ends as those of retries do: leave "~" and the number out` : undefined)
+
 const check = (
   journal: JournalService,
   what: string,
@@ -32,7 +42,7 @@ const check = (
   { priority, queue: given }: Options
 ): Effect.Effect<void, ValueInvalid | UnknownQueue | JournalError> => {
   const queue = given === undefined ? undefined : nameOf(given)
-  const problem = (id === undefined ? undefined : idProblem("the id", id)) ??
+  const problem = (id === undefined ? undefined : ownIdProblem(id)) ??
     (queue === undefined ? undefined : nameProblem("the queue", queue)) ??
     (priority === undefined ? undefined : priorityProblem(priority))
   if (problem !== undefined) return new ValueInvalid({ what, detail: problem })
@@ -99,7 +109,7 @@ export const retryRun = Effect.fnUntraced(function*(
 
 /** The next retry of a run has a name that follows from its own: asked for twice, it is one. */
 export const retryId = (id: string): string => {
-  const match = /^(.*)~(\d+)$/.exec(id)
+  const match = RETRY.exec(id)
   return match === null ? `${id}~1` : `${match[1]}~${Number(match[2]) + 1}`
 }
 
