@@ -13,7 +13,9 @@ import type { NewRun } from "perdure/JournalDriver"
 import * as JournalMemory from "perdure/JournalMemory"
 
 const BACKLOG = 100_000
-const BATCH = 100
+/** Of those, this many are started one by one. */
+const SINGLES = 3_000
+const BATCH = 20
 
 const newRun = (id: string, key: string): NewRun => ({
   id,
@@ -54,7 +56,8 @@ describe.each(drivers)("$name", ({ driver }) => {
         const journal = yield* JournalDriver
         const worker = { id: "w", incarnation: "1" }
         yield* journal.heartbeat({ worker, leaseMillis: 600_000, info: null })
-        const many = Array.from({ length: BACKLOG }, (_, n) => newRun(`many-${String(n).padStart(6, "0")}`, "many"))
+        const many = Array.from({ length: BACKLOG - SINGLES }, (_, n) =>
+          newRun(`many-${String(n).padStart(6, "0")}`, "many"))
         for (const runs of Chunk.chunksOf(Chunk.fromIterable(many), 10_000)) {
           yield* journal.enqueue({ runs: Chunk.toReadonlyArray(runs), claim: null })
         }
@@ -66,11 +69,18 @@ describe.each(drivers)("$name", ({ driver }) => {
             limit: BATCH,
             held: new Map()
           }),
-          ({ value }) => value.runs.map(({ id }) => id)
+          ({ value }) =>
+            value.runs.map(({ id }) => id)
+        )
+        // One by one, as most are started: each says that its key is to be looked at.
+        yield* Effect.forEach(
+          Array.from({ length: SINGLES }, (_, n) => newRun(`many-single-${n}`, "many")),
+          (run) => journal.enqueue({ runs: [run], claim: null }),
+          { concurrency: 8 }
         )
         for (let turn = 0; turn < 3; turn++) assert.strictEqual((yield* claim).length, BATCH)
         for (let turn = 0; turn < 10; turn++) {
-          const few = Array.from({ length: 1 + turn * 10 }, (_, n) => newRun(`few-${turn}-${n}`, `few ${turn} ${n}`))
+          const few = Array.from({ length: 1 + turn * 2 }, (_, n) => newRun(`few-${turn}-${n}`, `few ${turn} ${n}`))
           yield* journal.enqueue({ runs: few, claim: null })
           const [first, second] = [yield* claim, yield* claim]
           const claimed = new Set([...first, ...second])

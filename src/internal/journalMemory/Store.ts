@@ -406,15 +406,24 @@ export const notice = (store: Store, queue: string, notice: KeyNotice): void => 
   if (!all.has(name)) put(store, all, name, notice)
 }
 
-/** The oldest notices of a queue, which are gone then. */
-export const takeNotices = (store: Store, queue: string, most: number): ReadonlyArray<KeyNotice> => {
+/** The notices of the keys that were noticed first or last, which are gone then; and whether there are others. */
+export const takeNotices = (
+  store: Store,
+  queue: string,
+  most: number
+): { readonly notices: ReadonlyArray<KeyNotice>; readonly more: boolean } => {
   const all = store.notices.get(queue) ?? new Map<string, KeyNotice>()
-  const taken = [...all].slice(0, most)
+  const inOrder = [...all.values()]
+  const chosen = new Set<string>()
+  for (let i = 0; i < inOrder.length && chosen.size < most; i++) {
+    for (const near of [inOrder[i], inOrder[inOrder.length - 1 - i]]) if (near !== undefined) chosen.add(near.key)
+  }
+  const taken = [...all].filter(([, { key }]) => chosen.has(key))
   for (const [name, notice] of taken) {
     all.delete(name)
     undoing(store, () => all.set(name, notice))
   }
-  return taken.map(([, notice]) => notice)
+  return { notices: taken.map(([, notice]) => notice), more: all.size > 0 }
 }
 
 export const holdWorkflow = (store: Store, workflow: string, held: boolean): void => {

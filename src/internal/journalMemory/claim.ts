@@ -114,7 +114,7 @@ const interval = ({ limit, millis }: Driver.Rate): number => millis / limit
 const tokensOf = ({ arrival, rate }: Store.Queue, now: Driver.Millis): number =>
   rate === null
     ? Infinity
-    : Math.floor((now + rate.burst * interval(rate) - Math.max(arrival, now)) / interval(rate))
+    : Math.floor(rate.burst - Math.max(arrival - now, 0) / interval(rate))
 
 const find = (store: Store.Store, queue: Store.Queue, request: Turns.Look): Found => {
   const { known, limit, now } = request
@@ -198,7 +198,7 @@ export const claim = (store: Store.Store, now: Driver.Millis, request: Request):
       if (started.length >= tokens) dues.push(Math.ceil(arrival - (rate.burst - 1) * interval(rate)))
     }
     const hasRoom = mine.length < slots && started.length < fresh
-    more ||= turns.noticed >= Turns.mostNotices(limit) ||
+    more ||= turns.more ||
       (chosen.length < limit && hasRoom &&
         (turns.full || after.turns.some((turn) => turn.at <= now && known(turn))))
     for (const turn of store.turns.get(queue.name) ?? []) if (turn.at > now && known(turn)) dues.push(turn.at)

@@ -53,8 +53,11 @@ export const pause = (store: Store.Store, now: Driver.Millis, request: Driver.Co
     .filter(({ run: { row } }) => isLive(row) && row.status !== "paused" && row.pause === null)
   for (const { run } of done) {
     const { id, status, worker } = run.row
-    if (status === "pending" || status === "suspended") Store.update(store, run, { status: "paused", pause: status })
-    else Store.update(store, run, { pause: "asked" })
+    if (status === "pending" || status === "suspended") {
+      Store.update(store, run, { status: "paused", pause: status })
+      // The next of its key may be for another worker.
+      if (status === "pending") Messages.lineChanged(store, now, run)
+    } else Store.update(store, run, { pause: "asked" })
     if (worker !== null) Store.hint(store, { _tag: "Inbox", worker, run: id })
   }
   return record(store, now, "pause", request, done)
@@ -69,7 +72,7 @@ export const resume = (store: Store.Store, now: Driver.Millis, request: Driver.C
     if (status === "paused") {
       const former = pause === "suspended" ? "suspended" : "pending"
       Messages.release(store, run, { status: former, availableAt, waiting, pause: null })
-      Messages.waitAgain(store, now, run)
+      Messages.lineChanged(store, now, run)
     } else if (status === "diverged" && named === id) {
       const cancelled = pause === "cancelled" ? pause : null
       Messages.release(store, run, { status: "pending", availableAt: now, detail: null, pause: cancelled })
@@ -84,7 +87,12 @@ export const resume = (store: Store.Store, now: Driver.Millis, request: Driver.C
 export const terminate = (store: Store.Store, now: Driver.Millis, request: Driver.ControlRequest): number => {
   const done = members(store, request).filter(({ run }) => isLive(run.row))
   const detail = JSON.stringify({ by: request.by, reason: request.reason })
-  for (const { run } of done) Messages.end(store, now, run, { status: "terminated", exit: null, detail })
+  for (const { run } of done) {
+    const { fresh, queue } = run.row
+    Messages.end(store, now, run, { status: "terminated", exit: null, detail })
+    // Its place is free.
+    if (!fresh) Store.hint(store, { _tag: "Ready", queue })
+  }
   for (const { run } of done) Messages.tellParent(store, now, run)
   return record(store, now, "terminate", request, done)
 }

@@ -52,6 +52,8 @@ export const reap = (
     }
     exhausted++
     Store.update(store, run, { crashes })
+    // Its place is free.
+    Store.hint(store, { _tag: "Ready", queue: run.row.queue })
     Messages.end(store, now, run, {
       status: "exhausted",
       exit: null,

@@ -23,16 +23,18 @@ export const deliver = (store: Store.Store, now: Driver.Millis, message: Driver.
     ...(kind === "cancel" ? { pause: "cancelled" } : {}),
     ...(lifts ? { status: pause === "suspended" ? "suspended" : "pending" } : {})
   })
-  if (lifts) waitAgain(store, now, run)
+  if (lifts) lineChanged(store, now, run)
   if (wakes) Store.hint(store, { _tag: "Ready", queue: run.row.queue })
   if (worker !== null) Store.hint(store, { _tag: "Inbox", worker, run: to })
   return wakes ? "Delivered" : "Buffered"
 }
 
-/** A run that is pending again and has not begun is back in the line of its key. */
-export const waitAgain = (store: Store.Store, now: Driver.Millis, { row }: Store.Run): void => {
+/** A run that has not begun has come into the line of its key, or left it: another may be the next one. */
+export const lineChanged = (store: Store.Store, now: Driver.Millis, { row }: Store.Run): void => {
   const { fresh, key, queue, status } = row
-  if (status === "pending" && fresh && key !== null) Store.notice(store, queue, { key, at: now, freed: false })
+  if (!fresh || key === null || (status !== "pending" && status !== "paused")) return
+  Store.notice(store, queue, { key, at: now, freed: false })
+  Store.hint(store, { _tag: "Ready", queue })
 }
 
 /** A run's last change of state. The parent is told by `tellParent`. */
@@ -47,8 +49,9 @@ export const end = (
   }
 ): void => {
   const { fresh, key, queue } = run.row
-  if (key !== null && !fresh) {
-    Store.notice(store, queue, { key, at: now, freed: true })
+  if (key !== null) {
+    // The end of one that waited is news as well: another workflow's run may be next.
+    Store.notice(store, queue, { key, at: now, freed: !fresh })
     Store.hint(store, { _tag: "Ready", queue })
   }
   Store.update(store, run, { ...change, finishedAt: now, worker: null, incarnation: null, waiting: [], pause: null })

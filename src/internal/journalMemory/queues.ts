@@ -18,7 +18,11 @@ export const ensure = (store: Store.Store, names: ReadonlyArray<string>): Readon
   [...new Set(names)].filter((name) => Store.ensureQueue(store, name)).sort()
 
 /** What the queue allows to a key has changed: look at all keys that wait. */
-const change = (store: Store.Store, now: Driver.Millis, before: Store.Queue, after: Store.Queue): void => {
+const change = (store: Store.Store, now: Driver.Millis, before: Store.Queue, changed: Store.Queue): void => {
+  const { rate } = changed
+  // An empty bucket is as empty at a new rate, and fills at that.
+  const arrival = rate === null ? 0 : Math.min(before.arrival, now + rate.burst * rate.millis / rate.limit)
+  const after = { ...changed, arrival }
   Store.setQueue(store, after)
   if (before.keyConcurrency !== after.keyConcurrency) {
     for (const key of Store.waitingKeys(store, after.name)) {
@@ -58,6 +62,7 @@ export const hold = (
   const changed = [...new Set(request.workflows)].filter((name) => store.heldWorkflows.has(name) !== request.held)
     .sort()
   for (const name of changed) Store.holdWorkflow(store, name, request.held)
+  if (!request.held) { for (const queue of store.queues.keys()) Store.hint(store, { _tag: "Ready", queue }) }
   return changed
 }
 

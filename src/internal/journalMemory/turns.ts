@@ -2,8 +2,8 @@
 import type * as Driver from "../../JournalDriver.js"
 import * as Store from "./Store.js"
 
-/** Notices that one claim takes of a queue at most: one for each start and each end, and more to catch up. */
-export const mostNotices = (limit: number): number => Math.max(100, 4 * limit)
+/** Keys that one claim looks at for their notices: one for each start and each end, and more to catch up. */
+export const mostKeys = (limit: number): number => Math.max(100, 4 * limit)
 
 /** What a claim looks for in a queue. */
 export interface Look {
@@ -20,6 +20,8 @@ interface Seen {
   /** How many runs more it may have. */
   readonly room: number
   readonly priorities: ReadonlyArray<number>
+  /** In how many of them a turn has come. */
+  readonly due: number
   readonly noticed: boolean
 }
 
@@ -34,7 +36,8 @@ export interface Head {
 export interface Turns {
   readonly heads: ReadonlyArray<Head>
   readonly seen: ReadonlyArray<Seen>
-  readonly noticed: number
+  /** There are notices left. */
+  readonly more: boolean
   /** Some front was longer than what was looked at. */
   readonly full: boolean
 }
@@ -67,7 +70,7 @@ const front = (turns: ReadonlyArray<Store.Turn>, { known, limit, now }: Look) =>
 /** Look at the keys whose turn has come, and at those that were noticed. The notices are gone then. */
 export const look = (store: Store.Store, queue: Store.Queue, request: Look): Turns => {
   const { known, limit, now } = request
-  const notices = Store.takeNotices(store, queue.name, mostNotices(limit))
+  const { more, notices } = Store.takeNotices(store, queue.name, mostKeys(limit))
   const freed = new Map<string, Driver.Millis>()
   for (const notice of notices) {
     freed.set(notice.key, Math.max(freed.get(notice.key) ?? -Infinity, notice.freed ? notice.at : -Infinity))
@@ -82,13 +85,17 @@ export const look = (store: Store.Store, queue: Store.Queue, request: Look): Tur
     ...new Set(waiting(store, queue.name, key, now).map(({ priority }) => priority))
   ]
   const seen: ReadonlyArray<Seen> = [
-    ...Array.from(groupBy(due, ({ key }) => key), ([key, mine]): Seen => ({
-      key,
-      served: Math.max(...mine.map(({ served }) => served)),
-      room: room(key),
-      priorities: mine.map(({ priority }) => priority),
-      noticed: false
-    })),
+    ...[...new Set(due.map(({ key }) => key))].map((key): Seen => {
+      const mine = turns.filter((turn) => turn.key === key)
+      return {
+        key,
+        served: Math.max(...mine.map(({ served }) => served)),
+        room: room(key),
+        priorities: mine.map(({ priority }) => priority),
+        due: mine.filter((turn) => turn.at <= now).length,
+        noticed: false
+      }
+    }),
     ...Array.from(freed, ([key, at]): Seen => {
       const mine = turns.filter((turn) => turn.key === key)
       return {
@@ -96,6 +103,7 @@ export const look = (store: Store.Store, queue: Store.Queue, request: Look): Tur
         served: mine.length > 0 ? Math.max(...mine.map(({ served }) => served)) : at,
         room: room(key),
         priorities: priorities(key),
+        due: Infinity,
         noticed: true
       }
     })
@@ -119,7 +127,7 @@ export const look = (store: Store.Store, queue: Store.Queue, request: Look): Tur
   return {
     heads,
     seen,
-    noticed: notices.length,
+    more,
     full: [...groupBy(due, ({ priority }) => priority).values()].some((group) => group.length >= limit)
   }
 }
@@ -133,13 +141,16 @@ export const settle = (
   now: Driver.Millis
 ): { readonly changed: ReadonlySet<string>; readonly turns: ReadonlyArray<Store.Turn> } => {
   const served = groupBy(started, ({ key }) => key)
-  const isIdle = ({ key, priorities }: Seen) =>
-    priorities.some((priority) => !heads.some(({ row }) => row.key === key && row.priority === priority))
+  const headsOf = groupBy(heads, ({ row }) => row.key)
+  const prioritiesOf = (key: string) => new Set((headsOf.get(key) ?? []).map(({ row }) => row.priority)).size
+  const isIdle = ({ due, key }: Seen) => prioritiesOf(key) < due
   const touched = seen.filter((each) => each.noticed || served.has(each.key) || isIdle(each))
   const turns = touched.flatMap((each) => {
     const taken = served.get(each.key)?.length ?? 0
     if (each.room - taken <= 0) return []
-    const servedAt = taken > 0 ? now : each.served
+    // One that was looked at in vain has had its turn, too: it must not keep others from theirs.
+    const isPassed = taken > 0 || (!each.noticed && !headsOf.has(each.key))
+    const servedAt = isPassed ? now : each.served
     // Those that were started wait no more.
     const first = groupBy(waiting(store, queue.name, each.key, now), ({ priority }) => priority)
     return [...first.values()].flatMap(([row]) =>

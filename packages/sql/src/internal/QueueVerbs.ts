@@ -40,7 +40,12 @@ export const make = ({ ask, tellAll }: Tools): Driver.JournalQueues => {
       )
     },
     holdWorkflows: ({ held, workflows }) =>
-      ask(held ? Queues.hold : Queues.unhold, [json(workflows)], Queues.decodeNames),
+      held
+        ? ask(Queues.hold, [json(workflows)], Queues.decodeNames)
+        : Effect.map(
+          Effect.tap(ask(Queues.unhold, [json(workflows)], Queues.decodeUnheld), ({ queues }) => ready(queues)),
+          ({ now, value }) => ({ now, value })
+        ),
     heldWorkflows: ask(Queues.held, [], Queues.decodeNames)
   }
 }

@@ -23,7 +23,7 @@ import type { Verb, Words } from "../Verb.js"
 import { answering, breadth, dueOf, inTime, kinds, levels, nextDue, picked, rules, taking } from "./claimParts.js"
 import { change, finals, instant, millis, part } from "./words.js"
 
-/** Keys of notices that one claim takes of a queue, or few more: one for each start and each end, and more to catch up. */
+/** Keys that one claim looks at for their notices: one for each start and each end, and more to catch up. */
 const mostKeys = "greatest(100, 4 * $3::int)"
 
 /** `taken`: the limited queues that are locked, as the claim before this left them. */
@@ -64,26 +64,63 @@ const budget = (t: Words): string =>
       )
     }) AS fresh
     FROM (
-      SELECT q.*, least($3::int, floor((n.now + q.rate_burst * q.interval - greatest(q.arrival, n.now)) / q.interval)) AS tokens
+      SELECT q.*, least($3::int, floor(q.rate_burst - greatest(q.arrival - n.now, 0) / q.interval)) AS tokens
       FROM taken q CROSS JOIN (SELECT ${millis(t.now)} AS now) n
     ) q`
   )
 
-/** `noticed`: keys to be looked at, and when a run of theirs ended last. The notices are gone. */
+/** Keys of the oldest notices, and as many of the newest, from among which a claim chooses. */
+const window = 5_000
+
+/** Notices of queue `q` from one end, with their positions. */
+const nearest = (t: Words, order: "ASC" | "DESC"): string =>
+  `SELECT n.place, n.keys, n.pos
+        FROM (
+          SELECT n.*, row_number() OVER near AS pos, sum(n.size) OVER near - n.size AS before
+          FROM (
+            SELECT n.ctid AS place, n.at, n.size, n.keys FROM ${t.keyNotices} n
+            WHERE n.queue = q.queue ORDER BY n.at ${order} LIMIT ${window}
+          ) n
+          WINDOW near AS (ORDER BY n.at ${order} ROWS UNBOUNDED PRECEDING)
+        ) n
+        WHERE n.before < ${window}`
+
+/**
+ * - `near`: the oldest and the newest notices. With both, neither does a key that was noticed just now wait for those of a
+ *   long time, nor an old one for new ones.
+ * - `chosen`: the keys nearest to one end or the other.
+ * - `noticed`: keys to be looked at, and when a run of theirs ended last. Their notices are gone, however many they were.
+ */
 const notices = (t: Words): ReadonlyArray<string> => [
+  part(
+    "near",
+    `SELECT q.queue, n.place, n.keys, min(n.pos) AS pos
+    FROM taken q
+    CROSS JOIN LATERAL (
+      (${nearest(t, "ASC")})
+      UNION ALL
+      (${nearest(t, "DESC")})
+    ) n
+    GROUP BY 1, 2, 3`
+  ),
+  part(
+    "chosen",
+    `SELECT c.queue, c.key
+    FROM (
+      SELECT e.queue, k.key, row_number() OVER (PARTITION BY e.queue ORDER BY min(e.pos), k.key) AS place
+      FROM near e CROSS JOIN LATERAL unnest(e.keys) AS k(key)
+      GROUP BY 1, 2
+    ) c
+    WHERE c.place <= ${mostKeys}`
+  ),
   change(
     "removed",
     `DELETE FROM ${t.keyNotices} n
     WHERE n.ctid = ANY (ARRAY(
-      SELECT x.place FROM taken q
-      CROSS JOIN LATERAL (
-        SELECT n.place, sum(n.size) OVER (ORDER BY n.at ROWS UNBOUNDED PRECEDING) - n.size AS before
-        FROM (
-          SELECT n.ctid AS place, n.at, n.size FROM ${t.keyNotices} n
-          WHERE n.queue = q.queue ORDER BY n.at LIMIT ${mostKeys}
-        ) n
-      ) x
-      WHERE x.before < ${mostKeys}
+      SELECT e.place FROM near e
+      WHERE NOT EXISTS (
+        SELECT FROM unnest(e.keys) AS k(key) WHERE NOT (e.queue, k.key) IN (SELECT c.queue, c.key FROM chosen c)
+      )
     ))
     RETURNING n.queue, n.keys, n.at, n.freed, n.size`
   ),
@@ -118,7 +155,7 @@ const prioritiesOf = (t: Words, of: string): string =>
 
 /**
  * - `front`: the keys whose turn has come, of each kind and priority, but those that are noticed.
- * - `waiting`: those and the noticed ones, each priority of a key by itself, with when it was served last.
+ * - `waiting`: those and the noticed ones in all their priorities, each by itself, with when the key was served last.
  * - `room`: how many runs more a key may have, and how many this claim would start at most.
  * - `keyed`: the runs to start, each key's in order, and in which round of turns each is.
  */
@@ -152,18 +189,22 @@ const keys = (t: Words): ReadonlyArray<string> => [
   ),
   part(
     "waiting",
-    `SELECT f.queue, f.key, f.priority, f.served, false AS noticed FROM front f
+    `SELECT f.queue, f.key, u.priority, u.served, u.at <= ${t.now} AS due, false AS noticed
+    FROM (SELECT DISTINCT f.queue, f.key FROM front f) f
+    CROSS JOIN LATERAL (
+      SELECT u.priority, u.served, u.at FROM ${t.turns} u WHERE u.queue = f.queue AND u.key = f.key OFFSET 0
+    ) u
     UNION ALL
     SELECT n.queue, n.key, s.priority, coalesce(
       (SELECT max(u.served) FROM ${t.turns} u WHERE u.queue = n.queue AND u.key = n.key), n.freed, '-infinity'
-    ), true
+    ), true, true
     FROM noticed n
     CROSS JOIN LATERAL ${prioritiesOf(t, "n")} s
     WHERE n.one = 1`
   ),
   part(
     "room",
-    `SELECT w.queue, w.key, w.priorities, w.served, w.noticed,
+    `SELECT w.queue, w.key, w.priorities, w.due, w.served, w.noticed,
       ceil($3::float8 / sum(cardinality(w.priorities)) OVER (PARTITION BY w.queue))::int AS share, coalesce(${
       left(
         "q.key_concurrency",
@@ -172,7 +213,8 @@ const keys = (t: Words): ReadonlyArray<string> => [
       )
     }, 2147483647) AS room
     FROM (
-      SELECT w.queue, w.key, array_agg(w.priority) AS priorities, max(w.served) AS served, bool_or(w.noticed) AS noticed
+      SELECT w.queue, w.key, array_agg(w.priority) AS priorities, count(*) FILTER (WHERE w.due) AS due,
+        max(w.served) AS served, bool_or(w.noticed) AS noticed
       FROM waiting w GROUP BY 1, 2
     ) w
     JOIN taken q ON q.queue = w.queue`
@@ -248,24 +290,23 @@ const writing = (t: Words): ReadonlyArray<string> => [
     "touched",
     // By grouping and not by joins: expecting few rows, the planner would compare all keys with each other.
     `SELECT e.queue, e.key, coalesce(e.ids, '{}') AS ids, e.room - coalesce(cardinality(e.ids), 0) AS room,
-      CASE WHEN e.ids IS NULL THEN e.served ELSE ${t.now} END AS served, 1 AS one,
-      -- A key that was not noticed has its turns in all priorities of runs that wait.
-      CASE WHEN e.noticed THEN e.priorities
-        ELSE ARRAY(SELECT u.priority FROM ${t.turns} u WHERE u.queue = e.queue AND u.key = e.key) END AS priorities
+      -- One that was looked at in vain has had its turn, too: it must not keep others from theirs.
+      CASE WHEN e.ids IS NULL AND (e.noticed OR e.heads > 0) THEN e.served ELSE ${t.now} END AS served, 1 AS one,
+      e.priorities
     FROM (
       SELECT e.queue, e.key, array_agg(e.id) FILTER (WHERE e.id IS NOT NULL) AS ids, max(e.room) AS room,
-        max(e.served) AS served, bool_or(e.noticed) AS noticed, max(e.priorities) AS priorities,
+        max(e.served) AS served, bool_or(e.noticed) AS noticed, max(e.priorities) AS priorities, max(e.due) AS due,
         count(DISTINCT e.priority) AS heads
       FROM (
-        SELECT m.queue, m.key, NULL AS id, m.room, m.served, m.noticed, m.priorities, NULL::int AS priority FROM room m
+        SELECT m.queue, m.key, NULL AS id, m.room, m.served, m.noticed, m.priorities, m.due, NULL::int AS priority FROM room m
         UNION ALL
-        SELECT k.queue, k.key, NULL, NULL, NULL, NULL, NULL, k.priority FROM keyed k
+        SELECT k.queue, k.key, NULL, NULL, NULL, NULL, NULL, NULL, k.priority FROM keyed k
         UNION ALL
-        SELECT p.queue, p.key, p.id, NULL, NULL, NULL, NULL, NULL FROM picked p WHERE p.key IS NOT NULL
+        SELECT p.queue, p.key, p.id, NULL, NULL, NULL, NULL, NULL, NULL FROM picked p WHERE p.key IS NOT NULL
       ) e
       GROUP BY 1, 2
     ) e
-    WHERE e.ids IS NOT NULL OR e.noticed OR e.heads < cardinality(e.priorities)
+    WHERE e.ids IS NOT NULL OR e.noticed OR e.heads < e.due
     UNION ALL
     -- Keys that no run waits for any more.
     SELECT n.queue, n.key, '{}', 0, '-infinity', 1, '{}' FROM noticed n
@@ -342,7 +383,8 @@ const about = (t: Words): string =>
       (
         EXISTS (SELECT FROM rule r WHERE r.limited AND NOT r.paused AND (SELECT candidates FROM breadth) > 0
           AND NOT r.queue IN (SELECT q.queue FROM taken q))
-        OR EXISTS (SELECT FROM removed d GROUP BY d.queue HAVING sum(d.size) >= ${mostKeys})
+        OR (SELECT count(*) FROM near) > (SELECT count(*) FROM removed)
+        OR EXISTS (SELECT FROM removed d GROUP BY d.queue HAVING sum(d.size) >= ${window})
         OR (SELECT count(*) FROM picked) < $3::int AND (
           EXISTS (
             SELECT FROM turn n

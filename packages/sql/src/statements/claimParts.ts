@@ -136,7 +136,7 @@ export const taking = (t: Words): ReadonlyArray<string> => [
     UPDATE ${t.workers} w
     SET idle = n.idle, queues = n.queues
     FROM (
-      SELECT (SELECT count(*) FROM picked) < $3::int AS idle, ARRAY(SELECT r.queue FROM rule r ORDER BY r.i) AS queues
+      SELECT (SELECT count(*) FROM picked) < $3::int AS idle, ARRAY(SELECT r.queue FROM rule r ORDER BY r.queue) AS queues
     ) n
     WHERE w.id = $4::text AND w.incarnation = $5::text AND (w.idle, w.queues) IS DISTINCT FROM (n.idle, n.queues)
     RETURNING w.idle

@@ -59,6 +59,9 @@ const answer = (t: Words, ready: string): string =>
     (SELECT json_agg(json_build_array(d.worker, d.id))::text FROM done d WHERE d.worker IS NOT NULL) AS held,
     NULL::text AS changed`
 
+/** Row `d` of a paused run waited for its key's turn. */
+const leaves = "d.key IS NOT NULL AND d.fresh AND d.status = 'pending'"
+
 /** $1 runs, $2 by, $3 reason */
 export const pause: Verb = {
   name: "pause",
@@ -74,8 +77,12 @@ export const pause: Verb = {
     FROM done x
     -- Always true; makes the planner expect few rows and use the index, whatever the statistics are.
     WHERE r.id = x.id AND x.touched = 1
-  ), ${recorded(t, "pause", "done")}
-  ${answer(t, "false")}`
+  ), ${
+      // The next of their keys may be for another worker.
+      notice(t, "left_line", `SELECT d.queue, d.key FROM done d WHERE ${leaves}`, false)}, ${
+      recorded(t, "pause", "done")
+    }
+  ${answer(t, leaves)}`
 }
 
 /** $1 runs, $2 by, $3 reason */

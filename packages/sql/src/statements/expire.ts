@@ -9,6 +9,7 @@ import * as Row from "../internal/Row.js"
 import type { Verb } from "../Verb.js"
 import { availableAfter, delivery, endPayload, targetColumns } from "./delivery.js"
 import { finals, millis } from "./words.js"
+import { notice } from "./keyed.js"
 
 /** $1 limit */
 export const expire: Verb = {
@@ -24,7 +25,7 @@ export const expire: Verb = {
     SELECT r.*, n.parent_id, n.parent_token
     FROM (SELECT o.id FROM overdue o ORDER BY o.id) o
     CROSS JOIN LATERAL (
-      SELECT r.id, r.status, r.fresh, r.awaited FROM ${t.runs} r WHERE r.id = o.id
+      SELECT r.id, r.status, r.fresh, r.queue, r.key, r.awaited FROM ${t.runs} r WHERE r.id = o.id
       -- Without OFFSET the conditions below would be part of this, and an index on them might be chosen.
       FOR UPDATE SKIP LOCKED OFFSET 0
     ) r
@@ -52,7 +53,14 @@ export const expire: Verb = {
         t,
         `SELECT ${targetColumns("p")} FROM parent p LEFT JOIN expired x ON x.id = p.id WHERE x.id IS NULL`
       ).join(", ")
-    }, touched AS MATERIALIZED (
+    }, ${
+      // The next of their keys may be for another worker.
+      notice(
+        t,
+        "left_line",
+        "SELECT x.queue, x.key FROM expired x WHERE x.key IS NOT NULL",
+        false
+      )}, touched AS MATERIALIZED (
     SELECT x.id, true AS ends, NULL::int AS ordinal, 0 AS count, false AS stirs, 1 AS touched FROM expired x
     UNION ALL
     SELECT a.run, false, a.ordinal, a.count, a.stirs, 1 FROM arrived a
@@ -69,7 +77,14 @@ export const expire: Verb = {
     WHERE r.id = x.id AND x.touched = 1
   )
   SELECT ${millis(t.now)} AS now, (SELECT count(*)::int FROM expired) AS expired,
-    (SELECT json_agg(DISTINCT a.queue)::text FROM arrived a WHERE a.wakes) AS ready,
+    (
+      SELECT json_agg(DISTINCT x.queue)::text
+      FROM (
+        SELECT a.queue FROM arrived a WHERE a.wakes
+        UNION ALL
+        SELECT e.queue FROM expired e WHERE e.key IS NOT NULL
+      ) x
+    ) AS ready,
     (SELECT json_agg(json_build_array(a.worker, a.run))::text FROM arrived a WHERE a.worker IS NOT NULL) AS held,
     (SELECT json_agg(x.id)::text FROM expired x WHERE x.awaited) AS changed`
 }

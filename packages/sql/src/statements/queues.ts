@@ -71,6 +71,13 @@ const lookAgain = (t: Words, queue: string): ReadonlyArray<string> => [
   )
 ]
 
+/** When the bucket will be full again if the rate becomes a new one: an empty one is as empty, and fills at the new rate. */
+const arrival = (t: Words, column: (name: string) => string): string =>
+  `CASE WHEN ${column("rate_limit")} IS NULL THEN 0 ELSE
+        least(k.arrival, ${millis(t.now)} + ${column("rate_burst")} * ${column("rate_millis")} / ${
+    column("rate_limit")
+  }) END`
+
 const settings = `priority int, concurrency int, admission int, key_concurrency int, rate_limit int, rate_millis float8,
       rate_burst int, paused boolean`
 
@@ -93,7 +100,8 @@ export const define: Verb = {
   ), changed AS (
     UPDATE ${t.queues} k
     SET (definition, ${limits}) = ROW ($2::text, n.priority, n.concurrency, n.admission, n.key_concurrency, n.rate_limit,
-      n.rate_millis, n.rate_burst)
+      n.rate_millis, n.rate_burst),
+      arrival = ${arrival(t, (column) => `n.${column}`)}
     FROM asked n, locked l
     WHERE k.name = l.name AND l.definition IS DISTINCT FROM $2::text
     RETURNING k.*, (l.key_concurrency IS DISTINCT FROM n.key_concurrency) AS look
@@ -113,15 +121,15 @@ export const alter: Verb = {
   name: "queue_change",
   parameters: 3,
   text: (t) => {
-    const value = (column: string) =>
-      `${column} = CASE WHEN '${column}' = ANY (a.columns) THEN n.${column} ELSE k.${column} END`
+    const value = (column: string) => `CASE WHEN '${column}' = ANY (a.columns) THEN n.${column} ELSE k.${column} END`
     return `WITH RECURSIVE asked AS MATERIALIZED (
     SELECT ARRAY(SELECT json_array_elements_text($2::json)) AS columns
   ), locked AS MATERIALIZED (
     SELECT k.* FROM ${t.queues} k WHERE k.name = $1::text FOR UPDATE
   ), changed AS (
     UPDATE ${t.queues} k
-    SET ${`${limits}, paused`.split(", ").map((each) => value(each.trim())).join(",\n      ")}
+    SET ${`${limits}, paused`.split(", ").map((column) => `${column} = ${value(column)}`).join(",\n      ")},
+      arrival = ${arrival(t, value)}
     FROM asked a, json_to_record($3::json) AS n(${settings}), locked l
     WHERE k.name = l.name
     RETURNING k.*, (l.key_concurrency IS DISTINCT FROM k.key_concurrency) AS look
@@ -157,7 +165,12 @@ export const unhold: Verb = {
   ), gone AS (
     DELETE FROM ${t.held} h USING locked l WHERE h.workflow = l.workflow RETURNING h.workflow
   )
-  SELECT ${millis(t.now)} AS now, (SELECT json_agg(workflow ORDER BY workflow)::text FROM gone) AS names`
+  SELECT ${millis(t.now)} AS now, (SELECT json_agg(workflow ORDER BY workflow)::text FROM gone) AS names,
+    -- Whichever of them has runs of those: workers are to look, if there are not too many to tell of.
+    (
+      SELECT json_agg(k.name)::text
+      FROM (SELECT k.name FROM ${t.queues} k WHERE EXISTS (SELECT FROM gone) LIMIT 1000) k
+    ) AS queues`
 }
 
 /** No parameters */
@@ -240,6 +253,11 @@ export const decodeNames = (rows: ReadonlyArray<Row.Fields>): Driver.Answer<Read
   const row = Row.first(rows)
   return { now: Row.instant(row, "now"), value: Row.texts(row, "names") }
 }
+
+export const decodeUnheld = (rows: ReadonlyArray<Row.Fields>) => ({
+  ...decodeNames(rows),
+  queues: Row.texts(Row.first(rows), "queues")
+})
 
 export const decodeCounts = (rows: ReadonlyArray<Row.Fields>): Driver.Answer<ReadonlyArray<Driver.QueueCounts>> => {
   const row = Row.first(rows)

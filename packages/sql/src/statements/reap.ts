@@ -113,7 +113,7 @@ export const reap: Verb = {
     (
       SELECT json_agg(DISTINCT x.queue)::text
       FROM (
-        SELECT queue FROM reaped WHERE NOT ends OR key IS NOT NULL UNION ALL SELECT queue FROM arrived WHERE wakes
+        SELECT queue FROM reaped UNION ALL SELECT queue FROM arrived WHERE wakes
       ) x
     ) AS ready,
     (SELECT json_agg(json_build_array(a.worker, a.run))::text FROM arrived a WHERE a.worker IS NOT NULL) AS held,

@@ -11,7 +11,7 @@ import * as Row from "../internal/Row.js"
 import type { Verb } from "../Verb.js"
 import { family, recorded } from "./control.js"
 import { availableAfter, delivery, endPayload, targetColumns } from "./delivery.js"
-import { freed } from "./keyed.js"
+import { freed, notice } from "./keyed.js"
 import { finals, millis } from "./words.js"
 
 /** $1 runs, $2 by, $3 reason, $4 detail */
@@ -52,9 +52,14 @@ export const terminate: Verb = {
         t,
         `SELECT ${targetColumns("r")} FROM locked r WHERE NOT r.member`
       ).join(", ")
-    }, ${
-      freed(t, "SELECT e.queue, e.key FROM ended e WHERE e.key IS NOT NULL AND NOT e.fresh")
-    }, touched AS MATERIALIZED (
+    }, ${freed(t, "SELECT e.queue, e.key FROM ended e WHERE e.key IS NOT NULL AND NOT e.fresh")}, ${
+      // The next of their keys may be for another worker.
+      notice(
+        t,
+        "left_line",
+        "SELECT e.queue, e.key FROM ended e WHERE e.key IS NOT NULL AND e.fresh",
+        false
+      )}, touched AS MATERIALIZED (
     SELECT e.id, true AS ends, NULL::int AS ordinal, 0 AS count, false AS stirs, 1 AS touched FROM ended e
     UNION ALL
     SELECT a.run, false, a.ordinal, a.count, a.stirs, 1 FROM arrived a
@@ -81,7 +86,8 @@ export const terminate: Verb = {
       FROM (
         SELECT a.queue FROM arrived a WHERE a.wakes
         UNION ALL
-        SELECT e.queue FROM ended e WHERE e.key IS NOT NULL AND NOT e.fresh
+        -- Their places are free.
+        SELECT e.queue FROM ended e WHERE e.key IS NOT NULL OR NOT e.fresh
       ) x
     ) AS ready,
     (SELECT json_agg(json_build_array(a.worker, a.run))::text FROM arrived a WHERE a.worker IS NOT NULL) AS held,

@@ -46,6 +46,39 @@ const ready = (queue: string): Hint => ({ _tag: "Ready", queue })
 
 export const hints = [
   check(
+    "claims in vain of a worker that was idle before tell nobody, in whatever order they name the queues",
+    (t) =>
+      Effect.gen(function*() {
+        const come: Array<Hint> = []
+        yield* t.driver.hints.pipe(
+          Stream.runForEach((hint) => Effect.sync(() => come.push(hint))),
+          Effect.forkScoped
+        )
+        const [a, b] = [t.id("a"), t.id("b")]
+        const isMarker = (n: number) => (hint: Hint) => hint._tag === "Ready" && hint.queue === t.id(`marker-${n}`)
+        // What comes after the marker was caused after it.
+        const mark = (n: number) =>
+          Effect.repeat(
+            Effect.zipRight(
+              t.enqueue(t.newRun(`marker-${n}-${come.length}`, { queue: t.id(`marker-${n}`) })),
+              Effect.zipRight(pass(20), Effect.yieldNow())
+            ),
+            { until: () => come.some(isMarker(n)), times: attempts }
+          )
+        yield* t.claim([a, b])
+        yield* mark(1)
+        for (let turn = 0; turn < 3; turn++) {
+          yield* t.claim([b, a])
+          yield* t.claim([a, b])
+        }
+        yield* mark(2)
+        const between = come.slice(come.findIndex(isMarker(1)), come.findIndex(isMarker(2)))
+        assert.isNotEmpty(between)
+        assert.deepStrictEqual(between.filter((hint) => hint._tag === "Ready" && [a, b].includes(hint.queue)), [])
+      })
+  ),
+
+  check(
     "a new run is a hint for its queue",
     (t) => brings(t, (n) => Effect.as(t.enqueue(t.newRun(`run-${n}`)), ready(t.newRun(`run-${n}`).queue)))
   ),

@@ -246,6 +246,70 @@ export const queues = [
   ),
 
   check(
+    "a key goes on when the run that was next in its line leaves it, whoever has the one after",
+    (t) =>
+      Effect.gen(function*() {
+        const other = { name: t.id("other"), version: "1" }
+        const named = (run: string) => ({ runs: [run], by: null, reason: null })
+        const leave: Readonly<Record<string, (run: string) => Effect.Effect<unknown, unknown>>> = {
+          terminated: (run) => t.driver.terminate(named(run)),
+          paused: (run) => t.driver.pause(named(run)),
+          expired: () => Effect.zipRight(pass(10), t.driver.expire({ limit: 1_000 }))
+        }
+        for (const [name, go] of Object.entries(leave)) {
+          const queue = yield* queueWith(t, { keyConcurrency: 1 }, name)
+          const at = yield* now
+          const expiresAt = name === "expired" ? at + 10 : null
+          yield* fill(t, queue, [`${name}-a`], { key: "k", workflow: other.name, expiresAt })
+          yield* fill(t, queue, [`${name}-b`], { key: "k", priority: 1 })
+          assert.deepStrictEqual(yield* claimed(t, [queue]), [])
+          assert.deepStrictEqual(yield* claimed(t, [queue]), [])
+          yield* go(t.id(`${name}-a`))
+          assert.deepStrictEqual(yield* claimed(t, [queue]), [`${name}-b`], name)
+        }
+      })
+  ),
+
+  check("a key is strictly in order over its priorities, however many keys have turns", (t) =>
+    Effect.gen(function*() {
+      const queue = yield* queueWith(t, { keyConcurrency: 1 })
+      yield* fill(t, queue, ["k-5"], { key: "k", priority: 5 })
+      yield* fill(t, queue, ["k-0"], { key: "k" })
+      for (const n of [1, 2, 3]) yield* fill(t, queue, [`stale-${n}`], { key: `a-${n}`, availableAt: start - 100 })
+      assert.deepStrictEqual(yield* claimed(t, [queue], 1), ["stale-1"])
+      // Their turns are still there; what was to be started is not.
+      const runs = ["stale-2", "stale-3"].map((name) => t.id(name))
+      yield* t.driver.terminate({ runs, by: null, reason: null })
+      yield* pass(1)
+      assert.deepStrictEqual(yield* claimed(t, [queue], 2), ["k-0"])
+      yield* t.driver.terminate({ runs: [t.id("k-0")], by: null, reason: null })
+      assert.deepStrictEqual(yield* claimed(t, [queue], 2), ["k-5"])
+    })),
+
+  check("any rate lets runs begin, and a new rate holds at once", (t) =>
+    Effect.gen(function*() {
+      for (const [limit, millis] of [[3, 1_000], [7, 60_000], [1, 86_400_000], [999, 7]] as const) {
+        const queue = yield* queueWith(t, { rate: { limit, millis, burst: 1 } }, `rate-${limit}`)
+        yield* fill(t, queue, numbered(`of-${limit}-`, 3))
+        assert.strictEqual((yield* t.claim([queue])).length, 1, `${limit} in ${millis}`)
+        yield* pass(Math.ceil(millis / limit))
+        assert.strictEqual((yield* t.claim([queue])).length, 1, `${limit} in ${millis}, the second`)
+      }
+      const queue = yield* queueWith(t, { rate: { limit: 1, millis: 3_600_000, burst: 1 } })
+      yield* fill(t, queue, numbered("run-", 9))
+      assert.strictEqual((yield* t.claim([queue])).length, 1)
+      const change = (rate: Driver.Rate | null) => t.driver.changeQueue({ name: queue, change: { rate } })
+      yield* change({ limit: 100, millis: 1_000, burst: 2 })
+      assert.deepStrictEqual(yield* claimed(t, [queue]), [])
+      yield* pass(10)
+      assert.deepStrictEqual(yield* claimed(t, [queue]), ["run-01"])
+      yield* pass(60_000)
+      assert.strictEqual((yield* t.claim([queue])).length, 2)
+      yield* change(null)
+      assert.strictEqual((yield* t.claim([queue])).length, 5)
+    })),
+
+  check(
     "a delayed run of a key is told as nextDue, and does not keep back those that are due",
     (t) =>
       Effect.gen(function*() {
