@@ -13,7 +13,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { outsideOnly } from "./CurrentRun.js"
-import type { FilterInvalid, JournalError, UnknownQueue, ValueInvalid } from "./Errors.js"
+import type { FilterInvalid, JournalError, UnknownQueue } from "./Errors.js"
 import { FilterTooWide } from "./Errors.js"
 import { makeExitCodec } from "./internal/exits.js"
 import { cursorOf, encodeCursor, filterOf, sizeOf } from "./internal/filters.js"
@@ -410,22 +410,26 @@ export const resume = bulk("Runs.resume", ["paused", "diverged"], controlled("re
  * const program = Stream.runLast(Runs.retry({ workflow: "Fulfil", errorCode: "Unreachable" }, { by: "ann" }))
  * ```
  */
-export const retry = bulk<ValueInvalid | UnknownQueue>(
+export const retry = bulk<UnknownQueue>(
   "Runs.retry",
   ["failed", "exhausted", "terminated", "expired"],
   (journal, runs, { by, reason }) =>
     Effect.gen(function*() {
-      const known = new Set((yield* journal.ask(journal.driver.get(runs.map(retryId)))).map(({ id }) => id))
+      const records = yield* journal.ask(journal.driver.get(runs.map(retryId)))
+      const known = new Set(
+        records.flatMap(({ id, source }) => source !== null && retryId(source.run) === id ? [source.run] : [])
+      )
       const request = { ...(by === undefined ? {} : { by }), ...(reason === undefined ? {} : { reason }) }
-      const retried = yield* Effect.forEach(runs.filter((run) => !known.has(retryId(run))), (run) =>
+      const retried = yield* Effect.forEach(runs.filter((run) => !known.has(run)), (run) =>
         retryRun(journal, run, request).pipe(
           Effect.as(1),
-          // It was deleted meanwhile, or the filter asks for states in which nothing is to be retried.
+          // It was deleted meanwhile, the filter asks for states in which nothing is to be retried, or another run has the id.
           Effect.catchTags({
             NoSuchRun: () =>
               Effect.succeed(0),
             NotRetryable: () => Effect.succeed(0),
-            ForkInvalid: () => Effect.succeed(0)
+            ForkInvalid: () => Effect.succeed(0),
+            ValueInvalid: () => Effect.succeed(0)
           })
         ), { concurrency: 4 })
       return retried.reduce((sum, each) =>

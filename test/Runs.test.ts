@@ -285,6 +285,22 @@ describe("changing runs in bulk", () => {
       assert.deepStrictEqual(runs.map(({ id, source }) => id === `${source?.run}~1`), [true, true, true])
       const [first] = runs
       assert.deepStrictEqual((yield* world.use(Runs.find({ source: first?.source?.run ?? "" }))).runs.length, 1)
+      // A run that has the id of a retry and is none, of another run.
+      const [one, two] = yield* world.use(Job.startAll([{ n: -4 }, { n: -5 }]))
+      yield* TestClock.adjust("1 minute")
+      const taken = {
+        source: two?.id ?? "",
+        seq: 0,
+        id: `${one?.id}~1`,
+        action: "fork",
+        queue: null,
+        priority: null
+      } as const
+      yield* world.driver.fork({ ...taken, by: null, reason: null })
+      const both = Runs.retry({ workflow: Job, createdFrom: new Date(120_000), status: "failed" })
+      assert.deepStrictEqual((yield* last(world, both)).at(-1), { matched: 2, changed: 1, done: true })
+      assert.deepStrictEqual((yield* last(world, Runs.retry({ source: "nobody" }))).at(-1)?.changed, 0)
+      assert.strictEqual((yield* world.record(`${two?.id}~1`)).source?.run, two?.id)
       const completed = Runs.retry({ workflow: Job, status: "completed" })
       assert.deepStrictEqual(yield* last(world, completed), [{ matched: 1, changed: 0, done: true }])
     }))
