@@ -89,8 +89,9 @@ const enqueueSingle = (
       Math.min(now + (debounce?.quiet ?? 0), from + (debounce?.most ?? Infinity))
     )
   if (holder !== undefined) {
-    const { createdAt, fresh, id, key: queueKey, queue, status, version } = holder.row
-    const may = status === "pending" && fresh && queue === run.queue && version === run.version && queueKey === run.key
+    const { createdAt, fresh, id, key: queueKey, pause, queue, status, version } = holder.row
+    const waits = status === "pending" || (status === "paused" && pause === "pending")
+    const may = waits && fresh && queue === run.queue && version === run.version && queueKey === run.key
     const isCancelled = [...holder.inbox.values()].some(({ message }) => message.kind === "cancel")
     if (may && !isCancelled) {
       const { attributes, payload, priority, tags } = run

@@ -33,6 +33,9 @@ export const hold: Verb = {
   ) AS held`
 }
 
+/** A run that nobody has claimed yet, and that may be paused meanwhile. */
+const unbegun = "(r.status = 'pending' OR r.status = 'paused' AND r.pause = 'pending') AND r.fresh"
+
 /** $1 starts and the runs that have their keys */
 export const settle: Verb = {
   name: "singleton_settle",
@@ -40,7 +43,7 @@ export const settle: Verb = {
   text: (t) =>
     `WITH seen AS MATERIALIZED (
     SELECT a.*, r.status, r.inbox_seq, n.created_at, 1 AS touched,
-      r.status = 'pending' AND r.fresh AND r.queue = a.queue AND r.version = a.version
+      ${unbegun} AND r.queue = a.queue AND r.version = a.version
         AND r.key IS NOT DISTINCT FROM a.key COLLATE "C" AND a.quiet IS NOT NULL AND cancel.there IS NULL AS may,
       by_id.there IS NOT NULL OR by_key.there IS NOT NULL AS known
     FROM json_to_recordset($1::json) AS a(i int, workflow text, singleton text, run text, holder text, idem text,
@@ -71,7 +74,7 @@ export const settle: Verb = {
       first_seq = -1
     FROM (SELECT * FROM seen WHERE may AND NOT known ORDER BY holder COLLATE "C") s
     -- The second condition is always true. It makes the planner expect few rows and use the index.
-    WHERE r.id = s.holder AND s.touched = 1 AND r.status = 'pending' AND r.fresh AND r.inbox_seq = s.inbox_seq
+    WHERE r.id = s.holder AND s.touched = 1 AND ${unbegun} AND r.inbox_seq = s.inbox_seq
     RETURNING s.i, s.touched, r.id, r.queue, r.key, s.payload, s.tags, s.attributes
   ), ${notice(t, "noticed", "SELECT m.queue, m.key FROM moved m WHERE m.key IS NOT NULL", false)}, replaced AS (
     UPDATE ${t.inputs} n SET payload = m.payload, tags = m.tags, attributes = m.attributes

@@ -135,6 +135,27 @@ export const singletons = [
       assert.strictEqual((yield* t.record(run(0))).availableAt, start + 900)
     })),
 
+  check("one that is paused before it has begun is replaced, and stays paused", (t) =>
+    Effect.gen(function*() {
+      const [a, b] = [debounced(t, "a", 100, null, { payload: "1" }), debounced(t, "b", 100, null, { payload: "2" })]
+      const request = { runs: [a.id], by: null, reason: null }
+      yield* t.enqueue(a)
+      assert.strictEqual(yield* value(t.driver.pause(request)), 1)
+      yield* pass(80)
+      assert.deepStrictEqual(yield* t.enqueue(b), [joined(a)])
+      const record = yield* t.record(a)
+      assert.deepStrictEqual([record.status, record.payload, record.availableAt], ["paused", "2", start + 180])
+      yield* pass(200)
+      assert.deepStrictEqual(yield* t.claim([a.queue]), [])
+      assert.strictEqual(yield* value(t.driver.resume(request)), 1)
+      const claimed = yield* t.claimOne(a)
+      assert.deepStrictEqual([claimed.id, claimed.payload], [a.id, "2"])
+      // It has begun, so that it is not replaced while it is paused.
+      yield* t.driver.pause(request)
+      const third = debounced(t, "c", 100, null)
+      assert.deepStrictEqual(yield* t.enqueue(third), [started(third)])
+    })),
+
   check("one that is to be cancelled, or waits elsewhere, is not replaced", (t) =>
     Effect.gen(function*() {
       const [a, b] = [debounced(t, "a", 100, null, { payload: "1" }), debounced(t, "b", 100, null)]
