@@ -17,7 +17,7 @@ describe("random controls on a tree of runs", () => {
         const world = yield* makeWorld()
         yield* play(world, sequence, (seconds) => TestClock.adjust(`${seconds} seconds`))
       }).pipe(Effect.scoped, Effect.provide(TestContext.TestContext)),
-    { timeout: 120_000, fastCheck: { numRuns: 30, seed: 3, endOnFailure: true } }
+    { timeout: 120_000, fastCheck: { numRuns: 30, endOnFailure: true } }
   )
 
   it.effect.prop(
@@ -39,6 +39,6 @@ describe("random controls on a tree of runs", () => {
         Effect.scoped,
         Effect.provide(Layer.merge(TestContext.TestContext, Layer.fresh(PgliteJournal.layer({ clock: "effect" }))))
       ),
-    { timeout: 240_000, fastCheck: { numRuns: 2, seed: 3, endOnFailure: true } }
+    { timeout: 240_000, fastCheck: { numRuns: 2, endOnFailure: true } }
   )
 })
