@@ -57,14 +57,14 @@ export const hints = [
         const [a, b] = [t.id("a"), t.id("b")]
         const isMarker = (n: number) => (hint: Hint) => hint._tag === "Ready" && hint.queue === t.id(`marker-${n}`)
         // What comes after the marker was caused after it.
-        const mark = (n: number) =>
-          Effect.repeat(
-            Effect.zipRight(
-              t.enqueue(t.newRun(`marker-${n}-${come.length}`, { queue: t.id(`marker-${n}`) })),
-              Effect.zipRight(pass(20), Effect.yieldNow())
-            ),
-            { until: () => come.some(isMarker(n)), times: attempts }
-          )
+        const mark = Effect.fnUntraced(function*(n: number) {
+          for (let attempt = 0; attempt < attempts && !come.some(isMarker(n)); attempt++) {
+            yield* t.enqueue(t.newRun(`marker-${n}-${attempt}`, { queue: t.id(`marker-${n}`) }))
+            yield* t.driver.get([])
+            yield* pass(20)
+            yield* Effect.yieldNow()
+          }
+        })
         yield* t.claim([a, b])
         yield* mark(1)
         for (let turn = 0; turn < 3; turn++) {
