@@ -17,7 +17,7 @@ describe("random controls on a tree of runs", () => {
         const world = yield* makeWorld()
         yield* play(world, sequence, (seconds) => TestClock.adjust(`${seconds} seconds`))
       }).pipe(Effect.scoped, Effect.provide(TestContext.TestContext)),
-    { timeout: 120_000, fastCheck: { numRuns: 30, endOnFailure: true } }
+    { timeout: 120_000, fastCheck: { numRuns: 20, endOnFailure: true } }
   )
 
   it.effect.prop(
