@@ -3,7 +3,8 @@
  *
  * Indexes: `runs_finished` from the oldest end on, workflow by workflow and state by state; `inputs_pkey` and `runs_pkey`
  * for parents; the keys of each table for what is deleted, and `singletons_run`.
- * Locks: the runs that it deletes, passing over those that somebody has locked: it waits for nobody.
+ * Locks: the runs that it deletes and their rows of `singletons`, passing over those that somebody has locked: it waits for
+ * nobody.
  */
 import type * as Driver from "perdure/JournalDriver"
 import { encodeInstant } from "../internal/json.js"
@@ -61,9 +62,22 @@ export const retain: Verb = {
     LIMIT $2::int) y
     -- What no request goes beyond is in the text, where the planner sees it.
     LIMIT ${most}
-  ), gone AS MATERIALIZED (
+  ), free AS MATERIALIZED (
     -- Always 1, both; makes the planner expect a single row and use the indexes, whatever the statistics are.
-    SELECT c.id, 1 AS touched, 1 AS same FROM chosen c
+    SELECT DISTINCT c.id, 1 AS touched, 1 AS same FROM chosen c
+  ), single AS MATERIALIZED (
+    SELECT s.run, s.locked IS NOT NULL AS locked
+    FROM free x
+    CROSS JOIN LATERAL (
+      SELECT s.run, (
+        SELECT l.run FROM ${t.singletons} l WHERE l.workflow = s.workflow AND l.key = s.key FOR UPDATE SKIP LOCKED
+      ) AS locked
+      FROM ${t.singletons} s WHERE s.run = x.id OFFSET 0
+    ) s
+    WHERE x.touched = 1 AND x.same = 1
+  ), gone AS MATERIALIZED (
+    -- A run whose key somebody starts another one for just now is left for the next time.
+    SELECT x.* FROM free x WHERE NOT x.id IN (SELECT s.run FROM single s WHERE NOT s.locked)
   ), of_journal AS (
     DELETE FROM ${t.journal} d USING gone x WHERE d.run = x.id AND x.touched = 1 AND x.same = 1
   ), of_inbox AS (
@@ -79,7 +93,7 @@ export const retain: Verb = {
   ), of_runs AS (
     DELETE FROM ${t.runs} d USING gone x WHERE d.id = x.id AND x.touched = 1 AND x.same = 1
   )
-  SELECT ${millis(t.now)} AS now, (SELECT count(DISTINCT c.id)::int FROM chosen c) AS deleted`
+  SELECT ${millis(t.now)} AS now, (SELECT count(*)::int FROM gone) AS deleted`
 }
 
 export const decode = (rows: ReadonlyArray<Row.Fields>): Driver.Answer<number> => {
