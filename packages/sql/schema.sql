@@ -207,7 +207,7 @@ CREATE TABLE "perdure"."key_notices" (
 ) WITH (autovacuum_vacuum_threshold = 200, autovacuum_vacuum_scale_factor = 0.05);
 
 INSERT INTO "perdure"."key_notices" (at, size, freed, keys, queue)
-SELECT 'infinity', 1, false, ARRAY[x.filler], '' FROM (SELECT lpad(i::text, 1800, '0') AS filler FROM generate_series(1, 400) AS i) AS x;
+SELECT 'infinity', 1, false, ARRAY[left(x.filler, 600)], x.filler FROM (SELECT lpad(i::text, 1100, '0') AS filler FROM generate_series(1, 400) AS i) AS x;
 
 CREATE INDEX key_notices_order ON "perdure"."key_notices" (queue, at);
 
