@@ -20,7 +20,19 @@
  * `turns` and seen notices are changed only under the queue's lock.
  */
 import type { Verb, Words } from "../Verb.js"
-import { answering, breadth, dueOf, inTime, kinds, levels, nextDue, picked, rules, taking } from "./claimParts.js"
+import {
+  answering,
+  atMost,
+  breadth,
+  dueOf,
+  inTime,
+  kinds,
+  levels,
+  nextDue,
+  picked,
+  rules,
+  taking
+} from "./claimParts.js"
 import { change, finals, instant, millis, part } from "./words.js"
 
 /** Keys that one claim looks at for their notices: one for each start and each end, and more to catch up. */
@@ -183,7 +195,7 @@ const keys = (t: Words): ReadonlyArray<string> => [
       SELECT u.key, u.served FROM ${t.turns} u
       WHERE u.queue = l.queue AND u.workflow = l.workflow AND u.version = l.version AND u.priority = l.priority
         AND u.at <= ${t.now} AND NOT (u.queue, u.key) IN (SELECT n.queue, n.key FROM noticed n)
-      ORDER BY u.at, u.key LIMIT $3::int
+      ORDER BY u.at, u.key LIMIT (${atMost})
     ) u
     WHERE l.one = 1 AND l.priority IS NOT NULL`
   ),

@@ -69,6 +69,12 @@ export const levels = (t: Words): string =>
     WHERE l.priority IS NOT NULL
   )`
 
+/**
+ * The limit of a claim as no plan knows it. If a plan for the number that is given seemed cheaper than one for any number,
+ * the server would plan each claim anew, which takes longer than the claim.
+ */
+export const atMost = "SELECT $3::int"
+
 /** `breadth`: how many candidates to look at; none for a worker whose own lease has run out. */
 export const breadth = (t: Words): string =>
   part(
@@ -116,7 +122,7 @@ export const picked = (t: Words, candidate: string): string =>
       FOR UPDATE SKIP LOCKED OFFSET 0
     ) locked
     WHERE locked.status IN ${claimable} AND locked.available_at <= ${t.now}
-    LIMIT $3::int`
+    LIMIT (${atMost})`
   )
 
 /** `claimed`: the picked runs, taken. `noted`: the worker's row says whether it is idle, and for which queues. */
