@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+export * as Calendar from "./Calendar.js"
 export * as Callback from "./Callback.js"
 export * as Check from "./Check.js"
 export * as Continuation from "./Continuation.js"
