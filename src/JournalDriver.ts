@@ -55,12 +55,14 @@ import type {
   WorkerRef
 } from "./JournalModel.js"
 import type { JournalQueues } from "./JournalQueues.js"
+import type { JournalSchedules } from "./JournalSchedules.js"
 import type { JournalWorkers } from "./JournalWorkers.js"
 
 export type * from "./JournalControl.js"
 export type * from "./JournalFinding.js"
 export type * from "./JournalModel.js"
 export type * from "./JournalQueues.js"
+export type * from "./JournalSchedules.js"
 export type * from "./JournalWorkers.js"
 
 type Op<A> = Effect.Effect<Answer<A>, JournalError>
@@ -70,7 +72,7 @@ type Op<A> = Effect.Effect<Answer<A>, JournalError>
  *
  * @since 0.1.0
  */
-export interface JournalDriver extends JournalControl, JournalFinding, JournalQueues, JournalWorkers {
+export interface JournalDriver extends JournalControl, JournalFinding, JournalQueues, JournalSchedules, JournalWorkers {
   /**
    * Insert runs; idempotent by run id and by (workflow, idempotency key), also within one request. With `claim`, the
    * first `slots` new runs that are available now are inserted already `running`, epoch 1, held by that worker, unless the caller is

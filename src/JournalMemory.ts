@@ -31,6 +31,7 @@ import { enqueue } from "./internal/journalMemory/enqueue.js"
 import * as Find from "./internal/journalMemory/find.js"
 import { deliver, publish } from "./internal/journalMemory/messages.js"
 import * as Queues from "./internal/journalMemory/queues.js"
+import * as Schedules from "./internal/journalMemory/schedules.js"
 import * as Read from "./internal/journalMemory/read.js"
 import * as Store from "./internal/journalMemory/Store.js"
 import * as Workers from "./internal/journalMemory/workers.js"
@@ -147,6 +148,11 @@ export const make: Effect.Effect<JournalDriver> = Effect.gen(function*() {
     count: (filter) => operation(() => Find.count(store, filter)),
     retain: (request) => operation((now) => Find.retain(store, now, request)),
     publish: (request) => operation((now) => publish(store, now, request)),
+    schedules: (request) => operation(() => Schedules.schedules(store, request)),
+    dueSchedules: (request) => operation((now) => Schedules.due(store, now, request)),
+    writeSchedules: (request) => operation((now) => Schedules.write(store, now, request)),
+    removeSchedules: (request) => operation(() => Schedules.remove(store, request)),
+    seeSchedules: (names) => operation((now) => Schedules.see(store, now, names)),
     transaction,
     hints: Stream.fromPubSub(hints)
   })

@@ -446,6 +446,8 @@ export type Hint =
   | { readonly _tag: "Changed"; readonly run: string }
   /** Somebody asks whether this worker answers. */
   | { readonly _tag: "Ping"; readonly worker: string; readonly nonce: string }
+  /** A schedule with these needs was changed: it may be due earlier than was known. */
+  | { readonly _tag: "Scheduled"; readonly needs: string }
 
 /**
  * Every answer tells the driver's time.

@@ -256,4 +256,24 @@ CREATE INDEX singletons_run ON "perdure"."singletons" (run);
 
 INSERT INTO "perdure"."migrations" (id, name, breaking) VALUES (2, 'operations', true);
 
+CREATE TABLE "perdure"."schedules" (
+  due_at timestamptz NOT NULL,
+  seen_at timestamptz NOT NULL,
+  revision bigint NOT NULL DEFAULT 1,
+  waits boolean NOT NULL,
+  name text COLLATE "C" NOT NULL,
+  needs text COLLATE "C" NOT NULL,
+  run text COLLATE "C",
+  settings text NOT NULL,
+  state text NOT NULL,
+  definition text,
+  CONSTRAINT schedules_pkey PRIMARY KEY (name)
+) WITH (fillfactor = 70, autovacuum_vacuum_threshold = 200, autovacuum_vacuum_scale_factor = 0.05);
+
+CREATE INDEX schedules_due ON "perdure"."schedules" (needs, due_at, name) WHERE due_at < 'infinity';
+
+CREATE INDEX schedules_waiting ON "perdure"."schedules" (needs, name) WHERE waits;
+
+INSERT INTO "perdure"."migrations" (id, name, breaking) VALUES (3, 'schedules', false);
+
 COMMIT;

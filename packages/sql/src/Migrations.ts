@@ -13,6 +13,7 @@ import * as Effect from "effect/Effect"
 import { JournalError } from "perdure/Errors"
 import * as Journal from "./migrations/0001_journal.js"
 import * as Operations from "./migrations/0002_operations.js"
+import * as Schedules from "./migrations/0003_schedules.js"
 import * as Row from "./internal/Row.js"
 import { fromSqlError } from "./SqlErrors.js"
 import type { Tables } from "./Tables.js"
@@ -41,7 +42,8 @@ export interface Migration {
  */
 export const all: ReadonlyArray<Migration> = [
   { id: 1, name: "journal", breaking: true, statements: Journal.statements },
-  { id: 2, name: "operations", breaking: true, statements: Operations.statements }
+  { id: 2, name: "operations", breaking: true, statements: Operations.statements },
+  { id: 3, name: "schedules", breaking: false, statements: Schedules.statements }
 ]
 
 interface Applied {

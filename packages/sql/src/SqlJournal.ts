@@ -21,6 +21,7 @@ import * as FindingVerbs from "./internal/FindingVerbs.js"
 import * as Hints from "./internal/Hints.js"
 import { Limited } from "./internal/Limited.js"
 import * as QueueVerbs from "./internal/QueueVerbs.js"
+import * as ScheduleVerbs from "./internal/ScheduleVerbs.js"
 import * as Migrations from "./Migrations.js"
 import type * as Row from "./internal/Row.js"
 import type { Tools } from "./internal/Tools.js"
@@ -337,6 +338,7 @@ export const make = (
     return JournalDriver.of({
       ...FindingVerbs.make(tools),
       ...QueueVerbs.make(tools),
+      ...ScheduleVerbs.make(tools),
       enqueue,
       claim,
       commit,

@@ -31,6 +31,7 @@ export interface Tables {
   readonly controls: string
   readonly samples: string
   readonly singletons: string
+  readonly schedules: string
   readonly migrations: string
 }
 
@@ -82,6 +83,7 @@ export const unsafeMake = (schema: string): Tables => {
     controls: table("controls"),
     samples: table("samples"),
     singletons: table("singletons"),
+    schedules: table("schedules"),
     migrations: table("migrations")
   }
 }

@@ -35,6 +35,7 @@ import { queues } from "./contract/queues.js"
 import { reading } from "./contract/reading.js"
 import { resends } from "./contract/resends.js"
 import { retention } from "./contract/retention.js"
+import { schedules } from "./contract/schedules.js"
 import { singletons } from "./contract/singletons.js"
 import { terminate } from "./contract/terminate.js"
 import { transaction } from "./contract/transaction.js"
@@ -71,7 +72,8 @@ export const topics: Readonly<Record<string, ReadonlyArray<Case>>> = {
   resends,
   values,
   workers,
-  singletons
+  singletons,
+  schedules
 }
 
 /**

@@ -68,6 +68,9 @@ export interface Run {
   readonly published: Map<string, Published>
 }
 
+/** A schedule's row. */
+export type Schedule = Omit<Driver.ScheduleRecord, "runStatus">
+
 /** A worker's row. */
 export interface Lease {
   readonly incarnation: string
@@ -126,6 +129,7 @@ export interface Store {
   readonly claimable: Map<string, Waiting>
   readonly queues: Map<string, Queue>
   readonly heldWorkflows: Set<string>
+  readonly schedules: Map<string, Schedule>
   /** Runs that wait for their key's turn, by queue and key. */
   readonly keyed: Map<string, Map<string, SortedList<Row>>>
   readonly turns: Map<string, ReadonlyArray<Turn>>
@@ -155,6 +159,7 @@ export const make = (): Store => ({
   claimable: new Map(),
   queues: new Map(),
   heldWorkflows: new Set(),
+  schedules: new Map(),
   keyed: new Map(),
   turns: new Map(),
   notices: new Map(),
@@ -388,6 +393,11 @@ const unlimited = {
 export const queue = (store: Store, name: string): Queue => store.queues.get(name) ?? { ...unlimited, name }
 
 export const setQueue = (store: Store, queue: Queue): void => put(store, store.queues, queue.name, queue)
+
+export const setSchedule = (store: Store, schedule: Schedule): void =>
+  put(store, store.schedules, schedule.name, schedule)
+
+export const removeSchedule = (store: Store, name: string): void => take(store, store.schedules, name)
 
 /** Make the queue's row if there is none. Answers whether there was none. */
 export const ensureQueue = (store: Store, name: string): boolean => {

@@ -34,6 +34,8 @@ const notice = (origin: string, hint: Driver.Hint): string => {
       return JSON.stringify(["Changed", origin, hint.run])
     case "Ping":
       return JSON.stringify(["Ping", origin, hint.worker, hint.nonce])
+    case "Scheduled":
+      return JSON.stringify(["Scheduled", origin, hint.needs])
   }
 }
 
@@ -53,6 +55,7 @@ export const decode = (origin: string, payload: string): Driver.Hint | null => {
   if (first === undefined) return null
   if (tag === "Ready") return { _tag: "Ready", queue: first }
   if (tag === "Changed") return { _tag: "Changed", run: first }
+  if (tag === "Scheduled") return { _tag: "Scheduled", needs: first }
   if (tag === "Ping" && second !== undefined) return { _tag: "Ping", worker: first, nonce: second }
   return tag === "Inbox" && second !== undefined ? { _tag: "Inbox", worker: first, run: second } : null
 }

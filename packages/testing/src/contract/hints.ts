@@ -94,6 +94,27 @@ export const hints = [
         })))
   ),
 
+  check(
+    "a schedule that was changed is a hint for who has what it needs, if that is asked for",
+    (t) =>
+      brings(t, (n) =>
+        Effect.gen(function*() {
+          const schedule = {
+            name: t.id(`schedule-${n}`),
+            needs: t.id("needs"),
+            dueAt: Infinity,
+            run: null,
+            waits: false,
+            settings: "{}",
+            state: "{}",
+            definition: null,
+            revision: 0
+          }
+          yield* t.driver.writeSchedules({ schedules: [schedule], tell: true })
+          return { _tag: "Scheduled", needs: t.id("needs") }
+        }))
+  ),
+
   check("a child is a hint for its queue", (t) =>
     Effect.gen(function*() {
       const parent = yield* t.running("parent")

@@ -227,6 +227,11 @@ export class Process implements Sleeper {
       changeQueue: (request) => call("changeQueue", driver.changeQueue(request), { writes: true }),
       holdWorkflows: (request) => call("holdWorkflows", driver.holdWorkflows(request), { writes: true }),
       heldWorkflows: call("heldWorkflows", driver.heldWorkflows, read),
+      schedules: (request) => call("schedules", driver.schedules(request), read),
+      dueSchedules: (request) => call("dueSchedules", driver.dueSchedules(request), read),
+      writeSchedules: (request) => call("writeSchedules", driver.writeSchedules(request), { writes: true }),
+      removeSchedules: (request) => call("removeSchedules", driver.removeSchedules(request), { writes: true }),
+      seeSchedules: (names) => call("seeSchedules", driver.seeSchedules(names), read),
       enqueue: (request) =>
         call("enqueue", driver.enqueue(request), {
           writes: true,
