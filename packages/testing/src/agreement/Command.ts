@@ -35,7 +35,13 @@ export type Move =
   | { readonly _tag: "Stay" }
   | { readonly _tag: "Suspend"; readonly delay: number; readonly waiting: ReadonlyArray<Awaited> }
   | { readonly _tag: "SuspendForChildren"; readonly delay: number }
-  | { readonly _tag: "Finish"; readonly status: "completed" | "failed" | "cancelled"; readonly value: string | null }
+  | {
+    readonly _tag: "Finish"
+    readonly status: "completed" | "failed" | "cancelled"
+    /** If it failed. */
+    readonly isDefect: boolean
+    readonly value: string | null
+  }
   | { readonly _tag: "Continue"; readonly payload: Index }
   | { readonly _tag: "Diverge" }
   | { readonly _tag: "Release"; readonly delay: number }
@@ -57,22 +63,28 @@ export interface Work {
   readonly move: Move
 }
 
-/** What runs are looked for by, besides their workflows; null for nothing. */
-export interface Sought {
+/** What runs are looked for by: their workflows, and whatever else is there. Times are milliseconds before now. */
+export interface Sought extends Partial<Conditions> {
   readonly workflows: ReadonlyArray<Index>
-  readonly version: string | null
-  readonly statuses: ReadonlyArray<RunStatus> | null
-  readonly queues: ReadonlyArray<Index> | null
-  readonly tags: ReadonlyArray<Index> | null
-  readonly attribute: Index | null
-  readonly parent: Index | null
-  readonly root: Index | null
-  readonly key: Index | null
-  /** Milliseconds before now. */
-  readonly created: number | null
-  readonly finished: number | null
-  readonly errorCode: string | null
-  readonly text: string | null
+}
+
+interface Conditions {
+  readonly version: string
+  readonly statuses: ReadonlyArray<RunStatus>
+  readonly queues: ReadonlyArray<Index>
+  readonly key: Index
+  readonly tags: ReadonlyArray<Index>
+  readonly attribute: { readonly n: Index } | { readonly even: boolean }
+  readonly parent: Index
+  readonly root: Index
+  readonly idempotencyKey: Index
+  readonly source: Index
+  readonly createdFrom: number
+  readonly createdBefore: number
+  readonly finishedFrom: number
+  readonly finishedBefore: number
+  readonly errorCode: string
+  readonly text: string
 }
 
 export interface Who {
@@ -136,7 +148,7 @@ export type Command =
   | { readonly _tag: "Resend" }
   | { readonly _tag: "Transaction"; readonly operations: ReadonlyArray<Operation>; readonly fails: boolean }
 
-const { array, boolean, constant, constantFrom, integer, oneof, option, record, uniqueArray } = FastCheck
+const { array, boolean, constant, constantFrom, integer, oneof, option, record, subarray, uniqueArray } = FastCheck
 
 const index = (count: number) => integer({ min: 0, max: count - 1 })
 
@@ -149,12 +161,17 @@ const who = record({ worker: index(2), incarnation: mostly(constant(0), constant
 const kind = mostly<MessageKind>(constant("signal"), constantFrom("child", "callback", "cancel", "defect"), 3)
 const anyone = mostly(index(runCount), integer({ min: runCount, max: runCount + childCount + forkCount }), 3)
 
-const seldom = <A>(arbitrary: FastCheck.Arbitrary<A>): FastCheck.Arbitrary<A | null> =>
-  mostly(constant(null), arbitrary)
-
 const start = record({ run: index(runCount), delay: mostly(constant(null), delay, 2) })
 
 const sent = record({ to: anyone, id: index(messageCount) })
+
+/** Values, failures and defects, as JSON. */
+const ends = [
+  "{ \"v\": 1 }",
+  "{ \"_tag\": \"Bad\" }",
+  "{ \"name\": \"Oops\" }",
+  "{ \"name\": \"Oops\", \"runtimeError\": { \"_tag\": \"Bad\" } }"
+]
 
 const move: FastCheck.Arbitrary<Move> = oneof(
   { weight: 6, arbitrary: constant({ _tag: "Stay" as const }) },
@@ -172,7 +189,8 @@ const move: FastCheck.Arbitrary<Move> = oneof(
     arbitrary: record({
       _tag: constant("Finish" as const),
       status: constantFrom("completed" as const, "failed" as const, "cancelled" as const),
-      value: option(constantFrom("{ \"v\": 1 }", "{ \"_tag\": \"Bad\" }"))
+      isDefect: mostly(constant(false), constant(true), 2),
+      value: option(constantFrom(...ends))
     })
   },
   { weight: 2, arbitrary: record({ _tag: constant("Continue" as const), payload: index(3) }) },
@@ -196,31 +214,73 @@ const work: FastCheck.Arbitrary<Work> = record({
   move
 })
 
+const versions = ["1", "2"]
+
 const statuses: ReadonlyArray<RunStatus> = [
   "pending",
   "running",
   "suspended",
+  "paused",
   "diverged",
   "completed",
   "failed",
-  "terminated"
+  "cancelled",
+  "terminated",
+  "expired",
+  "exhausted"
 ]
 
+const errorCodes = ["Bad", "Oops", "v"]
+
+const texts = ["EXPECTED", "\"v\": 1", "oops"]
+
+const ago = constantFrom(0, 10, 50, 500)
+
+const conditions: { readonly [Name in keyof Conditions]: FastCheck.Arbitrary<Conditions[Name]> } = {
+  version: constantFrom(...versions),
+  statuses: uniqueArray(constantFrom(...statuses), { maxLength: 4 }),
+  queues: uniqueArray(index(2), { minLength: 1, maxLength: 2 }),
+  key: index(2),
+  tags: uniqueArray(index(3), { minLength: 1, maxLength: 2 }),
+  attribute: oneof(record({ n: index(4) }), record({ even: boolean() })),
+  parent: mostly(index(runCount), anyone),
+  root: mostly(index(runCount), anyone),
+  idempotencyKey: index(3),
+  source: mostly(index(runCount), anyone),
+  createdFrom: ago,
+  createdBefore: ago,
+  finishedFrom: ago,
+  finishedBefore: ago,
+  errorCode: constantFrom(...errorCodes),
+  text: constantFrom(...texts)
+}
+
+const numbers = (count: number): ReadonlyArray<Index> => Array.from({ length: count }, (_, n) => n)
+
+/** Conditions one by one, on values that runs often have; each sequence ends with them. */
+export const soughtAlone: ReadonlyArray<Sought> = [
+  ...versions.map((version) => ({ version })),
+  ...statuses.map((status) => ({ statuses: [status] })),
+  ...numbers(2).flatMap((n) => [{ queues: [n] }, { key: n }]),
+  ...numbers(3).flatMap((n) => [{ tags: [n] }, { idempotencyKey: n }, { attribute: { n } }]),
+  ...numbers(runCount).flatMap((n) => [{ parent: n }, { source: n }, { root: n }]),
+  ...[0, 50].flatMap((
+    at
+  ) => [{ createdFrom: at }, { createdBefore: at }, { finishedFrom: at }, { finishedBefore: at }]),
+  ...errorCodes.map((errorCode) => ({ errorCode })),
+  ...texts.map((text) => ({ text }))
+].map((by) => ({ workflows: [0, 1], ...by }))
+
+/** Few conditions at a time, so that often something is found. */
 const sought: FastCheck.Arbitrary<Sought> = record({
   workflows: mostly(constant([0, 1]), array(index(2), { maxLength: 1 })),
-  version: seldom(constantFrom("1", "2")),
-  statuses: option(uniqueArray(constantFrom(...statuses), { maxLength: 3 })),
-  queues: seldom(uniqueArray(index(2), { minLength: 1, maxLength: 2 })),
-  tags: seldom(uniqueArray(index(3), { minLength: 1, maxLength: 2 })),
-  attribute: seldom(index(4)),
-  parent: seldom(anyone),
-  root: seldom(anyone),
-  key: seldom(index(3)),
-  created: seldom(constantFrom(0, 50, 500)),
-  finished: seldom(constantFrom(0, 50, 500)),
-  errorCode: seldom(constantFrom("Bad", "v")),
-  text: seldom(constantFrom("EXPECTED", "\"v\": 1"))
-})
+  all: record(conditions),
+  by: subarray(Object.keys(conditions), { maxLength: 3 })
+}).map(({ all, by, workflows }) => ({
+  workflows,
+  ...Object.fromEntries(Object.entries(all).filter(([name]) => by.includes(name)))
+}))
+
 const limit = (most: number) => mostly(constant(null), integer({ min: 0, max: most }), 1)
 
 const limits = {
@@ -293,7 +353,7 @@ const operation: FastCheck.Arbitrary<Operation> = oneof(
   { weight: 1, arbitrary: record({ _tag: constant("Retire" as const), who }) },
   {
     weight: 2,
-    arbitrary: record({ _tag: constant("Reap" as const), maxCrashes: mostly(constant(4), constantFrom(1, 2), 3) })
+    arbitrary: record({ _tag: constant("Reap" as const), maxCrashes: constantFrom(1, 2, 4) })
   },
   {
     weight: 1,

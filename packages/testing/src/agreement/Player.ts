@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import type { JournalError } from "perdure/Errors"
 import type * as Driver from "perdure/JournalDriver"
 import { entries, value } from "../contract/Fixture.js"
+import { soughtAlone } from "./Command.js"
 import type { Command, Move, Operation, Work } from "./Command.js"
 import * as Normal from "./normal.js"
 import * as Pool from "./pool.js"
@@ -70,6 +71,10 @@ export class Player {
         ])),
       queues: value(driver.queues(queues)),
       counts: value(driver.queueCounts({ names: queues, most: 5 })),
+      found: Effect.flatMap(
+        Clock.currentTimeMillis,
+        (now) => Effect.forEach(soughtAlone, (sought) => this.find(Pool.filter(this.prefix, now, sought), 5))
+      ),
       runs: Effect.forEach(ids, (run) =>
         Effect.all({
           history: value(driver.history({ run, from: 0, limit: 10_000 })),
@@ -367,7 +372,11 @@ export class Player {
       case "SuspendForChildren":
         return { _tag: "Suspend", until: now + move.delay, waiting: tokens.map((token) => `child:${token}`) }
       case "Finish": {
-        const kinds = { completed: "success", failed: "failure", cancelled: "interrupt" } as const
+        const kinds = {
+          completed: "success",
+          failed: move.isDefect ? "defect" : "failure",
+          cancelled: "interrupt"
+        } as const
         return { _tag: "Finish", status: move.status, exit: { kind: kinds[move.status], value: move.value } }
       }
       case "Continue":

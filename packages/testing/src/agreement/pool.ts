@@ -48,13 +48,13 @@ export const newRun = (prefix: string, now: number, { delay, run: n }: Start): D
     queue: queue(prefix, n >> 1),
     priority: n % 3 - 1,
     payload: `{ "n": ${n} }`,
-    idempotencyKey: n % 4 === 3 ? null : `key-${n % 3}`,
+    idempotencyKey: n % 4 === 3 ? null : idempotencyKey(n % 3),
     availableAt: delay === null ? null : now + delay,
     parent: null,
     root: id,
     depth: 0,
     // Some have keys, some of those the same one.
-    key: n % 3 === 0 ? null : `lock-${n % 2}`,
+    key: n % 3 === 0 ? null : lock(n % 2),
     expiresAt: n % 7 === 5 ? now + 55 : null,
     tags: [0, 1, 2].filter((tag) => (n >> tag) % 2 === 1).map(tagName),
     attributes: n % 4 === 0 ? {} : { n: n % 4, even: n % 2 === 0 },
@@ -64,23 +64,29 @@ export const newRun = (prefix: string, now: number, { delay, run: n }: Start): D
 
 const tagName = (n: number): string => `tag-${n}`
 
+const lock = (n: number): string => `lock-${n}`
+
+const idempotencyKey = (n: number): string => `key-${n}`
+
 /** Conditions on the runs of this pool, and nobody else's. */
 export const filter = (prefix: string, now: number, sought: Sought): Driver.RunFilter => {
-  const { attribute, created, errorCode, finished, key, parent, queues, root, statuses, tags, text, version } = sought
+  const { attribute, idempotencyKey: its, key, parent, queues, root, source, tags, workflows, ...rest } = sought
+  const { createdBefore, createdFrom, finishedBefore, finishedFrom, ...same } = rest
   return {
-    workflows: sought.workflows.map((n) => workflow(prefix, n).name),
-    ...(version === null ? {} : { version }),
-    ...(statuses === null ? {} : { statuses }),
-    ...(queues === null ? {} : { queues: queues.map((n) => queue(prefix, n)) }),
-    ...(tags === null ? {} : { tags: tags.map(tagName) }),
-    ...(attribute === null ? {} : { attributes: { n: attribute } }),
-    ...(parent === null ? {} : { parent: runId(prefix, parent) }),
-    ...(root === null ? {} : { root: runId(prefix, root) }),
-    ...(key === null ? {} : { idempotencyKey: `key-${key}` }),
-    ...(created === null ? {} : { createdFrom: now - created }),
-    ...(finished === null ? {} : { finishedBefore: now - finished }),
-    ...(errorCode === null ? {} : { errorCode }),
-    ...(text === null ? {} : { text })
+    ...same,
+    workflows: workflows.map((n) => workflow(prefix, n).name),
+    ...(queues === undefined ? {} : { queues: queues.map((n) => queue(prefix, n)) }),
+    ...(key === undefined ? {} : { key: lock(key) }),
+    ...(tags === undefined ? {} : { tags: tags.map(tagName) }),
+    ...(attribute === undefined ? {} : { attributes: { ...attribute } }),
+    ...(parent === undefined ? {} : { parent: runId(prefix, parent) }),
+    ...(root === undefined ? {} : { root: runId(prefix, root) }),
+    ...(its === undefined ? {} : { idempotencyKey: idempotencyKey(its) }),
+    ...(source === undefined ? {} : { source: runId(prefix, source) }),
+    ...(createdFrom === undefined ? {} : { createdFrom: now - createdFrom }),
+    ...(createdBefore === undefined ? {} : { createdBefore: now - createdBefore }),
+    ...(finishedFrom === undefined ? {} : { finishedFrom: now - finishedFrom }),
+    ...(finishedBefore === undefined ? {} : { finishedBefore: now - finishedBefore })
   }
 }
 
