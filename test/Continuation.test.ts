@@ -4,10 +4,13 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import * as Continuation from "perdure/Continuation"
+import { CurrentRun } from "perdure/CurrentRun"
 import { JournalError } from "perdure/Errors"
 import type { JournalDriver } from "perdure/JournalDriver"
+import * as Runs from "perdure/Runs"
 import * as Step from "perdure/Step"
 import * as Workflow from "perdure/Workflow"
 import { makeWorld, soon, type World, within } from "./fixtures/world.js"
@@ -161,6 +164,63 @@ describe("what a run goes on with", () => {
       const Goes = Workflow.make("Goes", { payload: {} }).pipe(Continuation.onSuccess(Single, () => ({})))
       const refused = yield* Effect.flip(world.launch(Goes.toLayer(() => Effect.void)))
       assert.include(refused.message, "continues on success with Single, which has singleton or debounce")
+    }))
+})
+
+describe("a run that is done again", () => {
+  const Bill = Workflow.make("Bill", { payload: { run: Schema.String } })
+  const Sorry = Workflow.make("Sorry", { payload: { run: Schema.String } })
+  const Try = Workflow.make("Try", { payload: {}, success: Schema.String, error: OutOfStock }).pipe(
+    Continuation.onSuccess(Bill, (run) => ({ run })),
+    Continuation.onFailure(Sorry, ({ runId }) => ({ run: runId }))
+  )
+  /** The ids of runs that something has followed, sorted. */
+  const followed = (world: World, workflow: string) =>
+    Effect.map(
+      following(world, workflow),
+      (runs) => runs.map(({ payload }) => (JSON.parse(payload) as { readonly run: string }).run).toSorted()
+    )
+
+  it.scoped("has followers of its own: each end one, however often it is asked for", () =>
+    Effect.gen(function*() {
+      let broken = true
+      const world = yield* makeWorld()
+      const TryLive = Try.toLayer(() =>
+        Effect.gen(function*() {
+          yield* Step.run("work", Effect.suspend(() => broken ? new OutOfStock({ sku: "s" }) : Effect.void), {
+            error: OutOfStock
+          })
+          return (yield* CurrentRun).id
+        })
+      )
+      const Quiet = Layer.merge(Bill.toLayer(() => Effect.void), Sorry.toLayer(() => Effect.void))
+      const process = yield* world.launch(Layer.merge(TryLive, Quiet))
+      const run = yield* process.use(Try.start({}))
+      yield* soon(Effect.exit(run.result))
+      assert.deepStrictEqual(yield* followed(world, "Sorry"), [run.id])
+
+      const second = yield* run.retry()
+      assert.strictEqual((yield* run.retry()).id, second.id)
+      yield* soon(Effect.exit(second.result))
+      const third = yield* run.fork({ from: 0, id: "third" })
+      yield* soon(Effect.exit(third.result))
+      assert.deepStrictEqual(yield* followed(world, "Sorry"), [run.id, second.id, third.id].toSorted())
+      assert.deepStrictEqual(yield* followed(world, "Bill"), [])
+
+      broken = false
+      yield* process.use(Stream.runDrain(Runs.retry({ workflow: "Try", status: "failed" })))
+      yield* process.use(Stream.runDrain(Runs.retry({ workflow: "Try", status: "failed" })))
+      yield* soon(Effect.void)
+      const good = [`${run.id}~2`, "third~1"].toSorted()
+      assert.deepStrictEqual(yield* followed(world, "Bill"), good)
+      assert.deepStrictEqual(yield* followed(world, "Sorry"), [run.id, second.id, third.id].toSorted())
+      const all = [...yield* following(world, "Bill"), ...yield* following(world, "Sorry")]
+      assert.isTrue(all.every(({ status }) => status === "completed"))
+
+      // A run that succeeded, done again, is followed once more.
+      const fourth = yield* (yield* process.use(Try.attach("third~1"))).fork({ from: 0, id: "fourth" })
+      assert.strictEqual(yield* soon(fourth.result), "fourth")
+      assert.deepStrictEqual(yield* followed(world, "Bill"), [...good, "fourth"].toSorted())
     }))
 })
 
