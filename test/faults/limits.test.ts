@@ -60,7 +60,7 @@ describe.each(sizes)("$name", ({ KILLS, RUNS, server }) => {
           const several = <A>(count: number, make: (n: number) => A) => Array.from({ length: count }, (_, n) => make(n))
           const quarter = RUNS / 4
           yield* Job.startAll(several(quarter, (n) => ({ n, key: `key-${n % 100}` })), { queue: Keyed })
-          yield* Job.startAll(several(quarter, (n) => ({ n, key: `key-${n % 20}` })), { queue: Admitted })
+          yield* Job.startAll(several(quarter, (n) => ({ n, key: `key-${n % 5}` })), { queue: Admitted })
           yield* Plain.startAll(several(quarter, (n) => ({ n })), { queue: Capped })
           yield* Plain.startAll(several(quarter, (n) => ({ n })), { queue: Rated })
 
@@ -80,11 +80,7 @@ describe.each(sizes)("$name", ({ KILLS, RUNS, server }) => {
           const moves = (yield* database.rows(Limits.moves)).map(Limits.readMove)
           assert.deepStrictEqual(Limits.violations(moves, limits), [])
           // The limits were reached, so that they were what held.
-          for (const [name, { concurrency }] of Object.entries(limits)) {
-            if (concurrency === undefined) continue
-            const less = Limits.violations(moves, { [name]: { concurrency: concurrency - 1 } })
-            assert.isNotEmpty(less, `${name} was never full`)
-          }
+          assert.deepStrictEqual(Limits.unreached(moves, limits), [])
           for (const { name } of queues) {
             const { ready, running, suspended } = yield* RunQueue.counts(name)
             assert.deepStrictEqual({ ready, running, suspended }, { ready: 0, running: 0, suspended: 0 })
@@ -111,28 +107,86 @@ describe("the checker", () => {
     place: run,
     ...change
   })
-  const found = (limit: Limits.QueueLimits, ...moves: ReadonlyArray<Limits.Move>) =>
-    Limits.violations(moves, { q: limit }).length > 0
+  const [a, b, done, end] = [
+    move("a", "running"),
+    move("b", "running"),
+    move("a", "completed"),
+    move("b", "completed")
+  ]
+  const violations = (limit: Limits.QueueLimits, ...moves: ReadonlyArray<Limits.Move>) =>
+    Limits.violations(moves, { q: limit })
+  const reaches = (limit: Limits.QueueLimits, ...moves: ReadonlyArray<Limits.Move>) =>
+    Limits.unreached(moves, { q: limit }).length === 0
 
-  it("sees one run too many, one that never ends, one out of turn, and one too early", () => {
-    const [a, b, done] = [move("a", "running"), move("b", "running"), move("a", "completed")]
-    const end = move("b", "completed")
-    assert.isTrue(found({ concurrency: 1 }, a, b, done, end))
-    assert.isFalse(found({ concurrency: 1 }, a, done, b, end))
-    assert.isTrue(found({ admission: 1 }, a, move("a", "suspended"), b, end, done))
-    assert.isFalse(found({ concurrency: 1 }, a, move("a", "suspended"), b, end, done))
-    assert.isTrue(found({}, a, b, done))
+  it("sees one running too many", () => {
+    assert.deepStrictEqual(violations({ concurrency: 1 }, a, b, done, end), [
+      "q: 2 running at move 1, the limit is 1"
+    ])
+    assert.deepStrictEqual(violations({ concurrency: 1 }, a, done, b, end), [])
+    assert.deepStrictEqual(violations({ concurrency: 1 }, a, move("a", "suspended"), b, end, done), [])
+    // One that comes back counts again.
+    const back = [a, move("a", "suspended"), b, a, done, end]
+    assert.lengthOf(violations({ concurrency: 1 }, ...back), 1)
+    assert.deepStrictEqual(violations({ concurrency: 2 }, ...back), [])
+  })
+
+  it("sees one live too many", () => {
+    const asleep = [a, move("a", "suspended"), b, end, done]
+    assert.deepStrictEqual(violations({ admission: 1 }, ...asleep), ["q: 2 live at move 2, the limit is 1"])
+    assert.deepStrictEqual(violations({ admission: 2 }, ...asleep), [])
+    assert.deepStrictEqual(violations({ admission: 1 }, a, move("a", "suspended"), done, b, end), [])
+  })
+
+  it("sees one of a key too many, and who did not wait for its turn", () => {
     const k = { key: "k" }
     const waiting = [move("a", "pending", k), move("b", "pending", k)]
-    const ended = (run: string) => [move(run, "running", k), move(run, "completed", k)]
-    assert.isTrue(found({ keyConcurrency: 1 }, ...waiting, ...ended("b"), ...ended("a")))
-    assert.isFalse(found({ keyConcurrency: 1 }, ...waiting, ...ended("a"), ...ended("b")))
-    const rate = { limit: 1, millis: 100, burst: 2 }
-    const at = (
-      run: string,
-      started: number
-    ) => [move(run, "running", { started }), move(run, "completed", { started })]
-    assert.isTrue(found({ rate }, ...at("a", 0), ...at("b", 0), ...at("c", 99)))
-    assert.isFalse(found({ rate }, ...at("a", 0), ...at("b", 0), ...at("c", 100), ...at("d", 200)))
+    const ended = (run: string, change = k) => [move(run, "running", change), move(run, "completed", change)]
+    assert.deepStrictEqual(violations({ keyConcurrency: 1 }, ...waiting, ...ended("b"), ...ended("a")), [
+      "q: key k did not go in order"
+    ])
+    assert.deepStrictEqual(violations({ keyConcurrency: 1 }, ...waiting, ...ended("a"), ...ended("b")), [])
+    assert.deepStrictEqual(violations({ keyConcurrency: 2 }, ...waiting, ...ended("b"), ...ended("a")), [])
+    const both = ["running", "completed"].flatMap((status) => [move("a", status, k), move("b", status, k)])
+    assert.deepStrictEqual(violations({ keyConcurrency: 1 }, ...waiting, ...both), [
+      "q: 2 live of key k at move 3, the limit is 1"
+    ])
+    assert.deepStrictEqual(violations({ keyConcurrency: 2 }, ...waiting, ...both), [])
+    const apart = both.map((each) => each.run === "b" ? { ...each, key: "l" } : each)
+    assert.deepStrictEqual(violations({ keyConcurrency: 1 }, ...apart), [])
+    assert.deepStrictEqual(violations({ keyConcurrency: 1 }, a, b, done, end), [])
+  })
+
+  const at = (run: string, started: number) => [
+    move(run, "running", { started }),
+    move(run, "completed", { started })
+  ]
+  const rate = { limit: 1, millis: 100, burst: 2 }
+
+  it("sees a start too early", () => {
+    assert.lengthOf(violations({ rate }, ...at("a", 0), ...at("b", 0), ...at("c", 99)), 1)
+    assert.deepStrictEqual(violations({ rate }, ...at("a", 0), ...at("b", 0), ...at("c", 100), ...at("d", 200)), [])
+    // A bucket is not filled above its brim.
+    assert.lengthOf(violations({ rate }, ...at("a", 0), ...at("b", 1_000), ...at("c", 1_000), ...at("d", 1_000)), 1)
+  })
+
+  it("sees one that never ends", () => {
+    assert.deepStrictEqual(violations({}, a, b, done), ["q: 1 are running at the end", "q: 1 have not ended"])
+    assert.deepStrictEqual(violations({}, a, move("a", "suspended")), ["q: 1 have not ended"])
+  })
+
+  it("sees a limit that was never reached", () => {
+    const waits = move("b", "pending")
+    assert.isTrue(reaches({ concurrency: 1 }, waits, a, done, b, end))
+    assert.isFalse(reaches({ concurrency: 2 }, waits, a, done, b, end))
+    assert.isFalse(reaches({ concurrency: 1 }, a, done, waits, b, end), "nobody waited")
+    assert.isTrue(reaches({ admission: 1 }, waits, a, move("a", "suspended"), done, b, end))
+    assert.isFalse(reaches({ admission: 2 }, waits, a, move("a", "suspended"), done, b, end))
+    const [k, l] = [{ key: "k" }, { key: "l" }]
+    const first = [move("a", "running", k), move("a", "completed", k)]
+    assert.isTrue(reaches({ keyConcurrency: 1 }, move("b", "pending", k), ...first))
+    assert.isFalse(reaches({ keyConcurrency: 1 }, move("b", "pending", l), ...first))
+    assert.isFalse(reaches({ keyConcurrency: 2 }, move("b", "pending", k), ...first))
+    assert.isTrue(reaches({ rate }, ...at("a", 0), ...at("b", 50)))
+    assert.isFalse(reaches({ rate }, ...at("a", 0), ...at("b", 100)))
   })
 })

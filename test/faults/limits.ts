@@ -61,29 +61,84 @@ export const violations = (
   return wrong
 }
 
+/** How many there are at a moment: in the queue, and of the key that moves. */
+interface Moment {
+  readonly index: number
+  readonly key: string | null
+  readonly running: number
+  readonly live: number
+  readonly ofKey: number
+  /** Have not begun. */
+  readonly waiting: number
+  readonly waitingOfKey: number
+}
+
+/** All moments of a queue, the last one at its end. */
+const moments = (mine: ReadonlyArray<Move>): ReadonlyArray<Moment> => {
+  const [running, live, waiting] = [new Set<string>(), new Set<string>(), new Set<string>()]
+  const byKey = new Map<string, { readonly live: Set<string>; readonly waiting: Set<string> }>()
+  return mine.map(({ key, run, status }, index) => {
+    const ofKey = byKey.get(key ?? "") ?? { live: new Set(), waiting: new Set() }
+    byKey.set(key ?? "", ofKey)
+    if (status === "running") {
+      for (const each of [running, live, ofKey.live]) each.add(run)
+    } else running.delete(run)
+    if (finals.has(status)) { for (const each of [live, ofKey.live]) each.delete(run) }
+    for (const each of [waiting, ofKey.waiting]) {
+      if (status === "pending" && !live.has(run)) each.add(run)
+      else each.delete(run)
+    }
+    return {
+      index,
+      key,
+      running: running.size,
+      live: live.size,
+      ofKey: ofKey.live.size,
+      waiting: waiting.size,
+      waitingOfKey: ofKey.waiting.size
+    }
+  })
+}
+
 /** No moment with more running runs, live runs, or live runs of a key; none of them left at the end. */
 const occupancy = (queue: string, mine: ReadonlyArray<Move>, limit: QueueLimits): ReadonlyArray<string> => {
-  const wrong: Array<string> = []
-  const running = new Set<string>()
-  const live = new Set<string>()
-  const byKey = new Map<string, Set<string>>()
-  mine.forEach(({ key, run, status }, index) => {
-    const ofKey = byKey.get(key ?? "") ?? new Set()
-    byKey.set(key ?? "", ofKey)
-    if (status === "running") { for (const each of [running, live, ofKey]) each.add(run) }
-    else running.delete(run)
-    if (finals.has(status)) { for (const each of [live, ofKey]) each.delete(run) }
-    const check = (what: string, count: number, most: number | undefined) => {
-      if (count > (most ?? Infinity)) wrong.push(`${queue}: ${count} ${what} at move ${index}, the limit is ${most}`)
-    }
-    check("running", running.size, limit.concurrency)
-    check("live", live.size, limit.admission)
-    if (key !== null) check(`live of key ${key}`, ofKey.size, limit.keyConcurrency)
+  const all = moments(mine)
+  const wrong = all.flatMap(({ index, key, live, ofKey, running }) => {
+    const check = (what: string, count: number, most: number | undefined) =>
+      count > (most ?? Infinity) ? [`${queue}: ${count} ${what} at move ${index}, the limit is ${most}`] : []
+    return [
+      ...check("running", running, limit.concurrency),
+      ...check("live", live, limit.admission),
+      ...(key === null ? [] : check(`live of key ${key}`, ofKey, limit.keyConcurrency))
+    ]
   })
-  if (running.size > 0) wrong.push(`${queue}: ${running.size} are running at the end`)
-  if (live.size > 0) wrong.push(`${queue}: ${live.size} have not ended`)
+  const { live, running } = all.at(-1) ?? { running: 0, live: 0 }
+  if (running > 0) wrong.push(`${queue}: ${running} are running at the end`)
+  if (live > 0) wrong.push(`${queue}: ${live} have not ended`)
   return wrong
 }
+
+/** Limits that held nothing back: there was no moment at which they were full and somebody waited. */
+export const unreached = (
+  all: ReadonlyArray<Move>,
+  limits: Readonly<Record<string, QueueLimits>>
+): ReadonlyArray<string> =>
+  Object.entries(limits).flatMap(([queue, limit]) => {
+    const mine = all.filter((move) => move.queue === queue)
+    const seen = moments(mine)
+    const never = (what: string, most: number | undefined, full: (moment: Moment, most: number) => boolean) =>
+      most === undefined || seen.some((moment) => full(moment, most)) ? [] : [`${queue}: never ${most} ${what}`]
+    const { rate } = limit
+    // Of a bucket that gives whole tokens, less than one is left when it is empty.
+    const spared = rate !== undefined && pace(queue, mine, { rate: { ...rate, burst: rate.burst - 1 } }).length === 0
+    return [
+      ...never("running", limit.concurrency, ({ running, waiting }, most) => running === most && waiting > 0),
+      ...never("live", limit.admission, ({ live, waiting }, most) => live === most && waiting > 0),
+      ...never("live of a key", limit.keyConcurrency, ({ key, ofKey, waitingOfKey }, most) =>
+        key !== null && ofKey === most && waitingOfKey > 0),
+      ...(spared ? [`${queue}: never ${rate.burst} starts at its rate`] : [])
+    ]
+  })
 
 /** Runs of a key that takes one at a time begin in the order in which they waited. */
 const order = (queue: string, mine: ReadonlyArray<Move>, limit: QueueLimits): ReadonlyArray<string> => {
