@@ -6,7 +6,9 @@ import type { Tools } from "./Tools.js"
 
 export const make = ({ ask, tellAll }: Tools): Driver.JournalSchedules => ({
   schedules: ({ after, limit, names }) =>
-    ask(Schedules.read, [names === null ? null : JSON.stringify(names), after, Math.max(0, limit)], Schedules.decode),
+    names === null
+      ? ask(Schedules.page, [after, Math.max(0, limit)], Schedules.decode)
+      : ask(Schedules.named, [JSON.stringify(names), after, Math.max(0, limit)], Schedules.decode),
   dueSchedules: ({ limit, needs }) =>
     ask(Schedules.due, [JSON.stringify(needs), Math.max(0, limit)], Schedules.decodeDue),
   writeSchedules: ({ schedules, tell }) =>

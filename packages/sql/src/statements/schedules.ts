@@ -14,22 +14,56 @@ const record = (s: string, r: string): string =>
   `json_build_array(${s}.name, ${s}.needs, ${millis(`${s}.due_at`)}, ${s}.run, ${s}.waits, ${s}.settings, ${s}.state,
       ${s}.definition, ${s}.revision, ${millis(`${s}.seen_at`)}, ${r}.status)`
 
-/** $1 names, null for all; $2 after or null, $3 limit */
-export const read: Verb = {
-  name: "schedules",
-  parameters: 3,
-  text: (t) =>
-    `SELECT ${millis(t.now)} AS now, (
+/** The rows of `found`, in order of name. */
+const reading = (t: Words, found: string): string =>
+  `SELECT ${millis(t.now)} AS now, (
     SELECT json_agg(${record("s", "r")} ORDER BY s.name)::text
     FROM (
-      SELECT s.* FROM ${t.schedules} s
-      WHERE ($1::text IS NULL OR s.name = ANY (ARRAY(SELECT json_array_elements_text($1::json)) COLLATE "C"))
-        AND s.name > coalesce($2::text, '')
-      ORDER BY s.name LIMIT $3::int
+      ${found}
     ) s
-    LEFT JOIN ${t.runs} r ON r.id = s.run
+    LEFT JOIN LATERAL (SELECT r.status FROM ${t.runs} r WHERE r.id = s.run LIMIT 1) r ON true
   ) AS schedules`
+
+/** The texts of $1, each once. `one` makes the planner expect few, where it would expect a hundred of any JSON. */
+const asked = (column: string): string =>
+  part(
+    "asked",
+    `SELECT DISTINCT n.text COLLATE "C" AS ${column}, 1 AS one FROM json_array_elements_text($1::json) AS n(text)`
+  )
+
+/** $1 names, $2 after or null, $3 limit */
+export const named: Verb = {
+  name: "schedules_named",
+  parameters: 3,
+  text: (t) =>
+    `WITH ${asked("name")}
+  ${
+      reading(
+        t,
+        `SELECT s.* FROM asked a
+      CROSS JOIN LATERAL (SELECT s.* FROM ${t.schedules} s WHERE s.name = a.name LIMIT 1) s
+      WHERE a.one = 1 AND a.name > coalesce($2::text, '')
+      ORDER BY s.name LIMIT $3::int`
+      )
+    }`
 }
+
+/** $1 after or null, $2 limit */
+export const page: Verb = {
+  name: "schedules_page",
+  parameters: 2,
+  text: (t) =>
+    reading(
+      t,
+      `SELECT s.* FROM ${t.schedules} s WHERE s.name > coalesce($1::text, '') ORDER BY s.name LIMIT $2::int`
+    )
+}
+
+/**
+ * The limit of `due` as no plan knows it: if a plan for the number that is given seemed cheaper than one for any number, the
+ * server would plan each tick anew.
+ */
+const atMost = "SELECT $2::int"
 
 /** $1 needs, $2 limit */
 export const due: Verb = {
@@ -41,23 +75,21 @@ export const due: Verb = {
       `SELECT s.* FROM asked a
     CROSS JOIN LATERAL (
       SELECT ${columns} FROM ${t.schedules} s WHERE s.needs = a.needs AND ${where} ${rest}
-    ) s`
+    ) s
+    WHERE a.one = 1`
     return `WITH ${
       [
-        part(
-          "asked",
-          `SELECT DISTINCT n.needs COLLATE "C" AS needs FROM json_array_elements_text($1::json) AS n(needs)`
-        ),
+        asked("needs"),
         part(
           "timed",
           `${
             ofEach(
               "s.name, s.due_at",
               `s.due_at < 'infinity' AND s.due_at <= ${t.now}`,
-              "ORDER BY s.due_at, s.name LIMIT $2::int"
+              `ORDER BY s.due_at, s.name LIMIT (${atMost})`
             )
           }
-    ORDER BY s.due_at, s.name LIMIT $2::int`
+    ORDER BY s.due_at, s.name LIMIT (${atMost})`
         ),
         part(
           "waiting",
@@ -76,7 +108,7 @@ export const due: Verb = {
       SELECT d.name, 1, d.due_at FROM timed d
     ) f
     GROUP BY f.name
-    ORDER BY 2, 3, 1 LIMIT $2::int`
+    ORDER BY 2, 3, 1 LIMIT (${atMost})`
         )
       ].join(", ")
     }
@@ -93,19 +125,22 @@ export const due: Verb = {
   )`)
     } AS next_due, (
     SELECT json_agg(w.run ORDER BY w.run)::text
-    FROM (SELECT DISTINCT w.run FROM waiting w WHERE NOT w.over ORDER BY w.run LIMIT $2::int) w
+    FROM (SELECT DISTINCT w.run FROM waiting w WHERE NOT w.over ORDER BY w.run LIMIT (${atMost})) w
   ) AS awaited`
   }
 }
 
-/** The rows of the request, locked unless somebody else has them. */
+/**
+ * The rows of the request, locked unless somebody else has them. `touched` makes the planner expect few of them, so that
+ * they are changed by index, whatever the statistics are.
+ */
 const locked = (t: Words): string =>
   part(
     "locked",
-    `SELECT s.name
-    FROM (SELECT g.name, g.revision FROM given g WHERE g.revision > 0 ORDER BY g.name) g
+    `SELECT g.*, 1 AS touched
+    FROM (SELECT g.* FROM given g WHERE g.revision > 0 ORDER BY g.name) g
     CROSS JOIN LATERAL (
-      SELECT s.name, s.revision FROM ${t.schedules} s WHERE s.name = g.name FOR UPDATE SKIP LOCKED OFFSET 0
+      SELECT s.revision FROM ${t.schedules} s WHERE s.name = g.name FOR UPDATE SKIP LOCKED OFFSET 0
     ) s
     WHERE s.revision = g.revision`
   )
@@ -128,10 +163,10 @@ export const write: Verb = {
         change(
           "changed",
           `UPDATE ${t.schedules} s
-    SET due_at = g.due_at, revision = s.revision + 1, waits = g.waits, needs = g.needs, run = g.run, settings = g.settings,
-      state = g.state, definition = g.definition
-    FROM given g JOIN locked l ON l.name = g.name
-    WHERE s.name = l.name
+    SET due_at = l.due_at, revision = s.revision + 1, waits = l.waits, needs = l.needs, run = l.run, settings = l.settings,
+      state = l.state, definition = l.definition
+    FROM locked l
+    WHERE s.name = l.name AND l.touched = 1
     RETURNING s.name`
         ),
         change(
@@ -163,7 +198,10 @@ export const remove: Verb = {
           `SELECT g.revision, g.name COLLATE "C" AS name FROM json_to_recordset($1::json) AS g(revision bigint, name text)`
         ),
         locked(t),
-        change("gone", `DELETE FROM ${t.schedules} s USING locked l WHERE s.name = l.name RETURNING s.name`)
+        change(
+          "gone",
+          `DELETE FROM ${t.schedules} s USING locked l WHERE s.name = l.name AND l.touched = 1 RETURNING s.name`
+        )
       ].join(", ")
     }
   SELECT ${millis(t.now)} AS now, (SELECT json_agg(g.name ORDER BY g.name)::text FROM gone g) AS names`
@@ -176,15 +214,24 @@ export const see: Verb = {
   text: (t) =>
     `WITH ${
       [
-        part("asked", `SELECT DISTINCT n.name COLLATE "C" AS name FROM json_array_elements_text($1::json) AS n(name)`),
-        part("known", `SELECT s.name, s.seen_at FROM ${t.schedules} s JOIN asked a ON a.name = s.name`),
+        asked("name"),
+        part(
+          "known",
+          `SELECT s.name, s.seen_at
+    FROM asked a
+    CROSS JOIN LATERAL (SELECT s.name, s.seen_at FROM ${t.schedules} s WHERE s.name = a.name LIMIT 1) s
+    WHERE a.one = 1`
+        ),
         part(
           "locked",
-          `SELECT s.name
+          `SELECT s.name, 1 AS touched
     FROM (SELECT k.name FROM known k WHERE k.seen_at < ${t.now} - interval '30 seconds' ORDER BY k.name) k
     CROSS JOIN LATERAL (SELECT s.name FROM ${t.schedules} s WHERE s.name = k.name FOR UPDATE SKIP LOCKED OFFSET 0) s`
         ),
-        change("seen", `UPDATE ${t.schedules} s SET seen_at = ${t.now} FROM locked l WHERE s.name = l.name`)
+        change(
+          "seen",
+          `UPDATE ${t.schedules} s SET seen_at = ${t.now} FROM locked l WHERE s.name = l.name AND l.touched = 1`
+        )
       ].join(", ")
     }
   SELECT ${millis(t.now)} AS now, (SELECT count(*) FROM known)::int AS seen`

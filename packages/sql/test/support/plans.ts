@@ -136,6 +136,9 @@ interface Node {
   readonly "CTE Name"?: string | undefined
   readonly "Parent Relationship"?: string | undefined
   readonly "Total Cost": number
+  readonly "Actual Rows"?: number | undefined
+  readonly "Actual Loops"?: number | undefined
+  readonly "Rows Removed by Filter"?: number | undefined
   readonly Plans?: ReadonlyArray<Node> | undefined
 }
 
@@ -148,6 +151,9 @@ const Node: Schema.Schema<Node> = Schema.Struct({
   "CTE Name": Schema.optional(Schema.String),
   "Parent Relationship": Schema.optional(Schema.String),
   "Total Cost": Schema.Number,
+  "Actual Rows": Schema.optional(Schema.Number),
+  "Actual Loops": Schema.optional(Schema.Number),
+  "Rows Removed by Filter": Schema.optional(Schema.Number),
   Plans: Schema.optional(Schema.Array(Schema.suspend(() => Node)))
 })
 
@@ -241,6 +247,19 @@ export const buffers = (session: Session, index: number, parameters: ReadonlyArr
     yield* session.run("ROLLBACK")
     const [{ Plan: plan }] = yield* Schema.decodeUnknown(Touched)(row?.["QUERY PLAN"])
     return plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
+  })
+
+/** What a prepared statement reads of tables and indexes when it is run: rows that were found, and rows that did not fit. */
+export const rowsRead = (session: Session, index: number, parameters: ReadonlyArray<unknown>) =>
+  Effect.gen(function*() {
+    const [row] = yield* session.run(`EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) ${call(index, parameters)}`)
+    const [{ Plan: plan }] = yield* Schema.decodeUnknown(Explained)(row?.["QUERY PLAN"])
+    return nodes(plan).flatMap((node) => {
+      const name = node["Index Name"]
+      if (name === undefined) return []
+      const [rows, loops, removed] = [node["Actual Rows"], node["Actual Loops"], node["Rows Removed by Filter"]]
+      return [{ index: name, rows: Math.round((rows ?? NaN) * (loops ?? NaN)), removed: removed ?? 0 }]
+    })
   })
 
 const Touched = Schema.Tuple(Schema.Struct({

@@ -1,0 +1,201 @@
+/**
+ * Schedules, 105,000 of them, of which ten are due: everything is found by index, whatever the planner knew when it planned,
+ * and looking for those that are due reads them and nothing else, also after each of them was due many times.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as TestDatabase from "@perdure/testing/TestDatabase"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import * as Migrations from "../src/Migrations.js"
+import * as Schedules from "../src/statements/schedules.js"
+import { matchesFile } from "./support/file.js"
+import * as Plans from "./support/plans.js"
+import * as Session from "./support/Session.js"
+
+const LIMIT = 100
+
+/** What the schedules need that are due; others have fewer. */
+const most = "need-0"
+
+const due = Array.from({ length: 10 }, (_, n) => `s${String(n + 1).padStart(7, "0")}`)
+
+const prepare = (session: Session.Session) =>
+  Effect.gen(function*() {
+    yield* session.run(Migrations.script(Plans.tables))
+    // The test says when statistics are made, and when rows that are gone are cleared away: never.
+    for (const table of filled) yield* session.run(`ALTER TABLE perdure.${table} SET (autovacuum_enabled = off)`)
+  })
+
+const filled = ["schedules", "runs"]
+
+const analyze = (session: Session.Session) =>
+  Effect.forEach(filled, (table) => session.run(`ANALYZE perdure.${table}`), { discard: true })
+
+/** Ten are due, five wait for runs of which two are finished; of the others, some have ended for ever. */
+const fill = (session: Session.Session) =>
+  Effect.gen(function*() {
+    yield* session.run(`INSERT INTO perdure.runs (available_at, priority, epoch, inbox_seq, unread, id, status, queue,
+        workflow, version)
+      SELECT now(), 0, 0, 0, 0, 'r' || i, CASE WHEN i % 2 = 0 THEN 'completed' ELSE 'suspended' END, 'q', 'flow', '1'
+      FROM generate_series(1, 20000) AS i`)
+    yield* session.run(`INSERT INTO perdure.schedules (due_at, seen_at, waits, name, needs, run, settings, state)
+      SELECT CASE WHEN i <= 10 THEN now() - i * interval '1 s' WHEN i % 50 = 0 THEN 'infinity'
+          ELSE now() + interval '1 day' + i * interval '1 s' END, now() - interval '1 hour', i % 20000 = 1234,
+        's' || lpad(i::text, 7, '0'), 'need-' || greatest(0, (i - 99001) / 1000), 'r' || (i % 20000 + i / 20000 + 1), '{}', '{}'
+      FROM generate_series(1, 105000) AS i`)
+  })
+
+const names = (all: ReadonlyArray<string>) => JSON.stringify(all)
+
+const Names = Schema.parseJson(Schema.Array(Schema.String))
+
+const row = (name: string, revision: number) =>
+  Schedules.encodeRow({
+    name,
+    needs: most,
+    // Another one each time, and long ago.
+    dueAt: revision,
+    run: "r1",
+    waits: false,
+    settings: "{}",
+    state: "{}",
+    definition: null,
+    revision
+  })
+
+const statements = [
+  ["named", Schedules.named, [names(due), null, LIMIT]],
+  ["page", Schedules.page, ["s0050000", LIMIT]],
+  ["due", Schedules.due, [names([most]), LIMIT]],
+  ["write", Schedules.write, [JSON.stringify([row("s0000001", 1), row("new", 0)])]],
+  ["remove", Schedules.remove, [JSON.stringify([{ name: "s0000001", revision: 1 }])]],
+  ["see", Schedules.see, [names(due)]]
+] as const
+
+/** Pages of the table and its indexes. */
+const size = (session: Session.Session) =>
+  Effect.map(
+    session.run("SELECT (pg_total_relation_size('perdure.schedules') / 8192)::int AS pages"),
+    ([found]) => Number(found?.["pages"])
+  )
+
+const place = (name: string): number => statements.findIndex(([each]) => each === name)
+
+/** Half of the cost from which on the server would compile a statement (JIT). */
+const costly = 50_000
+
+const check = (name: string, plan: Plans.Plan): Plans.Plan => {
+  assert.deepStrictEqual(plan.reads.filter((read) => read.startsWith("Seq Scan")), [], `${name} reads no whole table`)
+  // Pages are read from the place on where the one before ended.
+  assert.deepStrictEqual(plan.walked, [], `${name} looks things up in indexes`)
+  assert.deepStrictEqual(plan.filtered, [], `${name} joins by keys`)
+  assert.isBelow(plan.cost, costly, `${name} is cheap`)
+  return plan
+}
+
+/** A session that has all statements prepared, and what explains them. */
+const prepared = (server: TestDatabase.Server) =>
+  Effect.gen(function*() {
+    const { session } = yield* Session.fresh(server)
+    yield* prepare(session)
+    yield* session.run("SET plan_cache_mode = force_generic_plan")
+    for (const [index, [, verb]] of statements.entries()) yield* Plans.prepare(session, index, verb)
+    const checked = (stage: string) =>
+      Effect.forEach(
+        statements.entries(),
+        ([index, [name, , parameters]]) =>
+          Effect.map(Plans.explain(session, index, parameters), (plan) => check(`${name}, ${stage}`, plan))
+      )
+    return { session, checked }
+  })
+
+/** What `due` finds, by index: the ten that are due, the next one, five that wait, and the twelve that it answers. */
+const found = [
+  { index: "runs_pkey", rows: 5, removed: 0 },
+  { index: "runs_pkey", rows: 12, removed: 0 },
+  { index: "schedules_due", rows: 1, removed: 0 },
+  { index: "schedules_due", rows: 10, removed: 0 },
+  { index: "schedules_pkey", rows: 12, removed: 0 },
+  { index: "schedules_waiting", rows: 5, removed: 0 }
+]
+
+for (const server of TestDatabase.servers) {
+  describe(`schedules on ${server.name}`, () => {
+    it.scopedLive(
+      "are found by index, when there are many and when there were none",
+      () =>
+        Effect.gen(function*() {
+          const { checked, session } = yield* prepared(server)
+          yield* checked("empty")
+          yield* fill(session)
+          yield* checked("full, as planned before")
+          yield* analyze(session)
+          const generic = yield* checked("full, analyzed, planned for any values")
+          yield* session.run("SET plan_cache_mode = force_custom_plan")
+          const custom = yield* checked("full, analyzed, planned for these values")
+          const pinned: Record<string, unknown> = {}
+          for (const [index, [name]] of statements.entries()) {
+            const [general, special] = [generic[index], custom[index]]
+            assert(general !== undefined && special !== undefined)
+            // Else the server would plan each of them anew. A page is asked for by somebody who looks at it.
+            if (name !== "page") assert.isAtMost(general.cost, special.cost * 1.001, `${name} is planned once`)
+            assert.deepStrictEqual(
+              general.reads,
+              special.reads,
+              `${name} is planned alike for these and for any values`
+            )
+            pinned[name] = { reads: general.reads, loops: general.loops }
+          }
+          // One file for all versions of Postgres.
+          yield* matchesFile("./schedulePlans.snapshot.json", `${JSON.stringify(pinned, null, 2)}\n`)
+
+          yield* session.run("UPDATE perdure.schedules SET due_at = now() - interval '1 hour'")
+          yield* analyze(session)
+          yield* checked("all of them due, planned for these values")
+          yield* session.run("SET plan_cache_mode = force_generic_plan")
+          yield* checked("all of them due, planned for any values")
+        }),
+      60_000
+    )
+
+    it.scopedLive(
+      "that are due are all that is read to find them, however often they were due before",
+      () =>
+        Effect.gen(function*() {
+          const { session } = yield* prepared(server)
+          yield* fill(session)
+          yield* analyze(session)
+          const [asking, parameters] = [place("due"), [names([most]), LIMIT]]
+          const rows = Effect.map(Plans.rowsRead(session, asking, parameters), (read) =>
+            read.toSorted((a, b) => a.index < b.index ? -1 : a.index > b.index ? 1 : a.rows - b.rows))
+          const pages = Plans.buffers(session, asking, parameters)
+          assert.deepStrictEqual(yield* rows, found)
+          for (const [name, count] of [["named", due.length], ["page", LIMIT]] as const) {
+            const [, , values] = statements[place(name)] ?? []
+            assert.deepStrictEqual(
+              yield* Plans.rowsRead(session, place(name), values ?? []),
+              ["schedules_pkey", "runs_pkey"].map((index) => ({ index, rows: count, removed: 0 })),
+              `${name} reads what it answers`
+            )
+          }
+          const before = yield* pages
+          const small = yield* size(session)
+          assert.isBelow(before, 200, "some pages for each row that is answered")
+          for (let fire = 1; fire <= 200; fire++) {
+            const [answer] = yield* Plans.execute(session, asking, parameters)
+            assert.isString(answer?.["schedules"])
+            const written = JSON.stringify(due.map((name) =>
+              row(name, fire)
+            ))
+            const [changed] = yield* Plans.execute(session, place("write"), [written])
+            assert.deepStrictEqual(yield* Schema.decodeUnknown(Names)(changed?.["names"]), due)
+          }
+          assert.deepStrictEqual(yield* rows, found)
+          // Versions that are gone give way to later ones; nobody has vacuumed.
+          assert.isAtMost(yield* pages, before * 1.2)
+          assert.isAtMost((yield* size(session)) - small, 50)
+        }),
+      60_000
+    )
+  })
+}
