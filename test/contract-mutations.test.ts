@@ -10,6 +10,7 @@ import { findingFaults } from "./fixtures/faultyFinding.js"
 import { faults, unbent } from "./fixtures/faultyJournals.js"
 import { operationFaults } from "./fixtures/faultyOperations.js"
 import { controlFaults } from "./fixtures/faultyControls.js"
+import { honest, queueFaults } from "./fixtures/faultyQueues.js"
 
 /** The first case of a topic that a driver fails. */
 const failing = Effect.fnUntraced(function*(topic: string, bend: (driver: JournalDriver) => JournalDriver) {
@@ -27,10 +28,13 @@ const failing = Effect.fnUntraced(function*(topic: string, bend: (driver: Journa
 describe("a driver that breaks a rule fails the suite", () => {
   it.effect("one that is bent in nothing does not", () =>
     Effect.gen(function*() {
-      for (const topic of Object.keys(JournalContract.topics)) assert.isNull(yield* failing(topic, unbent))
+      for (const topic of Object.keys(JournalContract.topics))
+        assert.isNull(yield* failing(topic, (driver) => honest(unbent(driver))))
     }))
 
-  for (const { bend, name, topic } of [...faults, ...operationFaults, ...findingFaults, ...controlFaults]) {
+  for (
+    const { bend, name, topic } of [...faults, ...operationFaults, ...findingFaults, ...controlFaults, ...queueFaults]
+  ) {
     it.effect(`${topic}: ${name}`, () =>
       Effect.gen(function*() {
         assert.isNotNull(yield* failing(topic, bend))

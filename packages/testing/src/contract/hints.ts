@@ -115,6 +115,28 @@ export const hints = [
         }))
   ),
 
+  check("a queue that is changed is a hint", (t) =>
+    brings(t, (n) =>
+      Effect.gen(function*() {
+        const name = t.id(`queue-${n}`)
+        yield* t.driver.ensureQueues([name])
+        yield* t.driver.changeQueue({ name, change: { paused: false } })
+        return ready(name)
+      }))),
+
+  check(
+    "workflows that may go on are a hint for the queues that there are",
+    (t) =>
+      brings(t, (n) =>
+        Effect.gen(function*() {
+          const [queue, workflow] = [t.id(`queue-${n}`), t.id(`workflow-${n}`)]
+          yield* t.driver.ensureQueues([queue])
+          yield* t.driver.holdWorkflows({ workflows: [workflow], held: true })
+          yield* t.driver.holdWorkflows({ workflows: [workflow], held: false })
+          return ready(queue)
+        }))
+  ),
+
   check("a child is a hint for its queue", (t) =>
     Effect.gen(function*() {
       const parent = yield* t.running("parent")
