@@ -203,7 +203,8 @@ export interface Workflow<in out Payload, in out Success, in out Failure> extend
 
   /**
    * Go on as a new generation of the same run, with an empty journal: for workflows that never end. The handler must
-   * return what this gives, as its last act: `return yield* Loop.continueAsNew(next)`.
+   * return what this gives, as its last act: `return yield* Loop.continueAsNew(next)`. The run keeps its queue, key,
+   * priority, tags and attributes as they were, whatever the new payload says.
    *
    * Signals that were not received stay; the ids of those that were received are forgotten (see `Signal.send`). Attached
    * children that have not ended are cancelled, and callbacks that were created are not waited for any more.
