@@ -20,8 +20,8 @@ import * as JournalMemory from "./JournalMemory.js"
  * The kinds of problem.
  *
  * - `BadDefinition`: a name, a priority or another option of a workflow.
- * - `TwoHandlers`, `TwoSignals`, `TwoWorkers`, `TwoQueues`: two of one name.
- * - `BadOption`: an option of a worker, of a queue, or of another layer.
+ * - `TwoHandlers`, `TwoSignals`, `TwoWorkers`, `TwoQueues`, `TwoSchedules`: two of one name.
+ * - `BadOption`: an option of a worker, of a queue, of a schedule, or of another layer.
  * - `QueueNotServed`: a workflow's runs would wait where no worker of the process looks, on a queue that is not defined.
  *   Where there is no worker at all, as in a process that only starts runs, nothing is said of queues.
  * - `NoSuchWorkflow`: what a workflow continues with has no handler in the process.
@@ -36,6 +36,7 @@ export const ProblemCode = Schema.Literal(
   "TwoSignals",
   "TwoWorkers",
   "TwoQueues",
+  "TwoSchedules",
   "BadOption",
   "QueueNotServed",
   "NoSuchWorkflow",

@@ -1,6 +1,5 @@
 /**
- * Every typed error of the core, in one place. Each has a `code` (its tag), says what, where and the cure in its
- * message, and whether trying again makes sense.
+ * Every typed error of the core. Each has a tag, says what, where and the cure, and whether trying again makes sense.
  *
  * @since 0.1.0
  */
@@ -429,6 +428,20 @@ export class UnknownQueue extends Schema.TaggedError<UnknownQueue>("perdure/Unkn
   override get message(): string {
     return `there is no queue "${this.queue}": mend the name, define it (RunQueue.make and its layer), or start a worker ` +
       `that serves it`
+  }
+}
+
+/**
+ * There is no schedule of that name.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class UnknownSchedule
+  extends Schema.TaggedError<UnknownSchedule>("perdure/UnknownSchedule")("UnknownSchedule", { schedule: Schema.String })
+{
+  override get message(): string {
+    return `there is no schedule "${this.schedule}": mend the name, or make it (RunSchedule.make)`
   }
 }
 

@@ -215,10 +215,14 @@ export const layer = (
       yield* supervise("reaper", core.lease.reaper)
       yield* supervise("upkeep", core.upkeepLoop)
       yield* supervise("claimer", core.claimer.run)
-      const stop = journal.registry.onChange(() =>
+      yield* supervise("schedules", core.scheduler.run)
+      const stop = journal.registry.onChange(() => {
         core.claimer.hint()
+        core.scheduler.hint()
+      })
+      yield* Effect.addFinalizer(() =>
+        Effect.sync(stop)
       )
-      yield* Effect.addFinalizer(() => Effect.sync(stop))
       return { id: core.ref.id, core }
     })
   )

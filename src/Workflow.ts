@@ -352,6 +352,7 @@ const define = <Payload, Success, Failure>(
           name,
           version,
           queue: shape.options.queue,
+          shape,
           signals: options.signals ?? [],
           continuations: linkedTo(links),
           problems: [...definitionProblems(shape), ...linkProblems(name, links)],

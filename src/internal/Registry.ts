@@ -12,6 +12,7 @@ import type { Divergence } from "./machine/Divergence.js"
 import type { Machine, Stray } from "./machine/Machine.js"
 import type { MachineEntry, WireExit } from "./machine/Op.js"
 import type { AnyExit } from "./exits.js"
+import type { Shape } from "./shape.js"
 
 /** A machine that is ready to be started. */
 export interface Opened {
@@ -27,6 +28,8 @@ export interface Registered {
   readonly name: string
   readonly version: string
   readonly queue: string
+  /** How runs of it are started. */
+  readonly shape: Shape
   /** Signals that the definition declares: one name, one definition in the whole process. */
   readonly signals: ReadonlyArray<{ readonly name: string }>
   /** What its runs go on with. */
@@ -35,6 +38,17 @@ export interface Registered {
   readonly problems: ReadonlyArray<string>
   /** A machine for a run; the left side says why its payload cannot be read. */
   readonly open: (run: ClaimedRun, onStray: (stray: Stray) => void) => Either.Either<Opened, string>
+}
+
+/** A schedule that this process has the definition of. */
+export interface RegisteredSchedule {
+  readonly name: string
+  readonly shape: Shape
+  /** What it says; and the value that says so. */
+  readonly definition: string
+  readonly source: object
+  /** The payload of a slot; null for the stored one. */
+  readonly payload: ((slot: number) => unknown) | null
 }
 
 /** Something that is wrong with what this process is made of. */
@@ -49,8 +63,8 @@ export interface Problem {
 
 /**
  * - `BadDefinition`: a name, a priority or another option of a workflow.
- * - `TwoHandlers`, `TwoSignals`, `TwoWorkers`, `TwoQueues`: two of one name.
- * - `BadOption`: an option of a worker, of a queue, or of another layer.
+ * - `TwoHandlers`, `TwoSignals`, `TwoWorkers`, `TwoQueues`, `TwoSchedules`: two of one name.
+ * - `BadOption`: an option of a worker, of a queue, of a schedule, or of another layer.
  * - `QueueNotServed`: a workflow's runs would wait where no worker of the process looks, on a queue that is not defined.
  * - `NoSuchWorkflow`: what a workflow continues with has no handler in the process.
  * - `LayerFailed`: a layer cannot be built.
@@ -61,6 +75,7 @@ export type ProblemCode =
   | "TwoSignals"
   | "TwoWorkers"
   | "TwoQueues"
+  | "TwoSchedules"
   | "BadOption"
   | "QueueNotServed"
   | "NoSuchWorkflow"
@@ -87,6 +102,7 @@ export class Registry {
   private readonly sources = new Set<ProblemSource>()
   private readonly workers = new Set<RegisteredWorker>()
   private readonly queues = new Set<{ readonly name: string; readonly definition: string }>()
+  private readonly known = new Set<RegisteredSchedule>()
 
   /** `checking`: nothing is to run, so what is wrong is noted, and refuses nothing. */
   constructor(readonly checking = false) {}
@@ -122,6 +138,29 @@ export class Registry {
   defineQueue(name: string, definition: string): Effect.Effect<void, never, Scope.Scope> {
     const queue = { name, definition }
     return whileOpen(() => this.queues.add(queue), () => this.queues.delete(queue))
+  }
+
+  /** One that is defined twice alike is one. */
+  defineSchedule(schedule: RegisteredSchedule): Effect.Effect<void, never, Scope.Scope> {
+    return whileOpen(() => {
+      this.known.add(schedule)
+      this.changed()
+    }, () => {
+      this.known.delete(schedule)
+      this.changed()
+    })
+  }
+
+  /** Those that this process has the definitions of. */
+  get schedules(): ReadonlyMap<string, RegisteredSchedule> {
+    return new Map([...this.known].map((schedule) => [schedule.name, schedule]))
+  }
+
+  /** How runs of a workflow are started: of this version, or the newest that there is here. */
+  shapeOf(name: string, version: string): Shape | undefined {
+    const newest = [...this.workflows.values()].filter((workflow) => workflow.name === name)
+      .toSorted((a, b) => a.version.localeCompare(b.version, "en", { numeric: true })).at(-1)
+    return (this.find(name, version) ?? newest)?.shape
   }
 
   find(name: string, version: string): Registered | undefined {
@@ -215,6 +254,7 @@ export class Registry {
       ? []
       : [...this.workflows.values()].filter(({ queue }) => !served.has(queue) && !defined.has(queue))
     return [
+      ...this.rivals(),
       ...[...defined].filter(([, definitions]) => definitions.size > 1).map(([name]): Problem => ({
         code: "TwoQueues",
         place: `queue "${name}"`,
@@ -234,6 +274,25 @@ export class Registry {
         cure: "add the queue to a worker's options, define it if it is served elsewhere, or correct its name"
       }))
     ]
+  }
+
+  /** Schedules of one name that are not the same. */
+  rivals(): ReadonlyArray<Problem> {
+    const all = [...this.known]
+    const twice = all.flatMap((one, index) =>
+      all.slice(index + 1).some((other) =>
+          other.name === one.name && other.source !== one.source &&
+          (other.definition !== one.definition || one.payload !== null || other.payload !== null)
+        )
+        ? [one.name]
+        : []
+    )
+    return [...new Set(twice)].map((name) => ({
+      code: "TwoSchedules",
+      place: `schedule "${name}"`,
+      detail: `schedule "${name}" has two definitions that differ`,
+      cure: "share one, or give the other another name"
+    }))
   }
 
   private dangling(): ReadonlyArray<Problem> {

@@ -1,6 +1,5 @@
 /** What a workflow definition comes down to below its types, and how a run of it becomes a machine. */
 import * as Context from "effect/Context"
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type * as FiberRefs from "effect/FiberRefs"
@@ -10,40 +9,17 @@ import { CurrentRun } from "../CurrentRun.js"
 import type { ValueInvalid, ValueTooLarge } from "../Errors.js"
 import { Misuse } from "../Errors.js"
 import { Limits } from "../Limits.js"
-import type { Attributes, ClaimedRun } from "../JournalDriver.js"
+import type { ClaimedRun } from "../JournalDriver.js"
 import type { ExitCodec } from "./exits.js"
 import { millisOf } from "./due.js"
 import { tagsProblem } from "./labels.js"
 import { Machine } from "./machine/Machine.js"
 import { idProblem } from "./names.js"
 import type { Opened, Registered } from "./Registry.js"
-import type { AnySchema } from "./wire.js"
+import type { Shape } from "./shape.js"
 import { decodeText, encodeText } from "./wire.js"
 
-/** A definition without its types. */
-export interface Shape {
-  readonly name: string
-  readonly version: string
-  readonly payloadSchema: AnySchema
-  readonly options: {
-    readonly queue: string
-    readonly priority: number
-    readonly idempotencyKey?: ((payload: never) => string) | undefined
-    readonly key?: ((payload: never) => string) | undefined
-    readonly signals?: ReadonlyArray<{ readonly name: string }> | undefined
-    readonly tags?: ReadonlyArray<string> | undefined
-    readonly attributes?: ((payload: never) => Attributes) | undefined
-    readonly singleton?: {
-      readonly key: (payload: never) => string
-      readonly mode: "join" | "refuse"
-    } | undefined
-    readonly debounce?: {
-      readonly key: (payload: never) => string
-      readonly quiet: Duration.DurationInput
-      readonly maxWait?: Duration.DurationInput
-    } | undefined
-  }
-}
+export type { Shape } from "./shape.js"
 
 const NAME_LENGTH = 200
 

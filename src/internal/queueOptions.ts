@@ -2,12 +2,7 @@
 import * as Duration from "effect/Duration"
 import { nameProblem } from "./definition.js"
 import { millisOf } from "./due.js"
-import { shown, storable } from "./wire.js"
-
-/** How much of a bad value is shown. */
-const SHOWN = 200
-
-const show = (value: unknown): string => storable(shown(value)).slice(0, SHOWN)
+import { isFields, show, strangers } from "./options.js"
 
 const isCount = (value: unknown, least: number): boolean =>
   typeof value === "number" && Number.isSafeInteger(value) && value >= least && value <= 2_147_483_647
@@ -24,14 +19,6 @@ const priorityProblem = (value: unknown): string | undefined =>
   value === undefined || (typeof value === "number" && Number.isInteger(value) && Math.abs(value + 0.5) < 32_768)
     ? undefined
     : `priority is ${show(value)}, it must be an integer from -32768 to 32767`
-
-const isFields = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
-
-const strangers = (place: string, value: object, known: ReadonlyArray<string>): ReadonlyArray<string> =>
-  Object.keys(value).filter((key) => !known.includes(key)).map((key) =>
-    `${place}${show(key)} is no option, there are ${known.join(", ")}: leave it out, or mend its name`
-  )
 
 const perProblem = (per: unknown): string | undefined => {
   const millis = millisOf(per)

@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
+import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import { ConfigurationInvalid } from "perdure/Errors"
 import { type Registered, Registry } from "perdure/internal/Registry"
@@ -11,6 +12,7 @@ const workflow = (name: string, version = "1", change: Partial<Registered> = {})
   name,
   version,
   queue: "default",
+  shape: { name, version, payloadSchema: Schema.Void, options: { queue: "default", priority: 0 } },
   signals: [],
   continuations: [],
   problems: [],

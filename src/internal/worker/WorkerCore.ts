@@ -20,6 +20,7 @@ import { HotCache } from "./HotCache.js"
 import { Latch } from "./Latch.js"
 import { Lease } from "./Lease.js"
 import { Answerer } from "./Answerer.js"
+import { Scheduler } from "./Scheduler.js"
 import { TimerQueue } from "./TimerQueue.js"
 
 /** A worker's options, checked, in milliseconds and counts. */
@@ -49,6 +50,7 @@ export class WorkerCore implements LocalWorker, Host {
   readonly committer: Committer
   readonly lease: Lease
   readonly answerer: Answerer
+  readonly scheduler: Scheduler
   readonly timers: TimerQueue
   readonly hot: HotCache
   readonly lingerMillis: number
@@ -74,6 +76,7 @@ export class WorkerCore implements LocalWorker, Host {
     this.hot = new HotCache(settings.hotRuns, settings.hotMillis, this.timers, () => this.now())
     this.committer = new Committer(journal, ref, settings.commitBatch)
     this.answerer = new Answerer(journal, ref)
+    this.scheduler = new Scheduler(journal, settings.pollMillis)
     this.lease = new Lease(journal, {
       worker: ref,
       leaseMillis: settings.leaseMillis,
@@ -130,6 +133,8 @@ export class WorkerCore implements LocalWorker, Host {
   hint(hint: Hint): void {
     if (hint._tag === "Ready") {
       if (this.settings.queues.includes(hint.queue)) this.claimer.hint()
+    } else if (hint._tag === "Scheduled") {
+      this.scheduler.hint()
     } else if (hint._tag === "Ping") {
       if (hint.worker === this.ref.id) this.answerer.add(hint.nonce)
     } else if (hint._tag === "Inbox" && hint.worker === this.ref.id) {

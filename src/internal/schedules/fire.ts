@@ -1,0 +1,242 @@
+/**
+ * Firing schedules. Any number of processes do it side by side: each looks which are due, decides what that means, and
+ * then, in one transaction, replaces the rows that are still as it saw them and starts their runs. So of all that decide,
+ * one acts, and a process that dies has done all of it or nothing.
+ *
+ * A schedule that cannot fire is quarantined with the reason; those that were due with it go on.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import type { JournalError } from "../../Errors.js"
+import type { JournalService } from "../../Journal.js"
+import type { Enqueued, Millis, NewRun, ScheduleRecord, ScheduleRow } from "../../JournalDriver.js"
+import type { RegisteredSchedule } from "../Registry.js"
+import { makeRunId } from "../ids.js"
+import { requireQueue } from "../queues.js"
+import type { Shape } from "../shape.js"
+import { runOf, slotKey } from "./definition.js"
+import type { Readable } from "./rows.js"
+import { isBusy, needsOf, quarantined, read, rowOf } from "./rows.js"
+import type { Asked, State } from "./settings.js"
+import { encodeState } from "./settings.js"
+import type { Turn } from "./turn.js"
+import { turn } from "./turn.js"
+
+/** Schedules that are looked at together, and runs that they start together. */
+const PAGE = 100
+const RUNS = 1_000
+
+/** What is to be done about one schedule. */
+interface Plan {
+  readonly record: ScheduleRecord
+  readonly row: ScheduleRow
+  /** Of the state that the row holds; null if it is quarantined. */
+  readonly state: State | null
+  readonly runs: ReadonlyArray<NewRun>
+  /** The run that is to be cancelled. */
+  readonly cancels: string | null
+}
+
+/** What this process has, for storage to know which schedules it can fire. */
+export const needs = ({ registry }: JournalService): ReadonlyArray<string> => [
+  ...new Set([
+    ...registry.list().map(({ name }) => needsOf("", name, false)),
+    ...[...registry.schedules.keys()].map((name) => needsOf(name, "", true))
+  ])
+]
+
+/** How the runs of a schedule are started by this process, if they can be. */
+const launcher = (
+  { registry }: JournalService,
+  known: ReadonlyMap<string, RegisteredSchedule>,
+  record: ScheduleRecord,
+  { settings }: Readable
+): { readonly shape: Shape; readonly payload: ((slot: number) => unknown) | null } | undefined => {
+  const defined = record.definition === null ? undefined : known.get(record.name)
+  // What was changed by hand is not computed.
+  if (defined !== undefined) {
+    return { shape: defined.shape, payload: settings.payload === null ? defined.payload : null }
+  }
+  const shape = record.definition === null ? registry.shapeOf(settings.workflow, settings.version) : undefined
+  return shape === undefined ? undefined : { shape, payload: null }
+}
+
+/** The runs of what is to be started; the left side says why there can be none. */
+const runsOf = (
+  journal: JournalService,
+  record: ScheduleRecord,
+  readable: Readable,
+  starts: ReadonlyArray<Asked>,
+  known: ReadonlyMap<string, RegisteredSchedule>
+): Effect.Effect<Either.Either<ReadonlyArray<NewRun>, string>, JournalError> =>
+  Effect.gen(function*() {
+    const { name } = record
+    const found = launcher(journal, known, record, readable)
+    if (found === undefined) {
+      const { version, workflow } = readable.settings
+      return Either.left(
+        `workflow "${workflow}" version "${version}" has no handler in the process that was to fire it`
+      )
+    }
+    const now = yield* Clock.currentTimeMillis
+    const runs: Array<NewRun> = []
+    for (const { run, slot } of starts) {
+      const made = yield* runOf({ name, settings: readable.settings, ...found }, slot, {
+        id: run ?? makeRunId(now),
+        key: run === null ? slotKey(name, slot) : `schedule ${name} by hand ${run}`,
+        now
+      })
+      if (Either.isLeft(made)) return Either.left(made.left)
+      runs.push(made.right)
+    }
+    for (const queue of new Set(runs.map((run) => run.queue))) {
+      const refused = yield* requireQueue(journal, queue).pipe(
+        Effect.as(null),
+        Effect.catchTag("UnknownQueue", (error) => Effect.succeed(error.message))
+      )
+      if (refused !== null) return Either.left(refused)
+    }
+    return Either.right(runs)
+  })
+
+/** The state after the runs of a turn. */
+const after = ({ starts, state }: Turn, runs: ReadonlyArray<string>, now: Millis): State => {
+  const [slot, run] = [starts.at(-1)?.slot, runs.at(-1)]
+  return slot === undefined || run === undefined ? state : { ...state, last: { slot, run, at: now } }
+}
+
+/** Decide about one schedule. */
+const plan = (
+  journal: JournalService,
+  record: ScheduleRecord,
+  now: Millis,
+  most: number,
+  known: ReadonlyMap<string, RegisteredSchedule>
+): Effect.Effect<Plan, JournalError> =>
+  Effect.gen(function*() {
+    const refuse = (reason: string): Plan => ({
+      record,
+      row: quarantined(record, reason, now),
+      state: null,
+      runs: [],
+      cancels: null
+    })
+    const readable = read(record)
+    if (Either.isLeft(readable)) return refuse(readable.left)
+    const { settings, state } = readable.right
+    const decided = turn(record.name, settings, state, { now, most, busy: isBusy(record) })
+    const runs = decided.starts.length === 0
+      ? Either.right([])
+      : yield* runsOf(journal, record, readable.right, decided.starts, known)
+    if (Either.isLeft(runs)) return refuse(runs.left)
+    const ids = runs.right.map(({ id }) => id)
+    const next = after(decided, ids, now)
+    return {
+      record,
+      row: {
+        ...rowOf(record, { settings, state: next }),
+        // As it was read: what is not to be changed stays the same text.
+        settings: record.settings,
+        run: ids.at(-1) ?? record.run,
+        dueAt: decided.dueAt,
+        waits: decided.waits
+      },
+      state: next,
+      runs: runs.right,
+      cancels: decided.cancels ? record.run : null
+    }
+  })
+
+/** What a cancel by a schedule says of itself. */
+const cancelOf = ({ cancels, record }: Plan) => {
+  if (cancels === null) return []
+  const payload = JSON.stringify({ by: `schedule ${record.name}`, reason: "its next run is due" })
+  return [{ to: cancels, kind: "cancel", id: "cancel", name: "cancel", payload } as const]
+}
+
+/** The run that stands for the last of these: a slot may have one already, or one that its singleton lets it join. */
+const joined = (plan: Plan, answers: ReadonlyMap<string, Enqueued>): string | undefined => {
+  const last = plan.runs.at(-1)
+  const answer = last === undefined ? undefined : answers.get(last.id)
+  return answer === undefined || answer._tag === "Started" ? undefined : answer.id
+}
+
+/** Do what was decided, of as many schedules as are still as they were seen. Answers how many. */
+const act = (journal: JournalService, plans: ReadonlyArray<Plan>): Effect.Effect<number, JournalError> =>
+  Effect.gen(function*() {
+    const { driver } = journal
+    const write = (some: ReadonlyArray<Plan>, by: number) =>
+      driver.writeSchedules({
+        schedules: some.map(({ record, row }) => ({ ...row, revision: record.revision + by })),
+        tell: false
+      })
+    if (plans.every(({ cancels, runs }) => runs.length === 0 && cancels === null)) {
+      return (yield* journal.ask(write(plans, 0))).length
+    }
+    return yield* driver.transaction(Effect.gen(function*() {
+      const written = new Set(yield* journal.ask(write(plans, 0)))
+      const mine = plans.filter(({ record }) => written.has(record.name))
+      const runs = mine.flatMap((each) => each.runs)
+      const answers = runs.length === 0 ? [] : yield* journal.ask(driver.enqueue({ runs, claim: null }))
+      const byId = new Map(
+        runs.map(({ id }, index) => [id, answers[index]] as const).flatMap(([id, answer]) =>
+          answer === undefined ? [] : [[id, answer] as const]
+        )
+      )
+      const others = mine.flatMap((each): ReadonlyArray<Plan> => {
+        const run = joined(each, byId)
+        const last = each.state?.last ?? null
+        if (run === undefined || each.state === null || last === null) return []
+        return [{ ...each, row: { ...each.row, run, state: encodeState({ ...each.state, last: { ...last, run } }) } }]
+      })
+      if (others.length > 0) yield* journal.ask(write(others, 1))
+      const cancels = mine.flatMap(cancelOf)
+      if (cancels.length > 0) yield* journal.ask(driver.deliver(cancels))
+      return written.size
+    }))
+  })
+
+/** Act on all of them together; if storage refuses that, on each by itself, so that one cannot keep the others. */
+const actOnAll = (
+  journal: JournalService,
+  plans: ReadonlyArray<Plan>,
+  now: Millis
+): Effect.Effect<number, JournalError> =>
+  Effect.catchIf(act(journal, plans), (error) => !error.retryable, (error) => {
+    const [only] = plans
+    if (only === undefined) return Effect.succeed(0)
+    if (plans.length > 1) {
+      return Effect.map(
+        Effect.forEach(plans, (each) => actOnAll(journal, [each], now)),
+        (acted) => acted.reduce((sum, each) => sum + each, 0)
+      )
+    }
+    const row = quarantined(only.record, `storage refuses its run: ${error.message}`, now)
+    return act(journal, [{ ...only, row, state: null, runs: [], cancels: null }])
+  })
+
+/** Fire up to a page of schedules that are due. */
+export const fireDue = (journal: JournalService) =>
+  Effect.gen(function*() {
+    const { now, value: { awaited, nextDue, schedules } } = yield* journal.driver.dueSchedules({
+      needs: needs(journal),
+      limit: PAGE
+    })
+    journal.time.observe(now)
+    const fired = schedules.length === 0 ? 0 : yield* fire(journal, schedules, now)
+    return { found: schedules.length, fired, nextDue, awaited }
+  })
+
+/** Fire these schedules as they were seen at a time of the driver's. Answers how many were still so. */
+export const fire = (
+  journal: JournalService,
+  schedules: ReadonlyArray<ScheduleRecord>,
+  now: Millis
+): Effect.Effect<number, JournalError> =>
+  Effect.gen(function*() {
+    const known = journal.registry.schedules
+    const most = Math.max(1, Math.floor(RUNS / schedules.length))
+    const plans = yield* Effect.forEach(schedules, (record) => plan(journal, record, now, most, known))
+    return yield* actOnAll(journal, plans, now)
+  })

@@ -1,0 +1,113 @@
+/** A schedule as it is shown. */
+import * as DateTime from "effect/DateTime"
+import * as Either from "effect/Either"
+import * as Option from "effect/Option"
+import type { Calendar } from "../../Calendar.js"
+import type { Millis, ScheduleRecord } from "../../JournalDriver.js"
+import { initial, isBusy, readSettings, readState } from "./rows.js"
+import type { CatchUp, Overlap, Settings, Status } from "./settings.js"
+import { Slots } from "./turn.js"
+
+/** A definition that no process has said to have for so long is an orphan's. Milliseconds. */
+const ORPHANED = 180_000
+
+/** What is shown of a schedule. */
+export interface Info {
+  readonly name: string
+  /** Null for what cannot be read any more; `note` says why. */
+  readonly workflow: string | null
+  readonly calendar: Calendar | null
+  readonly overlap: Overlap | null
+  readonly catchUp: CatchUp | null
+  /** `quarantined`: it cannot fire; `note` says why. `ended`: no slot is left. */
+  readonly status: Status
+  /** Why it is paused or quarantined, who has paused it, and since when. */
+  readonly note: Option.Option<{
+    readonly text: string | null
+    readonly by: string | null
+    readonly at: DateTime.Utc
+  }>
+  /** It has a definition in code; else it was made at run time. */
+  readonly defined: boolean
+  /** No process has had its definition for some minutes: it does not fire until one has. */
+  readonly orphaned: boolean
+  /** When its next runs start, as far as that depends on time. */
+  readonly next: ReadonlyArray<DateTime.Utc>
+  /** The run that it started last. */
+  readonly last: Option.Option<{
+    readonly slot: DateTime.Utc
+    readonly runId: string
+    readonly at: DateTime.Utc
+  }>
+  /** That run has not ended. */
+  readonly running: boolean
+  /** A slot waits for that run to end. */
+  readonly waiting: boolean
+  /** Runs that were asked for by hand and wait. */
+  readonly backlog: number
+  /** Runs started for slots. */
+  readonly started: number
+  /** Slots without a run because the run before had not ended. */
+  readonly skipped: number
+}
+
+const utc = (millis: number): DateTime.Utc => DateTime.unsafeMake(millis)
+
+/** When the next slots fire, `count` at most. */
+export const nextOf = (
+  name: string,
+  settings: Settings,
+  slot: number | null,
+  count: number
+): ReadonlyArray<DateTime.Utc> => {
+  const slots = new Slots(name, settings)
+  const next: Array<DateTime.Utc> = []
+  for (let each = slot; each !== null && next.length < count; each = slots.after(each))
+    next.push(utc(slots.fireAt(each)))
+  return next
+}
+
+export const infoOf = (
+  record: ScheduleRecord,
+  { count, isKnown, now }: {
+    readonly now: Millis
+    /** How many of the next runs to show. */
+    readonly count: number
+    /** This process has its definition. */
+    readonly isKnown: boolean
+  }
+): Info => {
+  const settings = readSettings(record.settings)
+  const read = readState(record.state)
+  const state = Either.getOrElse(read, () => initial)
+  const problem = Either.isLeft(settings) ? settings.left : Either.isLeft(read) ? read.left : null
+  const said = Either.getOrNull(settings)
+  const left = said === null || said.maxRuns === null ? Infinity : said.maxRuns - state.started
+  return {
+    name: record.name,
+    workflow: said?.workflow ?? null,
+    calendar: said?.calendar ?? null,
+    overlap: said?.overlap ?? null,
+    catchUp: said?.catchUp ?? null,
+    status: problem === null ? state.status : "quarantined",
+    note: state.note !== null
+      ? Option.some({ text: state.note.text, by: state.note.by, at: utc(state.note.at) })
+      : problem === null
+      ? Option.none()
+      : Option.some({ text: problem, by: null, at: utc(now) }),
+    defined: record.definition !== null,
+    orphaned: record.definition !== null && !isKnown && record.seenAt < now - ORPHANED,
+    next: said === null || state.status !== "active"
+      ? []
+      : nextOf(record.name, said, state.slot, Math.min(count, left)),
+    last: Option.map(
+      Option.fromNullable(state.last),
+      ({ at, run, slot }) => ({ slot: utc(slot), runId: run, at: utc(at) })
+    ),
+    running: isBusy(record),
+    waiting: state.waiting,
+    backlog: state.backlog.length,
+    started: state.started,
+    skipped: state.skipped
+  }
+}

@@ -1,0 +1,93 @@
+/** The schedule loop: fires what is due, and waits for the next due time, a hint, the end of a run, or the next poll. */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
+import * as Schedule from "effect/Schedule"
+import type { JournalError } from "../../Errors.js"
+import type { JournalService } from "../../Journal.js"
+import { fireDue, needs } from "../schedules/fire.js"
+import { transientFaults } from "./Committer.js"
+import { Latch } from "./Latch.js"
+
+/** When to look again, in milliseconds, while somebody else fires what is due. */
+const MEANWHILE = [2, 20] as const
+
+/** How often storage is told which definitions this process has, in milliseconds. */
+const SEE = 60_000
+
+export class Scheduler {
+  private readonly wake = new Latch()
+  /** Runs that schedules wait for, and how to stop listening. */
+  private readonly listening = new Map<string, () => void>()
+  private nextDue: number | null = null
+  /** What was due is being fired by others. */
+  private others = false
+  private seenAt = -Infinity
+
+  constructor(private readonly journal: JournalService, private readonly pollMillis: number) {}
+
+  /** Something may be due. */
+  hint(): void {
+    this.wake.open()
+  }
+
+  /** Fire up to a page of what is due. Answers how many schedules that were. */
+  readonly runOnce: Effect.Effect<number, JournalError> = Effect.gen(this, function*() {
+    this.nextDue = null
+    this.others = false
+    if (needs(this.journal).length === 0) return 0
+    yield* this.see
+    const { awaited, fired, found, nextDue } = yield* fireDue(this.journal)
+    this.nextDue = nextDue
+    this.others = found > 0 && fired === 0
+    this.listen(new Set(awaited))
+    return fired
+  })
+
+  readonly run: Effect.Effect<never> = Effect.forever(Effect.gen(this, function*() {
+    const fired = yield* this.runOnce.pipe(
+      Effect.tapError((error) =>
+        Effect.logWarning("schedules were not fired").pipe(Effect.annotateLogs({ error: error.message }))
+      ),
+      Effect.retry(transientFaults.pipe(Schedule.whileInput((error: JournalError) => error.retryable))),
+      Effect.catchAll((error) =>
+        Effect.as(
+          Effect.logError("schedules cannot be fired").pipe(Effect.annotateLogs({ error: error.message })),
+          0
+        )
+      )
+    )
+    if (fired > 0) return
+    const again = this.others ? yield* Random.nextIntBetween(...MEANWHILE) : this.pollMillis
+    const due = this.nextDue === null ? Infinity : Math.max(1, this.nextDue - this.journal.time.now())
+    yield* Effect.raceFirst(this.wake.await, Effect.sleep(Duration.millis(Math.min(again, due))))
+  })).pipe(Effect.ensuring(Effect.sync(() => this.listen(new Set()))))
+
+  /** Say now and then which definitions there are. */
+  private readonly see: Effect.Effect<void, JournalError> = Effect.suspend(() => {
+    const now = this.journal.time.monotonic()
+    if (now < this.seenAt + SEE) return Effect.void
+    const names = [...this.journal.registry.schedules.keys()]
+    if (names.length === 0) return Effect.void
+    return Effect.map(this.journal.ask(this.journal.driver.seeSchedules(names)), () => {
+      this.seenAt = now
+    })
+  })
+
+  private listen(awaited: ReadonlySet<string>): void {
+    for (const [run, stop] of this.listening) {
+      if (awaited.has(run)) continue
+      stop()
+      this.listening.delete(run)
+    }
+    for (const run of awaited) {
+      if (this.listening.has(run)) continue
+      this.listening.set(
+        run,
+        this.journal.watch.listen(run, (news) => {
+          if (news._tag !== "Seen") this.wake.open()
+        })
+      )
+    }
+  }
+}
