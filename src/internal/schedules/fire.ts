@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type { JournalError } from "../../Errors.js"
 import type { JournalService } from "../../Journal.js"
-import type { Enqueued, Millis, NewRun, ScheduleRecord, ScheduleRow } from "../../JournalDriver.js"
+import type { Millis, NewRun, ScheduleRecord, ScheduleRow } from "../../JournalDriver.js"
 import type { RegisteredSchedule } from "../Registry.js"
 import { makeRunId } from "../ids.js"
 import { requireQueue } from "../queues.js"
@@ -46,13 +46,18 @@ export const needs = ({ registry }: JournalService): ReadonlyArray<string> => [
   ])
 ]
 
+interface Launcher {
+  readonly shape: Shape
+  readonly payload: ((slot: number) => unknown) | null
+}
+
 /** How the runs of a schedule are started by this process, if they can be. */
 const launcher = (
   { registry }: JournalService,
   known: ReadonlyMap<string, RegisteredSchedule>,
   record: ScheduleRecord,
   { settings }: Readable
-): { readonly shape: Shape; readonly payload: ((slot: number) => unknown) | null } | undefined => {
+): Launcher | undefined => {
   const defined = record.definition === null ? undefined : known.get(record.name)
   // What was changed by hand is not computed.
   if (defined !== undefined) {
@@ -66,23 +71,16 @@ const launcher = (
 const runsOf = (
   journal: JournalService,
   record: ScheduleRecord,
-  readable: Readable,
+  { settings }: Readable,
   starts: ReadonlyArray<Asked>,
-  known: ReadonlyMap<string, RegisteredSchedule>
+  launch: Launcher
 ): Effect.Effect<Either.Either<ReadonlyArray<NewRun>, string>, JournalError> =>
   Effect.gen(function*() {
     const { name } = record
-    const found = launcher(journal, known, record, readable)
-    if (found === undefined) {
-      const { version, workflow } = readable.settings
-      return Either.left(
-        `workflow "${workflow}" version "${version}" has no handler in the process that was to fire it`
-      )
-    }
     const now = yield* Clock.currentTimeMillis
     const runs: Array<NewRun> = []
     for (const { run, slot } of starts) {
-      const made = yield* runOf({ name, settings: readable.settings, ...found }, slot, {
+      const made = yield* runOf({ name, settings, ...launch }, slot, {
         id: run ?? makeRunId(now),
         key: run === null ? slotKey(name, slot) : `schedule ${name} by hand ${run}`,
         now
@@ -106,14 +104,14 @@ const after = ({ starts, state }: Turn, runs: ReadonlyArray<string>, now: Millis
   return slot === undefined || run === undefined ? state : { ...state, last: { slot, run, at: now } }
 }
 
-/** Decide about one schedule. */
+/** Decide about one schedule; null to leave it to others. */
 const plan = (
   journal: JournalService,
   record: ScheduleRecord,
   now: Millis,
   most: number,
   known: ReadonlyMap<string, RegisteredSchedule>
-): Effect.Effect<Plan, JournalError> =>
+): Effect.Effect<Plan | null, JournalError> =>
   Effect.gen(function*() {
     const refuse = (reason: string): Plan => ({
       record,
@@ -125,10 +123,13 @@ const plan = (
     const readable = read(record)
     if (Either.isLeft(readable)) return refuse(readable.left)
     const { settings, state } = readable.right
+    const launch = launcher(journal, known, record, readable.right)
+    // What it needs has just left this process, which is stopping.
+    if (launch === undefined) return null
     const decided = turn(record.name, settings, state, { now, most, busy: isBusy(record) })
     const runs = decided.starts.length === 0
       ? Either.right([])
-      : yield* runsOf(journal, record, readable.right, decided.starts, known)
+      : yield* runsOf(journal, record, readable.right, decided.starts, launch)
     if (Either.isLeft(runs)) return refuse(runs.left)
     const ids = runs.right.map(({ id }) => id)
     const next = after(decided, ids, now)
@@ -155,11 +156,11 @@ const cancelOf = ({ cancels, record }: Plan) => {
   return [{ to: cancels, kind: "cancel", id: "cancel", name: "cancel", payload } as const]
 }
 
-/** The run that stands for the last of these: a slot may have one already, or one that its singleton lets it join. */
-const joined = (plan: Plan, answers: ReadonlyMap<string, Enqueued>): string | undefined => {
-  const last = plan.runs.at(-1)
-  const answer = last === undefined ? undefined : answers.get(last.id)
-  return answer === undefined || answer._tag === "Started" ? undefined : answer.id
+/** Another run that stands for the last of these: a slot may have one already, or one that its singleton lets it join. */
+const joined = ({ runs }: Plan, stands: ReadonlyMap<string | undefined, string>): string | undefined => {
+  const last = runs.at(-1)?.id
+  const run = stands.get(last)
+  return run === last ? undefined : run
 }
 
 /** Do what was decided, of as many schedules as are still as they were seen. Answers how many. */
@@ -179,13 +180,9 @@ const act = (journal: JournalService, plans: ReadonlyArray<Plan>): Effect.Effect
       const mine = plans.filter(({ record }) => written.has(record.name))
       const runs = mine.flatMap((each) => each.runs)
       const answers = runs.length === 0 ? [] : yield* journal.ask(driver.enqueue({ runs, claim: null }))
-      const byId = new Map(
-        runs.map(({ id }, index) => [id, answers[index]] as const).flatMap(([id, answer]) =>
-          answer === undefined ? [] : [[id, answer] as const]
-        )
-      )
+      const stands = new Map(answers.map((answer, index) => [runs[index]?.id, answer.id]))
       const others = mine.flatMap((each): ReadonlyArray<Plan> => {
-        const run = joined(each, byId)
+        const run = joined(each, stands)
         const last = each.state?.last ?? null
         if (run === undefined || each.state === null || last === null) return []
         return [{ ...each, row: { ...each.row, run, state: encodeState({ ...each.state, last: { ...last, run } }) } }]
@@ -238,5 +235,6 @@ export const fire = (
     const known = journal.registry.schedules
     const most = Math.max(1, Math.floor(RUNS / schedules.length))
     const plans = yield* Effect.forEach(schedules, (record) => plan(journal, record, now, most, known))
-    return yield* actOnAll(journal, plans, now)
+    const mine = plans.filter((each) => each !== null)
+    return mine.length === 0 ? 0 : yield* actOnAll(journal, mine, now)
   })
