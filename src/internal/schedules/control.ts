@@ -37,16 +37,9 @@ const checked = (given: Given, now: number) =>
 /** A schedule that begins now, or goes on with other settings: with its next slot. */
 const begin = (name: string, settings: Settings, state: State, now: number): Readable => {
   const isPaused = state.status === "paused"
-  return {
-    settings,
-    state: {
-      ...state,
-      status: isPaused ? "paused" : "active",
-      note: isPaused ? state.note : null,
-      slot: new Slots(name, settings).after(now),
-      waiting: false
-    }
-  }
+  const slot = new Slots(name, settings).after(now)
+  const status = isPaused ? "paused" : slot === null ? "ended" : "active"
+  return { settings, state: { ...state, status, note: isPaused ? state.note : null, slot, waiting: false } }
 }
 
 /** What a row is made of when there is none. */
@@ -176,8 +169,10 @@ export const pause = (name: string, text: string | null, by: string | null) =>
 export const resume = (name: string) =>
   update(name, ({ settings, state }, now) => {
     if (state.status === "active" || state.status === "ended") return Effect.succeed([null, done] as const)
-    const slot = state.status === "paused" ? new Slots(name, settings).after(now) : state.slot
-    return Effect.succeed([{ settings, state: { ...state, status: "active", note: null, slot } }, done] as const)
+    if (state.status === "paused") {
+      return Effect.succeed([begin(name, settings, { ...state, status: "active" }, now), done] as const)
+    }
+    return Effect.succeed([{ settings, state: { ...state, status: "active", note: null } }, done] as const)
   })
 
 /** Add to what was asked for by hand, and do it at once if this process can. */
