@@ -2,6 +2,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as TestDatabase from "@perdure/testing/TestDatabase"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import * as Calendar from "perdure/Calendar"
+import { Journal } from "perdure/Journal"
+import { JournalDriver } from "perdure/JournalDriver"
+import * as RunSchedule from "perdure/RunSchedule"
+import * as Worker from "perdure/Worker"
+import * as Workflow from "perdure/Workflow"
 import * as Pg from "pg"
 import { vi } from "vitest"
 import { claim, commitOf, driverOn, finish, held, newRun, server, signal, worker } from "./support/driver.js"
@@ -18,7 +26,8 @@ const counted = Effect.gen(function*() {
     Effect.gen(function*() {
       spy.mockClear()
       yield* self
-      return spy.mock.calls.length
+      // Hints to other processes are off the path, and may be those of what was done before.
+      return spy.mock.calls.filter(([query]) => !JSON.stringify(query ?? "").includes("/* perdure:notify:")).length
     })
   return { driver, count }
 })
@@ -105,6 +114,44 @@ describe("statements of an operation", () => {
       assert.strictEqual(run?.id, "a")
       yield* driver.commit({ worker, commits: [commitOf("a", { transition: finish })] })
       assert.strictEqual(yield* count(single("c")), 5, "one after the end of another")
+    }))
+
+  it.scopedLive("looking for schedules is one, firing a hundred is four more, in a transaction", () =>
+    Effect.gen(function*() {
+      const { count, driver } = yield* counted
+      const Job = Workflow.make("Job", { payload: { n: Schema.Number } })
+      const context = yield* Layer.build(
+        Job.toLayer(() => Effect.void).pipe(
+          Layer.provideMerge(Layer.provide(Journal.layer(), Layer.succeed(JournalDriver, driver)))
+        )
+      )
+      const use = <A, E>(effect: Effect.Effect<A, E, Journal>) => Effect.provide(effect, context)
+      const { scheduler } = yield* use(Worker.makeCore({}))
+      assert.strictEqual(yield* count(scheduler.runOnce), 1, "none is there")
+      const hours = (prefix: string, overlap: RunSchedule.Overlap) =>
+        Effect.forEach(ids(prefix, 50), (name, n) =>
+          use(RunSchedule.put(
+            RunSchedule.make(name, { workflow: Job, payload: { n }, calendar: Calendar.every("1 hour"), overlap })
+          )))
+      yield* hours("a", "skip")
+      yield* hours("b", "allow")
+      assert.strictEqual(yield* count(scheduler.runOnce), 1, "none is due")
+      const due = Effect.gen(function*() {
+        const { value } = yield* driver.schedules({ names: null, after: null, limit: 100 })
+        const schedules = value.map((record) => ({
+          ...record,
+          dueAt: 0,
+          state: record.state.replace(/"slot":\d+/, "\"slot\":3600000")
+        }))
+        assert.strictEqual((yield* driver.writeSchedules({ schedules, tell: false })).value.length, 100)
+      })
+      yield* due
+      assert.strictEqual(yield* count(scheduler.runOnce), 5, "look, begin, advance, start, commit")
+      const counts = yield* driver.queueCounts({ names: ["default"], most: 1_000 })
+      assert.strictEqual(counts.value[0]?.ready, 100)
+      yield* due
+      assert.strictEqual(yield* count(scheduler.runOnce), 6, "as before, and the runs that these slots have had")
+      assert.strictEqual((yield* driver.queueCounts({ names: ["default"], most: 1_000 })).value[0]?.ready, 100)
     }))
 
   it.scopedLive("a commit that is lost takes a second one to say so", () =>
