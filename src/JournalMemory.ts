@@ -120,8 +120,8 @@ export const make: Effect.Effect<JournalDriver> = Effect.gen(function*() {
     ensureQueues: (names) => operation(() => Queues.ensure(store, names)),
     defineQueue: (request) => operation((now) => Queues.define(store, now, request)),
     changeQueue: (request) => operation((now) => Queues.alter(store, now, request)),
-    holdWorkflows: (request) => operation(() => Queues.hold(store, request)),
-    heldWorkflows: operation(() => [...store.heldWorkflows].sort()),
+    holdWorkflows: (request) => operation((now) => Queues.hold(store, now, request)),
+    heldWorkflows: operation(() => Queues.held(store)),
     enqueue: (request) =>
       operation((now, inside) => enqueue(store, now, inside ? { ...request, claim: null } : request)),
     claim: (request) => operation((now) => claim(store, now, request)),

@@ -52,6 +52,28 @@ export interface QueueSettings {
 }
 
 /**
+ * By whom, why and when something was paused, or may go on.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Pause {
+  readonly at: Millis
+  readonly by: string | null
+  readonly reason: string | null
+}
+
+/**
+ * A workflow that is paused.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface PausedWorkflow extends Pause {
+  readonly name: string
+}
+
+/**
  * A queue as it is stored.
  *
  * @since 0.1.0
@@ -61,6 +83,8 @@ export interface QueueRecord extends QueueSettings {
   readonly name: string
   /** What its definition said when it was last applied; null if it has none. */
   readonly definition: Json | null
+  /** When `paused` was changed last; null if it never was. */
+  readonly pause: Pause | null
 }
 
 /**
@@ -110,17 +134,27 @@ export interface JournalQueues {
     readonly settings: Omit<QueueSettings, "paused">
   }) => Op<QueueRecord>
 
-  /** Change some settings. Null if there is no such queue. */
+  /**
+   * Change some settings. Null if there is no such queue. By whom and why is kept if `paused` becomes what it was not.
+   */
   readonly changeQueue: (request: {
     readonly name: string
     readonly change: Partial<QueueSettings>
+    readonly by?: string | null
+    readonly reason?: string | null
   }) => Op<QueueRecord | null>
 
-  /** Pause workflows (no run of theirs is claimed) or let them go on. Answers which were not so before. */
-  readonly holdWorkflows: (request: { readonly workflows: ReadonlyArray<string>; readonly held: boolean }) => Op<
-    ReadonlyArray<string>
-  >
+  /**
+   * Pause workflows (no run of theirs is claimed) or let them go on. Answers which were not so before. By whom and why is
+   * kept of the first pause, as long as it holds.
+   */
+  readonly holdWorkflows: (request: {
+    readonly workflows: ReadonlyArray<string>
+    readonly held: boolean
+    readonly by?: string | null
+    readonly reason?: string | null
+  }) => Op<ReadonlyArray<string>>
 
   /** The workflows that are paused, in order of name. */
-  readonly heldWorkflows: Op<ReadonlyArray<string>>
+  readonly heldWorkflows: Op<ReadonlyArray<PausedWorkflow>>
 }

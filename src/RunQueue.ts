@@ -13,6 +13,7 @@
  *
  * @since 0.1.0
  */
+import * as Array from "effect/Array"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { Inspectable } from "effect/Inspectable"
@@ -28,7 +29,8 @@ import { countProblem, queueProblems } from "./internal/queueOptions.js"
 import { nameOf, requireQueue } from "./internal/queues.js"
 import { makeValue } from "./internal/values.js"
 import { Journal } from "./Journal.js"
-import type { QueueCounts, QueueRecord, QueueSettings } from "./JournalDriver.js"
+import type { PausedWorkflow, QueueCounts, QueueRecord, QueueSettings } from "./JournalDriver.js"
+import type { Request } from "./Run.js"
 
 /**
  * @since 0.1.0
@@ -272,11 +274,12 @@ export const counts = (
 
 const changed = (
   queue: Ref,
-  change: Partial<QueueSettings>
+  change: Partial<QueueSettings>,
+  request?: Request
 ): Effect.Effect<QueueRecord, UnknownQueue | JournalError, Journal> =>
   Effect.flatMap(Journal, (journal) =>
     Effect.flatMap(
-      journal.ask(journal.driver.changeQueue({ name: nameOf(queue), change })),
+      journal.ask(journal.driver.changeQueue({ name: nameOf(queue), change, ...request })),
       (found) => found === null ? new UnknownQueue({ queue: nameOf(queue) }) : Effect.succeed(found)
     ))
 
@@ -309,37 +312,57 @@ export const change = (
   })
 
 /**
- * Let no run of a queue be claimed until `resume`. What runs goes on; what waits, waits. Outside of workflows, and in steps.
+ * Let no run of a queue be claimed until `resume`. What runs goes on; what waits, waits. Who asks for it and why is shown by
+ * `get` and `list`; a queue that is paused already stays as it is. Outside of workflows, and in steps.
  *
  * @since 0.1.0
  * @category operations
+ * @example
+ * ```ts
+ * import * as RunQueue from "perdure/RunQueue"
+ *
+ * const calm = RunQueue.pause("emails", { by: "ann", reason: "the provider is down" })
+ * ```
  */
-export const pause = (queue: Ref): Effect.Effect<QueueRecord, UnknownQueue | JournalError, Journal> =>
-  outsideOnly("RunQueue.pause", () => changed(queue, { paused: true }))
+export const pause = (
+  queue: Ref,
+  request?: Request
+): Effect.Effect<QueueRecord, UnknownQueue | JournalError, Journal> =>
+  outsideOnly("RunQueue.pause", () => changed(queue, { paused: true }, request))
 
 /**
- * Let the runs of a paused queue be claimed again. Outside of workflows, and in steps.
+ * Let the runs of a paused queue be claimed again. Who asks for it and why is shown by `get` and `list`, until it is paused
+ * again. Outside of workflows, and in steps.
  *
  * @since 0.1.0
  * @category operations
  */
-export const resume = (queue: Ref): Effect.Effect<QueueRecord, UnknownQueue | JournalError, Journal> =>
-  outsideOnly("RunQueue.resume", () => changed(queue, { paused: false }))
+export const resume = (
+  queue: Ref,
+  request?: Request
+): Effect.Effect<QueueRecord, UnknownQueue | JournalError, Journal> =>
+  outsideOnly("RunQueue.resume", () => changed(queue, { paused: false }, request))
+
+type Workflows = WorkflowRef | ReadonlyArray<WorkflowRef>
+
+type WorkflowRef = { readonly name: string } | string
 
 /**
  * Let no run of these workflows be claimed until `resumeWorkflows`, in whichever queue it waits. Answers which were not
  * paused before. Outside of workflows, and in steps.
  *
  * A workflow may be paused before any process has it, so a name that nobody knows is as good as any. Fails with
- * `ConfigurationInvalid`, before anything is written, if one is no name.
+ * `ConfigurationInvalid`, before anything is written, if one is no name. Who asks for it and why is shown by
+ * `pausedWorkflows`.
  *
  * @since 0.1.0
  * @category operations
  */
 export const pauseWorkflows = (
-  ...workflows: ReadonlyArray<{ readonly name: string } | string>
+  workflows: Workflows,
+  request?: Request
 ): Effect.Effect<ReadonlyArray<string>, ConfigurationInvalid | JournalError, Journal> =>
-  outsideOnly("RunQueue.pauseWorkflows", () => hold("RunQueue.pauseWorkflows", workflows, true))
+  outsideOnly("RunQueue.pauseWorkflows", () => hold("RunQueue.pauseWorkflows", workflows, true, request))
 
 /**
  * Let the runs of paused workflows be claimed again. Answers which were paused. Outside of workflows, and in steps.
@@ -348,28 +371,28 @@ export const pauseWorkflows = (
  * @category operations
  */
 export const resumeWorkflows = (
-  ...workflows: ReadonlyArray<{ readonly name: string } | string>
+  workflows: Workflows
 ): Effect.Effect<ReadonlyArray<string>, ConfigurationInvalid | JournalError, Journal> =>
   outsideOnly("RunQueue.resumeWorkflows", () => hold("RunQueue.resumeWorkflows", workflows, false))
 
 /**
- * The workflows that are paused, in order of name. Outside of workflows, and in steps.
+ * The workflows that are paused, in order of name: since when, by whom and why. Outside of workflows, and in steps.
  *
  * @since 0.1.0
  * @category operations
  */
-export const pausedWorkflows: Effect.Effect<ReadonlyArray<string>, JournalError, Journal> = outsideOnly(
+export const pausedWorkflows: Effect.Effect<ReadonlyArray<PausedWorkflow>, JournalError, Journal> = outsideOnly(
   "RunQueue.pausedWorkflows",
   () => Effect.flatMap(Journal, (journal) => journal.ask(journal.driver.heldWorkflows))
 )
 
-const hold = (operation: string, given: ReadonlyArray<{ readonly name: string } | string>, held: boolean) =>
+const hold = (operation: string, given: Workflows, held: boolean, request?: Request) =>
   Effect.gen(function*() {
-    const workflows = given.map(nameOf)
+    const workflows = Array.ensure(given).map(nameOf)
     const problems = workflows.map((name) => nameProblem("the workflow", name)).filter((problem) =>
       problem !== undefined
     )
     if (problems.length > 0) return yield* new ConfigurationInvalid({ what: operation, problems })
     const journal = yield* Journal
-    return yield* journal.ask(journal.driver.holdWorkflows({ workflows, held }))
+    return yield* journal.ask(journal.driver.holdWorkflows({ workflows, held, ...request }))
   })

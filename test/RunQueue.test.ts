@@ -88,15 +88,21 @@ describe("a queue", () => {
       const { Job, live, notes } = makeJobs(queue)
       const world = yield* makeWorld()
       const process = yield* world.launch(live, { queues: [queue], pollInterval: "1 second" })
-      yield* process.use(RunQueue.pause(queue))
+      const request = { by: "ann", reason: "stock-taking" }
+      const { pause } = yield* process.use(RunQueue.pause(queue, request))
+      assert.deepInclude(pause, request)
+      assert.deepStrictEqual((yield* process.use(RunQueue.get(queue))).pause, pause)
       yield* process.use(start(Job, ["a", "b", "c", "d"]))
       yield* seconds(3)
       assert.deepStrictEqual(notes, [])
-      assert.deepStrictEqual(yield* process.use(RunQueue.pauseWorkflows(Job)), ["Job"])
-      yield* process.use(RunQueue.resume("busy"))
+      assert.deepStrictEqual(yield* process.use(RunQueue.pauseWorkflows(Job, request)), ["Job"])
+      const resumed = yield* process.use(RunQueue.resume("busy", { by: "bob" }))
+      assert.deepInclude(resumed.pause, { by: "bob", reason: null })
       yield* seconds(3)
       assert.deepStrictEqual(notes, [])
-      assert.deepStrictEqual(yield* process.use(RunQueue.pausedWorkflows), ["Job"])
+      const [held, ...others] = yield* process.use(RunQueue.pausedWorkflows)
+      assert.deepInclude(held, { name: "Job", ...request })
+      assert.deepStrictEqual(others, [])
       assert.deepStrictEqual(yield* process.use(RunQueue.resumeWorkflows("Job")), ["Job"])
       // It is told, and need not look; the run takes a second.
       yield* TestClock.adjust("500 millis")
@@ -226,7 +232,7 @@ describe("a queue", () => {
       assert.deepInclude(yield* use(RunQueue.counts("good", { most: 2_147_483_647 })), { ready: 0 })
       for (const change of [RunQueue.pauseWorkflows, RunQueue.resumeWorkflows]) {
         for (const name of ["", " x", "a\u0000", "x".repeat(201)]) {
-          const error = yield* use(Effect.flip(change("Job", name)))
+          const error = yield* use(Effect.flip(change(["Job", name])))
           assert(error instanceof ConfigurationInvalid)
           assert.include(error.message, `the workflow "${name}" must be 1 to 200`)
         }

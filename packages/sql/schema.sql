@@ -170,6 +170,7 @@ CREATE TABLE "perdure"."queues" (
   stamp bigint NOT NULL DEFAULT 0,
   arrival double precision NOT NULL DEFAULT 0,
   rate_millis double precision,
+  pause_at timestamptz,
   priority integer NOT NULL DEFAULT 0,
   concurrency integer,
   admission integer,
@@ -179,6 +180,8 @@ CREATE TABLE "perdure"."queues" (
   paused boolean NOT NULL DEFAULT false,
   name text COLLATE "C" NOT NULL,
   definition text,
+  pause_by text,
+  pause_reason text,
   CONSTRAINT queues_pkey PRIMARY KEY (name)
 ) WITH (fillfactor = 50, autovacuum_vacuum_threshold = 200, autovacuum_vacuum_scale_factor = 0.05);
 
@@ -214,6 +217,8 @@ CREATE INDEX key_notices_order ON "perdure"."key_notices" (queue, at);
 CREATE TABLE "perdure"."held" (
   at timestamptz NOT NULL,
   workflow text COLLATE "C" NOT NULL,
+  requested_by text,
+  reason text,
   CONSTRAINT held_pkey PRIMARY KEY (workflow)
 );
 

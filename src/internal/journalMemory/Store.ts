@@ -128,7 +128,7 @@ export interface Store {
   /** Claimable runs by queue, but those that wait for their key's turn. */
   readonly claimable: Map<string, Waiting>
   readonly queues: Map<string, Queue>
-  readonly heldWorkflows: Set<string>
+  readonly heldWorkflows: Map<string, Driver.PausedWorkflow>
   readonly schedules: Map<string, Schedule>
   /** Runs that wait for their key's turn, by queue and key. */
   readonly keyed: Map<string, Map<string, SortedList<Row>>>
@@ -158,7 +158,7 @@ export const make = (): Store => ({
   children: new Map(),
   claimable: new Map(),
   queues: new Map(),
-  heldWorkflows: new Set(),
+  heldWorkflows: new Map(),
   schedules: new Map(),
   keyed: new Map(),
   turns: new Map(),
@@ -386,6 +386,7 @@ const unlimited = {
   rate: null,
   paused: false,
   definition: null,
+  pause: null,
   arrival: 0
 }
 
@@ -436,10 +437,13 @@ export const takeNotices = (
   return { notices: taken.map(([, notice]) => notice), more: all.size > 0 }
 }
 
-export const holdWorkflow = (store: Store, workflow: string, held: boolean): void => {
-  const change = (value: boolean) => value ? store.heldWorkflows.add(workflow) : store.heldWorkflows.delete(workflow)
+/** Null: it may go on. */
+export const holdWorkflow = (store: Store, workflow: string, held: Driver.PausedWorkflow | null): void => {
+  const before = store.heldWorkflows.get(workflow) ?? null
+  const change = (value: Driver.PausedWorkflow | null) =>
+    value === null ? store.heldWorkflows.delete(workflow) : store.heldWorkflows.set(workflow, value)
   change(held)
-  undoing(store, () => change(!held))
+  undoing(store, () => change(before))
 }
 
 export const isLive = (store: Store, { id, incarnation }: Driver.WorkerRef, now: Driver.Millis): boolean => {

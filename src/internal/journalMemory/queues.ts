@@ -51,17 +51,24 @@ export const alter = (
 ): Driver.QueueRecord | null => {
   const before = store.queues.get(request.name)
   if (before === undefined) return null
-  change(store, now, before, { ...before, ...request.change })
+  const { by = null, change: asked, reason = null } = request
+  const pause = asked.paused === undefined || asked.paused === before.paused ? before.pause : { at: now, by, reason }
+  change(store, now, before, { ...before, ...asked, pause })
   return record(Store.queue(store, request.name))
 }
 
+export const held = (store: Store.Store): ReadonlyArray<Driver.PausedWorkflow> =>
+  [...store.heldWorkflows.values()].sort(byName)
+
 export const hold = (
   store: Store.Store,
+  now: Driver.Millis,
   request: Parameters<Driver.JournalDriver["holdWorkflows"]>[0]
 ): ReadonlyArray<string> => {
   const changed = [...new Set(request.workflows)].filter((name) => store.heldWorkflows.has(name) !== request.held)
     .sort()
-  for (const name of changed) Store.holdWorkflow(store, name, request.held)
+  const { by = null, reason = null } = request
+  for (const name of changed) Store.holdWorkflow(store, name, request.held ? { name, at: now, by, reason } : null)
   if (!request.held) { for (const queue of store.queues.keys()) Store.hint(store, { _tag: "Ready", queue }) }
   return changed
 }

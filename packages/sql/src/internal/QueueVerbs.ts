@@ -29,23 +29,27 @@ export const make = ({ ask, tellAll }: Tools): Driver.JournalQueues => {
     queueCounts: ({ most, names }) => ask(Queues.counts, [json(names), most], Queues.decodeCounts),
     ensureQueues: (names) => ask(Queues.ensure, [json(names)], Queues.decodeNames),
     defineQueue: define,
-    changeQueue: ({ change, name }) => {
+    changeQueue: ({ by = null, change, name, reason = null }) => {
       const columns = Queues.encodeSettings(change)
       return Effect.tap(
         Effect.map(
-          ask(Queues.alter, [name, JSON.stringify(Object.keys(columns)), JSON.stringify(columns)], Queues.decode),
+          ask(
+            Queues.alter,
+            [name, JSON.stringify(Object.keys(columns)), JSON.stringify(columns), by, reason],
+            Queues.decode
+          ),
           first
         ),
         ({ value }) => value === null ? Effect.void : ready([name])
       )
     },
-    holdWorkflows: ({ held, workflows }) =>
+    holdWorkflows: ({ by = null, held, reason = null, workflows }) =>
       held
-        ? ask(Queues.hold, [json(workflows)], Queues.decodeNames)
+        ? ask(Queues.hold, [json(workflows), by, reason], Queues.decodeNames)
         : Effect.map(
           Effect.tap(ask(Queues.unhold, [json(workflows)], Queues.decodeUnheld), ({ queues }) => ready(queues)),
           ({ now, value }) => ({ now, value })
         ),
-    heldWorkflows: ask(Queues.held, [], Queues.decodeNames)
+    heldWorkflows: ask(Queues.held, [], Queues.decodeHeld)
   }
 }

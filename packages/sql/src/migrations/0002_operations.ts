@@ -61,6 +61,7 @@ export const statements = (t: Tables): ReadonlyArray<string> => [
   stamp bigint NOT NULL DEFAULT 0,
   arrival double precision NOT NULL DEFAULT 0,
   rate_millis double precision,
+  pause_at timestamptz,
   priority integer NOT NULL DEFAULT 0,
   concurrency integer,
   admission integer,
@@ -70,6 +71,8 @@ export const statements = (t: Tables): ReadonlyArray<string> => [
   paused boolean NOT NULL DEFAULT false,
   name ${id} NOT NULL,
   definition text,
+  pause_by text,
+  pause_reason text,
   CONSTRAINT queues_pkey PRIMARY KEY (name)
 ) WITH (fillfactor = 50, ${busy})`,
   `CREATE TABLE ${t.turns} (
@@ -102,6 +105,8 @@ export const statements = (t: Tables): ReadonlyArray<string> => [
   `CREATE TABLE ${t.held} (
   at timestamptz NOT NULL,
   workflow ${id} NOT NULL,
+  requested_by text,
+  reason text,
   CONSTRAINT held_pkey PRIMARY KEY (workflow)
 )`,
   `CREATE TABLE ${t.controls} (

@@ -12,7 +12,9 @@ import { notice } from "./keyed.js"
 
 const record = (k: string): string =>
   `json_build_array(${k}.name, ${k}.priority, ${k}.concurrency, ${k}.admission, ${k}.key_concurrency, ${k}.rate_limit,
-      ${k}.rate_millis, ${k}.rate_burst, ${k}.paused, ${k}.definition)`
+      ${k}.rate_millis, ${k}.rate_burst, ${k}.paused, ${k}.definition, ${
+    millis(`${k}.pause_at`)
+  }, ${k}.pause_by, ${k}.pause_reason)`
 
 const records = (t: Words, source: string): string =>
   `SELECT ${millis(t.now)} AS now, (SELECT json_agg(${record("k")} ORDER BY k.name)::text FROM ${source} k) AS queues`
@@ -81,6 +83,8 @@ const arrival = (t: Words, column: (name: string) => string): string =>
 const settings = `priority int, concurrency int, admission int, key_concurrency int, rate_limit int, rate_millis float8,
       rate_burst int, paused boolean`
 
+const pause = "pause_at, pause_by, pause_reason"
+
 const limits = "priority, concurrency, admission, key_concurrency, rate_limit, rate_millis, rate_burst"
 
 /** $1 name, $2 definition, $3 settings */
@@ -109,26 +113,32 @@ export const define: Verb = {
   ${
       records(
         t,
-        `(SELECT name, ${limits}, paused, definition FROM made
-      UNION ALL SELECT name, ${limits}, paused, definition FROM changed
-      UNION ALL SELECT name, ${limits}, paused, definition FROM locked WHERE definition IS NOT DISTINCT FROM $2::text)`
+        `(SELECT name, ${limits}, paused, definition, ${pause} FROM made
+      UNION ALL SELECT name, ${limits}, paused, definition, ${pause} FROM changed
+      UNION ALL SELECT name, ${limits}, paused, definition, ${pause} FROM locked WHERE definition IS NOT DISTINCT FROM $2::text)`
       )
     }`
 }
 
-/** $1 name, $2 names of the columns to change, $3 settings */
+/** $1 name, $2 names of the columns to change, $3 settings, $4 by whom, $5 why */
 export const alter: Verb = {
   name: "queue_change",
-  parameters: 3,
+  parameters: 5,
   text: (t) => {
     const value = (column: string) => `CASE WHEN '${column}' = ANY (a.columns) THEN n.${column} ELSE k.${column} END`
+    const asked: Readonly<Record<string, string>> = { pause_at: t.now, pause_by: "$4::text", pause_reason: "$5::text" }
+    const turned = Object.entries(asked).map(([column, value]) =>
+      `${column} = CASE WHEN 'paused' = ANY (a.columns) AND n.paused <> k.paused THEN ${value} ELSE k.${column} END`
+    )
     return `WITH RECURSIVE asked AS MATERIALIZED (
     SELECT ARRAY(SELECT json_array_elements_text($2::json)) AS columns
   ), locked AS MATERIALIZED (
     SELECT k.* FROM ${t.queues} k WHERE k.name = $1::text FOR UPDATE
   ), changed AS (
     UPDATE ${t.queues} k
-    SET ${`${limits}, paused`.split(", ").map((column) => `${column} = ${value(column)}`).join(",\n      ")},
+    SET ${
+      [...`${limits}, paused`.split(", ").map((column) => `${column} = ${value(column)}`), ...turned].join(",\n      ")
+    },
       arrival = ${arrival(t, value)}
     FROM asked a, json_to_record($3::json) AS n(${settings}), locked l
     WHERE k.name = l.name
@@ -138,14 +148,14 @@ export const alter: Verb = {
   }
 }
 
-/** $1 workflows */
+/** $1 workflows, $2 by whom, $3 why */
 export const hold: Verb = {
   name: "workflows_hold",
-  parameters: 1,
+  parameters: 3,
   text: (t) =>
     `WITH held AS (
-    INSERT INTO ${t.held} (at, workflow)
-    SELECT DISTINCT ${t.now}, w.name COLLATE "C" FROM json_array_elements_text($1::json) AS w(name)
+    INSERT INTO ${t.held} (at, workflow, requested_by, reason)
+    SELECT DISTINCT ${t.now}, w.name COLLATE "C", $2::text, $3::text FROM json_array_elements_text($1::json) AS w(name)
     ORDER BY 2
     ON CONFLICT DO NOTHING
     RETURNING workflow
@@ -178,7 +188,10 @@ export const held: Verb = {
   name: "workflows_held",
   parameters: 0,
   text: (t) =>
-    `SELECT ${millis(t.now)} AS now, (SELECT json_agg(h.workflow ORDER BY h.workflow)::text FROM ${t.held} h) AS names`
+    `SELECT ${millis(t.now)} AS now, (
+    SELECT json_agg(json_build_array(h.workflow, ${millis("h.at")}, h.requested_by, h.reason) ORDER BY h.workflow)::text
+    FROM ${t.held} h
+  ) AS held`
 }
 
 /** $1 names, $2 most */
@@ -240,7 +253,10 @@ const queue = (row: Row.Fields): Driver.QueueRecord => {
     keyConcurrency: integerOrNull(row, 4),
     rate: limit === null ? null : { limit, millis: Row.number(row, 6), burst: Row.integer(row, 7) },
     paused: Row.flag(row, 8),
-    definition: Row.textOrNull(row, 9)
+    definition: Row.textOrNull(row, 9),
+    pause: row[10] === null
+      ? null
+      : { at: Row.number(row, 10), by: Row.textOrNull(row, 11), reason: Row.textOrNull(row, 12) }
   }
 }
 
@@ -252,6 +268,19 @@ export const decode = (rows: ReadonlyArray<Row.Fields>): Driver.Answer<ReadonlyA
 export const decodeNames = (rows: ReadonlyArray<Row.Fields>): Driver.Answer<ReadonlyArray<string>> => {
   const row = Row.first(rows)
   return { now: Row.instant(row, "now"), value: Row.texts(row, "names") }
+}
+
+export const decodeHeld = (rows: ReadonlyArray<Row.Fields>): Driver.Answer<ReadonlyArray<Driver.PausedWorkflow>> => {
+  const row = Row.first(rows)
+  return {
+    now: Row.instant(row, "now"),
+    value: Row.list(row, "held").map((each) => ({
+      name: Row.text(each, 0),
+      at: Row.number(each, 1),
+      by: Row.textOrNull(each, 2),
+      reason: Row.textOrNull(each, 3)
+    }))
+  }
 }
 
 export const decodeUnheld = (rows: ReadonlyArray<Row.Fields>) => ({

@@ -71,6 +71,7 @@ export class Player {
         ])),
       queues: value(driver.queues(queues)),
       counts: value(driver.queueCounts({ names: queues, most: 5 })),
+      held: Effect.map(value(driver.heldWorkflows), (held) => held.filter(({ name }) => name.startsWith(this.prefix))),
       found: Effect.flatMap(
         Clock.currentTimeMillis,
         (now) => Effect.forEach(soughtAlone, (sought) => this.find(Pool.filter(this.prefix, now, sought), 5))
@@ -198,7 +199,9 @@ export class Player {
           })))
         case "Limit": {
           const { change, queue } = operation
-          return Effect.succeed(value(driver.changeQueue({ name: Pool.queue(prefix, queue), change })))
+          return Effect.succeed(
+            value(driver.changeQueue({ name: Pool.queue(prefix, queue), change, by: `${queue}`, reason: null }))
+          )
         }
         case "Define": {
           const { queue, settings } = operation
@@ -207,7 +210,7 @@ export class Player {
         }
         case "Hold": {
           const workflows = [Pool.workflow(prefix, operation.workflow).name]
-          return Effect.succeed(value(driver.holdWorkflows({ workflows, held: operation.held })))
+          return Effect.succeed(value(driver.holdWorkflows({ workflows, held: operation.held, by: null, reason: "r" })))
         }
         case "Read":
           return Effect.succeed(this.read(operation))

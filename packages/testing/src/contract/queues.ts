@@ -36,16 +36,35 @@ export const queues = [
       const settings = { priority: 2, concurrency: 5, admission: 50, keyConcurrency: 1, rate }
       const define = (definition: string, settings: Omit<Driver.QueueSettings, "paused">) =>
         value(t.driver.defineQueue({ name, definition, settings }))
-      const first = { name, ...settings, paused: false, definition: "{\"v\":1}" }
+      const first = { name, ...settings, paused: false, definition: "{\"v\":1}", pause: null }
       assert.deepStrictEqual(yield* define("{\"v\":1}", settings), first)
       const change = { concurrency: 7, rate: null, paused: true }
-      const second = { ...first, ...change }
-      assert.deepStrictEqual(yield* value(t.driver.changeQueue({ name, change })), second)
+      const pause = { at: start, by: "ann", reason: "stock-taking" }
+      const second = { ...first, ...change, pause }
+      assert.deepStrictEqual(yield* value(t.driver.changeQueue({ name, change, ...pause })), second)
       assert.deepStrictEqual(yield* define("{\"v\":1}", settings), second)
-      const third = { name, ...unlimited, paused: true, definition: "{\"v\":2}" }
+      const third = { name, ...unlimited, paused: true, definition: "{\"v\":2}", pause }
       assert.deepStrictEqual(yield* define("{\"v\":2}", unlimited), third)
       assert.deepStrictEqual(yield* value(t.driver.queues([name, name, t.id("no-queue")])), [third])
       assert.deepInclude(yield* value(t.driver.queues(null)), third)
+    })),
+
+  check("a queue tells when it was paused or let go on last, by whom and why", (t) =>
+    Effect.gen(function*() {
+      const name = yield* queueWith(t, {})
+      const change = (change: Partial<Driver.QueueSettings>, by: string | null, reason: string | null) =>
+        Effect.map(value(t.driver.changeQueue({ name, change, by, reason })), (record) => record?.pause)
+      assert.isNull(yield* change({ concurrency: 1 }, "ann", "calm"))
+      assert.isNull(yield* change({ paused: false }, "ann", "it is not paused"))
+      yield* pass(10)
+      const paused = { at: start + 10, by: "ann", reason: null }
+      assert.deepStrictEqual(yield* change({ paused: true }, "ann", null), paused)
+      yield* pass(10)
+      assert.deepStrictEqual(yield* change({ paused: true }, "bob", "again"), paused)
+      assert.deepStrictEqual(yield* change({ concurrency: null }, "bob", "more"), paused)
+      const resumed = { at: start + 20, by: null, reason: "done" }
+      assert.deepStrictEqual(yield* change({ paused: false }, null, "done"), resumed)
+      assert.deepStrictEqual(only(yield* value(t.driver.queues([name]))).pause, resumed)
     })),
 
   check("a queue that is not there is not changed, and is made once", (t) =>
@@ -54,7 +73,7 @@ export const queues = [
       assert.isNull(yield* value(t.driver.changeQueue({ name: a, change: { paused: true } })))
       assert.deepStrictEqual(yield* value(t.driver.ensureQueues([b, a, b])), [a, b])
       assert.deepStrictEqual(yield* value(t.driver.ensureQueues([b, a])), [])
-      const made = { ...unlimited, paused: false, definition: null }
+      const made = { ...unlimited, paused: false, definition: null, pause: null }
       assert.deepStrictEqual(yield* value(t.driver.queues([b, a])), [{ name: a, ...made }, { name: b, ...made }])
     })),
 
@@ -393,14 +412,22 @@ export const queues = [
       yield* fill(t, queue, ["a"])
       yield* fill(t, queue, ["b"], { workflow: other.name })
       yield* fill(t, queue, ["c"], { key: "k" })
-      const hold = (held: boolean) =>
-        value(t.driver.holdWorkflows({ workflows: [t.workflow.name, t.workflow.name], held }))
-      assert.deepStrictEqual(yield* hold(true), [t.workflow.name])
-      assert.deepStrictEqual(yield* hold(true), [])
-      assert.include(yield* value(t.driver.heldWorkflows), t.workflow.name)
+      const hold = (held: boolean, by: string | null, reason: string | null) =>
+        value(t.driver.holdWorkflows({ workflows: [t.workflow.name, t.workflow.name], held, by, reason }))
+      const shown = Effect.map(
+        value(t.driver.heldWorkflows),
+        (all) => all.filter(({ name }) => name === t.workflow.name)
+      )
+      yield* pass(1)
+      assert.deepStrictEqual(yield* hold(true, "ann", "it is wrong"), [t.workflow.name])
+      yield* pass(1)
+      assert.deepStrictEqual(yield* hold(true, "bob", null), [])
+      assert.deepStrictEqual(yield* shown, [
+        { name: t.workflow.name, at: start + 1, by: "ann", reason: "it is wrong" }
+      ])
       assert.deepStrictEqual((yield* t.claim([queue], { workflows })).map(({ id }) => id), [t.id("b")])
-      assert.deepStrictEqual(yield* hold(false), [t.workflow.name])
-      assert.notInclude(yield* value(t.driver.heldWorkflows), t.workflow.name)
+      assert.deepStrictEqual(yield* hold(false, null, null), [t.workflow.name])
+      assert.deepStrictEqual(yield* shown, [])
       assert.deepStrictEqual((yield* t.claim([queue], { workflows })).map(({ id }) => id), [t.id("a"), t.id("c")])
     })),
 
