@@ -343,8 +343,10 @@ export const get = (
   outsideOnly(
     "RunSchedule.get",
     () =>
-      Effect.flatMap(page([nameOf(schedule)], null, options.next ?? 5), ([info]) =>
-        info === undefined ? new UnknownSchedule({ schedule: nameOf(schedule) }) : Effect.succeed(info))
+      Effect.flatMap(
+        Effect.zipRight(Control.known(nameOf(schedule)), page([nameOf(schedule)], null, options.next ?? 5)),
+        ([info]) => info === undefined ? new UnknownSchedule({ schedule: nameOf(schedule) }) : Effect.succeed(info)
+      )
   )
 
 /**

@@ -188,9 +188,19 @@ describe("bad input", () => {
       assert.include((yield* backfill(midnight, midnight + 1)).message, "ahead")
       assert.include((yield* backfill(NaN, midnight)).message, "from is")
       assert.include((yield* backfill(midnight, midnight)).message, "before")
-      for (const control of [RunSchedule.pause, RunSchedule.resume, RunSchedule.trigger, RunSchedule.remove]) {
-        const error = yield* Effect.flip(Effect.asVoid(process.use<unknown, unknown>(control("unknown"))))
-        assert.instanceOf(error, UnknownSchedule)
+      for (
+        const control of [
+          RunSchedule.get,
+          RunSchedule.pause,
+          RunSchedule.resume,
+          RunSchedule.trigger,
+          RunSchedule.remove
+        ]
+      ) {
+        for (const name of ["unknown", "\u0000", "\ud800"]) {
+          const error = yield* Effect.flip(Effect.asVoid(process.use<unknown, unknown>(control(name))))
+          assert.instanceOf(error, UnknownSchedule)
+        }
       }
       const changed = yield* Effect.flip(process.use(RunSchedule.change("jobs", { maxRuns: -1 })))
       assert.include(changed.message, "maxRuns is -1")

@@ -11,7 +11,9 @@ import { Journal } from "../../Journal.js"
 import type { ScheduleRecord } from "../../JournalDriver.js"
 import { EARLIEST, instantOf } from "../due.js"
 import { makeRunId } from "../ids.js"
+import { canBeStored } from "../names.js"
 import { show } from "../options.js"
+import { storable } from "../wire.js"
 import type { Given } from "./definition.js"
 import { check, payloadOf, settingsWith } from "./definition.js"
 import { fire, needs } from "./fire.js"
@@ -120,23 +122,30 @@ export const put = (given: Given): Effect.Effect<void, ConfigurationInvalid | Jo
     yield* store(journal, given.name, yield* checked(given, journal.time.now()), true)
   })
 
+/** What no schedule can be named, storage is not asked about. */
+export const known = (name: string): Effect.Effect<void, UnknownSchedule> =>
+  canBeStored(name) ? Effect.void : new UnknownSchedule({ schedule: storable(name) })
+
 /** Change a schedule that is there and can be read; null: leave it. */
 const update = <A, E>(
   name: string,
   decide: (readable: Readable, now: number) => Effect.Effect<readonly [Readable | null, A], E>
 ): Effect.Effect<A, E | UnknownSchedule | ValueInvalid | JournalError, Journal> =>
-  Effect.flatMap(Journal, (journal) =>
-    change(journal, name, (record, now) =>
-      Effect.gen(function*() {
-        if (record === null) return yield* new UnknownSchedule({ schedule: name })
-        const readable = read(record)
-        if (Either.isLeft(readable)) {
-          const detail = `${readable.left}: store it anew (RunSchedule.put), or remove it`
-          return yield* new ValueInvalid({ what: `schedule "${name}"`, detail })
-        }
-        const [next, answer] = yield* decide(readable.right, now)
-        return { row: next === null ? null : rowOf(record, next), answer }
-      })))
+  Effect.flatMap(
+    Effect.zipRight(known(name), Journal),
+    (journal) =>
+      change(journal, name, (record, now) =>
+        Effect.gen(function*() {
+          if (record === null) return yield* new UnknownSchedule({ schedule: name })
+          const readable = read(record)
+          if (Either.isLeft(readable)) {
+            const detail = `${readable.left}: store it anew (RunSchedule.put), or remove it`
+            return yield* new ValueInvalid({ what: `schedule "${name}"`, detail })
+          }
+          const [next, answer] = yield* decide(readable.right, now)
+          return { row: next === null ? null : rowOf(record, next), answer }
+        }))
+  )
 
 const done = undefined
 
@@ -149,7 +158,7 @@ export const alter = (name: string, options: Given["options"]) =>
   })
 
 export const remove = (name: string): Effect.Effect<void, UnknownSchedule | JournalError, Journal> =>
-  Effect.flatMap(Journal, ({ ask, driver }) => {
+  Effect.flatMap(Effect.zipRight(known(name), Journal), ({ ask, driver }) => {
     const attempt: Effect.Effect<void, UnknownSchedule | JournalError> = Effect.gen(function*() {
       const [record] = yield* ask(driver.schedules({ names: [name], after: null, limit: 1 }))
       if (record === undefined) return yield* new UnknownSchedule({ schedule: name })
