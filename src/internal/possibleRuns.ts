@@ -1,11 +1,23 @@
 /**
  * A driver that is asked only about runs that can exist. An id that no storage can hold would fail the whole statement,
- * and with it whoever shares it.
+ * and with it whoever shares it. Of who asks and why, what no storage can hold is replaced.
  */
 import * as Effect from "effect/Effect"
 import type { Answer, JournalDriver } from "../JournalDriver.js"
 import type { DriverTime } from "./DriverTime.js"
 import { canBeStored } from "./names.js"
+import { storable } from "./wire.js"
+
+interface Said {
+  readonly by?: string | null
+  readonly reason?: string | null
+}
+
+const said = <Request extends Said>(request: Request): Request => ({
+  ...request,
+  ...(typeof request.by === "string" ? { by: storable(request.by) } : {}),
+  ...(typeof request.reason === "string" ? { reason: storable(request.reason) } : {})
+})
 
 export const possibleRunsOnly = (driver: JournalDriver, time: DriverTime): JournalDriver => {
   const answer = <A>(value: A): Effect.Effect<Answer<A>> => Effect.sync(() => ({ now: time.now(), value }))
@@ -18,7 +30,7 @@ export const possibleRunsOnly = (driver: JournalDriver, time: DriverTime): Journ
 
   const control = (ask: JournalDriver["pause"]): JournalDriver["pause"] => (request) => {
     const runs = request.runs.filter(canBeStored)
-    return runs.length === 0 ? answer(0) : ask({ ...request, runs })
+    return runs.length === 0 ? answer(0) : ask({ ...said(request), runs })
   }
 
   return {
@@ -36,10 +48,12 @@ export const possibleRunsOnly = (driver: JournalDriver, time: DriverTime): Journ
     },
     get: several(driver.get),
     await: several(driver.await),
+    changeQueue: (request) => driver.changeQueue(said(request)),
+    holdWorkflows: (request) => driver.holdWorkflows(said(request)),
     pause: control(driver.pause),
     resume: control(driver.resume),
     terminate: control(driver.terminate),
-    fork: (request) => canBeStored(request.source) ? driver.fork(request) : answer({ _tag: "NoSuchRun" }),
+    fork: (request) => canBeStored(request.source) ? driver.fork(said(request)) : answer({ _tag: "NoSuchRun" }),
     controls: (run) => canBeStored(run) ? driver.controls(run) : answer([]),
     history: (request) => canBeStored(request.run) ? driver.history(request) : answer([]),
     messages: (request) => canBeStored(request.run) ? driver.messages(request) : answer([]),
