@@ -20,6 +20,8 @@ const help = `npm run bench -- [options]
   --only <database>        postgres or pglite
   --queues <runs>          instead of all else: claims from queues with so many runs, and throughput with all limits
                            on, on Postgres (1000000)
+  --schedules <schedules>  instead of all else: ticks among so many schedules, and a thousand that are due at once, on
+                           Postgres (100000)
   --retention <runs>       instead of all else: finished runs to delete while others start, on Postgres (1000000)
   --help                   this text`
 
@@ -29,7 +31,7 @@ const FigureLine = Schema.parseJson(
 
 /** What to measure, and with how many runs. */
 interface Part {
-  readonly name: "all" | "retention" | "queues"
+  readonly name: "all" | "retention" | "queues" | "schedules"
   readonly runs: string
 }
 
@@ -76,6 +78,7 @@ const main = Effect.gen(function*() {
           only: { type: "string" },
           retention: { type: "string" },
           queues: { type: "string" },
+          schedules: { type: "string" },
           "database-url": { type: "string" }
         }
       }),
@@ -90,9 +93,11 @@ const main = Effect.gen(function*() {
     ? { name: "retention", runs: values.retention }
     : values.queues !== undefined
     ? { name: "queues", runs: values.queues }
+    : values.schedules !== undefined
+    ? { name: "schedules", runs: values.schedules }
     : { name: "all", runs: "" }
   if (part.name !== "all" && !/^[1-9][0-9]{3,7}$/.test(part.runs)) {
-    return yield* Effect.fail(new Error(`--${part.name} is "${part.runs}", it must be a number of runs, at least 1000`))
+    return yield* Effect.fail(new Error(`--${part.name} is "${part.runs}", it must be a number, at least 1000`))
   }
   const tell = (figure: Figure) => Console.log(values.json === true ? JSON.stringify(figure) : row(figure))
   const title = (text: string) => values.json === true ? Effect.void : Console.log(`\n${text}`)

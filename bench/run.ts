@@ -13,6 +13,7 @@ import type { Figure } from "./measure.js"
 import { emit, Figures } from "./measure.js"
 import { flatness, limitsOn } from "./queues.js"
 import { retention } from "./retention.js"
+import * as Schedules from "./schedules.js"
 import * as Workloads from "./workloads.js"
 
 const [, , database = "", url = "", part = "", runs = ""] = process.argv
@@ -55,6 +56,15 @@ const queues = Effect.gen(function*() {
   yield* Effect.provide(limitsOn, storage("perdure_bench"))
 })
 
+/** Ticks, and many that are due at once. */
+const schedules = Effect.gen(function*() {
+  // Fewer connections than a server has, whoever else there is.
+  const storage = (schema: string, journals = 1) =>
+    PgJournal.layer({ url: Redacted.make(url), schema, maxConnections: journals > 1 ? 3 : 10 })
+  yield* Schedules.flatness(storage, Number(runs))
+  yield* Schedules.atOnce(storage)
+})
+
 const onPglite = Effect.flatMap(
   Ceilings.embedded,
   (ceiling) =>
@@ -68,7 +78,15 @@ const onPglite = Effect.flatMap(
 
 NodeRuntime.runMain(
   Effect.scoped(
-    part === "retention" ? besideRetention : part === "queues" ? queues : database === "pglite" ? onPglite : onPostgres
+    part === "retention"
+      ? besideRetention
+      : part === "queues"
+      ? queues
+      : part === "schedules"
+      ? schedules
+      : database === "pglite"
+      ? onPglite
+      : onPostgres
   ).pipe(
     Effect.provide(figures),
     Effect.provide(NodeTerminal.layer)

@@ -1,0 +1,173 @@
+/**
+ * Schedules. Ticks: ten schedules that are due from among a thousand, and from among very many; the two take turns, so that
+ * both see the machine in one state. Then a thousand that are due at one instant: how long it takes until all their runs are
+ * there, with one worker, and with twenty that race for them.
+ */
+import * as SqlClient from "@effect/sql/SqlClient"
+import type { SqlError } from "@effect/sql/SqlError"
+import * as Array from "effect/Array"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Calendar from "perdure/Calendar"
+import { Journal } from "perdure/Journal"
+import * as RunSchedule from "perdure/RunSchedule"
+import * as Step from "perdure/Step"
+import * as Worker from "perdure/Worker"
+import * as Workflow from "perdure/Workflow"
+// A tick by itself is no part of what users call.
+import { fireDue } from "../src/internal/schedules/fire.js"
+import { emit, quantile, timed } from "./measure.js"
+
+/** So many are due at each tick, and so many ticks there are. */
+const DUE = 10
+const TICKS = 60
+
+/** So many are due at one instant, so often, and so many workers race for them. */
+const CROWD = 1_000
+const ROUNDS = 7
+const RACERS = 20
+
+const Scheduled = Workflow.make("bench/Scheduled", { payload: {} })
+
+const handlers = Scheduled.toLayer(() => Step.run("only", Effect.void))
+
+type Storage = Layer.Layer<Journal | SqlClient.SqlClient, unknown>
+
+/** A schema with schedules that are due tomorrow: copies of one that was put, as others are. */
+const fill = (schema: string, count: number) =>
+  Effect.gen(function*() {
+    const sql = yield* SqlClient.SqlClient
+    // A database that was measured before.
+    yield* sql.unsafe(`TRUNCATE ${schema}.schedules, ${schema}.runs, ${schema}.inputs, ${schema}.journal`)
+    yield* RunSchedule.put(
+      RunSchedule.make("template", { workflow: Scheduled, payload: {}, calendar: Calendar.every("1 day") })
+    )
+    yield* sql.unsafe(
+      `INSERT INTO ${schema}.schedules (due_at, seen_at, waits, name, needs, settings, state)
+      SELECT now() + interval '1 day' + i * interval '1 ms', now(), false, 'each ' || i, needs, settings, state
+      FROM ${schema}.schedules CROSS JOIN generate_series(1, ${count}) AS i`
+    )
+    yield* sql.unsafe(`DELETE FROM ${schema}.schedules WHERE name = 'template'`)
+    yield* sql.unsafe(`VACUUM (ANALYZE) ${schema}.schedules`)
+  })
+
+/** Give some schedules a slot at an instant, and answer it: as SQL says it, on a whole second. */
+const makeDue = (schema: string, from: number, count: number, at: string) =>
+  Effect.gen(function*() {
+    const sql = yield* SqlClient.SqlClient
+    const millis = `(extract(epoch FROM date_trunc('second', ${at})) * 1000)::bigint`
+    const [row] = yield* sql.unsafe<{ readonly at: string }>(
+      `WITH due AS (
+        UPDATE ${schema}.schedules SET due_at = date_trunc('second', ${at}),
+          state = jsonb_set(state::jsonb, '{slot}', to_jsonb(${millis}))::text
+        WHERE name IN (SELECT 'each ' || i FROM generate_series(${from}, ${from + count - 1}) AS i)
+      )
+      SELECT ${millis}::text AS at`
+    )
+    return Number(row?.at)
+  })
+
+/** The ticks of a process without a worker: milliseconds of one with nothing due, and of one with ten schedules that are. */
+const ticks = (schema: string, count: number) =>
+  Effect.gen(function*() {
+    yield* fill(schema, count)
+    const journal = yield* Journal
+    const sql = yield* SqlClient.SqlClient
+    // From all over the table.
+    const apart = Math.floor(count / TICKS)
+    return (tick: number) =>
+      Effect.gen(function*() {
+        const [none, empty] = yield* timed(fireDue(journal))
+        yield* makeDue(schema, tick * apart + 1, DUE, "now()")
+        const [some, busy] = yield* timed(fireDue(journal))
+        if (none.found > 0 || some.fired !== DUE) {
+          yield* Effect.dieMessage(`${none.found} schedules were due, not 0; ${some.fired} were fired, not ${DUE}`)
+        }
+        return { empty, busy }
+      }).pipe(Effect.provideService(SqlClient.SqlClient, sql))
+  })
+
+/** The time of a tick among `count` schedules over that among a thousand. `storage` gives a journal in a schema. */
+export const flatness = (storage: (schema: string) => Storage, count: number) =>
+  Effect.gen(function*() {
+    const among = (schema: string, all: number) =>
+      Effect.flatMap(Layer.build(Layer.provideMerge(handlers, storage(schema))), (process) =>
+        Effect.provide(ticks(schema, all), process))
+    const [few, many] = [yield* among("perdure_bench_few", 1_000), yield* among("perdure_bench_many", count)]
+    const busy = { few: Array.empty<number>(), many: Array.empty<number>() }
+    const empty = { few: Array.empty<number>(), many: Array.empty<number>() }
+    for (let tick = 0; tick < TICKS; tick++) {
+      const [a, b] = [yield* few(tick), yield* many(tick)]
+      // The first ones make the plans.
+      if (tick < 10)
+        continue
+      busy.few.push(a.busy)
+      busy.many.push(b.busy)
+      empty.few.push(a.empty)
+      empty.many.push(b.empty)
+    }
+    for (const [what, times] of [[`${DUE} due`, busy], ["none due", empty]] as const) {
+      const [a, b] = [quantile(times.few, 0.5), quantile(times.many, 0.5)]
+      yield* emit(`tick, ${what}, of 1,000 schedules, p50`, a, "ms")
+      yield* emit(`tick, ${what}, of ${count.toLocaleString("en")}, p50`, b, "ms")
+      yield* emit("  over that of 1,000", b / a, "×")
+    }
+  })
+
+/** A thousand schedules that are due at one instant, again and again: milliseconds from it until all runs are there. */
+const rounds = (schema: string) =>
+  Effect.gen(function*() {
+    const sql = yield* SqlClient.SqlClient
+    const count = (condition: string) =>
+      Effect.map(
+        sql.unsafe<{ readonly at: string; readonly runs: number; readonly slots: number }>(
+          `SELECT (extract(epoch FROM clock_timestamp()) * 1000)::text AS at, count(*)::int AS runs,
+            count(DISTINCT i.idempotency_key)::int AS slots
+          FROM ${schema}.inputs i JOIN ${schema}.runs r ON r.id = i.run ${condition}`
+        ),
+        ([row]) => ({ at: Number(row?.at), runs: row?.runs ?? 0, slots: row?.slots ?? 0 })
+      )
+    const reached = (wanted: number, condition = ""): Effect.Effect<number, SqlError> =>
+      Effect.flatMap(count(condition), ({ at, runs }) =>
+        runs >= wanted ? Effect.succeed(at) : Effect.delay(reached(wanted, condition), "5 millis"))
+    const there: Array<number> = []
+    const ended: Array<number> = []
+    for (let round = 0; round < ROUNDS; round++) {
+      yield* sql.unsafe(`TRUNCATE ${schema}.runs, ${schema}.inputs, ${schema}.journal`)
+      const due = yield* makeDue(schema, 1, CROWD, "now() + interval '4 seconds'")
+      // Workers hear of it by their next poll.
+      yield* Effect.sleep("2500 millis")
+      there.push((yield* reached(CROWD)) - due)
+      ended.push((yield* reached(CROWD, "WHERE r.status = 'completed'")) - due)
+      // Whoever raced for them has looked again.
+      yield* Effect.sleep("1 second")
+      const { runs, slots } = yield* count("")
+      if (runs !== CROWD || slots !== CROWD) {
+        yield* Effect.dieMessage(`${CROWD} slots have ${runs} runs of ${slots} slots`)
+      }
+    }
+    return { there, ended }
+  })
+
+/** A thousand at once. `storage` gives a journal in a schema, one of so many. */
+export const atOnce = (storage: (schema: string, journals: number) => Storage) =>
+  Effect.forEach([1, RACERS], (workers) =>
+    Effect.scoped(Effect.gen(function*() {
+      const schema = "perdure_bench_crowd"
+      const process = Layer.provideMerge(handlers, storage(schema, workers))
+      const first = yield* Layer.build(process)
+      yield* Effect.provide(fill(schema, CROWD), first)
+      yield* Layer.build(Layer.provide(Worker.layer(), Layer.succeedContext(first)))
+      yield* Effect.forEach(
+        Array.range(2, workers).slice(0, workers - 1),
+        () => Layer.build(Layer.provideMerge(Worker.layer(), Layer.fresh(process))),
+        { discard: true }
+      )
+      const { ended, there } = yield* Effect.provide(rounds(schema), first)
+      const who = workers === 1 ? "one worker" : `${workers} workers racing`
+      // The first one makes the plans.
+      const settled = there.slice(1)
+      yield* emit(`${CROWD} due at once, ${who}, all runs there, p50`, quantile(settled, 0.5), "ms")
+      yield* emit("  slowest", quantile(settled, 1), "ms")
+      yield* emit("  all runs ended, p50", quantile(ended.slice(1), 0.5), "ms")
+    })), { discard: true })
