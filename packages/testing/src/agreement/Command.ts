@@ -4,6 +4,8 @@
  * to what its player knows.
  */
 import * as FastCheck from "effect/FastCheck"
+import type { ScheduleOperation } from "./ScheduleCommand.js"
+import { scheduleOperation, scheduleOpening } from "./ScheduleCommand.js"
 import type { FinalStatus, MessageKind, QueueSettings, RunStatus } from "perdure/JournalDriver"
 
 export const runCount = 8
@@ -94,6 +96,7 @@ export interface Who {
 
 /** A single request to a driver. */
 export type Operation =
+  | ScheduleOperation
   | {
     readonly _tag: "Enqueue"
     readonly runs: ReadonlyArray<Start>
@@ -298,6 +301,7 @@ const limits = {
 }
 
 const operation: FastCheck.Arbitrary<Operation> = oneof(
+  { weight: 11, arbitrary: scheduleOperation(anyone) },
   {
     weight: 4,
     arbitrary: record({
@@ -439,7 +443,10 @@ const operation: FastCheck.Arbitrary<Operation> = oneof(
   }
 )
 
-const pass = record({ _tag: constant("Pass" as const), millis: constantFrom(10, 50, 100, 500) })
+const pass = record({
+  _tag: constant("Pass" as const),
+  millis: constantFrom(10, 50, 100, 500)
+})
 
 const transaction = record({
   _tag: constant("Transaction" as const),
@@ -449,6 +456,7 @@ const transaction = record({
 
 /** What every sequence begins with, so that there is something to work on. */
 const opening: ReadonlyArray<Command> = [
+  ...scheduleOpening,
   ...[0, 1].map((worker): Command => ({
     _tag: "Heartbeat",
     who: { worker, incarnation: 0 },

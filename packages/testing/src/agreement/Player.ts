@@ -11,6 +11,7 @@ import { soughtAlone } from "./Command.js"
 import type { Command, Move, Operation, Work } from "./Command.js"
 import * as Normal from "./normal.js"
 import * as Pool from "./pool.js"
+import * as Schedules from "./schedules.js"
 
 /** What the player knows of a run that it has claimed. */
 interface Holding {
@@ -76,6 +77,7 @@ export class Player {
         Clock.currentTimeMillis,
         (now) => Effect.forEach(soughtAlone, (sought) => this.find(Pool.filter(this.prefix, now, sought), 5))
       ),
+      schedules: Schedules.everything(driver, this.prefix),
       runs: Effect.forEach(ids, (run) =>
         Effect.all({
           history: value(driver.history({ run, from: 0, limit: 10_000 })),
@@ -126,6 +128,12 @@ export class Player {
     const { driver, prefix } = this
     return Effect.flatMap(Clock.currentTimeMillis, (now): Effect.Effect<Played, JournalError> => {
       switch (operation._tag) {
+        case "WriteSchedules":
+        case "RemoveSchedules":
+        case "SeeSchedules":
+        case "DueSchedules":
+        case "ReadSchedules":
+          return Schedules.prepare(driver, prefix, now, operation)
         case "Enqueue": {
           const { claim } = operation
           return Effect.succeed(this.enqueue({
