@@ -8,6 +8,7 @@ import { JournalDriver } from "perdure/JournalDriver"
 import * as JournalMemory from "perdure/JournalMemory"
 import { findingFaults } from "./fixtures/faultyFinding.js"
 import { faults, unbent } from "./fixtures/faultyJournals.js"
+import { scheduleFaults } from "./fixtures/faultySchedules.js"
 import { operationFaults } from "./fixtures/faultyOperations.js"
 import { controlFaults } from "./fixtures/faultyControls.js"
 import { honest, queueFaults } from "./fixtures/faultyQueues.js"
@@ -33,7 +34,14 @@ describe("a driver that breaks a rule fails the suite", () => {
     }))
 
   for (
-    const { bend, name, topic } of [...faults, ...operationFaults, ...findingFaults, ...controlFaults, ...queueFaults]
+    const { bend, name, topic } of [
+      ...faults,
+      ...operationFaults,
+      ...findingFaults,
+      ...controlFaults,
+      ...scheduleFaults,
+      ...queueFaults
+    ]
   ) {
     it.effect(`${topic}: ${name}`, () =>
       Effect.gen(function*() {
