@@ -55,6 +55,8 @@ const show = (slot: number | null | undefined) =>
 /** The first thing that a subject answers other than the oracle. */
 const disagreement = (subject: Subject, { from, instants, spec, to, via }: Sample): string | undefined => {
   const calendar = calendarOf(spec, via)
+  const [problem] = Calendar.problems(calendar)
+  if (problem !== undefined) return problem
   const expected = slotsOf(spec, from, to)
   const found = subject.slots(calendar, from, to, MOST)
   const at = Math.max(found.length, Math.min(expected.length, MOST))
@@ -199,14 +201,16 @@ const faulty: Readonly<Record<string, Subject>> = {
   "says one more": { ...library, slots: (calendar, from, to, most) => library.slots(calendar, from, to + 1, most) }
 }
 
+/** With the same samples each time, so that a fault that is found is found by everybody. */
+const SEED = 1
+
 describe("the oracle tells whoever", () => {
+  const samples = change.chain((change) => sampleAbout(change, 86_400_000))
   for (const [fault, subject] of Object.entries(faulty)) {
     it(`${fault}`, () => {
-      const property = fc.property(
-        change.chain((change) => sampleAbout(change, 86_400_000)),
-        (sample) => disagreement(subject, sample) === undefined
-      )
-      assert.isTrue(fc.check(property, { numRuns: 5_000, endOnFailure: true }).failed)
+      const property = fc.property(samples, (sample) => disagreement(subject, sample) === undefined)
+      const { failed, numRuns } = fc.check(property, { seed: SEED, numRuns: 1_000, endOnFailure: true })
+      assert.isTrue(failed, `not in ${numRuns} samples`)
     })
   }
 })
