@@ -107,7 +107,7 @@ describe("a calendar agrees with the oracle", () => {
   })
 
   it("about the days on which clocks are set", () => {
-    assert.isUndefined(complaint(change.chain((change) => sampleAbout(change)), 1_000))
+    assert.isUndefined(complaint(change.chain((change) => sampleAbout(change)), 700))
   })
 
   it("on other days", () => {
