@@ -41,6 +41,7 @@ const declared: Readonly<Record<string, ReadonlyArray<readonly [path: string, na
   "workflow.start": [["src/Workflow.ts", "StartOptions"]],
   "Step.run": [["src/Step.ts", "StepOptions"], ["src/Step.ts", "WithTimeout"], ["src/Step.ts", "Retry"]],
   "Worker.layer": [["src/Worker.ts", "WorkerOptions"]],
+  "RunSchedule.make": [["src/RunSchedule.ts", "Options"]],
   "PgJournal.layer": [
     ["packages/postgres/src/PgJournal.ts", "PgJournalOptions"],
     ["packages/sql/src/SqlJournal.ts", "SqlJournalOptions"]
