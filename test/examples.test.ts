@@ -127,6 +127,25 @@ describe("queues", () => {
     }))
 })
 
+describe("schedules", () => {
+  it.live("makes a report each second, and as its operator wishes", () =>
+    Effect.gen(function*() {
+      const { code, stderr, stdout } = yield* run("schedules/main.ts", { args: [] })
+      assert.strictEqual(code, 0, stderr)
+      assert.deepStrictEqual(stdout.trim().split("\n"), [
+        "the second report is of 1 s later",
+        "nightly: 2031-03-29T02:30:00.000+01:00[Europe/Berlin]",
+        "nightly: 2031-03-30T03:00:00.000+02:00[Europe/Berlin]",
+        "nightly: 2031-04-01T02:30:00.000+02:00[Europe/Berlin]",
+        "each-second: paused by ann, the printer is out of paper",
+        "nightly: active",
+        "by hand: 1 more",
+        "4 slots, 3 runs more",
+        "it goes on"
+      ])
+    }), 60_000)
+})
+
 describe("shop", () => {
   it.live(
     "makes an order's row and its run together or not at all, and goes on after each end",
