@@ -145,7 +145,9 @@ const regular = (slots: Slots, settings: Settings, state: State, { busy, most, n
     case "cancelPrevious": {
       if (busy) return { ...rest, next: slot, waiting: true, cancels: !state.waiting }
       const last = slots.latest(slot, now) ?? slot
-      return { ...rest, slots: [last], next: ahead, skipped: slots.count(slot, last) }
+      // One before it may fire later, by its jitter; it is passed over all the same.
+      const next = slots.firing(last + 1, now + 1)
+      return { ...rest, slots: [last], next, skipped: slots.count(slot, last) + slots.count(last + 1, next) }
     }
   }
 }
