@@ -115,7 +115,7 @@ const wrongOf = (subject: typeof turn, told: Story): string | undefined => {
   let [now, busyUntil, dueAt, waits] = [BEGIN, -Infinity, 0, false]
   for (const [index, event] of told.events.entries()) {
     const asked = event.asked.map((serial, n): Asked => ({ slot: now, run: `asked ${index} ${n}`, serial }))
-    state = { ...state, backlog: [...state.backlog, ...asked] }
+    state = { ...state, backlog: state.backlog.concat(asked) }
     naive.asked.push(...asked)
     const wakes = asked.length > 0 ? now : Math.min(dueAt, waits ? busyUntil : Infinity)
     const isEarly = event.early !== null && now + event.early < wakes
