@@ -115,15 +115,14 @@ const wrongOf = (subject: typeof turn, told: Story): string | undefined => {
   let [now, busyUntil, dueAt, waits] = [BEGIN, -Infinity, 0, false]
   for (const [index, event] of told.events.entries()) {
     const asked = event.asked.map((serial, n): Asked => ({ slot: now, run: `asked ${index} ${n}`, serial }))
-    state = { ...state, backlog: state.backlog.concat(asked) }
+    const before: State = { ...state, backlog: state.backlog.concat(asked) }
     naive.asked.push(...asked)
     const wakes = asked.length > 0 ? now : Math.min(dueAt, waits ? busyUntil : Infinity)
     const isEarly = event.early !== null && now + event.early < wakes
     now = isEarly ? now + (event.early ?? 0) : Math.max(now, wakes === Infinity ? now : wakes) + event.down
     const look = { now, most: event.most, busy: now < busyUntil }
     const isDue = asked.length > 0 || dueAt <= now || (waits && !look.busy)
-    const before = state
-    const done = subject(NAME, settings, state, look)
+    const done = subject(NAME, settings, before, look)
     const expected = naive.look({ now, most: event.most, isBusy: look.busy })
     state = done.state
     const starts = done.starts.map(({ run, slot }) => run ?? slot)
