@@ -9,8 +9,12 @@ import { fireDue, needs } from "../schedules/fire.js"
 import { transientFaults } from "./Committer.js"
 import { Latch } from "./Latch.js"
 
-/** When to look again, in milliseconds, while somebody else fires what is due. */
-const MEANWHILE = [2, 20] as const
+/**
+ * When to look again, in milliseconds, while others fire what is due: within a few times as long as it took to find that out,
+ * and within twice that each time anew. Whoever was first goes on at once, and gets the further the less the others are in the
+ * way; if they die, somebody is back within a second.
+ */
+const MEANWHILE = { least: 20, most: 1_000, times: 8 }
 
 /** How often storage is told which definitions this process has, in milliseconds. */
 const SEE = 60_000
@@ -20,8 +24,8 @@ export class Scheduler {
   /** Runs that schedules wait for, and how to stop listening. */
   private readonly listening = new Map<string, () => void>()
   private nextDue: number | null = null
-  /** What was due is being fired by others. */
-  private others = false
+  /** Within which time to look again, since others have fired what was due; 0: they have not. */
+  private meanwhile = 0
   private seenAt = -Infinity
 
   constructor(private readonly journal: JournalService, private readonly pollMillis: number) {}
@@ -34,12 +38,18 @@ export class Scheduler {
   /** Fire up to a page of what is due. Answers how many schedules that were. */
   readonly runOnce: Effect.Effect<number, JournalError> = Effect.gen(this, function*() {
     this.nextDue = null
-    this.others = false
-    if (needs(this.journal).length === 0) return 0
+    if (needs(this.journal).length === 0) {
+      this.meanwhile = 0
+      return 0
+    }
     yield* this.see
+    const began = this.journal.time.monotonic()
     const { awaited, fired, found, nextDue } = yield* fireDue(this.journal)
     this.nextDue = nextDue
-    this.others = found > 0 && fired === 0
+    const took = this.journal.time.monotonic() - began
+    this.meanwhile = found === 0 || fired > 0
+      ? 0
+      : Math.min(Math.max(MEANWHILE.least, took * MEANWHILE.times, this.meanwhile * 2), MEANWHILE.most)
     this.listen(new Set(awaited))
     return fired
   })
@@ -58,7 +68,7 @@ export class Scheduler {
       )
     )
     if (fired > 0) return
-    const again = this.others ? yield* Random.nextIntBetween(...MEANWHILE) : this.pollMillis
+    const again = this.meanwhile === 0 ? this.pollMillis : yield* Random.nextRange(2, this.meanwhile)
     const due = this.nextDue === null ? Infinity : Math.max(1, this.nextDue - this.journal.time.now())
     yield* Effect.raceFirst(this.wake.await, Effect.sleep(Duration.millis(Math.min(again, due))))
   })).pipe(Effect.ensuring(Effect.sync(() => this.listen(new Set()))))
