@@ -167,6 +167,13 @@ describe("bad input", () => {
       assert.isTrue(Exit.isFailure(unstarted))
       const computed = yield* Effect.flip(world.use(RunSchedule.put(schedule({ calendar: hourly }))))
       assert.include(computed.message, "function")
+      const other = yield* makeWorld()
+      yield* other.launch(Layer.merge(live, schedule({ calendar: hourly }).layer))
+      const Else = Workflow.make("Else", { payload: {} })
+      const taken = yield* Effect.flip(
+        other.use(RunSchedule.put(RunSchedule.make("jobs", { workflow: Else, payload: {}, calendar: hourly })))
+      )
+      assert.include(taken.message, "its definition in code starts Job")
       const wrong = yield* Effect.flip(world.use(RunSchedule.put(
         // @ts-expect-error: not what the workflow takes.
         RunSchedule.make("jobs", { workflow: Job, payload: { slot: 1 }, calendar: hourly })

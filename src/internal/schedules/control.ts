@@ -59,11 +59,28 @@ const fresh = (name: string, { workflow }: Settings): ScheduleRecord => ({
   runStatus: null
 })
 
+/** The workflow that the definition in code starts; null if there is none, or it cannot be read. */
+const definedWorkflow = (record: ScheduleRecord | null): string | null =>
+  record === null || record.definition === null
+    ? null
+    : Either.match(readSettings(record.definition), { onLeft: () => null, onRight: ({ workflow }) => workflow })
+
 /** Store settings: as what the definition says, or by hand. */
-const store = (journal: JournalService, name: string, settings: Settings, byHand: boolean) =>
+const store = (
+  journal: JournalService,
+  name: string,
+  settings: Settings,
+  byHand: boolean
+): Effect.Effect<void, ConfigurationInvalid | JournalError> =>
   change(journal, name, (record, now) => {
     const text = encodeSettings(settings)
     const state = record === null ? initial : Either.getOrElse(readState(record.state), () => initial)
+    const other = byHand ? definedWorkflow(record) : null
+    if (other !== null && other !== settings.workflow) {
+      const problem = `its workflow is ${settings.workflow}, but its definition in code starts ${other}: ` +
+        "give it another name, or change the definition"
+      return Effect.fail(invalid(name, [problem]))
+    }
     const isSame = record !== null && text === (byHand ? record.settings : record.definition)
     if (isSame && state.status !== "quarantined") return Effect.succeed({ row: null, answer: undefined })
     const next = isSame
