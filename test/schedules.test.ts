@@ -162,7 +162,8 @@ describe("bad input", () => {
       const error = yield* Effect.flip(world.use(RunSchedule.put(bad)))
       assert.instanceOf(error, ConfigurationInvalid)
       const told = error instanceof ConfigurationInvalid ? error.problems.join("\n") : ""
-      for (const word of ["25:00", "overlapp", "jitter", "maxRuns", "endsAt"]) assert.include(told, word)
+      for (const word of ["25:00", "Mars/Olympus", "overlapp", "jitter", "maxRuns", "endsAt"])
+        assert.include(told, word)
       const unstarted = yield* Effect.exit(world.launch(Layer.merge(live, bad.layer)))
       assert.isTrue(Exit.isFailure(unstarted))
       const computed = yield* Effect.flip(world.use(RunSchedule.put(schedule({ calendar: hourly }))))

@@ -4,7 +4,7 @@ import * as DateTime from "effect/DateTime"
 import * as Either from "effect/Either"
 import { instantOf } from "../due.js"
 import type { At, Calendar, Except, Invalid, Match, Repeated, Wall } from "./model.js"
-import { quote } from "./problems.js"
+import { quote, zoneProblem } from "./problems.js"
 
 export const invalid = (problems: ReadonlyArray<string>): Invalid => ({ _tag: "Invalid", problems })
 
@@ -30,7 +30,11 @@ export const checked = (
 ): Calendar => {
   const strangers = optionsProblems(what, options, known)
   const found = (strangers.length > 0 ? strangers : problems()).filter((problem) => problem !== undefined)
-  return found.length > 0 ? invalid(found) : make()
+  if (found.length === 0) return make()
+  // Of a calendar that is made, its problems are told when it is looked at.
+  const { zone } = typeof options === "object" && options !== null ? options as Clock : {}
+  const unknown = zone === undefined ? undefined : zoneProblem(zoneName(zone))
+  return invalid(unknown === undefined ? found : [...found, `${what}: ${unknown}`])
 }
 
 const isList = (value: unknown): value is ReadonlyArray<unknown> => Array.isArray(value)

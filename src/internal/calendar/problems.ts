@@ -40,7 +40,7 @@ const everyProblems = ({ anchor, millis }: Every): Problems => [
   isInteger(anchor, -END, END) ? undefined : `the anchor is ${show(anchor)}, it must be an instant`
 ]
 
-const zoneProblem = (zone: string): string | undefined =>
+export const zoneProblem = (zone: string): string | undefined =>
   typeof zone === "string" && zoneOf(zone) !== undefined
     ? undefined
     : `zone ${quote(zone)} is not known here: give an IANA name such as "Europe/Berlin", or an offset such as "+02:00"`
