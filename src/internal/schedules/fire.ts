@@ -10,10 +10,11 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type { JournalError } from "../../Errors.js"
 import type { JournalService } from "../../Journal.js"
-import type { Millis, NewRun, ScheduleRecord, ScheduleRow } from "../../JournalDriver.js"
+import type { Enqueued, Millis, NewRun, ScheduleRecord, ScheduleRow } from "../../JournalDriver.js"
 import type { RegisteredSchedule } from "../Registry.js"
 import { makeRunId } from "../ids.js"
 import { requireQueue } from "../queues.js"
+import { isFinal } from "../RunWatch.js"
 import type { Shape } from "../shape.js"
 import { runOf, slotKey } from "./definition.js"
 import type { Readable } from "./rows.js"
@@ -31,9 +32,12 @@ const RUNS = 1_000
 interface Plan {
   readonly record: ScheduleRecord
   readonly row: ScheduleRow
-  /** Of the state that the row holds; null if it is quarantined. */
+  /** The state as it was, and as the row holds it; null if it is quarantined. */
+  readonly before: State | null
   readonly state: State | null
   readonly runs: ReadonlyArray<NewRun>
+  /** What these are the runs of. */
+  readonly starts: ReadonlyArray<Asked>
   /** The run that is to be cancelled. */
   readonly cancels: string | null
 }
@@ -116,8 +120,10 @@ const plan = (
     const refuse = (reason: string): Plan => ({
       record,
       row: quarantined(record, reason, now),
+      before: null,
       state: null,
       runs: [],
+      starts: [],
       cancels: null
     })
     const readable = read(record)
@@ -143,8 +149,10 @@ const plan = (
         dueAt: decided.dueAt,
         waits: decided.waits
       },
+      before: state,
       state: next,
       runs: runs.right,
+      starts: decided.starts,
       cancels: decided.cancels ? record.run : null
     }
   })
@@ -156,11 +164,26 @@ const cancelOf = ({ cancels, record }: Plan) => {
   return [{ to: cancels, kind: "cancel", id: "cancel", name: "cancel", payload } as const]
 }
 
-/** Another run that stands for the last of these: a slot may have one already, or one that its singleton lets it join. */
-const joined = ({ runs }: Plan, stands: ReadonlyMap<string | undefined, string>): string | undefined => {
-  const last = runs.at(-1)?.id
-  const run = stands.get(last)
-  return run === last ? undefined : run
+/**
+ * The run before, for the next turn, if it is not the last of these: a slot may have had its run already, or one that its
+ * singleton lets it join. One that has ended is not waited for, while another goes on.
+ */
+const standing = (
+  { before, record, runs, starts, state }: Plan,
+  answers: ReadonlyMap<string, Enqueued>
+): Pick<State, "last"> | undefined => {
+  const stands = runs.flatMap(({ id }, index) => {
+    const [answer, slot] = [answers.get(id), starts[index]?.slot]
+    return answer === undefined || slot === undefined ? [] : [{ answer, slot }]
+  })
+  const at = state?.last?.at
+  const last = stands.at(-1)
+  if (at === undefined || last === undefined || last.answer._tag === "Started") return undefined
+  const fresh = stands.findLast(({ answer }) => answer._tag !== "Existing")
+  if (fresh === undefined && isBusy(record)) return { last: before?.last ?? null }
+  const live = stands.findLast(({ answer }) => answer._tag === "Existing" && !isFinal(answer.status))
+  const { answer, slot } = fresh ?? live ?? last
+  return { last: { slot, run: answer.id, at } }
 }
 
 /** Do what was decided, of as many schedules as are still as they were seen. Answers how many. */
@@ -180,12 +203,15 @@ const act = (journal: JournalService, plans: ReadonlyArray<Plan>): Effect.Effect
       const mine = plans.filter(({ record }) => written.has(record.name))
       const runs = mine.flatMap((each) => each.runs)
       const answers = runs.length === 0 ? [] : yield* journal.ask(driver.enqueue({ runs, claim: null }))
-      const stands = new Map(answers.map((answer, index) => [runs[index]?.id, answer.id]))
+      const byId = new Map(runs.flatMap(({ id }, index) => {
+        const answer = answers[index]
+        return answer === undefined ? [] : [[id, answer] as const]
+      }))
       const others = mine.flatMap((each): ReadonlyArray<Plan> => {
-        const run = joined(each, stands)
-        const last = each.state?.last ?? null
-        if (run === undefined || each.state === null || last === null) return []
-        return [{ ...each, row: { ...each.row, run, state: encodeState({ ...each.state, last: { ...last, run } }) } }]
+        const stands = standing(each, byId)
+        if (stands === undefined || each.state === null) return []
+        const run = stands.last?.run ?? each.record.run
+        return [{ ...each, row: { ...each.row, run, state: encodeState({ ...each.state, ...stands }) } }]
       })
       if (others.length > 0) yield* journal.ask(write(others, 1))
       const cancels = mine.flatMap(cancelOf)
@@ -210,7 +236,7 @@ const actOnAll = (
       )
     }
     const row = quarantined(only.record, `storage refuses its run: ${error.message}`, now)
-    return act(journal, [{ ...only, row, state: null, runs: [], cancels: null }])
+    return act(journal, [{ ...only, row, state: null, runs: [], starts: [], cancels: null }])
   })
 
 /** Fire up to a page of schedules that are due. */

@@ -1,0 +1,33 @@
+/** Backfills of slots that have had their runs, beside runs that go on. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as TestClock from "effect/TestClock"
+import * as RunSchedule from "perdure/RunSchedule"
+import { every10, makeJobs, midnight, until } from "./fixtures/schedules.js"
+import { makeWorld } from "./fixtures/world.js"
+
+const at = (minutes: number) => new Date(midnight + minutes * 60_000)
+
+describe("a backfill of slots that have had their runs", () => {
+  for (const overlap of ["skip", "queueOne", "queueAll"] as const) {
+    it.scoped(`does not let the next run overlap the one that goes on: ${overlap}`, () =>
+      Effect.gen(function*() {
+        yield* TestClock.setTime(midnight)
+        const { live, notes, schedule } = makeJobs("25 minutes")
+        const world = yield* makeWorld()
+        const process = yield* world.launch(
+          Layer.merge(live, schedule({ calendar: every10, overlap: "queueAll" }).layer)
+        )
+        yield* until("00:36")
+        assert.deepStrictEqual(notes, ["00:10@00:10", "00:20@00:35"])
+        yield* process.use(RunSchedule.change("jobs", { overlap }))
+        // The first of these has ended, and the second goes on.
+        yield* process.use(RunSchedule.backfill("jobs", { from: at(5), to: at(15) }))
+        yield* until("00:55")
+        assert.deepStrictEqual(notes.slice(2), [])
+        const { running } = yield* process.use(RunSchedule.get("jobs"))
+        assert.isTrue(running)
+      }))
+  }
+})
