@@ -159,7 +159,8 @@ export interface Run<out A, out E> extends Pipeable, Inspectable {
   /**
    * Try a run again that is `failed`, `exhausted`, `terminated` or `expired`: a new run takes its journal over up to where
    * it failed, and goes on from there. The new run's id follows from this one's (`x`, `x~1`, `x~2` …), so retrying twice
-   * is retrying once: retry the retry to try again. Outside of workflows, and in steps.
+   * is retrying once: retry the retry to try again. A `singleton` of its workflow holds back starts, not retries: another
+   * run of its key may be live beside it. Outside of workflows, and in steps.
    */
   readonly retry: (
     options?: RetryOptions
@@ -168,7 +169,8 @@ export interface Run<out A, out E> extends Pipeable, Inspectable {
    * A new run that takes this one's journal over up to an entry, and goes on by itself. This one is not touched, whatever
    * its state is. The fork has the same payload, random numbers and beginning of its clock; no parent and no idempotency
    * key; signals that it has not received by then are in its inbox; children that had not ended by then are started anew when
-   * it waits for them. Outside of workflows, and in steps.
+   * it waits for them. A `singleton` of its workflow does not hold it back, nor does it take the key. Outside of workflows,
+   * and in steps.
    */
   readonly fork: (
     options: ForkOptions

@@ -123,7 +123,8 @@ export interface WorkflowOptions<Payload> {
   readonly timeout?: Duration.DurationInput
   /**
    * One run at a time for each key: while one is not final, a start with the same key gives that one (`join`), or fails
-   * with `SingletonBusy` (`refuse`). Not for children.
+   * with `SingletonBusy` (`refuse`). Not for children. It holds back starts; retries and forks are an operator's act, and
+   * neither ask for the key nor take it.
    */
   readonly singleton?: { readonly key: (payload: Payload) => string; readonly mode: "join" | "refuse" }
   /**

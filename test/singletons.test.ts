@@ -2,8 +2,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import * as TestClock from "effect/TestClock"
+import * as RunQueue from "perdure/RunQueue"
 import * as Signal from "perdure/Signal"
 import * as Step from "perdure/Step"
 import * as Workflow from "perdure/Workflow"
@@ -62,6 +64,52 @@ describe("a singleton that refuses", () => {
       const b = yield* world.use(Move.start({ account: "b", n: 5 }))
       yield* world.use(Go.send(b.id, {}))
       assert.strictEqual(yield* soon(b.result), 5)
+    }))
+})
+
+describe("retries and forks of a singleton", () => {
+  it.scoped("are an operator's act: they neither ask for the key nor take it, and a queue's keyConcurrency holds them", () =>
+    Effect.gen(function*() {
+      const serial = RunQueue.make("serial", { keyConcurrency: 1 })
+      const fails = {
+        payload: fields,
+        success: Schema.Number,
+        error: Schema.String,
+        singleton: { key, mode: "refuse" }
+      } as const
+      const First = Workflow.make("First", fails)
+      const Serial = Workflow.make("Serial", { ...fails, queue: serial, key })
+      let bad = true
+      const handler = ({ n }: { readonly n: number }) =>
+        Effect.flatMap(
+          Effect.suspend(() => bad ? Effect.fail("bad") : Effect.void),
+          () => Effect.as(Go.receive, n)
+        )
+      const world = yield* makeWorld()
+      const process = yield* world.launch(Layer.merge(First.toLayer(handler), Serial.toLayer(handler)), {
+        queues: ["default", serial]
+      })
+      const statuses = (...runs: ReadonlyArray<{ readonly id: string }>) =>
+        Effect.forEach(runs, ({ id }) => Effect.map(world.record(id), ({ status }) => status))
+      for (const [workflow, beside] of [[First, "suspended"], [Serial, "pending"]] as const) {
+        bad = true
+        const failed = yield* process.use(workflow.start({ account: "a", n: 1 }))
+        assert.strictEqual(yield* soon(Effect.flip(failed.result)), "bad")
+        bad = false
+        const next = yield* process.use(workflow.start({ account: "a", n: 2 }))
+        yield* TestClock.adjust("1 minute")
+        const again = yield* failed.retry()
+        const fork = yield* failed.fork({ from: 0, id: `${failed.id}-fork` })
+        yield* TestClock.adjust("1 minute")
+        assert.deepStrictEqual(yield* statuses(next, again, fork), ["suspended", beside, beside])
+        // A start sees what starts have made, and nothing else.
+        const busy = yield* Effect.flip(process.use(workflow.start({ account: "a", n: 3 })))
+        assert.deepInclude(busy, { _tag: "SingletonBusy", runId: next.id })
+        yield* process.use(Go.send(next.id, {}))
+        assert.strictEqual(yield* soon(next.result), 2)
+        const last = yield* process.use(workflow.start({ account: "a", n: 4 }))
+        assert.notInclude([next.id, again.id, fork.id], last.id)
+      }
     }))
 })
 
