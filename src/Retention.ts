@@ -10,6 +10,7 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
@@ -18,6 +19,9 @@ import { outsideOnly } from "./CurrentRun.js"
 import type { JournalError } from "./Errors.js"
 import { ConfigurationInvalid } from "./Errors.js"
 import { nameProblem } from "./internal/definition.js"
+import { millisOf } from "./internal/due.js"
+import { isFields, show, strangers } from "./internal/options.js"
+import { storable } from "./internal/wire.js"
 import { Journal } from "./Journal.js"
 import type { FinalStatus, RetentionRule } from "./JournalDriver.js"
 
@@ -75,61 +79,104 @@ interface Settings {
   readonly pause: Duration.Duration
 }
 
-/** Milliseconds; undefined for what is no duration. */
-const millisOf = (value: unknown): number | undefined => {
-  if (value === "forever" || value === undefined) return Infinity
-  const decoded = Duration.decodeUnknown(value)
-  return Option.isSome(decoded) ? Duration.toMillis(decoded.value) : undefined
-}
+const isFinalStatus = (text: string): text is FinalStatus => statuses.some((each) => each === text)
 
-const keepProblems = (where: string, keep: Keep): ReadonlyArray<string> =>
-  Object.entries(keep).flatMap(([status, value]) => {
-    if (!statuses.some((each) => each === status)) {
-      return [`${where}: "${status}" is no state that a run ends in: say one of ${statuses.join(", ")}`]
-    }
-    return millisOf(value) === undefined
-      ? [`${where}: ${status} is ${JSON.stringify(value)}, it must be a duration such as "30 days", or "forever"`]
-      : []
-  })
+/** Reads options as they are, and notes all that is wrong with them; what is read counts if nothing is. */
+class Problems {
+  readonly all: Array<string> = []
 
-const settingsOf = (options: RetentionOptions): Effect.Effect<Settings, ConfigurationInvalid> =>
-  Effect.suspend(() => {
-    const { batch = 500, default: standard = {}, every = "1 minute", pause = "50 millis", workflows = {} } = options
-    const problems = [
-      ...keepProblems("default", standard),
-      ...Object.entries(workflows).flatMap(([name, keep]) => {
-        const problem = nameProblem("the name of workflow", name)
-        return [...(problem === undefined ? [] : [problem]), ...keepProblems(`workflows.${name}`, keep)]
-      })
-    ]
-    if (!(Number.isInteger(batch) && batch >= 1 && batch <= 1_000)) {
-      problems.push(`batch is ${batch}, it must be an integer from 1 to 1000`)
-    }
-    for (const [name, value, least] of [["every", every, 10], ["pause", pause, 0]] as const) {
-      const millis = millisOf(value)
-      if (millis === undefined || !Number.isFinite(millis) || millis < least) {
-        problems.push(`${name} is ${JSON.stringify(value)}, it must be a finite duration of at least ${least} ms`)
+  fields(place: string, value: unknown): Readonly<Record<string, unknown>> {
+    if (value === undefined) return {}
+    if (isFields(value)) return value
+    this.all.push(`${place} is ${show(value)}, it must be an object: leave it out, or mend it`)
+    return {}
+  }
+
+  millis(name: string, value: unknown, least: number): number {
+    const millis = millisOf(value)
+    if (millis !== undefined && Number.isFinite(millis) && millis >= least) return millis
+    this.all.push(`${name} is ${show(value)}, it must be a finite duration of at least ${least} ms`)
+    return Infinity
+  }
+
+  batch(value: unknown): number {
+    if (typeof value === "number" && Number.isInteger(value) && value >= 1 && value <= 1_000) return value
+    this.all.push(`batch is ${show(value)}, it must be an integer from 1 to 1000`)
+    return 1
+  }
+
+  /** Milliseconds by state; those of which nothing is said are left out, and those that are kept for ever are Infinity. */
+  keep(place: string, value: unknown): Kept {
+    const kept: { [Status in FinalStatus]?: number } = {}
+    for (const [status, span] of Object.entries(this.fields(place, value))) {
+      if (!isFinalStatus(status)) {
+        this.all.push(
+          `${place}: ${JSON.stringify(storable(status))} is no state that a run ends in: say one of ${
+            statuses.join(", ")
+          }`
+        )
+      } else if (span !== undefined) {
+        const millis = span === "forever" ? Infinity : millisOf(span)
+        if (millis === undefined || (millis === Infinity && span !== "forever")) {
+          this.all.push(
+            `${place}: ${status} is ${
+              show(span)
+            }, it must be a finite duration of at least nothing, such as "30 days", or "forever"`
+          )
+        } else kept[status] = millis
       }
     }
-    if ([standard, ...Object.values(workflows)].every((keep) => Object.keys(keep).length === 0)) {
-      problems.push("nothing says how long any run is kept: give default, or workflows")
-    }
-    if (problems.length > 0) return new ConfigurationInvalid({ what: "the options of Retention", problems })
-    return Effect.succeed({
-      rules: [
-        ...Object.entries(workflows).flatMap(([name, keep]) => rulesOf(name, { ...standard, ...keep })),
-        ...rulesOf(null, standard)
-      ],
-      batch,
-      every: Duration.decode(every),
-      pause: Duration.decode(pause)
-    })
-  })
+    return kept
+  }
+
+  workflow(name: string, value: unknown): readonly [string, Kept] {
+    const problem = nameProblem("the name of workflow", name)
+    if (problem !== undefined) this.all.push(storable(problem))
+    return [name, this.keep(`workflows.${storable(name)}`, value)]
+  }
+}
+
+/** What is said of each state, in milliseconds. */
+type Kept = { readonly [Status in FinalStatus]?: number }
+
+/** The settings, or all that is wrong. The options are looked at as they are: what they delete does not come back. */
+const settingsOf = (options: unknown): Either.Either<Settings, ReadonlyArray<string>> => {
+  const problems = new Problems()
+  const said = problems.fields("what is said", options)
+  problems.all.push(...strangers("", said, ["default", "workflows", "every", "batch", "pause"]))
+  const { batch = 500, every = "1 minute", pause = "50 millis" } = said
+  const standard = problems.keep("default", said["default"])
+  const workflows = Object.entries(problems.fields("workflows", said["workflows"])).map(([name, keep]) =>
+    problems.workflow(name, keep)
+  )
+  const settings = {
+    rules: [
+      ...workflows.flatMap(([name, keep]) => rulesOf(name, { ...standard, ...keep })),
+      ...rulesOf(null, standard)
+    ],
+    every: Duration.millis(problems.millis("every", every, 10)),
+    pause: Duration.millis(problems.millis("pause", pause, 0)),
+    batch: problems.batch(batch)
+  }
+  if (problems.all.length === 0 && [standard, ...workflows.map(([, keep]) => keep)].every(isSilent)) {
+    problems.all.push("nothing says how long any run is kept: give default, or workflows")
+  }
+  return problems.all.length > 0 ? Either.left(problems.all) : Either.right(settings)
+}
+
+const isSilent = (kept: Kept): boolean => Object.keys(kept).length === 0
+
+const WHAT = "the options of Retention"
+
+const checked = (options: unknown): Effect.Effect<Settings, ConfigurationInvalid> =>
+  Effect.suspend(() =>
+    Either.mapLeft(settingsOf(options), (problems) => new ConfigurationInvalid({ what: WHAT, problems }))
+  )
 
 /** One rule for each state that is spoken of, so that a workflow which is named at all has rules of its own. */
-const rulesOf = (workflow: string | null, keep: Keep): ReadonlyArray<RetentionRule> => {
+const rulesOf = (workflow: string | null, keep: Kept): ReadonlyArray<RetentionRule> => {
   const rules = statuses.flatMap((status): ReadonlyArray<RetentionRule> => {
-    const olderThanMillis = millisOf(keep[status]) ?? Infinity
+    const olderThanMillis = keep[status] ?? Infinity
     return Number.isFinite(olderThanMillis) ? [{ workflow, statuses: [status], olderThanMillis }] : []
   })
   return rules.length > 0 || workflow === null ? rules : [{ workflow, statuses: [], olderThanMillis: Infinity }]
@@ -169,7 +216,7 @@ const sweep = ({ batch, pause, rules }: Settings): Stream.Stream<Progress, Journ
 export const run = (
   options: RetentionOptions
 ): Stream.Stream<Progress, ConfigurationInvalid | JournalError, Journal> =>
-  Stream.unwrap(outsideOnly("Retention.run", () => Effect.map(settingsOf(options), sweep)))
+  Stream.unwrap(outsideOnly("Retention.run", () => Effect.map(checked(options), sweep)))
 
 /**
  * Delete what is old enough as long as the Layer's scope is open. Whatever goes wrong is logged, and tried again.
@@ -188,7 +235,17 @@ export const run = (
  */
 export const layer = (options: RetentionOptions): Layer.Layer<never, ConfigurationInvalid, Journal> =>
   Layer.scopedDiscard(Effect.gen(function*() {
-    const settings = yield* settingsOf(options)
+    const { registry } = yield* Journal
+    if (registry.checking) {
+      const problems = Either.match(settingsOf(options), { onLeft: (all) => all, onRight: () => [] })
+      return yield* registry.note(problems.map((detail) => ({
+        code: "BadOption",
+        place: WHAT,
+        detail,
+        cure: "mend the option as the detail says"
+      })))
+    }
+    const settings = yield* checked(options)
     yield* Stream.runDrain(sweep(settings)).pipe(
       Effect.sandbox,
       Effect.catchAll((cause) => Effect.logWarning("deleting old runs failed, and is tried again", cause)),

@@ -7,6 +7,7 @@ import * as Logger from "effect/Logger"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
+import * as Check from "perdure/Check"
 import { JournalError } from "perdure/Errors"
 import type { RetentionRule } from "perdure/JournalDriver"
 import * as Retention from "perdure/Retention"
@@ -156,12 +157,61 @@ describe("retention", () => {
       for (const attempt of attempts) {
         const error = yield* Effect.flip(Effect.catchTag(attempt, "JournalError", Effect.die))
         for (
-          const part of [/"done" is no state/, /completed is "soon"/, /the name of workflow/, /every/, /batch/, /pause/]
+          const part of [/"done" is no state/, /completed is soon/, /the name of workflow/, /every/, /batch/, /pause/]
         ) {
           assert.match(error.message, part)
         }
       }
       const nothing = yield* Effect.flip(world.use(Stream.runDrain(Retention.run({ default: {} }))))
       assert.match(nothing.message, /nothing says how long/)
+    }))
+
+  it.scoped("what would delete more than is said is refused, whatever its type says, and nothing is deleted", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld((driver) => ({
+        ...driver,
+        retain: () => Effect.dieMessage("something was deleted")
+      }))
+      const soon = { completed: "1 millis" }
+      const cases: ReadonlyArray<readonly [unknown, ...ReadonlyArray<RegExp>]> = [
+        [{ default: { completed: NaN } }, /default: completed is NaN/],
+        [{ default: { completed: -1 } }, /default: completed is -1/],
+        [{ default: { completed: -1n } }, /default: completed is -1/],
+        [{ default: { completed: "-1 days" } }, /default: completed is -1 days/],
+        [{ default: { completed: [-1, 0] } }, /default: completed is/],
+        [{ default: { completed: [NaN, 0] } }, /default: completed is/],
+        [{ default: { completed: [1] } }, /default: completed is/],
+        [{ default: { completed: null } }, /default: completed is null/],
+        [{ default: { completed: Infinity } }, /default: completed is Infinity.*"forever"/],
+        [{ default: soon, workflow: { Rare: { completed: "forever" } } }, /workflow is no option, there are default/],
+        [{ default: soon, workflows: { Rare: null } }, /workflows.Rare is null, it must be an object/],
+        [{ default: soon, workflows: ["Rare"] }, /workflows is/],
+        [{ default: soon, workflows: new Map([["Rare", { completed: "forever" }]]) }, /workflows is/],
+        [{ default: soon, pause: NaN, every: NaN }, /pause is NaN/, /every is NaN/],
+        [{ default: soon, pause: -1, every: -1 }, /pause is -1/, /every is -1/],
+        [{ default: soon, pause: null, batch: "500" }, /pause is null/, /batch is 500/],
+        [{ default: null }, /default is null, it must be an object/],
+        [{ default: "30 days" }, /default is 30 days, it must be an object/],
+        [null, /what is said is null/],
+        [undefined, /nothing says how long/]
+      ]
+      for (const [wrong, ...parts] of cases) {
+        const options = wrong as Retention.RetentionOptions
+        const error = yield* Effect.flip(world.use(Stream.runDrain(Retention.run(options))))
+        assert.strictEqual(error._tag, "ConfigurationInvalid")
+        for (const part of parts) assert.match(error.message, part)
+      }
+    }))
+
+  it.effect("a check tells all that is wrong with the options, and does not begin to delete", () =>
+    Effect.gen(function*() {
+      const wrong: unknown = { default: { completed: -1 }, batch: 0, evry: 1 }
+      const { problems } = yield* Check.run(Retention.layer(wrong as Retention.RetentionOptions))
+      assert.deepStrictEqual(problems.map(({ code, place }) => [code, place]), [
+        ["BadOption", "the options of Retention"],
+        ["BadOption", "the options of Retention"],
+        ["BadOption", "the options of Retention"]
+      ])
+      assert.deepStrictEqual((yield* Check.run(Retention.layer({ default: { completed: "1 day" } }))).problems, [])
     }))
 })

@@ -22,6 +22,16 @@ export const instantOf = (value: unknown): number | undefined => {
   return Number.isNaN(millis) ? undefined : millis
 }
 
-/** Milliseconds of a duration; undefined for what is none. */
+/** What Effect would take for no time at all: less than nothing, and what is no number. */
+const isNoTime = (value: unknown): boolean =>
+  typeof value === "number"
+    ? !(value >= 0)
+    : typeof value === "bigint"
+    ? value < 0n
+    : typeof value === "string"
+    ? value.startsWith("-")
+    : Array.isArray(value) && !(Number(value[0]) * 1e9 + Number(value[1]) >= 0)
+
+/** Milliseconds of a duration, at least 0; undefined for what is none. */
 export const millisOf = (value: unknown): number | undefined =>
-  Number.isNaN(value) ? undefined : Option.getOrUndefined(Option.map(Duration.decodeUnknown(value), Duration.toMillis))
+  isNoTime(value) ? undefined : Option.getOrUndefined(Option.map(Duration.decodeUnknown(value), Duration.toMillis))
