@@ -78,8 +78,13 @@ export const quarantined = (record: ScheduleRecord, reason: string, now: Millis)
   waits: false
 })
 
-/** How often a change is tried anew. Each try is a question to storage, so that whoever is in the way has ended by then. */
-const TRIES = 200
+/**
+ * How often a change is tried anew. Most of those that are in the way have ended by the next question to storage; one that
+ * has stopped in the midst of a transaction may hold the row for seconds.
+ */
+const TRIES = 300
+const AT_ONCE = 50
+const PAUSE = "50 millis"
 
 /**
  * Change a schedule. `decide` is given the row as it is, null if there is none, and says what to write (null: nothing) and
@@ -103,7 +108,10 @@ export const change = <A, E, R>(
         journal.driver.writeSchedules({ schedules: [{ ...row, revision: record?.revision ?? 0 }], tell: true })
       )
       if (written.length > 0) return answer
-      if (left > 0) return yield* attempt(left - 1)
+      if (left > 0) {
+        if (left <= TRIES - AT_ONCE) yield* Effect.sleep(PAUSE)
+        return yield* attempt(left - 1)
+      }
       return yield* new JournalError({
         code: "Conflict",
         operation: "schedules",
