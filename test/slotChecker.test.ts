@@ -145,6 +145,11 @@ describe("a slot without a run is excused", () => {
       [10, 20, 30].map((slot) => `s: ${at(slot)} has no run`)
     )
     assert.lengthOf(wrong(queueOne, all({ ...waits, 40: null })), 1)
+    // The one that waits is asked for meanwhile.
+    const backfill = { ...queueOne, backfilled: [10 * SECOND] }
+    const asked = { ...waits, 10: { after: 2, takes: 25 } }
+    assert.lengthOf(wrong(backfill, all(asked)), 0)
+    assert.lengthOf(wrong(backfill, all({ ...asked, 40: null })), 1)
   })
 
   it("by cancelPrevious, for a later one that is due when the run before has ended", () => {
