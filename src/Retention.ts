@@ -20,7 +20,7 @@ import type { JournalError } from "./Errors.js"
 import { ConfigurationInvalid } from "./Errors.js"
 import { nameProblem } from "./internal/definition.js"
 import { millisOf } from "./internal/due.js"
-import { isFields, show, strangers } from "./internal/options.js"
+import { Reading, show } from "./internal/options.js"
 import { storable } from "./internal/wire.js"
 import { Journal } from "./Journal.js"
 import type { FinalStatus, RetentionRule } from "./JournalDriver.js"
@@ -81,36 +81,13 @@ interface Settings {
 
 const isFinalStatus = (text: string): text is FinalStatus => statuses.some((each) => each === text)
 
-/** Reads options as they are, and notes all that is wrong with them; what is read counts if nothing is. */
-class Problems {
-  readonly all: Array<string> = []
-
-  fields(place: string, value: unknown): Readonly<Record<string, unknown>> {
-    if (value === undefined) return {}
-    if (isFields(value)) return value
-    this.all.push(`${place} is ${show(value)}, it must be an object: leave it out, or mend it`)
-    return {}
-  }
-
-  millis(name: string, value: unknown, least: number): number {
-    const millis = millisOf(value)
-    if (millis !== undefined && Number.isFinite(millis) && millis >= least) return millis
-    this.all.push(`${name} is ${show(value)}, it must be a finite duration of at least ${least} ms`)
-    return Infinity
-  }
-
-  batch(value: unknown): number {
-    if (typeof value === "number" && Number.isInteger(value) && value >= 1 && value <= 1_000) return value
-    this.all.push(`batch is ${show(value)}, it must be an integer from 1 to 1000`)
-    return 1
-  }
-
+class RetentionReading extends Reading {
   /** Milliseconds by state; those of which nothing is said are left out, and those that are kept for ever are Infinity. */
   keep(place: string, value: unknown): Kept {
     const kept: { [Status in FinalStatus]?: number } = {}
     for (const [status, span] of Object.entries(this.fields(place, value))) {
       if (!isFinalStatus(status)) {
-        this.all.push(
+        this.note(
           `${place}: ${JSON.stringify(storable(status))} is no state that a run ends in: say one of ${
             statuses.join(", ")
           }`
@@ -118,7 +95,7 @@ class Problems {
       } else if (span !== undefined) {
         const millis = span === "forever" ? Infinity : millisOf(span)
         if (millis === undefined || (millis === Infinity && span !== "forever")) {
-          this.all.push(
+          this.note(
             `${place}: ${status} is ${
               show(span)
             }, it must be a finite duration of at least nothing, such as "30 days", or "forever"`
@@ -130,8 +107,7 @@ class Problems {
   }
 
   workflow(name: string, value: unknown): readonly [string, Kept] {
-    const problem = nameProblem("the name of workflow", name)
-    if (problem !== undefined) this.all.push(storable(problem))
+    this.note(nameProblem("the name of workflow", name))
     return [name, this.keep(`workflows.${storable(name)}`, value)]
   }
 }
@@ -141,27 +117,25 @@ type Kept = { readonly [Status in FinalStatus]?: number }
 
 /** The settings, or all that is wrong. The options are looked at as they are: what they delete does not come back. */
 const settingsOf = (options: unknown): Either.Either<Settings, ReadonlyArray<string>> => {
-  const problems = new Problems()
-  const said = problems.fields("what is said", options)
-  problems.all.push(...strangers("", said, ["default", "workflows", "every", "batch", "pause"]))
-  const { batch = 500, every = "1 minute", pause = "50 millis" } = said
-  const standard = problems.keep("default", said["default"])
-  const workflows = Object.entries(problems.fields("workflows", said["workflows"])).map(([name, keep]) =>
-    problems.workflow(name, keep)
+  const reading = new RetentionReading()
+  const said = reading.known("what is said", options, "", ["default", "workflows", "every", "batch", "pause"])
+  const standard = reading.keep("default", said["default"])
+  const workflows = Object.entries(reading.fields("workflows", said["workflows"])).map(([name, keep]) =>
+    reading.workflow(name, keep)
   )
   const settings = {
     rules: [
       ...workflows.flatMap(([name, keep]) => rulesOf(name, { ...standard, ...keep })),
       ...rulesOf(null, standard)
     ],
-    every: Duration.millis(problems.millis("every", every, 10)),
-    pause: Duration.millis(problems.millis("pause", pause, 0)),
-    batch: problems.batch(batch)
+    every: Duration.millis(reading.span("every", said["every"], 60_000, 10)),
+    pause: Duration.millis(reading.span("pause", said["pause"], 50, 0)),
+    batch: reading.count("batch", said["batch"], 500, 1, 1000)
   }
-  if (problems.all.length === 0 && [standard, ...workflows.map(([, keep]) => keep)].every(isSilent)) {
-    problems.all.push("nothing says how long any run is kept: give default, or workflows")
+  if (reading.problems.length === 0 && [standard, ...workflows.map(([, keep]) => keep)].every(isSilent)) {
+    reading.note("nothing says how long any run is kept: give default, or workflows")
   }
-  return problems.all.length > 0 ? Either.left(problems.all) : Either.right(settings)
+  return reading.problems.length > 0 ? Either.left(reading.problems) : Either.right(settings)
 }
 
 const isSilent = (kept: Kept): boolean => Object.keys(kept).length === 0

@@ -6,17 +6,15 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import type { JournalError, WorkerIdTaken } from "./Errors.js"
 import { ConfigurationInvalid } from "./Errors.js"
-import { nameProblem } from "./internal/definition.js"
 import { HostProcess } from "./HostProcess.js"
 import { makeIncarnation } from "./internal/ids.js"
-import { DEFAULT_QUEUE, nameOf } from "./internal/queues.js"
-import type { WorkerSettings } from "./internal/worker/WorkerCore.js"
+import { readOptions } from "./internal/worker/settings.js"
 import { WorkerCore } from "./internal/worker/WorkerCore.js"
 import { Journal } from "./Journal.js"
 import * as RunQueue from "./RunQueue.js"
@@ -52,67 +50,6 @@ export interface WorkerOptions {
   readonly drain?: Duration.DurationInput
 }
 
-const optionProblems = (options: WorkerOptions): ReadonlyArray<string> => {
-  const problems: Array<string> = []
-  const count = (name: string, value: number | undefined, least: number) => {
-    if (value !== undefined && !(Number.isInteger(value) && value >= least)) {
-      problems.push(`${name} is ${value}, it must be an integer of at least ${least}`)
-    }
-  }
-  const time = (name: string, value: Duration.DurationInput | undefined, leastMillis: number) => {
-    if (value === undefined) return
-    const millis = Duration.toMillis(value)
-    if (!(millis >= leastMillis && Number.isFinite(millis))) {
-      problems.push(
-        `${name} is ${Duration.format(Duration.decode(value))}, it must be finite and at least ${leastMillis} ms`
-      )
-    }
-  }
-  count("concurrency", options.concurrency, 1)
-  count("claimBatch", options.claimBatch, 1)
-  count("commitBatch", options.commitBatch, 1)
-  count("commitsInFlight", options.commitsInFlight, 1)
-  count("maxCrashes", options.maxCrashes, 1)
-  count("hot.runs", options.hot?.runs, 0)
-  time("pollInterval", options.pollInterval, 10)
-  time("lease", options.lease, 100)
-  time("linger", options.linger, 0)
-  time("hot.keep", options.hot?.keep, 0)
-  time("drain", options.drain, 0)
-  const { id, queues } = options
-  const idProblem = id === undefined ? undefined : nameProblem("the worker id", id)
-  if (idProblem !== undefined) problems.push(idProblem)
-  if (queues !== undefined && queues.length === 0) problems.push("queues is empty: name at least one queue")
-  for (const queue of queues ?? []) {
-    problems.push(
-      ...(typeof queue === "string"
-        ? RunQueue.problemsOf(queue, {})
-        : RunQueue.problemsOf(queue.name, queue.options).map((problem) => `queue "${queue.name}": ${problem}`))
-    )
-  }
-  return problems
-}
-
-const settingsOf = (options: WorkerOptions): WorkerSettings => {
-  const millis = (value: Duration.DurationInput | undefined, standard: Duration.DurationInput) =>
-    Duration.toMillis(value ?? standard)
-  const concurrency = options.concurrency ?? 100
-  return {
-    queues: [...new Set((options.queues ?? [DEFAULT_QUEUE]).map(nameOf))],
-    concurrency,
-    claimBatch: options.claimBatch ?? 100,
-    commitBatch: options.commitBatch ?? 250,
-    commitsInFlight: options.commitsInFlight ?? 3,
-    pollMillis: millis(options.pollInterval, "1 second"),
-    leaseMillis: millis(options.lease, "15 seconds"),
-    maxCrashes: options.maxCrashes ?? 10,
-    lingerMillis: millis(options.linger, "1 second"),
-    hotRuns: options.hot?.runs ?? 2000,
-    hotMillis: millis(options.hot?.keep, "1 minute"),
-    drainMillis: millis(options.drain, "20 seconds")
-  }
-}
-
 /**
  * A running worker.
  *
@@ -135,15 +72,15 @@ export const makeCore = (
 ): Effect.Effect<WorkerCore, ConfigurationInvalid, Journal> =>
   Effect.gen(function*() {
     const journal = yield* Journal
-    const problems = optionProblems(options)
+    const { id, problems, settings } = readOptions(options)
     if (problems.length > 0 && !journal.registry.checking)
       return yield* new ConfigurationInvalid({ what: "the options of Worker.layer", problems })
     const incarnation = makeIncarnation()
     const { describe } = yield* HostProcess
     return new WorkerCore(
       journal,
-      { id: options.id ?? `worker-${incarnation}`, incarnation },
-      settingsOf(options),
+      { id: id ?? `worker-${incarnation}`, incarnation },
+      settings,
       describe
     )
   })
@@ -187,22 +124,23 @@ export const layer = (
     Effect.gen(function*() {
       const journal = yield* Journal
       const core = yield* makeCore(options)
-      yield* journal.registry.addWorker({ id: options.id, queues: core.settings.queues })
+      const { id, problems, queues } = readOptions(options)
+      yield* journal.registry.addWorker({ id, queues: core.settings.queues })
       if (journal.registry.checking) {
-        for (const queue of options.queues ?? []) {
+        for (const queue of queues) {
           if (typeof queue !== "string") yield* journal.registry.defineQueue(queue.name, RunQueue.definitionOf(queue))
         }
         yield* journal.registry.note(
-          optionProblems(options).map((detail) => ({
+          problems.map((detail) => ({
             code: "BadOption",
-            place: options.id === undefined ? "Worker.layer" : `worker "${options.id}"`,
+            place: id === undefined ? "Worker.layer" : `worker "${id}"`,
             detail,
             cure: "mend the option as the detail says"
           }))
         )
         return { id: core.ref.id, core }
       }
-      yield* prepareQueues(core.settings.queues, options.queues ?? [])
+      yield* prepareQueues(core.settings.queues, queues)
       yield* core.lease.acquire
       // Finalizers run in reverse: the loops that a drain needs are stopped after it.
       yield* supervise("timers", core.timers.run)

@@ -77,6 +77,27 @@ describe("Check.run", () => {
       assert.deepStrictEqual(Schema.decodeUnknownSync(Check.Report)(JSON.parse(JSON.stringify(report))), report)
     }))
 
+  it.effect("tells every bad option of a worker, whatever its type is", () =>
+    Effect.gen(function*() {
+      const wrong: ReadonlyArray<unknown> = [
+        { id: "a", pollInterval: "zz", concurrency: 0 },
+        { id: "b", queues: "default" },
+        { id: "c", concurency: 3 }
+      ]
+      const report = yield* Check.run(
+        Layer.mergeAll(Layer.empty, ...wrong.map((options) => Worker.layer(options as Worker.WorkerOptions)))
+      )
+      assert.deepStrictEqual(
+        report.problems.map(({ code, detail, place }) => [code, place, detail.split(" ")[0]]).toSorted(),
+        [
+          ["BadOption", `worker "a"`, "concurrency"],
+          ["BadOption", `worker "a"`, "pollInterval"],
+          ["BadOption", `worker "b"`, "queues"],
+          ["BadOption", `worker "c"`, "concurency"]
+        ]
+      )
+    }))
+
   it.effect("says nothing of queues where there is no worker", () =>
     Effect.gen(function*() {
       const Elsewhere = Workflow.make("Elsewhere", { payload: {}, queue: "elsewhere" })

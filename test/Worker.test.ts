@@ -54,6 +54,29 @@ describe("the options of a worker", () => {
       const empty = yield* world.launch(Layer.empty, { queues: [] }).pipe(Effect.flip)
       assert.include(empty.message, "queues is empty")
     }))
+
+  it.scoped("are what they are, whatever their type says, and nobody dies of them", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      const cases: ReadonlyArray<readonly [unknown, ...ReadonlyArray<RegExp>]> = [
+        [
+          { queues: "default", concurency: 5 },
+          /queues is default, it must be an array/,
+          /concurency is no option, there/
+        ],
+        [{ queues: [5, null, "default"] }, /queues\[0\] is 5/, /queues\[1\] is null/],
+        [{ pollInterval: "zz", lease: -1, drain: null }, /pollInterval is zz/, /lease is -1/, /drain is null/],
+        [{ linger: -1, hot: { keep: NaN, run: 1 } }, /linger is -1/, /hot.keep is NaN/, /hot.run is no option/],
+        [{ hot: 5, id: 7, concurrency: "x" }, /hot is 5/, /id is 7/, /concurrency is x/],
+        [{ claimBatch: 1e12 }, /claimBatch is 1000000000000, it must be an integer from 1 to/]
+      ]
+      for (const [wrong, ...parts] of cases) {
+        const error = yield* Effect.flip(world.launch(Layer.empty, wrong as Worker.WorkerOptions))
+        assert.instanceOf(error, ConfigurationInvalid)
+        assert.strictEqual(error.problems.length, parts.length)
+        for (const part of parts) assert.match(error.message, part)
+      }
+    }))
 })
 
 describe("the id of a worker", () => {
