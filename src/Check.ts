@@ -22,7 +22,8 @@ import * as JournalMemory from "./JournalMemory.js"
  * - `BadDefinition`: a name, a priority or another option of a workflow.
  * - `TwoHandlers`, `TwoSignals`, `TwoWorkers`, `TwoQueues`, `TwoSchedules`: two of one name.
  * - `BadOption`: an option of a worker, of a queue, of a schedule, or of another layer.
- * - `QueueNotServed`: a workflow's runs would wait where no worker of the process looks, on a queue that is not defined.
+ * - `QueueNotServed`: a workflow's runs, or what it continues with, would wait where no worker of the process looks, on a
+ *   queue that no `RunQueue.layer` defines.
  *   Where there is no worker at all, as in a process that only starts runs, nothing is said of queues.
  * - `NoSuchWorkflow`: what a workflow continues with has no handler in the process.
  * - `LayerFailed`: a layer cannot be built; `detail` is why.

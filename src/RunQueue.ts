@@ -89,7 +89,7 @@ export interface RunQueue extends Pipeable, Inspectable {
   readonly options: Options
   /**
    * Store the definition, if it has changed since it was stored last: what an operator changes by hand stays until then.
-   * A worker that serves the queue does the same.
+   * A worker that serves the queue does the same, and so does the handler (`toLayer`) of a workflow that waits on it.
    *
    * Fails with `ConfigurationInvalid`, before anything is written.
    */
@@ -156,18 +156,19 @@ export const definitionOf = ({ name, options }: RunQueue): string => {
 }
 
 /**
- * Store a definition.
+ * Store a definition; `by` itself, or with a workflow that waits on it.
  *
  * @internal
  */
 export const define = (
-  queue: RunQueue
+  queue: RunQueue,
+  by: "itself" | "workflow" = "itself"
 ): Effect.Effect<void, ConfigurationInvalid | JournalError, Journal | Scope.Scope> =>
   Effect.gen(function*() {
     const { name, options } = queue
     const problems = problemsOf(name, options)
     const journal = yield* Journal
-    yield* journal.registry.defineQueue(name, definitionOf(queue))
+    yield* journal.registry.defineQueue({ name, definition: definitionOf(queue), elsewhere: by === "itself" })
     if (journal.registry.checking) {
       return yield* journal.registry.note(problems.map((problem) => ({
         code: "BadOption",

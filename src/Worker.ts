@@ -128,7 +128,13 @@ export const layer = (
       yield* journal.registry.addWorker({ id, queues: core.settings.queues })
       if (journal.registry.checking) {
         for (const queue of queues) {
-          if (typeof queue !== "string") yield* journal.registry.defineQueue(queue.name, RunQueue.definitionOf(queue))
+          if (typeof queue !== "string") {
+            yield* journal.registry.defineQueue({
+              name: queue.name,
+              definition: RunQueue.definitionOf(queue),
+              elsewhere: false
+            })
+          }
         }
         yield* journal.registry.note(
           problems.map((detail) => ({

@@ -18,7 +18,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as Types from "effect/Types"
 import { CurrentRun, insideOrOutside, outsideOnly } from "./CurrentRun.js"
-import type { ConfigurationInvalid, ResultError, RuntimeError, StartError } from "./Errors.js"
+import type { ConfigurationInvalid, JournalError, ResultError, RuntimeError, StartError } from "./Errors.js"
 import { NoSuchRun, TimedOut } from "./Errors.js"
 import type { Link } from "./internal/continuations.js"
 import { linkedTo, linkProblems, makeContinuations } from "./internal/continuations.js"
@@ -34,7 +34,7 @@ import { Journal } from "./Journal.js"
 import type { Attributes } from "./JournalDriver.js"
 import { Limits } from "./Limits.js"
 import * as Run from "./Run.js"
-import type * as RunQueue from "./RunQueue.js"
+import * as RunQueue from "./RunQueue.js"
 import type * as Signal from "./Signal.js"
 
 /**
@@ -171,10 +171,12 @@ export interface Workflow<in out Payload, in out Success, in out Failure> extend
    * Bind the handler that runs it, as a Layer. The handler's services come from the Layer's context; it may require a
    * `Scope`, which closes at the run's real end. Errors of the runtime (`RuntimeError`) may pass through it. It gives the
    * run's success, or the `ContinueAsNew` of this workflow.
+   *
+   * A queue that the workflow, or a continuation of it, names by its definition is stored first, as `RunQueue.layer` does.
    */
   readonly toLayer: <R>(
     handler: (payload: Payload) => Effect.Effect<Given<Success> | ContinueAsNew<Payload>, Failure | RuntimeError, R>
-  ) => Layer.Layer<never, ConfigurationInvalid, Journal | Exclude<R, CurrentRun | Scope.Scope>>
+  ) => Layer.Layer<never, ConfigurationInvalid | JournalError, Journal | Exclude<R, CurrentRun | Scope.Scope>>
 
   /**
    * Start a run and answer its handle once the start is durable. Inside a workflow: start a child, with the next commit.
@@ -349,6 +351,15 @@ const define = <Payload, Success, Failure>(
             duration: timeout,
             onTimeout: () => new TimedOut({ what: `workflow ${name}`, millis: Duration.toMillis(timeout) })
           })
+        const queues = [options.queue, ...links.map((link) => link.options?.queue)].filter(RunQueue.isRunQueue)
+        const problems = [...definitionProblems(shape), ...linkProblems(name, links)]
+        const ofQueues = queues.flatMap((queue) =>
+          RunQueue.problemsOf(queue.name, queue.options).map((problem) => `queue "${queue.name}": ${problem}`)
+        )
+        // Nothing is stored of what will be refused; a check notes the problems of queues by itself.
+        if (journal.registry.checking || problems.length + ofQueues.length === 0) {
+          for (const queue of queues) yield* RunQueue.define(queue, "workflow")
+        }
         yield* journal.registry.register({
           name,
           version,
@@ -356,7 +367,7 @@ const define = <Payload, Success, Failure>(
           shape,
           signals: options.signals ?? [],
           continuations: linkedTo(links),
-          problems: [...definitionProblems(shape), ...linkProblems(name, links)],
+          problems: journal.registry.checking ? problems : [...problems, ...ofQueues],
           open: makeOpen({
             continuations: makeContinuations({ links, context, fiberRefs }),
             shape,

@@ -120,6 +120,131 @@ describe("Check.run", () => {
       assert.deepStrictEqual(codes(report), ["BadOption", "TwoQueues"])
     }))
 
+  it.effect("says where a continuation would wait in vain, and knows what queues a workflow brings", () =>
+    Effect.gen(function*() {
+      const one = RunQueue.make("bulk", { concurrency: 1 })
+      const Waits = Workflow.make("Waits", { payload: {}, queue: one })
+      const Goes = Workflow.make("Goes", { payload: {} }).pipe(
+        Continuation.onSuccess(After, () => ({}), { queue: "nowhere" }),
+        Continuation.onFailure(After, () => ({}), { queue: "bulk" })
+      )
+      const workflows = Layer.mergeAll(Waits.toLayer(() => Effect.void), Goes.toLayer(() => Effect.void), AfterLive)
+      const check = (...queues: ReadonlyArray<RunQueue.Ref>) =>
+        Check.run(Layer.merge(workflows, Worker.layer({ queues: ["default", ...queues] })))
+      const [nowhere, ...others] = (yield* check("bulk")).problems
+      assert.deepInclude(nowhere, {
+        code: "QueueNotServed",
+        detail:
+          `workflow "Goes" version "1" continues on success with "After" on queue "nowhere", which no worker of ` +
+          "this process serves"
+      })
+      assert.deepStrictEqual(others, [])
+      assert.isTrue((yield* check(one, "nowhere")).ok)
+      // What a workflow of this process waits on is to be served here.
+      assert.deepStrictEqual(codes(yield* check("nowhere")), ["QueueNotServed", "QueueNotServed"])
+      const two = RunQueue.make("bulk", { concurrency: 2 })
+      assert.deepStrictEqual(codes(yield* check(two, "nowhere")), ["TwoQueues"])
+    }))
+
+  it.effect("looks at queues that only workflows name, once each", () =>
+    Effect.gen(function*() {
+      const bad = RunQueue.make("bulk", { concurrency: -1 })
+      const One = Workflow.make("One", { payload: {}, queue: bad })
+      const Other = Workflow.make("Other", { payload: {} }).pipe(
+        Continuation.onSuccess(After, () => ({}), { queue: bad })
+      )
+      const report = yield* Check.run(Layer.mergeAll(
+        One.toLayer(() => Effect.void),
+        Other.toLayer(() => Effect.void),
+        AfterLive,
+        Worker.layer({ queues: ["default", "bulk"] })
+      ))
+      assert.deepStrictEqual(report.problems.map(({ code, place }) => [code, place]), [[
+        "BadOption",
+        `queue "bulk"`
+      ]])
+    }))
+
+  const odd = (options: object) => {
+    const Odd = Workflow.make("Odd", { payload: { n: Schema.Number }, ...options })
+    return Effect.map(
+      Check.run(Layer.merge(Odd.toLayer(() => Effect.void), Worker.layer())),
+      ({ problems }) =>
+        problems.filter(({ code }) => code === "BadDefinition").map(({ detail }) =>
+          detail.replace(/^workflow Odd: /, "")
+        )
+    )
+  }
+
+  for (
+    const [options, ...details] of [
+      [{ piority: 1, singelton: {} }, "piority is no option", "singelton is no option"],
+      [{ timeout: -1 }, "timeout is -1, it must be a duration"],
+      [{ timeout: "zz" }, "timeout is zz, it must be a duration"],
+      [{ priority: "high" }, "priority high must be an integer"],
+      [{ key: 5, idempotencyKey: "a", attributes: [] }, "idempotencyKey is a", "key is 5", "attributes is []"],
+      [{ signals: [{}] }, "it declares {}, which is no signal"],
+      [{ signals: "Go" }, "signals is Go, it must be an array"],
+      [{ queue: 5 }, "the queue of workflow Odd is"],
+      [{ tags: "a" }, "tags are a"],
+      [{ singleton: "account" }, "singleton of workflow Odd is account, it must be { key, mode }"],
+      [
+        { singleton: { keys: 1, mode: "no" } },
+        "singleton.keys is no option",
+        "singleton.key of workflow Odd is null, it must be a function",
+        "singleton.mode of workflow Odd is no"
+      ],
+      [{ debounce: { key: () => "", quiet: -5 } }, "debounce.quiet of workflow Odd is -5"],
+      [{ debounce: 5 }, "debounce of workflow Odd is 5"],
+      [
+        { debounce: { key: () => "", quiet: "1 minute", maxWait: "1 second" } },
+        "debounce.maxWait of workflow Odd is less than its quiet"
+      ]
+    ] as ReadonlyArray<readonly [object, ...ReadonlyArray<string>]>
+  ) {
+    it.effect(`tells all that is wrong with ${JSON.stringify(options)} of a workflow`, () =>
+      Effect.gen(function*() {
+        const found = yield* odd(options)
+        assert.strictEqual(found.length, details.length, found.join("\n"))
+        for (const [index, detail] of details.entries()) assert.include(found[index], detail)
+      }))
+  }
+
+  it.effect("tells all that is wrong with the options of a continuation, which keep a process from starting, too", () =>
+    Effect.gen(function*() {
+      const options: object = {
+        delay: "zz",
+        expiresIn: -1,
+        startAt: "noon",
+        expiresAt: new Date(NaN),
+        priority: 1.5,
+        queue: null,
+        tags: 5,
+        attributes: 5,
+        delays: 5
+      }
+      const layer = Workflow.make("Goes", { payload: {} }).pipe(Continuation.onSuccess(After, () => ({}), options))
+        .toLayer(() => Effect.void)
+      const { problems } = yield* Check.run(Layer.mergeAll(layer, AfterLive, Worker.layer()))
+      assert.deepStrictEqual([...new Set(problems.map(({ code }) => code))], ["BadDefinition"])
+      const place = "workflow Goes continues on success with After: "
+      const told = problems.map(({ detail }) => detail.slice(place.length).split(" ")[0])
+      assert.deepStrictEqual(told, [
+        "delays",
+        "delay",
+        "startAt",
+        "expiresIn",
+        "expiresAt",
+        "priority",
+        "queue",
+        "tags",
+        "attributes"
+      ])
+      const refused = yield* Effect.flip(Effect.scoped(Layer.build(Layer.provide(layer, JournalMemory.layer))))
+      assert.strictEqual(refused._tag, "ConfigurationInvalid")
+      assert.include(refused.message, `${place}delay is zz`)
+    }))
+
   it.effect("leaves no trace: a second check is a first one", () =>
     Effect.gen(function*() {
       const check = Check.run(Layer.merge(GoodLive, Worker.layer()))
@@ -182,7 +307,7 @@ describe("Check.report", () => {
       yield* registry.addWorker({ id: undefined, queues: ["default"] })
       yield* Effect.provide(Layer.build(Mail.toLayer(() => Effect.void)), context)
       assert.deepStrictEqual(codes(yield* report), ["QueueNotServed"])
-      yield* registry.defineQueue("mail", "{}")
+      yield* registry.defineQueue({ name: "mail", definition: "{}", elsewhere: true })
       assert.isTrue((yield* report).ok)
     }))
 })

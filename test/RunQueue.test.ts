@@ -6,6 +6,7 @@ import * as Schema from "effect/Schema"
 import * as TestClock from "effect/TestClock"
 import * as Check from "perdure/Check"
 import { ConfigurationInvalid, UnknownQueue, ValueInvalid } from "perdure/Errors"
+import * as Continuation from "perdure/Continuation"
 import type { Journal } from "perdure/Journal"
 import * as RunQueue from "perdure/RunQueue"
 import * as Step from "perdure/Step"
@@ -80,6 +81,42 @@ describe("a queue", () => {
       yield* process.use(start(Job, ["a", "b", "c", "d"]))
       yield* seconds(25)
       assert.deepStrictEqual(begun.map((at) => at - t0), [0, 0, 10_000, 20_000])
+    }))
+
+  it.scoped("is stored with the workflow that waits on it, though workers name it only", () =>
+    Effect.gen(function*() {
+      const queue = RunQueue.make("named", { concurrency: 1 })
+      const later = RunQueue.make("later", { concurrency: 7 })
+      const { Job, begun, live } = makeJobs(queue)
+      const After = Workflow.make("After", { payload: {} })
+      const Goes = Workflow.make("Goes", { payload: {} }).pipe(
+        Continuation.onSuccess(After, () => ({}), { queue: later })
+      )
+      const world = yield* makeWorld()
+      const process = yield* world.launch(Layer.merge(live, Goes.toLayer(() => Effect.void)), { queues: ["named"] })
+      assert.deepInclude(yield* process.use(RunQueue.get("named")), { concurrency: 1 })
+      assert.deepInclude(yield* process.use(RunQueue.get("later")), { concurrency: 7 })
+      const t0 = yield* Clock.currentTimeMillis
+      yield* process.use(start(Job, ["a", "b"]))
+      yield* seconds(3)
+      assert.deepStrictEqual(begun.map((at) => at - t0), [0, 1_000])
+    }))
+
+  it.scoped("is not stored if the workflow that waits on it is refused", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      const refused = (queue: RunQueue.RunQueue, priority: number) => {
+        const Bad = Workflow.make("Bad", { payload: {}, queue, priority })
+        return Effect.flip(world.launch(Bad.toLayer(() => Effect.void)))
+      }
+      const both = yield* refused(RunQueue.make("never", { concurrency: -1 }), 0.5)
+      assert.strictEqual(both._tag, "ConfigurationInvalid")
+      assert.include(both.message, `queue "never": concurrency is -1`)
+      assert.include(both.message, "priority 0.5")
+      yield* refused(RunQueue.make("never"), 0.5)
+      yield* refused(RunQueue.make("never", { concurrency: -1 }), 1)
+      const names = (yield* world.use(RunQueue.list)).map(({ name }) => name)
+      assert.notInclude(names, "never")
     }))
 
   it.scoped("is paused and goes on, as a workflow is; and its limits are changed while it is served", () =>

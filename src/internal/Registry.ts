@@ -33,7 +33,13 @@ export interface Registered {
   /** Signals that the definition declares: one name, one definition in the whole process. */
   readonly signals: ReadonlyArray<{ readonly name: string }>
   /** What its runs go on with. */
-  readonly continuations: ReadonlyArray<{ readonly on: string; readonly name: string; readonly version: string }>
+  readonly continuations: ReadonlyArray<{
+    readonly on: string
+    readonly name: string
+    readonly version: string
+    /** The queue that the continuation itself names. */
+    readonly queue: string | undefined
+  }>
   /** Problems of the definition itself. */
   readonly problems: ReadonlyArray<string>
   /** A machine for a run; the left side says why its payload cannot be read. */
@@ -94,6 +100,14 @@ export interface RegisteredWorker {
   readonly queues: ReadonlyArray<string>
 }
 
+/** A queue's definition. */
+export interface RegisteredQueue {
+  readonly name: string
+  readonly definition: string
+  /** It is defined by itself and may be served by other processes, where one that a workflow waits on is to be served here. */
+  readonly elsewhere: boolean
+}
+
 export class Registry {
   private readonly workflows = new Map<string, Registered>()
   private readonly signals = new Map<string, { readonly signal: { readonly name: string }; users: number }>()
@@ -101,7 +115,7 @@ export class Registry {
   private readonly problems = new Set<Problem>()
   private readonly sources = new Set<ProblemSource>()
   private readonly workers = new Set<RegisteredWorker>()
-  private readonly queues = new Set<{ readonly name: string; readonly definition: string }>()
+  private readonly queues = new Set<RegisteredQueue>()
   private readonly known = new Set<RegisteredSchedule>()
 
   /** `checking`: nothing is to run, so what is wrong is noted, and refuses nothing. */
@@ -109,12 +123,14 @@ export class Registry {
 
   /** Every problem that there is now. */
   check(): ReadonlyArray<Problem> {
-    return [
+    const all = [
       ...this.problems,
       ...[...this.sources].flatMap((source) => source()),
       ...this.unserved(),
       ...this.dangling()
     ]
+    // What is shared by several, such as a queue's definition, is looked at with each of them.
+    return [...new Map(all.map((problem) => [JSON.stringify(problem), problem])).values()]
   }
 
   /** Note problems for the life of the scope. */
@@ -134,9 +150,7 @@ export class Registry {
     return whileOpen(() => this.workers.add(worker), () => this.workers.delete(worker))
   }
 
-  /** A queue that is defined may be served elsewhere. */
-  defineQueue(name: string, definition: string): Effect.Effect<void, never, Scope.Scope> {
-    const queue = { name, definition }
+  defineQueue(queue: RegisteredQueue): Effect.Effect<void, never, Scope.Scope> {
     return whileOpen(() => this.queues.add(queue), () => this.queues.delete(queue))
   }
 
@@ -250,9 +264,17 @@ export class Registry {
     for (const { definition, name } of this.queues) {
       defined.set(name, (defined.get(name) ?? new Set()).add(definition))
     }
-    const waiting = this.workers.size === 0
-      ? []
-      : [...this.workflows.values()].filter(({ queue }) => !served.has(queue) && !defined.has(queue))
+    const elsewhere = new Set([...this.queues].flatMap((queue) => queue.elsewhere ? [queue.name] : []))
+    const isUnserved = (queue: string) => this.workers.size > 0 && !served.has(queue) && !elsewhere.has(queue)
+    const unserved = (workflow: Registered, queue: string, what: string): ReadonlyArray<Problem> =>
+      isUnserved(queue)
+        ? [{
+          code: "QueueNotServed",
+          place: placeOf(workflow),
+          detail: `${placeOf(workflow)} ${what} on queue "${queue}", which no worker of this process serves`,
+          cure: "add the queue to a worker's options, define it if it is served elsewhere, or correct its name"
+        }]
+        : []
     return [
       ...this.rivals(),
       ...[...defined].filter(([, definitions]) => definitions.size > 1).map(([name]): Problem => ({
@@ -267,12 +289,12 @@ export class Registry {
         detail: `two workers of this process have the id "${id}"`,
         cure: "give each its own id, or leave the id out"
       })),
-      ...waiting.map((workflow): Problem => ({
-        code: "QueueNotServed",
-        place: placeOf(workflow),
-        detail: `${placeOf(workflow)} waits on queue "${workflow.queue}", which no worker of this process serves`,
-        cure: "add the queue to a worker's options, define it if it is served elsewhere, or correct its name"
-      }))
+      ...[...this.workflows.values()].flatMap((workflow) => [
+        ...unserved(workflow, workflow.queue, "waits"),
+        ...workflow.continuations.flatMap(({ name, on, queue }) =>
+          queue === undefined ? [] : unserved(workflow, queue, `continues on ${on} with "${name}"`)
+        )
+      ])
     ]
   }
 

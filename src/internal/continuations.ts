@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import type * as FiberRefs from "effect/FiberRefs"
+import * as Predicate from "effect/Predicate"
 import type { ClaimedRun, NewRun } from "../JournalDriver.js"
 import type { StartOptions } from "../Workflow.js"
 import type { Shape } from "./definition.js"
@@ -13,8 +14,10 @@ import { describeDefect } from "./exits.js"
 import { continuationId } from "./ids.js"
 import type { WireExit } from "./machine/Op.js"
 import type { Registered } from "./Registry.js"
+import { nameOf } from "./queues.js"
 import { runForkWith } from "./runtime.js"
 import { freshRun } from "./start.js"
+import { startOptionProblems } from "./startOptions.js"
 import { shown } from "./wire.js"
 
 /** What a workflow goes on with. */
@@ -41,12 +44,16 @@ export const PROBLEM_KEY = "perdure:continuation"
 
 /** What is wrong with a workflow's continuations. */
 export const linkProblems = (name: string, links: ReadonlyArray<Link>): ReadonlyArray<string> =>
-  links.flatMap(({ on, to }) =>
-    to.options.singleton === undefined && to.options.debounce === undefined ? [] : [
-      `workflow ${name} continues on ${on} with ${to.name}, which has singleton or debounce: ` +
-      `a continuation is started with a commit, which asks storage nothing; start it in a Step instead`
+  links.flatMap(({ on, options, to }) => {
+    const place = `workflow ${name} continues on ${on} with ${to.name}`
+    return [
+      ...startOptionProblems(options).map((problem) => `${place}: ${problem}`),
+      ...to.options.singleton === undefined && to.options.debounce === undefined ? [] : [
+        `${place}, which has singleton or debounce: ` +
+        `a continuation is started with a commit, which asks storage nothing; start it in a Step instead`
+      ]
     ]
-  )
+  })
 
 const failureOf = (run: ClaimedRun, { exit, wire }: End) => ({
   runId: run.id,
@@ -84,6 +91,11 @@ export const makeContinuations = (options: {
   })
 }
 
-/** Names and versions of what is started, for the check. */
+/** Names, versions and queues of what is started, for the check. */
 export const linkedTo = (links: ReadonlyArray<Link>): Registered["continuations"] =>
-  links.map(({ on, to }) => ({ on, name: to.name, version: to.version }))
+  links.map(({ on, options, to }) => ({
+    on,
+    name: to.name,
+    version: to.version,
+    queue: Predicate.isNotNullable(options?.queue) ? nameOf(options.queue) : undefined
+  }))

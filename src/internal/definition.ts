@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type * as FiberRefs from "effect/FiberRefs"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import type { CurrentRunInfo } from "../CurrentRun.js"
 import { CurrentRun } from "../CurrentRun.js"
 import type { ValueInvalid, ValueTooLarge } from "../Errors.js"
@@ -15,6 +16,7 @@ import { millisOf } from "./due.js"
 import { tagsProblem } from "./labels.js"
 import { Machine } from "./machine/Machine.js"
 import { idProblem } from "./names.js"
+import { isFields, show, strangers } from "./options.js"
 import type { Opened, Registered } from "./Registry.js"
 import type { Shape } from "./shape.js"
 import { decodeText, encodeText } from "./wire.js"
@@ -30,47 +32,121 @@ export const nameProblem = (what: string, name: string): string | undefined =>
     : undefined
 
 /** What is wrong with a priority, if anything. */
-export const priorityProblem = (priority: number): string | undefined =>
-  Number.isInteger(priority) && priority >= -32768 && priority <= 32767
+export const priorityProblem = (priority: unknown): string | undefined =>
+  typeof priority === "number" && Number.isInteger(priority) && priority >= -32768 && priority <= 32767
     ? undefined
-    : `priority ${priority} must be an integer from -32768 to 32767`
+    : `priority ${show(priority)} must be an integer from -32768 to 32767`
 
-const inWorkflow = (shape: Shape, problem: string | undefined): string | undefined =>
-  problem === undefined ? undefined : `workflow ${shape.name}: ${problem}`
+const OPTIONS = [
+  "version",
+  "idempotencyKey",
+  "queue",
+  "key",
+  "priority",
+  "timeout",
+  "singleton",
+  "debounce",
+  "signals",
+  "tags",
+  "attributes"
+]
 
-export const definitionProblems = (shape: Shape): ReadonlyArray<string> =>
-  [
+/** A definition's options, whatever their type says. */
+const optionsOf = ({ options }: Shape): Readonly<Record<string, unknown>> => ({ ...options })
+
+const functionProblem = (name: string, value: unknown): string | undefined =>
+  value === undefined || typeof value === "function"
+    ? undefined
+    : `${name} is ${show(value)}, it must be a function of the payload`
+
+const timeoutProblem = (timeout: unknown): string | undefined =>
+  timeout === undefined || millisOf(timeout) !== undefined
+    ? undefined
+    : `timeout is ${show(timeout)}, it must be a duration, such as "10 minutes"`
+
+const signalProblems = (signals: unknown): ReadonlyArray<string | undefined> =>
+  signals === undefined
+    ? []
+    : Array.isArray(signals)
+    ? signals.map((signal: unknown) => {
+      const name = Predicate.hasProperty(signal, "name") ? signal.name : undefined
+      return typeof name === "string"
+        ? idProblem("it declares a signal whose name", name)
+        : `it declares ${show(signal)}, which is no signal`
+    })
+    : [`signals is ${show(signals)}, it must be an array of signals`]
+
+export const definitionProblems = (shape: Shape): ReadonlyArray<string> => {
+  const { attributes, idempotencyKey, key, priority, queue, signals, tags, timeout } = optionsOf(shape)
+  const own = [
+    ...strangers("", shape.options, OPTIONS),
+    priorityProblem(priority),
+    functionProblem("idempotencyKey", idempotencyKey),
+    functionProblem("key", key),
+    functionProblem("attributes", attributes),
+    timeoutProblem(timeout),
+    tags === undefined ? undefined : tagsProblem(tags),
+    ...signalProblems(signals)
+  ].filter((problem) => problem !== undefined)
+  return [
     nameProblem("the name of workflow", shape.name),
     nameProblem(`the version of workflow ${shape.name}:`, shape.version),
-    nameProblem(`the queue of workflow ${shape.name}:`, shape.options.queue),
-    priorityProblem(shape.options.priority),
-    inWorkflow(shape, tagsProblem(shape.options.tags ?? [])),
-    ...singletonProblems(shape),
-    ...(shape.options.signals ?? []).map(({ name }) =>
-      idProblem(`workflow ${shape.name} declares a signal whose name`, name)
-    )
+    typeof queue === "string" ?
+      nameProblem(`the queue of workflow ${shape.name}:`, queue) :
+      `the queue of workflow ${shape.name} is ${show(queue)}, it must be a queue or its name`,
+    ...own.map((problem) => `workflow ${shape.name}: ${problem}`),
+    ...singletonProblems(shape)
   ].filter((problem) => problem !== undefined)
+}
+
+const singletonFieldProblems = (name: string, singleton: unknown): ReadonlyArray<string | undefined> => {
+  if (singleton === undefined) return []
+  if (!isFields(singleton)) return [`singleton of workflow ${name} is ${show(singleton)}, it must be { key, mode }`]
+  const { key, mode } = singleton
+  return [
+    ...strangers(`workflow ${name}: singleton.`, singleton, ["key", "mode"]),
+    functionProblem(`singleton.key of workflow ${name}`, key ?? null),
+    mode === "join" || mode === "refuse"
+      ? undefined
+      : `singleton.mode of workflow ${name} is ${show(mode)}, it must be "join" or "refuse"`
+  ]
+}
+
+const debounceFieldProblems = (name: string, debounce: unknown): ReadonlyArray<string | undefined> => {
+  if (debounce === undefined) return []
+  if (!isFields(debounce)) return [`debounce of workflow ${name} is ${show(debounce)}, it must be { key, quiet }`]
+  const [quiet, maxWait] = [millisOf(debounce["quiet"]), millisOf(debounce["maxWait"])]
+  const time = (option: string, millis: number | undefined) =>
+    Number.isFinite(millis)
+      ? undefined
+      : `debounce.${option} of workflow ${name} is ${
+        show(debounce[option])
+      }, it must be a finite duration, such as "5 seconds"`
+  return [
+    ...strangers(`workflow ${name}: debounce.`, debounce, ["key", "quiet", "maxWait"]),
+    functionProblem(`debounce.key of workflow ${name}`, debounce["key"] ?? null),
+    time("quiet", quiet),
+    debounce["maxWait"] === undefined ? undefined : time("maxWait", maxWait),
+    quiet !== undefined && maxWait !== undefined && maxWait < quiet
+      ? `debounce.maxWait of workflow ${name} is less than its quiet, which could never pass: make it longer`
+      : undefined
+  ]
+}
 
 /** What is wrong with how its runs exclude each other. */
-export const singletonProblems = ({ name, options }: Shape): ReadonlyArray<string> => {
-  const { debounce, idempotencyKey, singleton } = options
-  const problems: Array<string> = []
-  if (singleton !== undefined && singleton.mode !== "join" && singleton.mode !== "refuse") {
-    problems.push(`singleton.mode of workflow ${name} is ${String(singleton.mode)}, it must be "join" or "refuse"`)
-  }
-  if (debounce === undefined) return problems
-  if (singleton !== undefined) problems.push(`workflow ${name} has singleton and debounce: leave one out`)
-  if (idempotencyKey !== undefined) {
-    problems.push(
-      `workflow ${name} has debounce and idempotencyKey, but one run stands for several payloads: leave one out`
-    )
-  }
-  for (const [option, value] of [["quiet", debounce.quiet], ["maxWait", debounce.maxWait]] as const) {
-    if (value !== undefined && !Number.isFinite(millisOf(value))) {
-      problems.push(`debounce.${option} of workflow ${name} must be a finite duration, such as "5 seconds"`)
-    }
-  }
-  return problems
+export const singletonProblems = (shape: Shape): ReadonlyArray<string> => {
+  const { name } = shape
+  const { debounce, idempotencyKey, singleton } = optionsOf(shape)
+  return [
+    ...singletonFieldProblems(name, singleton),
+    debounce !== undefined && singleton !== undefined
+      ? `workflow ${name} has singleton and debounce: leave one out`
+      : undefined,
+    debounce !== undefined && idempotencyKey !== undefined
+      ? `workflow ${name} has debounce and idempotencyKey, but one run stands for several payloads: leave one out`
+      : undefined,
+    ...debounceFieldProblems(name, debounce)
+  ].filter((problem) => problem !== undefined)
 }
 
 /** Note the next generation's payload. */

@@ -13,6 +13,7 @@ export interface Shape {
     readonly priority: number
     readonly idempotencyKey?: ((payload: never) => string) | undefined
     readonly key?: ((payload: never) => string) | undefined
+    readonly timeout?: Duration.DurationInput | undefined
     readonly signals?: ReadonlyArray<{ readonly name: string }> | undefined
     readonly tags?: ReadonlyArray<string> | undefined
     readonly attributes?: ((payload: never) => Attributes) | undefined

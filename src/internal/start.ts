@@ -87,9 +87,10 @@ const nothing = Effect.succeed(null)
 /** A key that the workflow's own function makes of a payload. */
 const keyOf = (what: string, make: (payload: never) => string, payload: unknown): Effect.Effect<string, ValueInvalid> =>
   Effect.suspend(() => {
+    const refuse = (detail: string) => new Invalid({ what, detail })
+    if (typeof make !== "function") return refuse(`it is to be made by a ${typeof make}, not by a function`)
     // The function takes what the payload schema describes, and the payload has just been encoded by it.
     const key: unknown = make(payload as never)
-    const refuse = (detail: string) => new Invalid({ what, detail })
     if (typeof key !== "string") return refuse(`the key is a ${typeof key}, not a string`)
     const problem = idProblem("the key", key)
     return problem === undefined ? Effect.succeed(key) : refuse(problem)

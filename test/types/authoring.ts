@@ -11,7 +11,14 @@ import * as Schema from "effect/Schema"
 import * as Callback from "perdure/Callback"
 import * as Continuation from "perdure/Continuation"
 import type { CurrentRun } from "perdure/CurrentRun"
-import type { ConfigurationInvalid, ResultError, RuntimeError, StartError, TimedOut } from "perdure/Errors"
+import type {
+  ConfigurationInvalid,
+  JournalError,
+  ResultError,
+  RuntimeError,
+  StartError,
+  TimedOut
+} from "perdure/Errors"
 import type { Journal } from "perdure/Journal"
 import * as Published from "perdure/Published"
 import * as Run from "perdure/Run"
@@ -169,12 +176,12 @@ export const places = () => {
   outside(Plain.continueAsNew({ sku: "x" }))
   outside(Plain.execute({ sku: "x" }))
   // @ts-expect-error: Type 'DurableOperationInStep' is missing the following properties from type 'Journal'
-  const nested: Layer.Layer<never, ConfigurationInvalid, Journal> = Plain.toLayer(() =>
+  const nested: Layer.Layer<never, ConfigurationInvalid | JournalError, Journal> = Plain.toLayer(() =>
     Step.run("outer", Step.run("inner", Effect.void))
   )
   void nested
   // @ts-expect-error: 'Inventory' is not assignable to type 'Journal'
-  const complete: Layer.Layer<never, ConfigurationInvalid, Journal> = Fulfil.toLayer(() =>
+  const complete: Layer.Layer<never, ConfigurationInvalid | JournalError, Journal> = Fulfil.toLayer(() =>
     Step.run("reserve", reserve, { success: Schema.Number, error: OutOfStock })
   )
   return complete
@@ -188,7 +195,7 @@ export const results = () => {
       return yield* Step.run("reserve", reserve, { success: Schema.Number, error: OutOfStock })
     })
   )
-  exactly<Layer.Layer<never, ConfigurationInvalid, Journal | Inventory>>()(layer)
+  exactly<Layer.Layer<never, ConfigurationInvalid | JournalError, Journal | Inventory>>()(layer)
   const payload = { sku: "x", at: new Date(0) }
   exactly<Effect.Effect<Run.Run<number, OutOfStock>, StartError, Journal>>()(Fulfil.start(payload))
   exactly<Effect.Effect<number, OutOfStock | StartError | ResultError, Journal>>()(Fulfil.execute(payload))
@@ -213,7 +220,7 @@ export const generic = <R>(body: Effect.Effect<number, OutOfStock, R>) =>
 export const genericUsed = () => {
   exactly<Effect.Effect<number, OutOfStock, Inventory | CurrentRun>>()(generic(reserve))
   const layer = Fulfil.toLayer(() => generic(reserve))
-  exactly<Layer.Layer<never, ConfigurationInvalid, Journal | Inventory>>()(layer)
+  exactly<Layer.Layer<never, ConfigurationInvalid | JournalError, Journal | Inventory>>()(layer)
 }
 
 export const continuations = () => {

@@ -6,7 +6,7 @@ import * as Either from "effect/Either"
 import * as FiberRefs from "effect/FiberRefs"
 import * as Schema from "effect/Schema"
 import * as TestClock from "effect/TestClock"
-import type { ConfigurationInvalid } from "perdure/Errors"
+import type { ConfigurationInvalid, JournalError } from "perdure/Errors"
 import type { Hold } from "perdure/internal/worker/Hold"
 import { HotCache } from "perdure/internal/worker/HotCache"
 import { TimerQueue } from "perdure/internal/worker/TimerQueue"
@@ -55,7 +55,7 @@ const claimed = (id: string, change: Partial<ClaimedRun> = {}): ClaimedRun => ({
 
 const pressures: Record<
   string,
-  (its: ReturnType<typeof makeCache>) => Effect.Effect<ReadonlyArray<Hold>, ConfigurationInvalid>
+  (its: ReturnType<typeof makeCache>) => Effect.Effect<ReadonlyArray<Hold>, ConfigurationInvalid | JournalError>
 > = {
   "younger ones take its place": ({ cache }) =>
     Effect.tap(

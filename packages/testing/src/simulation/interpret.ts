@@ -15,7 +15,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Callback from "perdure/Callback"
 import { CurrentRun } from "perdure/CurrentRun"
-import { type ConfigurationInvalid, Misuse, type RuntimeError } from "perdure/Errors"
+import { type ConfigurationInvalid, type JournalError, Misuse, type RuntimeError } from "perdure/Errors"
 import type { Journal } from "perdure/Journal"
 import * as Published from "perdure/Published"
 import * as Signal from "perdure/Signal"
@@ -270,7 +270,10 @@ const interpret = (world: World, say: (what: string) => void, run: {
 export const logKey = (process: string, run: string): string => `${process} ${run}`
 
 /** The handler of all simulated runs. */
-export const simLive = (world: World, process: string): Layer.Layer<never, ConfigurationInvalid, Journal> =>
+export const simLive = (
+  world: World,
+  process: string
+): Layer.Layer<never, ConfigurationInvalid | JournalError, Journal> =>
   Sim.toLayer(({ again, program, queue }) =>
     Effect.gen(function*() {
       const run = yield* CurrentRun
