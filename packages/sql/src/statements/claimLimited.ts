@@ -33,10 +33,11 @@ import {
   rules,
   taking
 } from "./claimParts.js"
+import { together } from "./keyed.js"
 import { change, finals, instant, millis, part } from "./words.js"
 
-/** Keys that one claim looks at for their notices: one for each start and each end, and more to catch up. */
-const mostKeys = "greatest(100, 4 * $3::int)"
+/** Keys that one claim looks at for their notices, about: one for each start and each end, and more to catch up. */
+const mostKeys = `greatest(${2 * together}, 4 * $3::int)`
 
 /** `taken`: the limited queues that are locked, as the claim before this left them. */
 const taken = (t: Words): string =>
@@ -82,11 +83,11 @@ const budget = (t: Words): string =>
   )
 
 /** Keys of the oldest notices, and as many of the newest, from among which a claim chooses. */
-const window = 5_000
+const window = 2_000
 
-/** Notices of queue `q` from one end, with their positions. */
-const nearest = (t: Words, order: "ASC" | "DESC"): string =>
-  `SELECT n.place, n.keys, n.pos
+/** Notices of queue `q` from one end, with their positions there and none at the other end. */
+const nearest = (t: Words, order: "ASC" | "DESC", positions: string): string =>
+  `SELECT n.place, n.keys, ${positions}
         FROM (
           SELECT n.*, row_number() OVER near AS pos, sum(n.size) OVER near - n.size AS before
           FROM (
@@ -100,40 +101,40 @@ const nearest = (t: Words, order: "ASC" | "DESC"): string =>
 /**
  * - `near`: the oldest and the newest notices. With both, neither does a key that was noticed just now wait for those of a
  *   long time, nor an old one for new ones.
- * - `chosen`: the keys nearest to one end or the other.
+ * - `chosen`: those nearest to each end, whole, and at least one of each; notices of the same keys are one.
  * - `noticed`: keys to be looked at, and when a run of theirs ended last. Their notices are gone, however many they were.
  */
 const notices = (t: Words): ReadonlyArray<string> => [
   part(
     "near",
-    `SELECT q.queue, n.place, n.keys, min(n.pos) AS pos
+    `SELECT q.queue, n.place, n.keys, min(n.old) AS old, min(n.new) AS new
     FROM taken q
     CROSS JOIN LATERAL (
-      (${nearest(t, "ASC")})
+      (${nearest(t, "ASC", "n.pos AS old, NULL::bigint AS new")})
       UNION ALL
-      (${nearest(t, "DESC")})
+      (${nearest(t, "DESC", "NULL, n.pos")})
     ) n
     GROUP BY 1, 2, 3`
   ),
   part(
     "chosen",
-    `SELECT c.queue, c.key
+    `SELECT c.queue, c.keys
     FROM (
-      SELECT e.queue, k.key, row_number() OVER (PARTITION BY e.queue ORDER BY min(e.pos), k.key) AS place
-      FROM near e CROSS JOIN LATERAL unnest(e.keys) AS k(key)
-      GROUP BY 1, 2
+      SELECT g.queue, g.keys, least(
+        sum(g.size) OVER (PARTITION BY g.queue ORDER BY g.old, g.keys ROWS UNBOUNDED PRECEDING) - g.size,
+        sum(g.size) OVER (PARTITION BY g.queue ORDER BY g.new, g.keys ROWS UNBOUNDED PRECEDING) - g.size
+      ) AS before
+      FROM (
+        SELECT e.queue, e.keys, cardinality(e.keys) AS size, min(e.old) AS old, min(e.new) AS new
+        FROM near e GROUP BY 1, 2
+      ) g
     ) c
-    WHERE c.place <= ${mostKeys}`
+    WHERE c.before < ${mostKeys} / 2`
   ),
   change(
     "removed",
     `DELETE FROM ${t.keyNotices} n
-    WHERE n.ctid = ANY (ARRAY(
-      SELECT e.place FROM near e
-      WHERE NOT EXISTS (
-        SELECT FROM unnest(e.keys) AS k(key) WHERE NOT (e.queue, k.key) IN (SELECT c.queue, c.key FROM chosen c)
-      )
-    ))
+    WHERE n.ctid = ANY (ARRAY(SELECT e.place FROM near e WHERE (e.queue, e.keys) IN (SELECT c.queue, c.keys FROM chosen c)))
     RETURNING n.queue, n.keys, n.at, n.freed, n.size`
   ),
   part(

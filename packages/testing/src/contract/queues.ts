@@ -234,6 +234,21 @@ export const queues = [
       assert.deepStrictEqual(yield* claimed(t, [t.id("queue")]), numbered("run-", 4))
     })),
 
+  check("keys that were started by the hundred all begin, in small claims", (t) =>
+    Effect.gen(function*() {
+      const queue = yield* queueWith(t, { keyConcurrency: 1 })
+      const keys = Array.from({ length: 200 }, (_, n) => `k${(n * 89) % 200}`)
+      const bulk = (some: ReadonlyArray<string>) => t.enqueue(...some.map((key) => t.newRun(key, { queue, key })))
+      yield* bulk(keys.slice(0, 100))
+      yield* pass(1)
+      yield* bulk(keys.slice(100))
+      const begun = new Set<string>()
+      for (let claims = 0; begun.size < keys.length && claims < 60; claims++) {
+        for (const name of yield* claimed(t, [queue], 10)) begun.add(name)
+      }
+      assert.deepStrictEqual(keys.filter((name) => !begun.has(name)), [])
+    })),
+
   check("keys take turns: one with many runs keeps none waiting", (t) =>
     Effect.gen(function*() {
       const queue = t.id("queue")
