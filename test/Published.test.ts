@@ -6,6 +6,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
+import { CurrentRun } from "perdure/CurrentRun"
 import * as Published from "perdure/Published"
 import * as Step from "perdure/Step"
 import * as Workflow from "perdure/Workflow"
@@ -105,5 +106,54 @@ describe("a published value", () => {
       const error = yield* Effect.flip(world.use(Other.get(run.id)))
       assert.strictEqual(error._tag, "ValueUnreadable")
       assert.include(error.message, "published value progress")
+    }))
+
+  it.scoped("is published from outside for a run that goes on, and counts on from the run's own", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      yield* world.launch(live)
+      const run = yield* world.use(Job.start({}))
+      yield* TestClock.adjust("1 minute")
+      const publish = (done: number) => world.use(Progress.publishFor(run.id, { done }))
+      assert.isTrue(yield* publish(1.5))
+      assert.deepStrictEqual(yield* world.use(Progress.get(run.id)), Option.some({ done: 1.5 }))
+      yield* TestClock.adjust("1 hour")
+      assert.deepStrictEqual((yield* world.driver.published(run.id)).value.map(({ version }) => version), [3])
+      assert.deepStrictEqual(yield* world.use(Progress.get(run.id)), Option.some({ done: 2 }))
+      const error = yield* Effect.flip(world.use(Line.publishFor(run.id, Number.NaN)))
+      assert.strictEqual(error._tag, "ValueInvalid")
+      yield* within("4 hours")(run.result)
+      assert.isFalse(yield* publish(4))
+      assert.isFalse(yield* world.use(Progress.publishFor("nobody", { done: 1 })))
+      assert.deepStrictEqual(yield* world.use(Progress.get(run.id)), Option.some({ done: 3 }))
+    }))
+
+  it.scoped("from outside is there when the caller's transaction commits, and not if it does not", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      const run = yield* world.use(Job.start({}))
+      const publish = (done: number) => world.use(Progress.publishFor(run.id, { done }))
+      yield* Effect.exit(world.driver.transaction(Effect.zipRight(publish(1), Effect.fail("undone"))))
+      assert.deepStrictEqual(yield* world.use(Progress.get(run.id)), Option.none())
+      assert.isTrue(yield* world.driver.transaction(publish(2)))
+      assert.deepStrictEqual(yield* world.use(Progress.get(run.id)), Option.some({ done: 2 }))
+    }))
+
+  it.scoped("for a run is a step's business inside a workflow, and vanishes with a transaction step that fails", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      yield* world.launch(Job.toLayer(() =>
+        Effect.gen(function*() {
+          const { id } = yield* CurrentRun
+          const publish = (done: number) => Effect.orDie(Effect.asVoid(Progress.publishFor(id, { done })))
+          yield* Step.run("outside", publish(1))
+          yield* Step.transaction("undone", Effect.zipRight(publish(2), Effect.fail("undone")), {
+            error: Schema.String
+          }).pipe(Effect.ignore)
+        })
+      ))
+      const run = yield* world.use(Job.start({}))
+      yield* soon(run.result)
+      assert.deepStrictEqual(yield* world.use(Progress.get(run.id)), Option.some({ done: 1 }))
     }))
 })

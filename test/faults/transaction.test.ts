@@ -8,11 +8,15 @@ import * as TestDatabase from "@perdure/testing/TestDatabase"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import type { Journal } from "perdure/Journal"
+import * as Published from "perdure/Published"
 import * as Signal from "perdure/Signal"
 import * as Step from "perdure/Step"
 import * as Worker from "perdure/Worker"
@@ -35,6 +39,8 @@ const Receipt = Workflow.make("Receipt", { payload: { n: Schema.Number }, succes
 const ReceiptLive = Receipt.toLayer(({ n }) => Effect.succeed(n))
 
 const Paid = Signal.make("Paid", { payload: { n: Schema.Number } })
+
+const Progress = Published.make("progress", Schema.Number)
 
 const Waits = Workflow.make("Waits", { payload: { n: Schema.Number }, success: Schema.Number })
 
@@ -130,6 +136,34 @@ const suite = (name: string, storage: Effect.Effect<Storage, unknown, Scope.Scop
         )
         yield* use(Paid.send(last.id, { n: 7 }))
         assert.strictEqual(yield* last.result, 7)
+      }))
+
+    it.scopedLive("of the caller's own takes with it what is published for a run, and nobody sees that before its end", () =>
+      Effect.gen(function*() {
+        const { context, launch, rows, use } = yield* setUp(yield* storage)
+        const sql = Context.get(context, SqlClient.SqlClient)
+        yield* launch({})
+        const waiting = yield* use(Waits.start({ n: 0 }))
+        const publish = (n: number) =>
+          use(Effect.tap(
+            Progress.publishFor(waiting.id, n),
+            () => Effect.orDie(sql`insert into public.account (run, n, attempt) values (${waiting.id}, ${n}, 1)`)
+          ))
+        const undone = yield* Effect.flip(sql.withTransaction(Effect.gen(function*() {
+          assert.isTrue(yield* publish(1))
+          assert.deepStrictEqual(yield* use(Progress.get(waiting.id)), Option.some(1))
+          return yield* new Refused({ n: 1 })
+        })))
+        assert.deepStrictEqual(undone, new Refused({ n: 1 }))
+        assert.deepStrictEqual(yield* use(Progress.get(waiting.id)), Option.none())
+        const watched = yield* Effect.fork(use(Stream.runCollect(Stream.take(Progress.changes(waiting.id), 1))))
+        assert.isTrue(yield* sql.withTransaction(publish(2)))
+        assert.deepStrictEqual([...yield* Fiber.join(watched)], [2])
+        assert.deepStrictEqual(yield* rows("select n from public.account"), [{ n: 2 }])
+        yield* use(Paid.send(waiting.id, { n: 7 }))
+        assert.strictEqual(yield* waiting.result, 7)
+        assert.isFalse(yield* sql.withTransaction(publish(3)))
+        assert.deepStrictEqual(yield* use(Progress.get(waiting.id)), Option.some(2))
       }))
   })
 
