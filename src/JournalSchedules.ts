@@ -83,11 +83,13 @@ export interface JournalSchedules {
 
   /**
    * Write rows: in place of those with this revision, or new ones (revision 0). Answers the names that were written. With
-   * `tell`, processes that have what they need are hinted (`Scheduled`).
+   * `tell`, processes that have what they need are hinted (`Scheduled`). `idleMillis`: storage may roll back the caller's
+   * transaction when nothing was asked in it for so long, so that a process which has stopped there holds no rows.
    */
   readonly writeSchedules: (request: {
     readonly schedules: ReadonlyArray<ScheduleRow & { readonly revision: number }>
     readonly tell: boolean
+    readonly idleMillis?: Millis
   }) => Op<ReadonlyArray<string>>
 
   /** Delete those with this revision. Answers the names that were deleted. */

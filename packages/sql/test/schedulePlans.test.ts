@@ -67,7 +67,7 @@ const statements = [
   ["named", Schedules.named, [names(due), null, LIMIT]],
   ["page", Schedules.page, ["s0050000", LIMIT]],
   ["due", Schedules.due, [names([most]), LIMIT]],
-  ["write", Schedules.write, [JSON.stringify([row("s0000001", 1), row("new", 0)])]],
+  ["write", Schedules.write, [JSON.stringify([row("s0000001", 1), row("new", 0)]), "15000"]],
   ["remove", Schedules.remove, [JSON.stringify([{ name: "s0000001", revision: 1 }])]],
   ["see", Schedules.see, [names(due)]]
 ] as const
@@ -158,6 +158,24 @@ for (const server of TestDatabase.servers) {
       60_000
     )
 
+    it.scopedLive("are written in a transaction that may not be idle for long, if that is asked for", () =>
+      Effect.gen(function*() {
+        const { session } = yield* prepared(server)
+        const allowed = Effect.map(
+          session.run("SHOW idle_in_transaction_session_timeout"),
+          ([shown]) => shown?.["idle_in_transaction_session_timeout"]
+        )
+        const write = (name: string, idle: string | null) =>
+          Plans.execute(session, place("write"), [JSON.stringify([row(name, 0)]), idle])
+        yield* session.run("BEGIN")
+        yield* write("a", null)
+        assert.strictEqual(yield* allowed, "0")
+        yield* write("b", "15000")
+        assert.strictEqual(yield* allowed, "15s")
+        yield* session.run("COMMIT")
+        assert.strictEqual(yield* allowed, "0")
+      }))
+
     it.scopedLive(
       "that are due are all that is read to find them, however often they were due before",
       () =>
@@ -187,7 +205,7 @@ for (const server of TestDatabase.servers) {
             const written = JSON.stringify(due.map((name) =>
               row(name, fire)
             ))
-            const [changed] = yield* Plans.execute(session, place("write"), [written])
+            const [changed] = yield* Plans.execute(session, place("write"), [written, "15000"])
             assert.deepStrictEqual(yield* Schema.decodeUnknown(Names)(changed?.["names"]), due)
           }
           assert.deepStrictEqual(yield* rows, found)

@@ -18,7 +18,7 @@ import type { Given } from "./definition.js"
 import { check, payloadOf, settingsWith } from "./definition.js"
 import { fire, needs } from "./fire.js"
 import type { Readable } from "./rows.js"
-import { change, initial, needsOf, read, readSettings, readState, rowOf } from "./rows.js"
+import { change, initial, needsOf, read, readSettings, readState, remove as removeRow, rowOf } from "./rows.js"
 import type { Asked, Settings, State } from "./settings.js"
 import { encodeSettings } from "./settings.js"
 import { Slots } from "./turn.js"
@@ -175,15 +175,10 @@ export const alter = (name: string, options: Given["options"]) =>
   })
 
 export const remove = (name: string): Effect.Effect<void, UnknownSchedule | JournalError, Journal> =>
-  Effect.flatMap(Effect.zipRight(known(name), Journal), ({ ask, driver }) => {
-    const attempt: Effect.Effect<void, UnknownSchedule | JournalError> = Effect.gen(function*() {
-      const [record] = yield* ask(driver.schedules({ names: [name], after: null, limit: 1 }))
-      if (record === undefined) return yield* new UnknownSchedule({ schedule: name })
-      const removed = yield* ask(driver.removeSchedules([{ name, revision: record.revision }]))
-      // Somebody has changed it meanwhile.
-      if (removed.length === 0) yield* attempt
-    })
-    return attempt
+  Effect.gen(function*() {
+    yield* known(name)
+    const removed = yield* removeRow(yield* Journal, name)
+    if (!removed) yield* new UnknownSchedule({ schedule: name })
   })
 
 export const pause = (name: string, text: string | null, by: string | null) =>

@@ -28,6 +28,9 @@ import { turn } from "./turn.js"
 const PAGE = 100
 const RUNS = 1_000
 
+/** A process that stops in the midst of firing keeps the rows from others for no longer than that, in milliseconds. */
+const IDLE = 15_000
+
 /** What is to be done about one schedule. */
 interface Plan {
   readonly record: ScheduleRecord
@@ -193,7 +196,8 @@ const act = (journal: JournalService, plans: ReadonlyArray<Plan>): Effect.Effect
     const write = (some: ReadonlyArray<Plan>, by: number) =>
       driver.writeSchedules({
         schedules: some.map(({ record, row }) => ({ ...row, revision: record.revision + by })),
-        tell: false
+        tell: false,
+        idleMillis: IDLE
       })
     if (plans.every(({ cancels, runs }) => runs.length === 0 && cancels === null)) {
       return (yield* journal.ask(write(plans, 0))).length

@@ -1,6 +1,7 @@
 /** Rows of schedules, read and changed: each change is made from a row as it is, and made again if that was another's. */
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Option from "effect/Option"
 import { JournalError } from "../../Errors.js"
 import type { JournalService } from "../../Journal.js"
 import type { Millis, ScheduleRecord, ScheduleRow } from "../../JournalDriver.js"
@@ -86,6 +87,34 @@ const TRIES = 300
 const AT_ONCE = 50
 const PAUSE = "50 millis"
 
+/** Try until nobody is in the way. None: somebody was. */
+const insist = <A, E, R>(
+  name: string,
+  attempt: Effect.Effect<Option.Option<A>, E, R>
+): Effect.Effect<A, E | JournalError, R> => {
+  const go = (left: number): Effect.Effect<A, E | JournalError, R> =>
+    Effect.flatMap(attempt, (done): Effect.Effect<A, E | JournalError, R> => {
+      if (Option.isSome(done)) return Effect.succeed(done.value)
+      if (left > 0) return Effect.zipRight(left > TRIES - AT_ONCE ? Effect.void : Effect.sleep(PAUSE), go(left - 1))
+      return new JournalError({
+        code: "Conflict",
+        operation: "schedules",
+        detail: `others change schedule "${name}" again and again`,
+        retryable: true
+      })
+    })
+  return go(TRIES)
+}
+
+const find = (journal: JournalService, name: string) =>
+  Effect.map(
+    journal.driver.schedules({ names: [name], after: null, limit: 1 }),
+    ({ now, value: [record = null] }) => {
+      journal.time.observe(now)
+      return { now, record }
+    }
+  )
+
 /**
  * Change a schedule. `decide` is given the row as it is, null if there is none, and says what to write (null: nothing) and
  * to answer.
@@ -97,27 +126,27 @@ export const change = <A, E, R>(
     record: ScheduleRecord | null,
     now: Millis
   ) => Effect.Effect<{ readonly row: ScheduleRow | null; readonly answer: A }, E, R>
-): Effect.Effect<A, E | JournalError, R> => {
-  const attempt = (left: number): Effect.Effect<A, E | JournalError, R> =>
+): Effect.Effect<A, E | JournalError, R> =>
+  insist(
+    name,
     Effect.gen(function*() {
-      const { now, value: [record = null] } = yield* journal.driver.schedules({ names: [name], after: null, limit: 1 })
-      journal.time.observe(now)
+      const { now, record } = yield* find(journal, name)
       const { answer, row } = yield* decide(record, now)
-      if (row === null) return answer
-      const written = yield* journal.ask(
-        journal.driver.writeSchedules({ schedules: [{ ...row, revision: record?.revision ?? 0 }], tell: true })
-      )
-      if (written.length > 0) return answer
-      if (left > 0) {
-        if (left <= TRIES - AT_ONCE) yield* Effect.sleep(PAUSE)
-        return yield* attempt(left - 1)
-      }
-      return yield* new JournalError({
-        code: "Conflict",
-        operation: "schedules",
-        detail: `others change schedule "${name}" again and again`,
-        retryable: true
-      })
+      if (row === null) return Option.some(answer)
+      const schedules = [{ ...row, revision: record?.revision ?? 0 }]
+      const written = yield* journal.ask(journal.driver.writeSchedules({ schedules, tell: true }))
+      return written.length > 0 ? Option.some(answer) : Option.none()
     })
-  return attempt(TRIES)
-}
+  )
+
+/** Take a schedule away. False if there is none. */
+export const remove = (journal: JournalService, name: string): Effect.Effect<boolean, JournalError> =>
+  insist(
+    name,
+    Effect.gen(function*() {
+      const { record } = yield* find(journal, name)
+      if (record === null) return Option.some(false)
+      const removed = yield* journal.ask(journal.driver.removeSchedules([{ name, revision: record.revision }]))
+      return removed.length > 0 ? Option.some(true) : Option.none()
+    })
+  )

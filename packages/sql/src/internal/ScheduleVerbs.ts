@@ -11,9 +11,12 @@ export const make = ({ ask, tellAll }: Tools): Driver.JournalSchedules => ({
       : ask(Schedules.named, [JSON.stringify(names), after, Math.max(0, limit)], Schedules.decode),
   dueSchedules: ({ limit, needs }) =>
     ask(Schedules.due, [JSON.stringify(needs), Math.max(0, limit)], Schedules.decodeDue),
-  writeSchedules: ({ schedules, tell }) =>
+  writeSchedules: ({ idleMillis, schedules, tell }) =>
     Effect.tap(
-      ask(Schedules.write, [JSON.stringify(schedules.map(Schedules.encodeRow))], Schedules.decodeNames),
+      ask(Schedules.write, [
+        JSON.stringify(schedules.map(Schedules.encodeRow)),
+        idleMillis === undefined ? null : `${idleMillis}`
+      ], Schedules.decodeNames),
       ({ value }) => {
         const written = new Set(value)
         const needs = new Set(schedules.filter(({ name }) => written.has(name)).map((each) => each.needs))

@@ -145,10 +145,10 @@ const locked = (t: Words): string =>
     WHERE s.revision = g.revision`
   )
 
-/** $1 rows */
+/** $1 rows; $2 milliseconds for which the transaction may be idle from now on, as text, or null */
 export const write: Verb = {
   name: "schedules_write",
-  parameters: 1,
+  parameters: 2,
   text: (t) =>
     `WITH ${
       [
@@ -183,7 +183,8 @@ export const write: Verb = {
   SELECT ${millis(t.now)} AS now, (
     SELECT json_agg(w.name ORDER BY w.name)::text
     FROM (SELECT c.name FROM changed c UNION ALL SELECT m.name FROM made m) w
-  ) AS names`
+  ) AS names, CASE WHEN $2::text IS NOT NULL
+    THEN set_config('idle_in_transaction_session_timeout', $2::text, true) END AS idle`
 }
 
 /** $1 names and revisions */

@@ -217,7 +217,7 @@ const describe = (explained: unknown): Effect.Effect<Plan, unknown> =>
   })
 
 const literal = (parameter: unknown): string =>
-  typeof parameter === "string" ? `'${parameter.replaceAll("'", "''")}'` : `${parameter}`
+  parameter === null ? "NULL" : typeof parameter === "string" ? `'${parameter.replaceAll("'", "''")}'` : `${parameter}`
 
 const call = (index: number, parameters: ReadonlyArray<unknown>): string =>
   `EXECUTE perdure_${index}${parameters.length === 0 ? "" : `(${parameters.map(literal).join(", ")})`}`
