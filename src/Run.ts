@@ -31,8 +31,9 @@ import { describeDefect, exitOf, fromEncoded } from "./internal/exits.js"
 import { forkRun, retryRun } from "./internal/forking.js"
 import type { Ending } from "./internal/RunWatch.js"
 import { isFinal } from "./internal/RunWatch.js"
+import { refusal, refuse, requestProblem } from "./internal/requests.js"
 import { covariant, makeValue } from "./internal/values.js"
-import { firstEntry, waitUntil } from "./internal/waiting.js"
+import { firstEntry, waitProblem, waitUntil } from "./internal/waiting.js"
 import type { JournalService } from "./Journal.js"
 import type * as RunQueue from "./RunQueue.js"
 import { Journal } from "./Journal.js"
@@ -138,24 +139,24 @@ export interface Run<out A, out E> extends Pipeable, Inspectable {
    *
    * False if it had ended or was cancelled before.
    */
-  readonly cancel: (request?: Request) => Effect.Effect<boolean, NoSuchRun | JournalError>
+  readonly cancel: (request?: Request) => Effect.Effect<boolean, NoSuchRun | ValueInvalid | JournalError>
   /**
    * End the run and its attached children at once; no finalizer runs. False if it had ended. Outside of workflows, and in
    * steps.
    */
-  readonly terminate: (request?: Request) => Effect.Effect<boolean, JournalError>
+  readonly terminate: (request?: Request) => Effect.Effect<boolean, ValueInvalid | JournalError>
   /**
    * Keep the run, and its attached children, from going on until `resume`. A run that a worker holds finishes the steps
    * that it is at first (`record.pausing` until then); no other step begins. Messages are kept for it, timers are not
    * lost. It can still be cancelled, which lifts the pause, and terminated. False if it was paused, cancelled or at its end
    * before. Outside of workflows, and in steps.
    */
-  readonly pause: (request?: Request) => Effect.Effect<boolean, JournalError>
+  readonly pause: (request?: Request) => Effect.Effect<boolean, ValueInvalid | JournalError>
   /**
    * Let a paused run, with its attached children, go on from where it was; or let a diverged run be tried again, by a worker
    * with mended code. False if it was neither. Outside of workflows, and in steps.
    */
-  readonly resume: (request?: Request) => Effect.Effect<boolean, JournalError>
+  readonly resume: (request?: Request) => Effect.Effect<boolean, ValueInvalid | JournalError>
   /**
    * Try a run again that is `failed`, `exhausted`, `terminated` or `expired`: a new run takes its journal over up to where
    * it failed, and goes on from there. The new run's id follows from this one's (`x`, `x~1`, `x~2` …), so retrying twice
@@ -217,7 +218,11 @@ export const make = <A, E>(journal: JournalService, definition: Definition, id: 
     reason: request?.reason ?? null
   })
 
-  const changed = (asked: ReturnType<typeof driver.pause>) => Effect.map(journal.ask(asked), (count) => count > 0)
+  const changed = (control: "pause" | "resume" | "terminate", request: Request | undefined) =>
+    Effect.zipRight(
+      refuse(`${control} of run ${id}`, requestProblem(request)),
+      Effect.map(Effect.suspend(() => journal.ask(driver[control](requested(request)))), (count) => count > 0)
+    )
 
   return {
     ...makeValue({ _id: "perdure/Run", id, workflow: definition.name }),
@@ -254,6 +259,8 @@ export const make = <A, E>(journal: JournalService, definition: Definition, id: 
         )
     ),
     cancel: (request) => {
+      const problem = requestProblem(request)
+      if (problem !== undefined) return refusal(`cancel of run ${id}`, problem)
       const message = { to: id, id: "cancel", payload: encodeRequest(request) }
       return Effect.flatMap(
         insideOrOutside(
@@ -270,13 +277,13 @@ export const make = <A, E>(journal: JournalService, definition: Definition, id: 
             : Effect.succeed(disposition === "Delivered" || disposition === "Buffered")
       )
     },
-    terminate: (request) => outsideOnly("Run.terminate", () => changed(driver.terminate(requested(request)))),
-    pause: (request) => outsideOnly("Run.pause", () => changed(driver.pause(requested(request)))),
-    resume: (request) => outsideOnly("Run.resume", () => changed(driver.resume(requested(request)))),
+    terminate: (request) => outsideOnly("Run.terminate", () => changed("terminate", request)),
+    pause: (request) => outsideOnly("Run.pause", () => changed("pause", request)),
+    resume: (request) => outsideOnly("Run.resume", () => changed("resume", request)),
     retry: (options) =>
       outsideOnly(
         "Run.retry",
-        () => Effect.map(retryRun(journal, id, options ?? {}), (made) => make<A, E>(journal, definition, made))
+        () => Effect.map(retryRun(journal, id, options), (made) => make<A, E>(journal, definition, made))
       ),
     fork: (options) =>
       outsideOnly(
@@ -309,13 +316,21 @@ export interface PublishedMoment<A> {
 }
 
 /**
+ * Why something is not waited for any more, or never was.
+ *
+ * @since 0.1.0
+ * @category waiting
+ */
+export type WaitError = WaitInVain | ValueInvalid | ValueUnreadable | NoSuchRun | JournalError
+
+/**
  * Wait for something that happens in a run, or has happened, and give it: the first entry of its journal that is meant (of
  * the present generation), or the published value. Use `Effect.timeout` for a limit. Outside of workflows, and in steps.
  *
  * What workers of this process do is seen at once, as are published values of any; steps and signals of other processes
  * at the next poll of the journal (`pollInterval`).
  *
- * Fails with `WaitInVain` if the run ends first.
+ * Fails with `WaitInVain` if the run ends first, and with `ValueInvalid` if what is waited for is none of these.
  *
  * @since 0.1.0
  * @category waiting
@@ -337,51 +352,34 @@ export interface PublishedMoment<A> {
  * ```
  */
 export const waitFor: {
-  <A>(
-    run: string | { readonly id: string },
-    moment: PublishedMoment<A>
-  ): Effect.Effect<A, WaitInVain | ValueUnreadable | NoSuchRun | JournalError, Journal>
-  (
-    run: string | { readonly id: string },
-    moment: Moment
-  ): Effect.Effect<HistoryEntry, WaitInVain | ValueUnreadable | NoSuchRun | JournalError, Journal>
+  <A>(run: string | { readonly id: string }, moment: PublishedMoment<A>): Effect.Effect<A, WaitError, Journal>
+  (run: string | { readonly id: string }, moment: Moment): Effect.Effect<HistoryEntry, WaitError, Journal>
 } = <A>(
   run: string | { readonly id: string },
   moment: Moment | PublishedMoment<A>
-): Effect.Effect<A & HistoryEntry, WaitInVain | ValueUnreadable | NoSuchRun | JournalError, Journal> =>
+): Effect.Effect<A & HistoryEntry, WaitError, Journal> =>
   outsideOnly("Run.waitFor", () =>
-    Effect.flatMap(Journal, (journal) => {
+    Effect.gen(function*() {
+      yield* refuse("what Run.waitFor is given", waitProblem(run, moment))
+      const journal = yield* Journal
       const id = typeof run === "string" ? run : run.id
-      const found: Effect.Effect<
-        A | HistoryEntry,
-        WaitInVain | ValueUnreadable | NoSuchRun | JournalError,
-        Journal
-      > = "published" in moment
-        ? waitUntil(
+      const entry = (what: string, isMeant: (entry: HistoryEntry) => boolean) =>
+        waitUntil(journal, id, what, firstEntry(journal, id, isMeant))
+      const found: A | HistoryEntry = "published" in moment
+        ? yield* waitUntil(
           journal,
           id,
           `published value ${moment.published.key}`,
           Effect.map(moment.published.get(id), Option.filter(moment.until ?? (() => true)))
         )
         : "step" in moment
-        ? waitUntil(
-          journal,
-          id,
-          `step ${moment.step}`,
-          firstEntry(journal, id, ({ kind, name }) => kind === "step" && name === moment.step)
-        )
-        : waitUntil(
-          journal,
-          id,
+        ? yield* entry(`step ${moment.step}`, ({ kind, name }) => kind === "step" && name === moment.step)
+        : yield* entry(
           `signal ${moment.signal}`,
-          firstEntry(
-            journal,
-            id,
-            ({ exit, kind, name }) => kind === "receive" && name === moment.signal && exit.kind === "success"
-          )
+          ({ exit, kind, name }) => kind === "receive" && name === moment.signal && exit.kind === "success"
         )
       // Which of both it is follows from the moment; the overloads say so.
-      return found as Effect.Effect<A & HistoryEntry, WaitInVain | ValueUnreadable | NoSuchRun | JournalError, Journal>
+      return found as A & HistoryEntry
     }))
 
 /** @internal */

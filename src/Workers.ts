@@ -10,9 +10,11 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { JournalError } from "./Errors.js"
-import { NoSuchWorker, WorkerUnresponsive } from "./Errors.js"
+import { ConfigurationInvalid, NoSuchWorker, WorkerUnresponsive } from "./Errors.js"
 import { makeIncarnation } from "./internal/ids.js"
 import { canBeStored } from "./internal/names.js"
+import { Reading } from "./internal/options.js"
+import { storable } from "./internal/wire.js"
 import { Journal } from "./Journal.js"
 import type { WorkerRecord, WorkerSample } from "./JournalDriver.js"
 
@@ -114,7 +116,8 @@ export const list: Effect.Effect<ReadonlyArray<WorkerState>, JournalError, Journ
 
 /**
  * The latest samples of a worker, oldest first: one every ten seconds or more, at most 360, none older than a day. They
- * outlive the worker, and are of every process that had that id. Empty if there are none.
+ * outlive the worker, and are of every process that had that id. Empty if there are none. Fails with `ConfigurationInvalid`
+ * if `limit` (default 500) is no positive integer.
  *
  * @since 0.1.0
  * @category reading
@@ -122,14 +125,23 @@ export const list: Effect.Effect<ReadonlyArray<WorkerState>, JournalError, Journ
 export const samples = (
   id: string,
   options?: { readonly limit?: number }
-): Effect.Effect<ReadonlyArray<Sample>, JournalError, Journal> =>
-  Effect.flatMap(Journal, (journal) =>
-    canBeStored(id) ?
-      Effect.map(
-        journal.ask(journal.driver.samples({ worker: id, limit: options?.limit ?? PAGE })),
-        (all) => all.map((sample) => ({ ...sample, info: decodeInfo(sample.info) }))
-      ) :
-      Effect.succeed([]))
+): Effect.Effect<ReadonlyArray<Sample>, ConfigurationInvalid | JournalError, Journal> =>
+  Effect.gen(function*() {
+    const reading = new Reading()
+    const { limit } = reading.known("what is said", options, "", ["limit"])
+    const most = reading.count("limit", limit, PAGE, 1)
+    yield* refused("Workers.samples", reading)
+    if (!canBeNamed(id)) return []
+    const journal = yield* Journal
+    const all = yield* journal.ask(journal.driver.samples({ worker: id, limit: most }))
+    return all.map((sample) => ({ ...sample, info: decodeInfo(sample.info) }))
+  })
+
+const refused = (what: string, { problems }: Reading): Effect.Effect<void, ConfigurationInvalid> =>
+  problems.length === 0 ? Effect.void : new ConfigurationInvalid({ what, problems })
+
+/** Whether there can be a worker of that id. */
+const canBeNamed = (id: unknown): boolean => typeof id === "string" && canBeStored(id)
 
 /** How long to wait before looking whether the answer has come. */
 const looks = (attempt: number): Duration.Duration => Duration.millis(Math.min(1000, 10 * 2 ** Math.min(attempt, 10)))
@@ -139,7 +151,7 @@ const looks = (attempt: number): Duration.Duration => Duration.millis(Math.min(1
  * heartbeat if notices are lost, so a limit below a third of its lease may say of a healthy worker that it does not answer.
  *
  * Fails with `NoSuchWorker` if there is none of that id (any more), and with `WorkerUnresponsive` after `timeout` (default
- * 10 seconds).
+ * 10 seconds); with `ConfigurationInvalid` if that is no finite duration.
  *
  * @since 0.1.0
  * @category pings
@@ -158,11 +170,14 @@ const looks = (attempt: number): Duration.Duration => Duration.millis(Math.min(1
 export const ping = (
   id: string,
   options?: { readonly timeout?: Duration.DurationInput }
-): Effect.Effect<Duration.Duration, NoSuchWorker | WorkerUnresponsive | JournalError, Journal> =>
+): Effect.Effect<Duration.Duration, ConfigurationInvalid | NoSuchWorker | WorkerUnresponsive | JournalError, Journal> =>
   Effect.gen(function*() {
-    if (!canBeStored(id)) return yield* new NoSuchWorker({ workerId: id })
+    const reading = new Reading()
+    const { timeout } = reading.known("what is said", options, "", ["timeout"])
+    const limit = Duration.millis(reading.span("timeout", timeout, 10_000, 0))
+    yield* refused("Workers.ping", reading)
+    if (!canBeNamed(id)) return yield* new NoSuchWorker({ workerId: storable(String(id)) })
     const journal = yield* Journal
-    const limit = Duration.decode(options?.timeout ?? "10 seconds")
     const before = yield* Clock.currentTimeNanos
     const nonce = yield* Effect.sync(makeIncarnation)
     const open = yield* journal.ask(journal.driver.ping({ worker: id, nonce }))

@@ -8,6 +8,7 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import { NoSuchRun, RunEnded } from "perdure/Errors"
+import type * as Run from "perdure/Run"
 import * as Signal from "perdure/Signal"
 import * as Step from "perdure/Step"
 import * as Workflow from "perdure/Workflow"
@@ -70,6 +71,27 @@ describe("a handle", () => {
       assert.isFalse(yield* run.terminate())
       assert.isFalse(yield* run.resume())
       assert.deepStrictEqual(Chunk.toReadonlyArray(yield* Stream.runCollect(run.history)), [])
+    }))
+
+  it.scoped("is told by whom and why, or refuses, and nothing is done", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      const run = yield* world.use(Job.start({}))
+      const wrong: ReadonlyArray<readonly [unknown, RegExp]> = [
+        [{ by: 5 }, /by is 5, it must be a text/],
+        [{ by: "ann", reason: ["why"] }, /reason is/],
+        [{ who: "ann" }, /who is no option, there are by, reason/],
+        ["ann", /the options are ann/]
+      ]
+      for (const operation of ["pause", "resume", "terminate", "cancel"] as const) {
+        for (const [request, message] of wrong) {
+          const error = yield* Effect.flip(run[operation](request as Run.Request))
+          assert.strictEqual(error._tag, "ValueInvalid")
+          assert.match(error.message, message)
+        }
+      }
+      assert.strictEqual((yield* run.record).status, "pending")
+      assert.deepStrictEqual(yield* run.controls, [])
     }))
 
   it.scoped("pages through a history of any length", () =>

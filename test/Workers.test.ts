@@ -74,6 +74,39 @@ describe("Workers.samples", () => {
     }))
 })
 
+describe("what cannot be asked of workers", () => {
+  it.scoped("is refused with its name and cure, and storage is not asked", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld((driver) => ({
+        ...driver,
+        ping: () => Effect.dieMessage("asked"),
+        samples: () => Effect.dieMessage("asked")
+      }))
+      const limits: ReadonlyArray<readonly [unknown, RegExp]> = [
+        [{ limit: 1.5 }, /limit is 1.5, it must be an integer from 1/],
+        [{ limit: 1e12 }, /limit is 1000000000000, it must be an integer/],
+        [{ limit: null }, /limit is null/],
+        [{ limits: 1 }, /limits is no option/]
+      ]
+      for (const [options, message] of limits) {
+        const error = yield* Effect.flip(world.use(Workers.samples("w", options as { limit: number })))
+        assert.strictEqual(error._tag, "ConfigurationInvalid")
+        assert.match(error.message, message)
+      }
+      const timeouts: ReadonlyArray<readonly [unknown, RegExp]> = [
+        [{ timeout: "x" }, /timeout is x, it must be a finite duration/],
+        [{ timeout: -1 }, /timeout is -1/],
+        [{ timout: 1 }, /timout is no option/],
+        [null, /what is said is null/]
+      ]
+      for (const [options, message] of timeouts) {
+        const error = yield* Effect.flip(world.use(Workers.ping("w", options as { timeout: number })))
+        assert.strictEqual(error._tag, "ConfigurationInvalid")
+        assert.match(error.message, message)
+      }
+    }))
+})
+
 describe("Workers.ping", () => {
   it.scoped("is answered at once", () =>
     Effect.gen(function*() {

@@ -224,6 +224,21 @@ describe("a fork", () => {
       }
       assert.match((yield* refused({ from: 0, queue: "" })).message, /the queue "" must be/)
       assert.match((yield* refused({ from: 0, priority: 0.5 })).message, /priority 0.5 must be/)
+      const wrong: ReadonlyArray<readonly [unknown, RegExp]> = [
+        [undefined, /from is undefined, it must be the seq/],
+        [{}, /from is undefined, it must be the seq/],
+        [{ from: "0" }, /from is 0, it must be the seq/],
+        [null, /the options are null/],
+        [{ from: 0, que: "other" }, /que is no option, there are from, id, queue, priority, by, reason/],
+        [{ from: 0, queue: null }, /the queue is null, it must be a RunQueue/],
+        [{ from: 0, id: 5 }, /the id is 5, it must be a text/],
+        [{ from: 0, by: 5 }, /by is 5, it must be a text/]
+      ]
+      for (const [options, message] of wrong) {
+        const error = yield* refused(options as Run.ForkOptions)
+        assert.strictEqual(error._tag, "ValueInvalid")
+        assert.match(error.message, message)
+      }
       const nobody = yield* world.use(Child.attach("nobody"))
       assert.strictEqual((yield* Effect.flip(nobody.fork({ from: 0 })))._tag, "NoSuchRun")
       assert.deepStrictEqual(yield* source.controls, [])

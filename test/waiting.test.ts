@@ -107,6 +107,31 @@ describe("waiting for something that happens in a run", () => {
       assert.strictEqual(after._tag, "WaitInVain")
     }))
 
+  it.scoped("what is no run or nothing that can happen is refused at once", () =>
+    Effect.gen(function*() {
+      const { run, world } = yield* started
+      const wrong: ReadonlyArray<readonly [unknown, RegExp]> = [
+        [null, /the moment is null, it must be \{ step \}/],
+        [undefined, /the moment is undefined/],
+        ["first", /the moment is first/],
+        [{}, /it must be one of/],
+        [{ stp: "first" }, /stp is no option, there are step, signal, published/],
+        [{ step: "first", signal: "Go" }, /it must be one of/],
+        [{ signal: Go }, /must name a step or a signal by a text/],
+        [{ step: "first", until: () => true }, /until is of published values/],
+        [{ published: "progress" }, /published is progress, it must be a Published/],
+        [{ published: Progress, until: 0.5 }, /until is 0.5, it must be a function/]
+      ]
+      for (const [moment, message] of wrong) {
+        const error = yield* Effect.flip(world.use(Run.waitFor(run, moment as Run.Moment)))
+        assert.strictEqual(error._tag, "ValueInvalid")
+        assert.match(error.message, message)
+      }
+      const none: unknown = null
+      const nobody = yield* Effect.flip(world.use(Run.waitFor(none as string, { step: "first" })))
+      assert.match(nobody.message, /the run is null, it must be a run or its id/)
+    }))
+
   it.scoped("a run that there is not is not waited for", () =>
     Effect.gen(function*() {
       const { world } = yield* started

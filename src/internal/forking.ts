@@ -5,11 +5,13 @@ import * as Predicate from "effect/Predicate"
 import { ForkInvalid, type JournalError, NoSuchRun, NotRetryable, type UnknownQueue, ValueInvalid } from "../Errors.js"
 import type { JournalService } from "../Journal.js"
 import type { ForkRequest, HistoryEntry, RunRecord } from "../JournalDriver.js"
-import { nameProblem, priorityProblem } from "./definition.js"
+import { priorityProblem } from "./definition.js"
 import { makeRunId } from "./ids.js"
 import { idProblem } from "./names.js"
 import type * as RunQueue from "../RunQueue.js"
-import { nameOf, requireQueue } from "./queues.js"
+import { show } from "./options.js"
+import { nameOf, refProblem, requireQueue } from "./queues.js"
+import { refusal, requestProblem } from "./requests.js"
 
 interface Options {
   readonly queue?: RunQueue.Ref
@@ -30,7 +32,9 @@ const RETRY = /^([^]*)~(\d+)$/
 
 /** What is wrong with the id that a user gives a fork. */
 const ownIdProblem = (id: string): string | undefined =>
-  id === ""
+  typeof id !== "string"
+    ? `the id is ${show(id)}, it must be a text`
+    : id === ""
     ? "the id is empty: give one, or leave it out"
     : idProblem("the id", id) ??
       (RETRY.test(id) ? `the id "${id}" ends as those of retries do: leave "~" and the number out` : undefined)
@@ -38,16 +42,19 @@ const ownIdProblem = (id: string): string | undefined =>
 const check = (
   journal: JournalService,
   what: string,
-  id: string | undefined,
-  { priority, queue: given }: Options
-): Effect.Effect<void, ValueInvalid | UnknownQueue | JournalError> => {
-  const queue = given === undefined ? undefined : nameOf(given)
-  const problem = (id === undefined ? undefined : ownIdProblem(id)) ??
-    (queue === undefined ? undefined : nameProblem("the queue", queue)) ??
+  known: ReadonlyArray<string>,
+  options: (Options & { readonly id?: string }) | undefined
+): Effect.Effect<void, ValueInvalid | UnknownQueue | JournalError> =>
+  Effect.suspend((): Effect.Effect<void, ValueInvalid | UnknownQueue | JournalError> => {
+    const problem = requestProblem(options, [...known, "queue", "priority"]) ?? placeProblem(options ?? {})
+    if (problem !== undefined) return refusal(what, problem)
+    return options?.queue === undefined ? Effect.void : requireQueue(journal, nameOf(options.queue))
+  })
+
+const placeProblem = ({ id, priority, queue }: Options & { readonly id?: string }): string | undefined =>
+  (id === undefined ? undefined : ownIdProblem(id)) ??
+    (queue === undefined ? undefined : refProblem(queue)) ??
     (priority === undefined ? undefined : priorityProblem(priority))
-  if (problem !== undefined) return new ValueInvalid({ what, detail: problem })
-  return queue === undefined ? Effect.void : requireQueue(journal, queue)
-}
 
 const fork = Effect.fnUntraced(function*(
   journal: JournalService,
@@ -86,7 +93,12 @@ export const forkRun = Effect.fnUntraced(function*(
   source: string,
   options: Options & { readonly from: number; readonly id?: string }
 ): Effect.fn.Return<string, Refused> {
-  yield* check(journal, `fork of run ${source}`, options.id, options)
+  const what = `fork of run ${source}`
+  yield* check(journal, what, ["from", "id"], options)
+  const from: unknown = options?.from
+  if (typeof from !== "number") {
+    return yield* refusal(what, `from is ${show(from)}, it must be the seq of the first entry that is not taken over`)
+  }
   const id = options.id ?? makeRunId(yield* Clock.currentTimeMillis)
   return yield* fork(journal, { source, seq: options.from, id, action: "fork" }, options)
 })
@@ -95,16 +107,20 @@ export const forkRun = Effect.fnUntraced(function*(
 export const retryRun = Effect.fnUntraced(function*(
   journal: JournalService,
   source: string,
-  options: Options & { readonly from?: "failure" | "start" | number }
+  options: (Options & { readonly from?: "failure" | "start" | number }) | undefined
 ): Effect.fn.Return<string, Refused | NotRetryable> {
-  yield* check(journal, `retry of run ${source}`, undefined, options)
+  const what = `retry of run ${source}`
+  yield* check(journal, what, ["from"], options)
+  const { from = "failure" } = options ?? {}
+  if (from !== "failure" && from !== "start" && typeof from !== "number") {
+    return yield* refusal(what, `from is ${show(from)}, it must be "failure", "start" or the seq of an entry`)
+  }
   const [record] = yield* journal.ask(journal.driver.get([source]))
   if (record === undefined) return yield* new NoSuchRun({ runId: source })
   const why = unfit(record)
   if (why !== undefined) return yield* new NotRetryable({ runId: source, status: record.status, detail: why })
-  const { from = "failure" } = options
   const seq = typeof from === "number" ? from : yield* place(journal, record, from)
-  return yield* fork(journal, { source, seq, id: retryId(source), action: "retry" }, options)
+  return yield* fork(journal, { source, seq, id: retryId(source), action: "retry" }, options ?? {})
 })
 
 /** The next retry of a run has a name that follows from its own: asked for twice, it is one. */

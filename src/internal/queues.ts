@@ -1,8 +1,11 @@
 /** Which queues there are, as far as this process knows: queues are never taken away, so what was seen once is there. */
 import * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
 import type { JournalError } from "../Errors.js"
 import { UnknownQueue } from "../Errors.js"
 import type { JournalService } from "../Journal.js"
+import { nameProblem } from "./definition.js"
+import { show } from "./options.js"
 
 /** The queue of workflows that name none. It needs no definition. */
 export const DEFAULT_QUEUE = "default"
@@ -10,6 +13,14 @@ export const DEFAULT_QUEUE = "default"
 /** The name of a queue, or of its definition. */
 export const nameOf = (queue: { readonly name: string } | string): string =>
   typeof queue === "string" ? queue : queue.name
+
+/** What is wrong with what is to be a queue, if anything. */
+export const refProblem = (queue: unknown): string | undefined => {
+  const name = Predicate.hasProperty(queue, "name") ? queue.name : queue
+  return typeof name === "string"
+    ? nameProblem("the queue", name)
+    : `the queue is ${show(queue)}, it must be a RunQueue or the name of one`
+}
 
 /** Fails unless the queue is defined, or was ever served by a worker. Asks storage the first time. */
 export const requireQueue = (

@@ -1,12 +1,15 @@
 /** Waiting from outside for something that happens in a run while it goes on. */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import * as Stream from "effect/Stream"
 import type { JournalError } from "../Errors.js"
 import { NoSuchRun, WaitInVain } from "../Errors.js"
 import type { JournalService } from "../Journal.js"
 import type { HistoryEntry } from "../JournalDriver.js"
+import { isPublished } from "../Published.js"
 import { canBeStored } from "./names.js"
+import { isFields, show, strangers } from "./options.js"
 import { runNews } from "./runNews.js"
 
 const PAGE = 500
@@ -50,4 +53,28 @@ export const firstEntry = (
     })
   )
   return look
+}
+
+/** What is wrong with a run and with what is to happen in it, if anything. */
+export const waitProblem = (run: unknown, moment: unknown): string | undefined => {
+  if (typeof run !== "string" && !(Predicate.hasProperty(run, "id") && typeof run.id === "string")) {
+    return `the run is ${show(run)}, it must be a run or its id`
+  }
+  if (!isFields(moment)) return `the moment is ${show(moment)}, it must be { step }, { signal } or { published }`
+  const [stranger] = strangers("", moment, ["step", "signal", "published", "until"])
+  if (stranger !== undefined) return stranger
+  const { published, signal, step, until } = moment
+  if (["published", "signal", "step"].filter((key) => key in moment).length !== 1) {
+    return `the moment is ${show(moment)}, it must be one of { step }, { signal } and { published }`
+  }
+  if (!("published" in moment)) {
+    if (until !== undefined) return "until is of published values: leave it out"
+    return typeof (step ?? signal) === "string"
+      ? undefined
+      : `the moment is ${show(moment)}, it must name a step or a signal by a text`
+  }
+  if (!isPublished(published)) return `published is ${show(published)}, it must be a Published`
+  return until === undefined || typeof until === "function"
+    ? undefined
+    : `until is ${show(until)}, it must be a function`
 }
