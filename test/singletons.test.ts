@@ -113,6 +113,31 @@ describe("retries and forks of a singleton", () => {
     }))
 })
 
+describe("a singleton whose deadline has passed", () => {
+  it.scoped("has its key until a worker writes that down, half a lease later, of any queue", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      yield* world.use(Effect.provide(Effect.void, RunQueue.make("unserved").layer))
+      const place = { queue: "unserved", expiresIn: "1 second" } as const
+      const first = yield* world.use(Move.start({ account: "a", n: 1 }, place))
+      const busy = (n: number) =>
+        Effect.map(Effect.flip(world.use(Move.start({ account: "a", n }, place))), ({ _tag }) => _tag)
+      yield* TestClock.adjust("1 hour")
+      assert.strictEqual((yield* world.record(first.id)).status, "pending")
+      assert.strictEqual(yield* busy(2), "SingletonBusy")
+      yield* world.launch(SyncLive, { lease: "30 seconds" })
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual((yield* world.record(first.id)).status, "expired")
+      const second = yield* world.use(Move.start({ account: "a", n: 3 }, place))
+      yield* TestClock.adjust("13 seconds")
+      assert.strictEqual((yield* world.record(second.id)).status, "pending")
+      assert.strictEqual(yield* busy(4), "SingletonBusy")
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual((yield* world.record(second.id)).status, "expired")
+      assert.notStrictEqual((yield* world.use(Move.start({ account: "a", n: 5 }, place))).id, second.id)
+    }))
+})
+
 describe("a debounced start", () => {
   it.scoped("fires after quiet time with the last payload", () =>
     Effect.gen(function*() {
