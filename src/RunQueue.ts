@@ -22,11 +22,12 @@ import type { Pipeable } from "effect/Pipeable"
 import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
 import { outsideOnly } from "./CurrentRun.js"
-import type { JournalError } from "./Errors.js"
+import type { JournalError, ValueInvalid } from "./Errors.js"
 import { ConfigurationInvalid, UnknownQueue } from "./Errors.js"
 import { nameProblem } from "./internal/definition.js"
 import { countProblem, queueProblems } from "./internal/queueOptions.js"
 import { nameOf, requireQueue } from "./internal/queues.js"
+import { refuse, requestProblem } from "./internal/requests.js"
 import { makeValue } from "./internal/values.js"
 import { Journal } from "./Journal.js"
 import type { PausedWorkflow, QueueCounts, QueueRecord, QueueSettings } from "./JournalDriver.js"
@@ -286,7 +287,8 @@ const changed = (
 
 /**
  * Change some settings now. They hold for all claims that begin from now on; what runs already goes on. A definition in
- * code brings its own settings back when it changes. Outside of workflows, and in steps.
+ * code brings its own settings back when it changes. By whom and why is not kept: log what this answers, if somebody must
+ * account for it. Outside of workflows, and in steps.
  *
  * @since 0.1.0
  * @category operations
@@ -314,7 +316,8 @@ export const change = (
 
 /**
  * Let no run of a queue be claimed until `resume`. What runs goes on; what waits, waits. Who asks for it and why is shown by
- * `get` and `list`; a queue that is paused already stays as it is. Outside of workflows, and in steps.
+ * `get` and `list`; a queue that is paused already stays as it is. Fails with `ValueInvalid` of a request that is none.
+ * Outside of workflows, and in steps.
  *
  * @since 0.1.0
  * @category operations
@@ -328,12 +331,16 @@ export const change = (
 export const pause = (
   queue: Ref,
   request?: Request
-): Effect.Effect<QueueRecord, UnknownQueue | JournalError, Journal> =>
-  outsideOnly("RunQueue.pause", () => changed(queue, { paused: true }, request))
+): Effect.Effect<QueueRecord, ValueInvalid | UnknownQueue | JournalError, Journal> =>
+  outsideOnly("RunQueue.pause", () =>
+    Effect.zipRight(
+      refuse(`RunQueue.pause of queue "${nameOf(queue)}"`, requestProblem(request)),
+      changed(queue, { paused: true }, request)
+    ))
 
 /**
  * Let the runs of a paused queue be claimed again. Who asks for it and why is shown by `get` and `list`, until it is paused
- * again. Outside of workflows, and in steps.
+ * again. Fails with `ValueInvalid` of a request that is none. Outside of workflows, and in steps.
  *
  * @since 0.1.0
  * @category operations
@@ -341,8 +348,12 @@ export const pause = (
 export const resume = (
   queue: Ref,
   request?: Request
-): Effect.Effect<QueueRecord, UnknownQueue | JournalError, Journal> =>
-  outsideOnly("RunQueue.resume", () => changed(queue, { paused: false }, request))
+): Effect.Effect<QueueRecord, ValueInvalid | UnknownQueue | JournalError, Journal> =>
+  outsideOnly("RunQueue.resume", () =>
+    Effect.zipRight(
+      refuse(`RunQueue.resume of queue "${nameOf(queue)}"`, requestProblem(request)),
+      changed(queue, { paused: false }, request)
+    ))
 
 type Workflows = WorkflowRef | ReadonlyArray<WorkflowRef>
 
@@ -353,7 +364,7 @@ type WorkflowRef = { readonly name: string } | string
  * paused before. Outside of workflows, and in steps.
  *
  * A workflow may be paused before any process has it, so a name that nobody knows is as good as any. Fails with
- * `ConfigurationInvalid`, before anything is written, if one is no name. Who asks for it and why is shown by
+ * `ConfigurationInvalid`, before anything is written, if one is no name, or the request is none. Who asks for it and why is shown by
  * `pausedWorkflows`.
  *
  * @since 0.1.0
@@ -390,8 +401,8 @@ export const pausedWorkflows: Effect.Effect<ReadonlyArray<PausedWorkflow>, Journ
 const hold = (operation: string, given: Workflows, held: boolean, request?: Request) =>
   Effect.gen(function*() {
     const workflows = Array.ensure(given).map(nameOf)
-    const problems = workflows.map((name) => nameProblem("the workflow", name)).filter((problem) =>
-      problem !== undefined
+    const problems = [...workflows.map((name) => nameProblem("the workflow", name)), requestProblem(request)].filter(
+      (problem) => problem !== undefined
     )
     if (problems.length > 0) return yield* new ConfigurationInvalid({ what: operation, problems })
     const journal = yield* Journal

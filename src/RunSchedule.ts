@@ -27,6 +27,7 @@ import type * as Calendar from "./Calendar.js"
 import { outsideOnly } from "./CurrentRun.js"
 import type { ConfigurationInvalid, JournalError, ValueInvalid } from "./Errors.js"
 import { UnknownSchedule } from "./Errors.js"
+import { pauseProblem, refuse } from "./internal/requests.js"
 import * as Control from "./internal/schedules/control.js"
 import type { Given } from "./internal/schedules/definition.js"
 import type { Info } from "./internal/schedules/info.js"
@@ -257,7 +258,11 @@ export const pause = (
   schedule: Ref,
   options: { readonly by?: string; readonly note?: string } = {}
 ): Effect.Effect<void, ChangeError, Journal> =>
-  outsideOnly("RunSchedule.pause", () => Control.pause(nameOf(schedule), options.note ?? null, options.by ?? null))
+  outsideOnly("RunSchedule.pause", () =>
+    Effect.zipRight(
+      refuse(`RunSchedule.pause of schedule "${nameOf(schedule)}"`, pauseProblem(options)),
+      Effect.suspend(() => Control.pause(nameOf(schedule), options.note ?? null, options.by ?? null))
+    ))
 
 /**
  * Let a schedule go on that was paused or quarantined. After a pause it goes on with its next slot; after a quarantine,

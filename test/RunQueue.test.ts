@@ -8,6 +8,7 @@ import * as Check from "perdure/Check"
 import { ConfigurationInvalid, UnknownQueue, ValueInvalid } from "perdure/Errors"
 import * as Continuation from "perdure/Continuation"
 import type { Journal } from "perdure/Journal"
+import type { Request } from "perdure/Run"
 import * as RunQueue from "perdure/RunQueue"
 import * as Step from "perdure/Step"
 import * as Worker from "perdure/Worker"
@@ -81,6 +82,34 @@ describe("a queue", () => {
       yield* process.use(start(Job, ["a", "b", "c", "d"]))
       yield* seconds(25)
       assert.deepStrictEqual(begun.map((at) => at - t0), [0, 0, 10_000, 20_000])
+    }))
+
+  it.scoped("is told by whom and why it is paused, or refuses, and nothing is written", () =>
+    Effect.gen(function*() {
+      const { use } = yield* makeWorld()
+      yield* use(Effect.provide(Effect.void, RunQueue.make("q").layer))
+      const wrong: ReadonlyArray<readonly [unknown, RegExp]> = [
+        [{ by: 5 }, /by is 5, it must be a text/],
+        [{ by: "ann", reason: ["why"] }, /reason is/],
+        [{ who: "ann" }, /who is no option, there are by, reason/],
+        ["ann", /the options are ann/]
+      ]
+      for (const [request, message] of wrong) {
+        for (const pause of [RunQueue.pause, RunQueue.resume]) {
+          const error = yield* use(Effect.flip(pause("q", request as Request)))
+          assert(error instanceof ValueInvalid)
+          assert.match(error.message, message)
+        }
+        const error = yield* use(Effect.flip(RunQueue.pauseWorkflows("W", request as Request)))
+        assert(error instanceof ConfigurationInvalid)
+        assert.match(error.message, message)
+      }
+      // Of a change nobody keeps by whom it was, so it cannot be said.
+      const signed: object = { by: "ann" }
+      const unheard = yield* use(Effect.flip(RunQueue.change("q", signed)))
+      assert.match(unheard.message, /by is no option/)
+      assert.deepInclude(yield* use(RunQueue.get("q")), { paused: false, pause: null })
+      assert.deepStrictEqual(yield* use(RunQueue.pausedWorkflows), [])
     }))
 
   it.scoped("is stored with the workflow that waits on it, though workers name it only", () =>

@@ -202,6 +202,11 @@ describe("a schedule", () => {
       const { live, notes, schedule } = makeJobs()
       const world = yield* makeWorld()
       const process = yield* world.launch(Layer.merge(live, schedule({ calendar: hourly, catchUp: "all" }).layer))
+      for (const request of [{ by: 5 }, { note: {} }, { reason: "?" }]) {
+        const error = yield* Effect.flip(process.use(RunSchedule.pause("jobs", request as { readonly by: string })))
+        assert.strictEqual(error._tag, "ValueInvalid")
+      }
+      assert.strictEqual((yield* info(process)).status, "active")
       yield* process.use(RunSchedule.pause("jobs", { by: "ann", note: "month's end" }))
       yield* until("02:30")
       const paused = yield* info(process)

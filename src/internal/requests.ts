@@ -25,6 +25,13 @@ export const requestProblem = (request: unknown, more: ReadonlyArray<string> = [
   return textProblem("by", request["by"]) ?? textProblem("reason", request["reason"])
 }
 
+/** What is wrong with the request to pause a schedule, if anything. */
+export const pauseProblem = (request: unknown): string | undefined => {
+  const problem = optionsProblem(request, ["by", "note"])
+  if (problem !== undefined || !isFields(request)) return problem
+  return textProblem("by", request["by"]) ?? textProblem("note", request["note"])
+}
+
 /** What was given, and what is wrong with it. */
 export const refusal = (what: string, detail: string): ValueInvalid =>
   new ValueInvalid({ what, detail: storable(detail) })
