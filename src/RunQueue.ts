@@ -25,7 +25,8 @@ import { outsideOnly } from "./CurrentRun.js"
 import type { JournalError, ValueInvalid } from "./Errors.js"
 import { ConfigurationInvalid, UnknownQueue } from "./Errors.js"
 import { nameProblem } from "./internal/definition.js"
-import { countProblem, queueProblems } from "./internal/queueOptions.js"
+import { queueProblems } from "./internal/queueOptions.js"
+import { Reading } from "./internal/options.js"
 import { nameOf, requireQueue } from "./internal/queues.js"
 import { refuse, requestProblem } from "./internal/requests.js"
 import { makeValue } from "./internal/values.js"
@@ -261,10 +262,11 @@ export const counts = (
   outsideOnly("RunQueue.counts", () =>
     Effect.gen(function*() {
       const name = nameOf(queue)
-      const most = options?.most ?? 10_000
-      const problem = countProblem("most", most)
-      if (problem !== undefined) {
-        return yield* new ConfigurationInvalid({ what: `RunQueue.counts of queue "${name}"`, problems: [problem] })
+      const reading = new Reading()
+      const most = reading.count("most", reading.known("what is said", options, "", ["most"])["most"], 10_000, 1)
+      if (reading.problems.length > 0) {
+        const what = `RunQueue.counts of queue "${name}"`
+        return yield* new ConfigurationInvalid({ what, problems: reading.problems })
       }
       const journal = yield* Journal
       yield* requireQueue(journal, name)

@@ -16,13 +16,14 @@ import { outsideOnly } from "./CurrentRun.js"
 import type { FilterInvalid, JournalError, UnknownQueue } from "./Errors.js"
 import { FilterTooWide } from "./Errors.js"
 import { makeExitCodec } from "./internal/exits.js"
-import { cursorOf, encodeCursor, filterOf, sizeOf } from "./internal/filters.js"
+import { cursorOf, encodeCursor, filterOf, optionsOf, sizeOf } from "./internal/filters.js"
 import { retryId, retryRun } from "./internal/forking.js"
 import type { JournalService } from "./Journal.js"
 import { Journal } from "./Journal.js"
 import type * as Driver from "./JournalDriver.js"
 import type { Attributes, RunRecord, RunStatus } from "./JournalDriver.js"
 import * as Run from "./Run.js"
+import type * as RunQueue from "./RunQueue.js"
 
 /**
  * What runs are looked for by: those are found that meet all conditions which are there.
@@ -35,7 +36,8 @@ export interface RunFilter {
   readonly workflow?: Named | ReadonlyArray<Named>
   readonly version?: string
   readonly status?: RunStatus | ReadonlyArray<RunStatus>
-  readonly queue?: string | ReadonlyArray<string>
+  /** Queues, or their names. */
+  readonly queue?: RunQueue.Ref | ReadonlyArray<RunQueue.Ref>
   /** The key within its queue. */
   readonly key?: string
   /** It has all of these. */
@@ -191,8 +193,9 @@ export const find = (
   outsideOnly("Runs.find", () =>
     Effect.gen(function*() {
       const wanted = yield* toDriver(filter)
-      const limit = yield* sizeOf("limit", options?.limit, DEFAULT_PAGE)
-      const after = yield* cursorOf(options?.cursor)
+      const given = yield* optionsOf(options, ["limit", "cursor"])
+      const limit = yield* sizeOf("limit", given["limit"], DEFAULT_PAGE)
+      const after = yield* cursorOf(given["cursor"])
       const journal = yield* Journal
       const { next, runs } = yield* journal.ask(journal.driver.find({ filter: wanted, after, limit }))
       return {
@@ -287,13 +290,14 @@ const bulk = <E = never>(
 ) =>
 (
   filter: RunFilter | All,
-  options: BulkOptions = {}
+  options?: BulkOptions
 ): Stream.Stream<Progress, E | FilterInvalid | FilterTooWide | JournalError, Journal> =>
   Stream.unwrap(outsideOnly(operation, () =>
     Effect.gen(function*() {
       const wanted = yield* toDriver(filter)
       if (Object.keys(wanted).length === 0 && !isAll(filter)) return yield* new FilterTooWide({ operation })
-      const limit = yield* sizeOf("batch", options.batch, DEFAULT_BATCH)
+      const given = yield* optionsOf(options, ["batch"], ["by", "reason"])
+      const limit = yield* sizeOf("batch", given["batch"], DEFAULT_BATCH)
       const journal = yield* Journal
       const request = { filter: { statuses, ...wanted }, limit }
       return Stream.paginateEffect<
@@ -308,7 +312,7 @@ const bulk = <E = never>(
             const { next, runs } = yield* journal.ask(journal.driver.find({ ...request, after }))
             const ids = runs.map(({ id }) => id)
             const matched = before.matched + ids.length
-            const changed = before.changed + (ids.length === 0 ? 0 : yield* change(journal, ids, options))
+            const changed = before.changed + (ids.length === 0 ? 0 : yield* change(journal, ids, options ?? {}))
             return [
               { matched, changed, done: next === null },
               next === null ? Option.none() : Option.some({ after: next, matched, changed })

@@ -296,6 +296,9 @@ describe("a queue", () => {
         assert(error instanceof ConfigurationInvalid)
         assert.include(error.message, `most is ${most}, it must be an integer from 1 to 2147483647`)
       }
+      const misspelled: unknown = { mst: 1 }
+      const unheard = yield* use(Effect.flip(RunQueue.counts("good", misspelled as { most: number })))
+      assert.include(unheard.message, "mst is no option, there are most")
       assert.deepInclude(yield* use(RunQueue.counts("good", { most: 2_147_483_647 })), { ready: 0 })
       for (const change of [RunQueue.pauseWorkflows, RunQueue.resumeWorkflows]) {
         for (const name of ["", " x", "a\u0000", "x".repeat(201)]) {

@@ -3,10 +3,12 @@ import * as Chunk from "effect/Chunk"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import type { Journal } from "perdure/Journal"
+import * as RunQueue from "perdure/RunQueue"
 import * as Runs from "perdure/Runs"
 import * as Step from "perdure/Step"
 import * as Workflow from "perdure/Workflow"
@@ -102,6 +104,26 @@ describe("finding runs", () => {
       assert.strictEqual(all.length, 8)
     }))
 
+  it.scoped("by a queue's definition, and by a key that is empty", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      const Mails = RunQueue.make("mails")
+      const Keyed = Workflow.make("Keyed", {
+        payload: { key: Schema.String },
+        queue: Mails,
+        key: ({ key }) => key,
+        idempotencyKey: ({ key }) => key
+      })
+      yield* world.launch(Layer.empty, { queues: [Mails] })
+      const [empty, full] = yield* world.use(Keyed.startAll([{ key: "" }, { key: "a" }]))
+      const found = (filter: Runs.RunFilter) =>
+        Effect.map(world.use(Runs.find(filter)), ({ runs }) => runs.map(({ id }) => id).toSorted())
+      assert.deepStrictEqual(yield* found({ key: "" }), [empty?.id])
+      assert.deepStrictEqual(yield* found({ idempotencyKey: "" }), [empty?.id])
+      assert.deepStrictEqual(yield* found({ queue: Mails }), [empty?.id, full?.id].toSorted())
+      assert.deepStrictEqual(yield* found({ queue: [Mails, "other"], key: "a" }), [full?.id])
+    }))
+
   it.scoped("what is not valid is refused, with its name, value and cure, and storage is not asked", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld((driver) => ({
@@ -126,7 +148,8 @@ describe("finding runs", () => {
         ["createdFrom", { createdFrom: new Date(-8.64e15) }, /years -4000 to 9999/],
         ["createdBefore", { createdBefore: new Date(8.64e15) }, /years -4000 to 9999/],
         ["finishedFrom", { finishedFrom: DateTime.unsafeMake(253_402_300_800_000) }, /leave it out/],
-        ["key", { key: "" }, /leave it out/],
+        ["key", { key: "a\u0000b" }, /NUL/],
+        ["queue", { queue: [{ name: "q" }] }, /string/],
         ["text", { text: "a\u0000b" }, /NUL/],
         ["parent", { parent: "x".repeat(2_000) }, /shorten/],
         ["all", null, /Runs\.all/],
@@ -157,7 +180,9 @@ describe("finding runs", () => {
         ["cursor", { cursor: btoa("[2,1,\"y\"]") }],
         ["cursor", { cursor: btoa("[1,9000000000000000,\"y\"]") }],
         ["cursor", { cursor: btoa("[1,-9000000000000000,\"y\"]") }],
-        ["cursor", { cursor: 3 }]
+        ["cursor", { cursor: 3 }],
+        ["limits", { limits: 1 }],
+        ["options", "10"]
       ]
       for (const [field, options] of pages) {
         const error = yield* Effect.flip(world.use(Runs.find({}, options as Runs.PageOptions)))
@@ -165,6 +190,17 @@ describe("finding runs", () => {
       }
       const error = yield* Effect.flip(world.use(Stream.runDrain(Runs.cancel(Runs.all, { batch: 0 }))))
       assert.strictEqual(error._tag === "FilterInvalid" ? error.field : error, "batch")
+      const bulk: ReadonlyArray<readonly [field: string, options: unknown]> = [
+        ["batches", { batches: 5 }],
+        ["by", { by: 5 }],
+        ["reason", { reason: null }],
+        ["options", "ann"]
+      ]
+      for (const [field, options] of bulk) {
+        const attempt = Stream.runDrain(Runs.pause({ workflow: "Z" }, options as Runs.BulkOptions))
+        const error = yield* Effect.flip(world.use(attempt))
+        assert.strictEqual(error._tag === "FilterInvalid" ? error.field : error, field, JSON.stringify(options))
+      }
     }))
 })
 

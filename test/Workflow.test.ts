@@ -257,7 +257,17 @@ describe("starting", () => {
         [{ expiresIn: {} }, /expiresIn is \{\}/],
         [{ startAt: "tomorrow" }, /startAt is not a valid instant: give a DateTime or a Date/],
         [{ startAt: new Date(-8.64e15) }, /startAt is not a valid instant/],
-        [{ expiresAt: 7 }, /expiresAt is not a valid instant/]
+        [{ expiresAt: 7 }, /expiresAt is not a valid instant/],
+        [{ delay: -5 }, /delay is -5, which is no duration/],
+        [{ expiresIn: "-1 seconds" }, /expiresIn is -1 seconds/],
+        [{ delays: "1 hour" }, /delays is no option, there are delay, startAt/],
+        [{ queue: null }, /the queue is null, it must be a RunQueue or the name of one/],
+        [{ queue: 42 }, /the queue is 42/],
+        [{ priority: null }, /priority null must be an integer/],
+        [{ detached: "no" }, /detached is no, it must be true or false/],
+        [{ tags: null }, /tags are null/],
+        [null, /the options are null/],
+        ["1 hour", /the options are 1 hour/]
       ]
       for (const [options, told] of wrong) {
         const error = yield* Effect.flip(world.use(Note.start({ name: "x" }, options as Workflow.StartOptions)))

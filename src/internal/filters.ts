@@ -9,6 +9,8 @@ import type { RunCursor, RunFilter, RunStatus } from "../JournalDriver.js"
 import { EARLIEST, instantOf } from "./due.js"
 import { attributesProblem, tagsProblem } from "./labels.js"
 import { canBeStored, idProblem } from "./names.js"
+import { isFields } from "./options.js"
+import { isRunQueue } from "../RunQueue.js"
 import { shown, storable } from "./wire.js"
 
 /** How much of a bad value is shown. */
@@ -24,6 +26,9 @@ const Text = checked(
   Schema.String,
   (text) => text === "" ? "it is empty: leave it out, or say what is looked for" : idProblem("the text", text)
 )
+
+/** A key that a workflow makes of a payload: it may be empty. */
+const Key = checked(Schema.String, (text) => idProblem("the text", text))
 
 /** A text that has no need to fit into an index. */
 const Words = checked(Schema.String, (text) =>
@@ -81,7 +86,7 @@ const Filter = Schema.Struct({
   version: Schema.optional(Text),
   status: Schema.optional(several(Status)),
   queue: Schema.optional(several(Text)),
-  key: Schema.optional(Text),
+  key: Schema.optional(Key),
   tags: Schema.optional(several(Schema.String).pipe((schema) => checked(schema, tagsProblem))),
   attributes: Schema.optional(
     checked(
@@ -94,7 +99,7 @@ const Filter = Schema.Struct({
   ),
   parent: Schema.optional(Text),
   root: Schema.optional(Text),
-  idempotencyKey: Schema.optional(Text),
+  idempotencyKey: Schema.optional(Key),
   source: Schema.optional(Text),
   createdFrom: Schema.optional(Instant),
   createdBefore: Schema.optional(Instant),
@@ -106,17 +111,22 @@ const Filter = Schema.Struct({
 
 const decode = Schema.decodeUnknownEither(Filter, { onExcessProperty: "error" })
 
-/** A workflow is as good as its name. */
+/** A workflow, or a queue's definition, is as good as its name. */
 const nameOf = (value: unknown): unknown =>
-  Predicate.hasProperty(value, "name") && Predicate.hasProperty(value, "toLayer") ? value.name : value
+  Predicate.hasProperty(value, "name") && (Predicate.hasProperty(value, "toLayer") || isRunQueue(value))
+    ? value.name
+    : value
 
 const listed = (value: unknown): unknown => value === undefined || Array.isArray(value) ? value : [value]
 
 const spelledOut = (filter: object): Record<string, unknown> => {
   const given: Record<string, unknown> = { ...filter }
   for (const field of ["workflow", "status", "queue"]) if (field in given) given[field] = listed(given[field])
-  const { workflow } = given
-  return Array.isArray(workflow) ? { ...given, workflow: workflow.map(nameOf) } : given
+  for (const field of ["workflow", "queue"]) {
+    const named = given[field]
+    if (Array.isArray(named)) given[field] = named.map(nameOf)
+  }
+  return given
 }
 
 /** States in which a run can have failed, or have something to say. */
@@ -200,6 +210,29 @@ export const cursorOf = (cursor: unknown): Either.Either<RunCursor | null, Filte
     onLeft: bad,
     onRight: ([, createdAt, id]) => ({ createdAt, id })
   })
+}
+
+/** Options that are all known, some of which are texts; null and undefined are none. */
+export const optionsOf = (
+  options: unknown,
+  known: ReadonlyArray<string>,
+  texts: ReadonlyArray<string> = []
+): Either.Either<Readonly<Record<string, unknown>>, FilterInvalid> => {
+  if (options === undefined || options === null) return Either.right({})
+  if (!isFields(options))
+    return Either.left(invalid("options", options, "they must be an object: leave them out, or mend them"))
+  for (const [name, value] of Object.entries(options)) {
+    if (!known.includes(name) && !texts.includes(name)) {
+      const all = [...known, ...texts].join(", ")
+      return Either.left(
+        invalid(name, value, `there is no such option, there are ${all}: leave it out, or mend its name`)
+      )
+    }
+    if (texts.includes(name) && value !== undefined && typeof value !== "string") {
+      return Either.left(invalid(name, value, "it must be a text: leave it out, or mend it"))
+    }
+  }
+  return Either.right(options)
 }
 
 /** A count of runs: of a page, or of a batch. */

@@ -86,7 +86,7 @@ export const labelsOf = (
     // The function takes what the payload schema describes, and the payload has just been encoded by it.
     const make = attributes as ((payload: unknown) => Attributes) | undefined
     const parts = [make?.(payload), own?.attributes]
-    const problem = tagsProblem(tags ?? []) ?? tagsProblem(own?.tags ?? []) ??
+    const problem = tagsProblem(tags ?? []) ?? tagsProblem(own?.tags === undefined ? [] : own.tags) ??
       parts.map((part) => part === undefined ? undefined : attributesProblem(part)).find((each) => each !== undefined)
     const all = { tags: [...new Set([...tags ?? [], ...own?.tags ?? []])], attributes: { ...parts[0], ...parts[1] } }
     const wrong = problem ?? tagsProblem(all.tags) ?? attributesProblem(all.attributes)

@@ -7,7 +7,7 @@ import { isFields, show, strangers } from "./options.js"
 const isCount = (value: unknown, least: number): boolean =>
   typeof value === "number" && Number.isSafeInteger(value) && value >= least && value <= 2_147_483_647
 
-export const countProblem = (what: string, value: unknown): string | undefined =>
+const countProblem = (what: string, value: unknown): string | undefined =>
   isCount(value, 1) ? undefined : `${what} is ${show(value)}, it must be an integer from 1 to 2147483647`
 
 const limitProblem = (what: string, value: unknown, least: number): string | undefined =>

@@ -23,8 +23,10 @@ import { childId, childToken, makeRunId } from "./ids.js"
 import type { ChildSpec } from "./machine/Op.js"
 import { labelsOf } from "./labels.js"
 import { idProblem } from "./names.js"
-import { requireQueue } from "./queues.js"
-import { encodeText, sameJson, shown, storable } from "./wire.js"
+import { show } from "./options.js"
+import { nameOf, refProblem, requireQueue } from "./queues.js"
+import { optionsProblem, refusal } from "./requests.js"
+import { encodeText, sameJson } from "./wire.js"
 
 const encodePayload = (shape: Shape, payload: unknown) =>
   Effect.flatMap(
@@ -47,22 +49,44 @@ const whenOf = (
   if (span === undefined) return Either.right(null)
   const millis = millisOf(span)
   return millis === undefined
-    ? Either.left(`${inName} is ${shown(span).slice(0, SHOWN)}, which is no duration: give one, such as "10 minutes"`)
+    ? Either.left(`${inName} is ${show(span)}, which is no duration: give one, such as "10 minutes"`)
     : Either.right(dueAt(now + millis))
 }
 
-/** How much of a bad value is shown. */
-const SHOWN = 200
+/** What a start may say. */
+const known = [
+  "delay",
+  "startAt",
+  "expiresIn",
+  "expiresAt",
+  "priority",
+  "queue",
+  "detached",
+  "tags",
+  "attributes"
+]
+
+/** What is wrong with what a start says of itself, besides times and labels, if anything. */
+const placementProblem = (options: StartOptions | undefined): string | undefined => {
+  const problem = optionsProblem(options, known)
+  if (problem !== undefined) return problem
+  const { detached, priority, queue } = options ?? {}
+  return (queue === undefined ? undefined : refProblem(queue)) ??
+    (priority === undefined ? undefined : priorityProblem(priority)) ??
+    (detached === undefined || typeof detached === "boolean"
+      ? undefined
+      : `detached is ${show(detached)}, it must be true or false`)
+}
 
 /** Where and when a run is to wait, and how long, checked. */
 const placement = (shape: Shape, options: StartOptions | undefined, now: number) =>
   Effect.suspend(() => {
-    const given = options?.queue ?? shape.options.queue
-    const queue = typeof given === "string" ? given : given.name
+    const refuse = (detail: string) => refusal(`start of workflow ${shape.name}`, detail)
+    const wrong = placementProblem(options)
+    if (wrong !== undefined) return refuse(wrong)
+    const queue = nameOf(options?.queue ?? shape.options.queue)
     const priority = options?.priority ?? shape.options.priority
     const problem = nameProblem("the queue", queue) ?? priorityProblem(priority)
-    const refuse = (detail: string) =>
-      new Invalid({ what: `start of workflow ${shape.name}`, detail: storable(detail) })
     if (problem !== undefined) return refuse(problem)
     const { delay, expiresAt, expiresIn, startAt } = options ?? {}
     return Effect.mapBoth(

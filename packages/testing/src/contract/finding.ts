@@ -98,6 +98,15 @@ export const finding = [
       }
     })),
 
+  check("a run is found by a key that is empty, and not by that it has none", (t) =>
+    Effect.gen(function*() {
+      yield* t.enqueue(t.newRun("a", { key: "", idempotencyKey: "" }), t.newRun("b", { key: "k" }), t.newRun("c"))
+      const workflows = [t.workflow.name]
+      assert.deepStrictEqual(yield* names(t, { workflows, key: "" }), ["a"])
+      assert.deepStrictEqual(yield* names(t, { workflows, key: "", statuses: ["pending"] }), ["a"])
+      assert.deepStrictEqual(yield* names(t, { workflows, idempotencyKey: "" }), ["a"])
+    })),
+
   check("what is found is what is read by id", (t) =>
     Effect.gen(function*() {
       yield* failed(t, "a", failure({ _tag: "Bad" }))
