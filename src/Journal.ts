@@ -58,6 +58,8 @@ export interface JournalService {
   readonly workers: Set<LocalWorker>
   /** @internal Queues that are known to be there. */
   readonly queues: Set<string>
+  /** @internal Queues that were made in a transaction, which may have been undone. */
+  readonly unsettledQueues: Set<string>
   /** An operation's value; its `now` refreshes the estimate of the driver's clock. */
   readonly ask: <A>(operation: Effect.Effect<Answer<A>, JournalError>) => Effect.Effect<A, JournalError>
 }
@@ -102,6 +104,7 @@ const make = Effect.fnUntraced(function*(options?: JournalOptions) {
     watch,
     workers,
     queues: new Set(),
+    unsettledQueues: new Set(),
     ask: (operation) =>
       Effect.map(operation, (answer) => {
         time.observe(answer.now)

@@ -177,6 +177,12 @@ export interface JournalDriver extends JournalControl, JournalFinding, JournalQu
    */
   readonly transaction: <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | JournalError, R>
 
+  /**
+   * Whether the caller is inside a transaction, of this driver or of its own on the same storage: what it has done may yet be
+   * undone. Asks storage nothing and waits for nobody.
+   */
+  readonly inTransaction: Effect.Effect<boolean>
+
   /** Hints from this process and from others. Hints are only seen by those who already run the stream. */
   readonly hints: Stream.Stream<Hint>
 }

@@ -69,13 +69,16 @@ export const make: Effect.Effect<JournalDriver> = Effect.gen(function*() {
     if (store.hints.length > 0) { for (const hint of store.hints.splice(0)) hints.unsafeOffer(hint) }
   }
 
+  const isInside = (context: Context.Context<never>) =>
+    open !== null && Option.contains(Context.getOption(context, Current), open)
+
   /**
    * Do something at once if no transaction is open or the caller is inside it, else when it has ended. Nothing comes
    * between the look and the deed.
    */
   const whenOpen = <A>(run: (now: Millis, inside: boolean) => A): Effect.Effect<A> =>
     Effect.withFiberRuntime((fiber) => {
-      const inside = open !== null && Option.contains(Context.getOption(fiber.currentContext, Current), open)
+      const inside = isInside(fiber.currentContext)
       if (open !== null && !inside) return Effect.zipRight(Deferred.await(open), whenOpen(run))
       const clock = Context.get(fiber.currentDefaultServices, Clock.Clock)
       return Effect.succeed(run(clock.unsafeCurrentTimeMillis(), inside))
@@ -154,6 +157,7 @@ export const make: Effect.Effect<JournalDriver> = Effect.gen(function*() {
     removeSchedules: (request) => operation(() => Schedules.remove(store, request)),
     seeSchedules: (names) => operation((now) => Schedules.see(store, now, names)),
     transaction,
+    inTransaction: Effect.contextWith(isInside),
     hints: Stream.fromPubSub(hints)
   })
 })

@@ -27,7 +27,7 @@ import { ConfigurationInvalid, UnknownQueue } from "./Errors.js"
 import { nameProblem } from "./internal/definition.js"
 import { queueProblems } from "./internal/queueOptions.js"
 import { Reading } from "./internal/options.js"
-import { nameOf, requireQueue } from "./internal/queues.js"
+import { making, nameOf, requireQueue } from "./internal/queues.js"
 import { refuse, requestProblem } from "./internal/requests.js"
 import { makeValue } from "./internal/values.js"
 import { Journal } from "./Journal.js"
@@ -181,8 +181,8 @@ export const define = (
     }
     if (problems.length > 0) return yield* new ConfigurationInvalid({ what: `queue "${name}"`, problems })
     const settings = settingsOf(options)
-    yield* journal.ask(journal.driver.defineQueue({ name, definition: JSON.stringify(settings), settings }))
-    journal.queues.add(name)
+    const define = journal.driver.defineQueue({ name, definition: JSON.stringify(settings), settings })
+    yield* making(journal, [name], journal.ask(define))
   })
 
 /**

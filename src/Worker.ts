@@ -14,6 +14,7 @@ import type { JournalError, WorkerIdTaken } from "./Errors.js"
 import { ConfigurationInvalid } from "./Errors.js"
 import { HostProcess } from "./HostProcess.js"
 import { makeIncarnation } from "./internal/ids.js"
+import { making } from "./internal/queues.js"
 import { readOptions } from "./internal/worker/settings.js"
 import { WorkerCore } from "./internal/worker/WorkerCore.js"
 import { Journal } from "./Journal.js"
@@ -100,8 +101,7 @@ const prepareQueues = (names: ReadonlyArray<string>, queues: ReadonlyArray<RunQu
     const journal = yield* Journal
     for (const queue of queues) if (typeof queue !== "string") yield* RunQueue.define(queue)
     const others = names.filter((name) => !journal.queues.has(name))
-    if (others.length > 0) yield* journal.ask(journal.driver.ensureQueues(others))
-    for (const name of others) journal.queues.add(name)
+    if (others.length > 0) yield* making(journal, others, journal.ask(journal.driver.ensureQueues(others)))
   })
 
 /**

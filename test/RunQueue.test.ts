@@ -112,6 +112,40 @@ describe("a queue", () => {
       assert.deepStrictEqual(yield* use(RunQueue.pausedWorkflows), [])
     }))
 
+  it.scoped("whose definition is rolled back is unknown again, also to who has seen it in that transaction", () =>
+    Effect.gen(function*() {
+      const { driver, use } = yield* makeWorld()
+      const Job = Workflow.make("Job", { payload: {} })
+      const start = (queue: string) => use(Job.start({}, { queue }))
+      const define = (name: string) => use(Effect.provide(Effect.void, RunQueue.make(name).layer))
+      const undo = <A, E>(effect: Effect.Effect<A, E>) =>
+        Effect.exit(driver.transaction(Effect.zipRight(effect, Effect.fail("undone"))))
+      yield* undo(define("a"))
+      yield* undo(Effect.zipRight(define("b"), start("b")))
+      for (const queue of ["a", "b"]) {
+        const error = yield* Effect.flip(start(queue))
+        assert(error instanceof UnknownQueue)
+      }
+      // One that is kept is there; and what was there before, stays known whatever happens to a transaction.
+      yield* driver.transaction(Effect.zipRight(define("a"), start("a")))
+      yield* start("a")
+      yield* undo(Effect.zipRight(define("a"), start("a")))
+      yield* start("a")
+    }))
+
+  it.scoped("that is there is asked for once, also by starts in transactions", () =>
+    Effect.gen(function*() {
+      let asked = 0
+      const { driver, use } = yield* makeWorld((made) => ({
+        ...made,
+        queues: (names) => Effect.zipRight(Effect.sync(() => asked++), made.queues(names))
+      }))
+      yield* driver.ensureQueues(["there"])
+      const Job = Workflow.make("Job", { payload: {} })
+      for (let n = 0; n < 3; n++) yield* driver.transaction(use(Job.start({}, { queue: "there" })))
+      assert.strictEqual(asked, 1)
+    }))
+
   it.scoped("is stored with the workflow that waits on it, though workers name it only", () =>
     Effect.gen(function*() {
       const queue = RunQueue.make("named", { concurrency: 1 })

@@ -22,6 +22,27 @@ export const refProblem = (queue: unknown): string | undefined => {
     : `the queue is ${show(queue)}, it must be a RunQueue or the name of one`
 }
 
+/** Note that queues are there, unless the caller's transaction has made them, which may yet undo that. */
+const remember = ({ driver, queues, unsettledQueues }: JournalService, names: ReadonlyArray<string>) =>
+  Effect.map(driver.inTransaction, (inside) => {
+    for (const name of names) {
+      if (inside && unsettledQueues.has(name)) continue
+      queues.add(name)
+      unsettledQueues.delete(name)
+    }
+  })
+
+/** Do what makes queues, and note that they are there. */
+export const making = <A, E, R>(
+  journal: JournalService,
+  names: ReadonlyArray<string>,
+  make: Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> =>
+  Effect.flatMap(journal.driver.inTransaction, (inside) => {
+    if (inside) { for (const name of names) if (!journal.queues.has(name)) journal.unsettledQueues.add(name) }
+    return Effect.zipLeft(make, remember(journal, names))
+  })
+
 /** Fails unless the queue is defined, or was ever served by a worker. Asks storage the first time. */
 export const requireQueue = (
   journal: JournalService,
@@ -29,8 +50,8 @@ export const requireQueue = (
 ): Effect.Effect<void, UnknownQueue | JournalError> =>
   queue === DEFAULT_QUEUE || journal.queues.has(queue)
     ? Effect.void
-    : Effect.flatMap(journal.ask(journal.driver.queues([queue])), (found) => {
-      if (found.length === 0) return new UnknownQueue({ queue })
-      journal.queues.add(queue)
-      return Effect.void
-    })
+    : Effect.flatMap(
+      journal.ask(journal.driver.queues([queue])),
+      (found): Effect.Effect<void, UnknownQueue> =>
+        found.length === 0 ? new UnknownQueue({ queue }) : remember(journal, [queue])
+    )

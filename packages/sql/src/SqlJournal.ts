@@ -384,6 +384,7 @@ export const make = (
         ),
       published: (run) => ask(Read.published, [run], Read.decodePublished),
       transaction,
+      inTransaction: inside,
       hints: hints.stream
     })
   })

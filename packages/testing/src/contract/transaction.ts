@@ -132,6 +132,25 @@ export const transaction = [
       })
   ),
 
+  check(
+    "who is inside a transaction can tell, while one of somebody else is no business of theirs",
+    (t) =>
+      Effect.gen(function*() {
+        const { inTransaction } = t.driver
+        const open = yield* Deferred.make<void>()
+        const outside = yield* Effect.fork(Effect.zipRight(Deferred.await(open), inTransaction))
+        const seen = yield* t.driver.transaction(Effect.gen(function*() {
+          yield* Deferred.succeed(open, undefined)
+          const own = yield* inTransaction
+          const nested = yield* t.driver.transaction(inTransaction)
+          yield* Effect.either(t.driver.transaction(Effect.fail("inner")))
+          return [own, nested, yield* inTransaction, yield* Fiber.join(outside)]
+        }))
+        assert.deepStrictEqual(seen, [true, true, true, false])
+        assert.isFalse(yield* inTransaction)
+      })
+  ),
+
   check("an outer transaction that fails undoes the inner ones", (t) =>
     Effect.gen(function*() {
       yield* Effect.exit(t.driver.transaction(

@@ -286,6 +286,7 @@ export class Process implements Sleeper {
       find: (request) => call("find", driver.find(request), read),
       count: (filter) => call("count", driver.count(filter), read),
       retain: (request) => call("retain", driver.retain(request), { writes: true }),
+      inTransaction: driver.inTransaction,
       // The connection of a process that dies is closed, and its transaction rolled back.
       transaction: (self) =>
         Effect.suspend(() => {
