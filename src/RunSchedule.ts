@@ -35,7 +35,7 @@ import { infoOf } from "./internal/schedules/info.js"
 import { makeValue } from "./internal/values.js"
 import { Journal } from "./Journal.js"
 import type { Attributes } from "./JournalDriver.js"
-import type * as RunQueue from "./RunQueue.js"
+import * as RunQueue from "./RunQueue.js"
 import type { Workflow } from "./Workflow.js"
 
 /**
@@ -118,7 +118,7 @@ export interface RunSchedule extends Pipeable, Inspectable {
   readonly [TypeId]: TypeId
   readonly name: string
   /**
-   * Store the definition, if it is new or differs from what was stored last. Workers of the process fire it. A new schedule,
+   * Store the definition, and its queue's if it has one, if it is new or differs from what was stored last. Workers of the process fire it. A new schedule,
    * and one whose definition has changed, begins with the next slot. What was changed by hand stays until then.
    *
    * Fails with `ConfigurationInvalid`, before anything is written.
@@ -194,7 +194,10 @@ export const make = <Payload, Success, Failure>(
     [TypeId]: TypeId,
     name,
     given: { name, workflow: workflow.shape, payload, options: { ...rest } },
-    layer: Layer.scopedDiscard(Effect.suspend(() => Control.define(schedule.given, schedule)))
+    layer: Layer.scopedDiscard(Effect.suspend(() => {
+      const { queue } = options
+      return Control.define(schedule.given, schedule, RunQueue.isRunQueue(queue) ? RunQueue.define(queue) : Effect.void)
+    }))
   }
   return schedule
 }

@@ -9,6 +9,7 @@ import * as TestClock from "effect/TestClock"
 import * as Calendar from "perdure/Calendar"
 import * as Check from "perdure/Check"
 import { ConfigurationInvalid, UnknownSchedule, ValueInvalid } from "perdure/Errors"
+import * as RunQueue from "perdure/RunQueue"
 import * as RunSchedule from "perdure/RunSchedule"
 import * as Workflow from "perdure/Workflow"
 import { makeWorld } from "./fixtures/world.js"
@@ -140,6 +141,17 @@ describe("definitions", () => {
       yield* process.use(RunSchedule.put(made("a-bad")))
       yield* until("02:10")
       assert.deepStrictEqual(notes.slice(1).toSorted(), ["a-bad@02:00", "good@02:00"])
+    }))
+})
+
+describe("the queue of a schedule", () => {
+  it.scoped("is stored with it", () =>
+    Effect.gen(function*() {
+      const { live, schedule } = makeJobs()
+      const world = yield* makeWorld()
+      const queue = RunQueue.make("reports", { concurrency: 3 })
+      const process = yield* world.launch(Layer.merge(live, schedule({ calendar: hourly, queue }).layer))
+      assert.strictEqual((yield* process.use(RunQueue.get("reports"))).concurrency, 3)
     }))
 })
 

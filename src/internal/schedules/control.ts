@@ -94,10 +94,11 @@ const store = (
     return Effect.succeed({ row: rowOf({ ...record ?? fresh(name, settings), definition }, next), answer: undefined })
   })
 
-/** Make a definition known to the process and store it. */
+/** Make a definition known to the process and store it, after what it needs. */
 export const define = (
   given: Given,
-  source: object
+  source: object,
+  needed: Effect.Effect<void, ConfigurationInvalid | JournalError, Journal | Scope.Scope>
 ): Effect.Effect<void, ConfigurationInvalid | JournalError, Journal | Scope.Scope> =>
   Effect.gen(function*() {
     const journal = yield* Journal
@@ -113,6 +114,7 @@ export const define = (
     })
     const place = `schedule "${name}"`
     if (registry.checking) {
+      yield* needed
       return yield* registry.note(
         Either.isRight(settings) ? [] : settings.left.map((problem) => ({
           code: "BadOption",
@@ -125,6 +127,7 @@ export const define = (
     const rivals = registry.rivals().filter((problem) => problem.place === place)
     if (rivals.length > 0) return yield* invalid(name, rivals.map(({ cure, detail }) => `${detail}: ${cure}`))
     if (Either.isLeft(settings)) return yield* invalid(name, settings.left)
+    yield* needed
     yield* store(journal, name, settings.right, false)
     yield* journal.ask(journal.driver.seeSchedules([name]))
   })
