@@ -27,7 +27,8 @@ import type * as Calendar from "./Calendar.js"
 import { outsideOnly } from "./CurrentRun.js"
 import type { ConfigurationInvalid, JournalError, ValueInvalid } from "./Errors.js"
 import { UnknownSchedule } from "./Errors.js"
-import { pauseProblem, refuse } from "./internal/requests.js"
+import { show } from "./internal/options.js"
+import { askProblem, pauseProblem, refuse, showProblem } from "./internal/requests.js"
 import * as Control from "./internal/schedules/control.js"
 import type { Given } from "./internal/schedules/definition.js"
 import type { Info } from "./internal/schedules/info.js"
@@ -89,7 +90,7 @@ export interface Options {
   readonly overlap?: Overlap
   /** Default `"latest"`. */
   readonly catchUp?: CatchUp
-  /** Each run starts at its slot, or up to this much later. Default 0. */
+  /** Each run starts at its slot, or up to this much later, at most 7 days. Default 0. */
   readonly jitter?: Duration.DurationInput
   /** No slot before this instant. */
   readonly startsAt?: Calendar.Instant
@@ -152,7 +153,14 @@ export interface ScheduleInfo extends Info {}
  */
 export const isRunSchedule = (u: unknown): u is RunSchedule => Predicate.hasProperty(u, TypeId)
 
-const nameOf = (schedule: Ref): string => typeof schedule === "string" ? schedule : schedule.name
+/** Do something with the schedule of a name; what is none, nobody has. */
+const named = <A, E, R>(
+  schedule: Ref,
+  use: (name: string) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E | UnknownSchedule, R> => {
+  const name: unknown = isRunSchedule(schedule) ? schedule.name : schedule
+  return typeof name === "string" ? use(name) : new UnknownSchedule({ schedule: show(schedule) })
+}
 
 /**
  * Define a schedule.
@@ -237,7 +245,7 @@ export const change = (
   schedule: Ref,
   options: Partial<Options>
 ): Effect.Effect<void, ConfigurationInvalid | ChangeError, Journal> =>
-  outsideOnly("RunSchedule.change", () => Control.alter(nameOf(schedule), { ...options }))
+  outsideOnly("RunSchedule.change", () => named(schedule, (name) => Control.alter(name, options)))
 
 /**
  * Take a schedule away. Its runs stay. One that has a definition in code comes back when a process with it starts.
@@ -248,7 +256,7 @@ export const change = (
  * @category control
  */
 export const remove = (schedule: Ref): Effect.Effect<void, UnknownSchedule | JournalError, Journal> =>
-  outsideOnly("RunSchedule.remove", () => Control.remove(nameOf(schedule)))
+  outsideOnly("RunSchedule.remove", () => named(schedule, Control.remove))
 
 /**
  * Fire nothing until it is resumed; `note` says why. What runs goes on, and what is asked for by hand starts. Pausing one
@@ -262,10 +270,11 @@ export const pause = (
   options: { readonly by?: string; readonly note?: string } = {}
 ): Effect.Effect<void, ChangeError, Journal> =>
   outsideOnly("RunSchedule.pause", () =>
-    Effect.zipRight(
-      refuse(`RunSchedule.pause of schedule "${nameOf(schedule)}"`, pauseProblem(options)),
-      Effect.suspend(() => Control.pause(nameOf(schedule), options.note ?? null, options.by ?? null))
-    ))
+    named(schedule, (name) =>
+      Effect.zipRight(
+        refuse(`RunSchedule.pause of schedule "${name}"`, pauseProblem(options)),
+        Effect.suspend(() => Control.pause(name, options.note ?? null, options.by ?? null))
+      )))
 
 /**
  * Let a schedule go on that was paused or quarantined. After a pause it goes on with its next slot; after a quarantine,
@@ -275,7 +284,7 @@ export const pause = (
  * @category control
  */
 export const resume = (schedule: Ref): Effect.Effect<void, ChangeError, Journal> =>
-  outsideOnly("RunSchedule.resume", () => Control.resume(nameOf(schedule)))
+  outsideOnly("RunSchedule.resume", () => named(schedule, Control.resume))
 
 /**
  * Start a run now, besides those of the calendar, whether or not it is paused. Answers the run's id. The run is there when
@@ -293,7 +302,12 @@ export const trigger = (
   schedule: Ref,
   options: { readonly overlap?: "allow" | "queueAll" } = {}
 ): Effect.Effect<string, ChangeError, Journal> =>
-  outsideOnly("RunSchedule.trigger", () => Control.trigger(nameOf(schedule), options.overlap))
+  outsideOnly("RunSchedule.trigger", () =>
+    named(schedule, (name) =>
+      Effect.zipRight(
+        refuse(`RunSchedule.trigger of schedule "${name}"`, askProblem(options)),
+        Effect.suspend(() => Control.trigger(name, options.overlap))
+      )))
 
 /**
  * Start the runs of the slots of a time that has passed, for example from before the schedule was made; answers the slots. A
@@ -320,7 +334,12 @@ export const backfill = (
   schedule: Ref,
   range: { readonly from: Calendar.Instant; readonly to: Calendar.Instant; readonly overlap?: "allow" | "queueAll" }
 ): Effect.Effect<ReadonlyArray<DateTime.Utc>, ChangeError, Journal> =>
-  outsideOnly("RunSchedule.backfill", () => Control.backfill(nameOf(schedule), range))
+  outsideOnly("RunSchedule.backfill", () =>
+    named(schedule, (name) =>
+      Effect.zipRight(
+        refuse(`RunSchedule.backfill of schedule "${name}"`, askProblem(range ?? null, ["from", "to"])),
+        Effect.suspend(() => Control.backfill(name, range))
+      )))
 
 /** A page of schedules, of these names or all after one, as they are shown. */
 const page = (names: ReadonlyArray<string> | null, after: string | null, count: number) =>
@@ -338,9 +357,9 @@ const page = (names: ReadonlyArray<string> | null, after: string | null, count: 
 const PAGE = 200
 
 /**
- * A schedule as it is, with when its next runs start: 5, or `next` of them.
+ * A schedule as it is, with when its next runs start: 5, or `next` of them, at most 1,000.
  *
- * Fails with `UnknownSchedule`.
+ * Fails with `UnknownSchedule`, and with `ValueInvalid` for another `next`.
  *
  * @since 0.1.0
  * @category reading
@@ -348,18 +367,20 @@ const PAGE = 200
 export const get = (
   schedule: Ref,
   options: { readonly next?: number } = {}
-): Effect.Effect<ScheduleInfo, UnknownSchedule | JournalError, Journal> =>
-  outsideOnly(
-    "RunSchedule.get",
-    () =>
-      Effect.flatMap(
-        Effect.zipRight(Control.known(nameOf(schedule)), page([nameOf(schedule)], null, options.next ?? 5)),
-        ([info]) => info === undefined ? new UnknownSchedule({ schedule: nameOf(schedule) }) : Effect.succeed(info)
-      )
-  )
+): Effect.Effect<ScheduleInfo, UnknownSchedule | ValueInvalid | JournalError, Journal> =>
+  outsideOnly("RunSchedule.get", () =>
+    named(schedule, (name) =>
+      Effect.gen(function*() {
+        yield* refuse(`RunSchedule.get of schedule "${name}"`, showProblem(options))
+        yield* Control.known(name)
+        const [info] = yield* page([name], null, options.next ?? 5)
+        return info === undefined ? yield* new UnknownSchedule({ schedule: name }) : info
+      })))
 
 /**
- * All schedules, in order of name, each with when its next runs start: 1, or `next` of them.
+ * All schedules, in order of name, each with when its next runs start: 1, or `next` of them, at most 1,000.
+ *
+ * Fails with `ValueInvalid` for another `next`.
  *
  * @since 0.1.0
  * @category reading
@@ -374,16 +395,21 @@ export const get = (
  */
 export const list = (
   options: { readonly next?: number } = {}
-): Stream.Stream<ScheduleInfo, JournalError, Journal> =>
-  Stream.unwrap(outsideOnly("RunSchedule.list", () =>
-    Effect.succeed(Stream.flattenIterables(Stream.paginateEffect(
-      Option.none<string>(),
-      (after) =>
-        Effect.map(page(null, Option.getOrNull(after), options.next ?? 1), (infos) =>
-          [
-            infos,
-            infos.length < PAGE
-              ? Option.none()
-              : Option.map(Option.fromNullable(infos.at(-1)), ({ name }) => Option.some(name))
-          ] as const)
-    )))))
+): Stream.Stream<ScheduleInfo, ValueInvalid | JournalError, Journal> =>
+  Stream.unwrap(
+    outsideOnly("RunSchedule.list", () =>
+      Effect.as(
+        refuse("RunSchedule.list", showProblem(options)),
+        Stream.flattenIterables(Stream.paginateEffect(
+          Option.none<string>(),
+          (after) =>
+            Effect.map(page(null, Option.getOrNull(after), options.next ?? 1), (infos) =>
+              [
+                infos,
+                infos.length < PAGE
+                  ? Option.none()
+                  : Option.map(Option.fromNullable(infos.at(-1)), ({ name }) => Option.some(name))
+              ] as const)
+        ))
+      ))
+  )

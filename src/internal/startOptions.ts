@@ -19,7 +19,7 @@ const instant = (name: string, value: unknown): string | undefined => {
 }
 
 /** Of a queue, or its name. */
-const queueProblem = (value: unknown): string | undefined => {
+export const queueProblem = (value: unknown): string | undefined => {
   const name: unknown = isFields(value) ? value["name"] : value
   return name === undefined && value === undefined
     ? undefined

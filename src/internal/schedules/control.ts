@@ -12,7 +12,7 @@ import type { ScheduleRecord } from "../../JournalDriver.js"
 import { EARLIEST, instantOf } from "../due.js"
 import { makeRunId } from "../ids.js"
 import { canBeStored } from "../names.js"
-import { show } from "../options.js"
+import { isFields, show } from "../options.js"
 import { storable } from "../wire.js"
 import type { Given } from "./definition.js"
 import { check, payloadOf, settingsWith } from "./definition.js"
@@ -169,8 +169,9 @@ const update = <A, E>(
 
 const done = undefined
 
-export const alter = (name: string, options: Given["options"]) =>
+export const alter = (name: string, options: unknown) =>
   update(name, ({ settings, state }, now) => {
+    if (!isFields(options)) return invalid(name, [`the options are ${show(options)}, they must be an object`])
     const changed = settingsWith(settings, options)
     return Either.isLeft(changed)
       ? invalid(name, changed.left)

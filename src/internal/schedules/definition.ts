@@ -10,11 +10,12 @@ import type { Attributes } from "../../JournalModel.js"
 import { Limits } from "../../Limits.js"
 import type { StartOptions } from "../../Workflow.js"
 import type { Shape } from "../definition.js"
-import { nameProblem } from "../definition.js"
+import { nameProblem, priorityProblem } from "../definition.js"
 import { EARLIEST, instantOf, millisOf } from "../due.js"
 import { attributesProblem, tagsProblem } from "../labels.js"
 import { isFields, show, strangers } from "../options.js"
 import { freshRun } from "../start.js"
+import { queueProblem } from "../startOptions.js"
 import { decodeText, encodeText, shown, storable } from "../wire.js"
 import type { CatchUp, Settings } from "./settings.js"
 import { Overlap } from "./settings.js"
@@ -50,6 +51,35 @@ const OPTIONS = [
   "tags",
   "attributes"
 ]
+
+/** The longest jitter, a week: what fires later than that is not spread, but late. Milliseconds. */
+const JITTER = 604_800_000
+
+/** Attributes of a run, two of which are its schedule's. */
+const ATTRIBUTES = 30
+
+/** Attributes of this kind say which slot of which schedule a run is of. */
+const RESERVED = "perdure."
+
+const jitterProblem = (value: unknown): string | undefined =>
+  time("jitter", value) ?? ((millisOf(value ?? 0) ?? 0) > JITTER
+    ? `jitter is ${show(value)}, it must be at most 7 days: shorten it, or move the calendar`
+    : undefined)
+
+const ownAttributesProblem = (value: unknown): string | undefined => {
+  const problem = attributesProblem(value)
+  if (problem !== undefined || !isFields(value)) return problem
+  const names = Object.keys(value)
+  const reserved = names.find((name) => name.startsWith(RESERVED))
+  return reserved !== undefined
+    ? `attribute ${
+      show(reserved)
+    } begins with "${RESERVED}", which is kept for schedules themselves: give it another name`
+    : names.length > ATTRIBUTES
+    ? `there are ${names.length} attributes, at most ${ATTRIBUTES} may be, as each run has ${SCHEDULE} and ${SLOT}, too: ` +
+      "leave out what no run is looked for by"
+    : undefined
+}
 
 const time = (name: string, value: unknown, least = 0): string | undefined => {
   if (value === undefined) return undefined
@@ -95,7 +125,7 @@ const calendarProblems = (value: unknown): ReadonlyArray<string> =>
 
 /** What is wrong with options, all of it. */
 export const optionProblems = (options: Given["options"]): ReadonlyArray<string> => {
-  const { attributes, catchUp, endsAt, expiresIn, jitter, maxRuns, overlap, startsAt, tags } = options
+  const { attributes, catchUp, endsAt, expiresIn, jitter, maxRuns, overlap, priority, queue, startsAt, tags } = options
   return [
     ...strangers("", options, OPTIONS),
     ...calendarProblems(options["calendar"]),
@@ -103,16 +133,18 @@ export const optionProblems = (options: Given["options"]): ReadonlyArray<string>
       ? undefined
       : `overlap is ${show(overlap)}, it must be one of ${Overlap.literals.map((each) => `"${each}"`).join(", ")}`,
     catchUpProblem(catchUp),
-    time("jitter", jitter),
+    jitterProblem(jitter),
     instant("startsAt", startsAt),
     instant("endsAt", endsAt),
     bounds(options),
     maxRuns === undefined || (typeof maxRuns === "number" && Number.isSafeInteger(maxRuns) && maxRuns > 0)
       ? undefined
       : `maxRuns is ${show(maxRuns)}, it must be a positive integer`,
+    queueProblem(queue),
+    priority === undefined ? undefined : priorityProblem(priority),
     time("expiresIn", expiresIn, 1),
     tags === undefined ? undefined : tagsProblem(tags),
-    attributes === undefined ? undefined : attributesProblem(attributes)
+    attributes === undefined ? undefined : ownAttributesProblem(attributes)
   ].filter((problem) => problem !== undefined)
 }
 

@@ -51,7 +51,11 @@ export interface Info {
   readonly skipped: number
 }
 
-const utc = (millis: number): DateTime.Utc => DateTime.unsafeMake(millis)
+/** The last instant that a `Date` can be; the first is as far on the other side. */
+const END = 8.64e15
+
+/** What lies beyond the instants that there are is shown as the last of them, for one row must not hide the others. */
+const utc = (millis: number): DateTime.Utc => DateTime.unsafeMake(Math.max(-END, Math.min(millis, END)))
 
 /** When the next slots fire, `count` at most. */
 export const nextOf = (
