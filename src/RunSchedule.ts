@@ -25,9 +25,9 @@ import * as Predicate from "effect/Predicate"
 import * as Stream from "effect/Stream"
 import type * as Calendar from "./Calendar.js"
 import { outsideOnly } from "./CurrentRun.js"
-import type { ConfigurationInvalid, JournalError, ValueInvalid } from "./Errors.js"
-import { UnknownSchedule } from "./Errors.js"
-import { show } from "./internal/options.js"
+import type { JournalError, ValueInvalid } from "./Errors.js"
+import { ConfigurationInvalid, UnknownSchedule } from "./Errors.js"
+import { isFields, show } from "./internal/options.js"
 import { askProblem, pauseProblem, refuse, showProblem } from "./internal/requests.js"
 import * as Control from "./internal/schedules/control.js"
 import type { Given } from "./internal/schedules/definition.js"
@@ -38,6 +38,7 @@ import { Journal } from "./Journal.js"
 import type { Attributes } from "./JournalDriver.js"
 import * as RunQueue from "./RunQueue.js"
 import type { Workflow } from "./Workflow.js"
+import { isWorkflow } from "./Workflow.js"
 
 /**
  * @since 0.1.0
@@ -196,16 +197,20 @@ export const make = <Payload, Success, Failure>(
     readonly payload: NoInfer<Payload> | ((slot: DateTime.Utc) => NoInfer<Payload>)
   }
 ): RunSchedule => {
-  const { payload, workflow, ...rest } = options
+  // Whatever its type says: what is wrong is told when it is stored, for no module throws while it loads.
+  const given: Readonly<Record<string, unknown>> = isFields(options) ? options : {}
+  const { payload, workflow, ...rest } = given
+  const { queue } = given
   const schedule: RunSchedule = {
     ...makeValue({ _id: "perdure/RunSchedule", name }),
     [TypeId]: TypeId,
     name,
-    given: { name, workflow: workflow.shape, payload, options: { ...rest } },
-    layer: Layer.scopedDiscard(Effect.suspend(() => {
-      const { queue } = options
-      return Control.define(schedule.given, schedule, RunQueue.isRunQueue(queue) ? RunQueue.define(queue) : Effect.void)
-    }))
+    given: { name, workflow: isWorkflow(workflow) ? workflow.shape : null, payload, options: rest },
+    layer: Layer.scopedDiscard(
+      Effect.suspend(() =>
+        Control.define(schedule.given, schedule, RunQueue.isRunQueue(queue) ? RunQueue.define(queue) : Effect.void)
+      )
+    )
   }
   return schedule
 }
@@ -224,7 +229,11 @@ type ChangeError = UnknownSchedule | ValueInvalid | JournalError
  * @category control
  */
 export const put = (schedule: RunSchedule): Effect.Effect<void, ConfigurationInvalid | JournalError, Journal> =>
-  outsideOnly("RunSchedule.put", () => Control.put(schedule.given))
+  outsideOnly("RunSchedule.put", (): Effect.Effect<void, ConfigurationInvalid | JournalError, Journal> => {
+    if (isRunSchedule(schedule)) return Control.put(schedule.given)
+    const problem = `${show(schedule)} is no schedule: make it with RunSchedule.make`
+    return new ConfigurationInvalid({ what: "RunSchedule.put", problems: [problem] })
+  })
 
 /**
  * Change some options of a schedule, which goes on with its next slot.

@@ -2,9 +2,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { unsafeCoerce } from "effect/Function"
+import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import * as Calendar from "perdure/Calendar"
+import * as Check from "perdure/Check"
 import { ConfigurationInvalid, UnknownSchedule, ValueInvalid } from "perdure/Errors"
 import * as RunSchedule from "perdure/RunSchedule"
 import { makeWorld } from "./fixtures/world.js"
@@ -237,4 +239,69 @@ describe("controls", () => {
           )
       })
   )
+})
+
+describe("what was not made as it should be", () => {
+  it.scoped.each([
+    { title: "no options", make: () => RunSchedule.make("x", untyped(undefined)), told: "workflow is none" },
+    { title: "null for options", make: () => RunSchedule.make("x", untyped(null)), told: "workflow is none" },
+    {
+      title: "no workflow",
+      make: () => RunSchedule.make("x", untyped({ calendar: hourly })),
+      told: "workflow is none"
+    },
+    {
+      title: "a name for a workflow",
+      make: () => RunSchedule.make("x", untyped({ workflow: "Job", payload: {}, calendar: hourly })),
+      told: "workflow is none"
+    },
+    {
+      title: "no calendar",
+      make: () => RunSchedule.make("x", untyped({ workflow: Job, payload: { slot: "x" } })),
+      told: "calendar is undefined"
+    }
+  ])("is a definition that is told when it is stored: $title", ({ make, told }) =>
+    Effect.gen(function*() {
+      const { process, stored } = yield* start
+      const before = yield* stored
+      const schedule = make()
+      for (const write of [RunSchedule.put(schedule), Effect.scoped(Layer.build(schedule.layer))]) {
+        const error = yield* Effect.flip(process.use(write))
+        assert.instanceOf(error, ConfigurationInvalid)
+        assert.include(error.message, told)
+      }
+      assert.deepStrictEqual(yield* stored, before)
+      const report = yield* Check.run(schedule.layer)
+      assert.include(JSON.stringify(report.problems), told)
+    }))
+
+  it.scoped.each(["jobs", null, 5, { name: "jobs" }].map((given) => ({ given })))(
+    "is no schedule: $given",
+    ({ given }) =>
+      Effect.gen(function*() {
+        const { process } = yield* start
+        const error = yield* Effect.flip(process.use(RunSchedule.put(untyped(given))))
+        assert.instanceOf(error, ConfigurationInvalid)
+        assert.include(error.message, "is no schedule")
+      })
+  )
+
+  it.scoped("is a calendar that no constructor has made", () =>
+    Effect.gen(function*() {
+      const { process, stored } = yield* start
+      const before = yield* stored
+      for (const calendar of [{ _tag: "Join" }, { _tag: "At" }, { _tag: "Except" }, { ...hourly, extra: 1 }]) {
+        for (
+          const write of [
+            RunSchedule.put(made({ calendar: untyped(calendar) })),
+            RunSchedule.change("jobs", { calendar: untyped(calendar) })
+          ]
+        ) {
+          const error = yield* Effect.flip(process.use(write))
+          assert.instanceOf(error, ConfigurationInvalid)
+          assert.include(error.message, "calendar: ")
+        }
+      }
+      assert.deepStrictEqual(yield* stored, before)
+    }))
 })

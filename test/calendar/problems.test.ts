@@ -1,5 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as DateTime from "effect/DateTime"
+import { unsafeCoerce } from "effect/Function"
+import * as Option from "effect/Option"
 import * as Calendar from "perdure/Calendar"
 import { millis } from "../fixtures/calendarTable.js"
 
@@ -126,4 +128,56 @@ describe("what cannot be", () => {
       assert.isNull(Calendar.lastMillis(calendar, 0, millis("2026-01-01")))
     })
   }
+})
+
+describe("what no constructor has made", () => {
+  const hourly = Calendar.every("1 hour")
+  const daily = Calendar.daily({ at: "09:30" })
+  const except = Calendar.except(hourly, { dates: ["2026-01-01"] })
+  const rows: ReadonlyArray<readonly [calendar: unknown, problem: string]> = [
+    ...[null, undefined, 5, "Every", [], {}, { _tag: "constructor" }, { _tag: null }].map((value) =>
+      [value, "is no calendar"] as const
+    ),
+    [{ _tag: "Every" }, "the interval is"],
+    [{ _tag: "Wall" }, "seconds is"],
+    [{ ...daily, seconds: null }, "seconds is null, it must be a list"],
+    [{ ...daily, days: undefined }, "day of the month is"],
+    [{ _tag: "At" }, "instants is undefined, it must be a list"],
+    [{ _tag: "At", instants: [null] }, "at has null"],
+    [{ _tag: "Join" }, "calendars is undefined, it must be a list"],
+    [{ _tag: "Join", calendars: "ab" }, "calendars is \"ab\", it must be a list"],
+    [{ _tag: "Join", calendars: [hourly, null] }, "calendars[1]: null is no calendar"],
+    [{ _tag: "Join", calendars: [{ _tag: "Join" }] }, "calendars[0]: calendars is"],
+    [{ _tag: "Except" }, "dates is undefined, it must be a list"],
+    [{ ...except, calendar: undefined }, "calendar: undefined is no calendar"],
+    [{ ...except, dates: [null] }, "dates has null"],
+    [{ ...except, dates: [{ from: "2026-01-01", to: "2026-01-01", why: "x" }] }, "it cannot be stored"],
+    [{ ...except, ranges: [null] }, "ranges has null"],
+    [{ ...except, ranges: [{}] }, "ranges has one from undefined"],
+    [{ ...hourly, extra: 1 }, "\"extra\" is no field of it, there are millis, anchor"],
+    [{ _tag: "Invalid" }, "problems is undefined"],
+    [{ _tag: "Invalid", problems: [] }, "it cannot be stored"],
+    [{ _tag: "Invalid", problems: [5] }, "5"]
+  ]
+  it.each(rows.map(([calendar, problem]) => ({ calendar, problem })))(
+    "is told, has no slots, and does not throw: $calendar",
+    ({ calendar, problem }) => {
+      const given: Calendar.Calendar = unsafeCoerce(calendar)
+      assert.include(Calendar.problems(given).join("\n"), problem)
+      const range = { after: new Date(0), until: new Date(1e12) }
+      assert.isTrue(Option.isNone(Calendar.next(given, new Date(0))))
+      assert.isTrue(Option.isNone(Calendar.last(given, range)))
+      assert.isNotEmpty(Calendar.problems(Calendar.join(hourly, given)))
+      assert.isNotEmpty(Calendar.problems(Calendar.except(given, { dates: ["2026-01-01"] })))
+    }
+  )
+
+  it("is told if it holds itself", () => {
+    const calendars: Array<Calendar.Calendar> = [hourly]
+    const held: Calendar.Calendar = { _tag: "Join", calendars }
+    calendars.push(held)
+    assert.include(Calendar.problems(held).join(), "nested more than 50 deep")
+    assert.isTrue(Option.isNone(Calendar.next(held, new Date(0))))
+    assert.isNotEmpty(Calendar.problems(Calendar.except(held, { dates: ["2026-01-01"] })))
+  })
 })

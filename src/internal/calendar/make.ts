@@ -4,7 +4,7 @@ import * as DateTime from "effect/DateTime"
 import * as Either from "effect/Either"
 import { instantOf } from "../due.js"
 import type { At, Calendar, Except, Invalid, Match, Repeated, Wall } from "./model.js"
-import { quote, zoneProblem } from "./problems.js"
+import { problemsOf, quote, zoneProblem } from "./problems.js"
 
 export const invalid = (problems: ReadonlyArray<string>): Invalid => ({ _tag: "Invalid", problems })
 
@@ -255,15 +255,17 @@ interface Exclusions {
   readonly zone?: string | DateTime.TimeZone | undefined
 }
 
-/** The zones of the clocks in a calendar. */
-const zonesOf = (calendar: Calendar): ReadonlyArray<string> => {
-  switch (calendar?._tag) {
+/** The zones of the clocks in a calendar; of one with problems there are none. */
+const zonesOf = (calendar: Calendar): ReadonlyArray<string> => problemsOf(calendar).length > 0 ? [] : zonesIn(calendar)
+
+const zonesIn = (calendar: Calendar): ReadonlyArray<string> => {
+  switch (calendar._tag) {
     case "Wall":
       return [calendar.zone]
     case "Join":
-      return [...new Set(calendar.calendars.flatMap(zonesOf))]
+      return [...new Set(calendar.calendars.flatMap(zonesIn))]
     case "Except":
-      return zonesOf(calendar.calendar)
+      return zonesIn(calendar.calendar)
     default:
       return []
   }

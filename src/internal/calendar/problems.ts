@@ -1,7 +1,12 @@
 /** What is wrong with a calendar, in words: the place, the value, and what would be right. It is looked at as it is. */
-import { storable, shown } from "../wire.js"
+import * as Either from "effect/Either"
+import * as ParseResult from "effect/ParseResult"
+import * as Schema from "effect/Schema"
+import { isFields } from "../options.js"
+import { shown, storable } from "../wire.js"
 import { dayOfIso } from "./civil.js"
 import type { At, Calendar, Every, Except, Join, Wall } from "./model.js"
+import { schema } from "./model.js"
 import { hasDay } from "./wall.js"
 import { zoneOf } from "./zone.js"
 
@@ -100,14 +105,18 @@ const dateProblem = (date: string): string | undefined =>
     ? `dates has ${quote(date)}, it must be a date of the years 1900 to 9999 such as "2026-12-24"`
     : undefined
 
-const datesProblems = ({ from, to }: Except["dates"][number]): Problems => {
+const datesProblems = (dates: Except["dates"][number]): Problems => {
+  if (!isFields(dates)) return [`dates has ${quote(dates)}, it must be { from, to }`]
+  const { from, to } = dates
   const problems = [dateProblem(from), from === to ? undefined : dateProblem(to)]
   return problems.some((problem) => problem !== undefined) || from <= to
     ? problems
     : [`dates has one from "${from}" to "${to}", which is before it: swap them`]
 }
 
-const rangeProblem = ({ from, to }: Except["ranges"][number]): string | undefined => {
+const rangeProblem = (range: Except["ranges"][number]): string | undefined => {
+  if (!isFields(range)) return `ranges has ${quote(range)}, it must be { from, to }`
+  const { from, to } = range
   if (!isInteger(from, -END, END) || !isInteger(to, -END, END)) {
     return `ranges has one from ${quote(from)} to ${quote(to)}, both must be instants: give a DateTime or a Date`
   }
@@ -127,9 +136,42 @@ const joinProblems = ({ calendars }: Join): Problems => [
   calendars.length === 0 ? "it joins no calendars: give at least one" : undefined
 ]
 
-/** What is wrong with a calendar, but for the calendars in it. */
+/** The fields of each kind of calendar; and those that are lists. */
+const kinds = new Map<unknown, { readonly fields: ReadonlyArray<string>; readonly lists: ReadonlyArray<string> }>([
+  ["Every", { fields: ["millis", "anchor"], lists: [] }],
+  [
+    "Wall",
+    {
+      fields: ["zone", "seconds", "minutes", "hours", "days", "months", "weekdays", "match", "repeated"],
+      lists: ["seconds", "minutes", "hours"]
+    }
+  ],
+  ["At", { fields: ["instants"], lists: ["instants"] }],
+  ["Join", { fields: ["calendars"], lists: ["calendars"] }],
+  ["Except", { fields: ["calendar", "zone", "dates", "ranges"], lists: ["dates", "ranges"] }],
+  ["Invalid", { fields: ["problems"], lists: ["problems"] }]
+])
+
+/** What is wrong with the fields of a calendar that no constructor has made, before anybody reads them. */
+const shapeProblems = (calendar: unknown): ReadonlyArray<string> => {
+  const kind = isFields(calendar) ? kinds.get(calendar["_tag"]) : undefined
+  if (!isFields(calendar) || kind === undefined) {
+    return [`${show(calendar)} is no calendar: make one by Calendar.daily, or another of its constructors`]
+  }
+  const { fields, lists } = kind
+  return [
+    ...lists.filter((name) => !Array.isArray(calendar[name])).map((name) =>
+      `${name} is ${quote(calendar[name])}, it must be a list: make it by a constructor of perdure/Calendar`
+    ),
+    ...Object.keys(calendar).filter((name) => name !== "_tag" && !fields.includes(name)).map((name) =>
+      `${quote(name)} is no field of it, there are ${fields.join(", ")}: leave it out`
+    )
+  ]
+}
+
+/** What is wrong with a calendar of the right shape, but for the calendars in it. */
 const ownProblems = (calendar: Calendar): Problems => {
-  switch (calendar?._tag) {
+  switch (calendar._tag) {
     case "Every":
       return everyProblems(calendar)
     case "Wall":
@@ -141,9 +183,7 @@ const ownProblems = (calendar: Calendar): Problems => {
     case "Except":
       return exceptProblems(calendar)
     case "Invalid":
-      return calendar.problems
-    default:
-      return [`${show(calendar)} is no calendar: make one by Calendar.daily, or another of its constructors`]
+      return calendar.problems.map((problem) => typeof problem === "string" ? problem : show(problem))
   }
 }
 
@@ -154,7 +194,7 @@ interface Part {
 }
 
 const partsOf = ({ calendar, depth, place }: Part): ReadonlyArray<Part> => {
-  switch (calendar?._tag) {
+  switch (calendar._tag) {
     case "Join":
       return calendar.calendars.map((calendar, index) => ({
         place: `${place}calendars[${index}].`,
@@ -168,6 +208,16 @@ const partsOf = ({ calendar, depth, place }: Part): ReadonlyArray<Part> => {
   }
 }
 
+/** What is wrong with how it would be written, though its parts are right. */
+const schemaProblems = (calendar: Calendar): ReadonlyArray<string> =>
+  Either.match(validate(calendar), {
+    onLeft: (error) => [`it cannot be stored: ${show(ParseResult.TreeFormatter.formatErrorSync(error))}`],
+    onRight: () => []
+  })
+
+const validate = Schema.validateEither(schema)
+
+/** Whatever the value is: nothing here throws. */
 export const problemsOf = (calendar: Calendar): ReadonlyArray<string> => {
   const found: Array<string> = []
   const parts: Array<Part> = [{ place: "", calendar, depth: 0 }]
@@ -175,11 +225,14 @@ export const problemsOf = (calendar: Calendar): ReadonlyArray<string> => {
     const part = parts[index]
     if (part === undefined) break
     const label = part.place === "" ? "" : `${part.place.slice(0, -1)}: `
-    found.push(...ownProblems(part.calendar).filter((problem) => problem !== undefined).map((text) => label + text))
+    const shape = shapeProblems(part.calendar)
+    const own = shape.length > 0 ? shape : ownProblems(part.calendar)
+    found.push(...own.filter((problem) => problem !== undefined).map((text) => label + text))
+    if (shape.length > 0) continue
     if (part.depth >= DEPTH) return [...found, `it is nested more than ${DEPTH} deep: join its parts side by side`]
     const inner = partsOf(part)
     if (parts.length + inner.length > PARTS) return [...found, `it has more than ${PARTS} parts: make it of fewer`]
     parts.push(...inner)
   }
-  return found
+  return found.length > 0 ? found : schemaProblems(calendar)
 }

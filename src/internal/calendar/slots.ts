@@ -124,7 +124,9 @@ const built = new WeakMap<Calendar, Slots>()
 const slotsOf = (calendar: Calendar): Slots => {
   const known = built.get(calendar)
   if (known !== undefined) return known
-  const slots = problemsOf(calendar).length > 0 ? noSlots : build(calendar)
+  // What is no object has no place to be known by, and no slots.
+  if (problemsOf(calendar).length > 0) return noSlots
+  const slots = build(calendar)
   built.set(calendar, slots)
   return slots
 }

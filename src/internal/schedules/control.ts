@@ -103,15 +103,17 @@ export const define = (
   Effect.gen(function*() {
     const journal = yield* Journal
     const { registry } = journal
-    const { name } = given
+    const { name, workflow } = given
     const settings = yield* check(given, journal.time.now())
-    yield* registry.defineSchedule({
-      name,
-      shape: given.workflow,
-      definition: Either.match(settings, { onLeft: (problems) => problems.join(), onRight: encodeSettings }),
-      source,
-      payload: payloadOf(given.payload)
-    })
+    if (workflow !== null) {
+      yield* registry.defineSchedule({
+        name,
+        shape: workflow,
+        definition: Either.match(settings, { onLeft: (problems) => problems.join(), onRight: encodeSettings }),
+        source,
+        payload: payloadOf(given.payload)
+      })
+    }
     const place = `schedule "${name}"`
     if (registry.checking) {
       yield* needed

@@ -23,7 +23,8 @@ import { Overlap } from "./settings.js"
 /** A definition as users write it, whatever its type says. */
 export interface Given {
   readonly name: string
-  readonly workflow: Shape
+  /** Null: it was given none. */
+  readonly workflow: Shape | null
   readonly payload: unknown
   readonly options: Readonly<Record<string, unknown>>
 }
@@ -250,6 +251,10 @@ export const check = (
     const problems: Array<string> = [...optionProblems(options)]
     const named = nameProblem("the schedule", name)
     if (named !== undefined) problems.unshift(named)
+    if (workflow === null) {
+      const problem = "workflow is none: give one that Workflow.make has made"
+      return Either.left([...problems, problem])
+    }
     if (workflow.options.debounce !== undefined) {
       problems.push(
         `workflow ${workflow.name} has debounce, but each slot is a run of its own: start it in a workflow instead`
