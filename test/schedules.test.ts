@@ -141,6 +141,15 @@ describe("definitions", () => {
       yield* process.use(RunSchedule.put(made("a-bad")))
       yield* until("02:10")
       assert.deepStrictEqual(notes.slice(1).toSorted(), ["a-bad@02:00", "good@02:00"])
+      // How far it has come cannot be read either.
+      const { value: [next] } = yield* world.driver.schedules({ names: ["a-bad"], after: null, limit: 1 })
+      if (next === undefined) return
+      yield* world.driver.writeSchedules({ schedules: [{ ...next, state: "{}", dueAt: 0 }], tell: true })
+      yield* until("02:20")
+      assert.strictEqual((yield* process.use(RunSchedule.get("a-bad"))).status, "quarantined")
+      yield* process.use(RunSchedule.put(made("a-bad")))
+      yield* until("03:10")
+      assert.include(notes, "a-bad@03:00")
     }))
 })
 

@@ -44,6 +44,12 @@ const begin = (name: string, settings: Settings, state: State, now: number): Rea
   return { settings, state: { ...state, status, note: isPaused ? state.note : null, slot, waiting: false } }
 }
 
+/** A schedule that was quarantined goes on where it was, or with its next slot if nobody can read any more where that is. */
+const mend = (name: string, settings: Settings, state: State, now: number): Readable =>
+  state.slot === null
+    ? begin(name, settings, { ...state, status: "active" }, now)
+    : { settings, state: { ...state, status: "active", note: null } }
+
 /** What a row is made of when there is none. */
 const fresh = (name: string, { workflow }: Settings): ScheduleRecord => ({
   name,
@@ -85,10 +91,7 @@ const store = (
     if (isSame && state.status !== "quarantined") return Effect.succeed({ row: null, answer: undefined })
     const next = isSame
       // Perhaps this process can: what was missed meanwhile is caught up with.
-      ? {
-        settings: Either.getOrElse(readSettings(record.settings), () => settings),
-        state: { ...state, status: "active" as const, note: null }
-      }
+      ? mend(name, Either.getOrElse(readSettings(record.settings), () => settings), state, now)
       : begin(name, settings, state, now)
     const definition = byHand ? record?.definition ?? null : text
     return Effect.succeed({ row: rowOf({ ...record ?? fresh(name, settings), definition }, next), answer: undefined })
@@ -199,7 +202,7 @@ export const resume = (name: string) =>
     if (state.status === "paused") {
       return Effect.succeed([begin(name, settings, { ...state, status: "active" }, now), done] as const)
     }
-    return Effect.succeed([{ settings, state: { ...state, status: "active", note: null } }, done] as const)
+    return Effect.succeed([mend(name, settings, state, now), done] as const)
   })
 
 /** Add to what was asked for by hand, and do it at once if this process can. */
