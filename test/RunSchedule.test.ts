@@ -231,7 +231,7 @@ describe("a schedule", () => {
       assert.deepStrictEqual(notes, ["01:00@01:00", "01:05@01:05"])
       yield* process.use(RunSchedule.pause("jobs"))
       yield* until("01:40")
-      assert.deepStrictEqual(notes.slice(2), ["01:05@01:35"])
+      assert.deepStrictEqual(notes.slice(2), ["01:05@01:30"])
       assert.deepInclude(yield* info(process), { status: "paused", started: 1, backlog: 0 })
     }))
 

@@ -9,6 +9,31 @@ import { makeWorld } from "./fixtures/world.js"
 
 const at = (minutes: number) => new Date(midnight + minutes * 60_000)
 
+describe("a run by hand, beside the others", () => {
+  for (const overlap of ["skip", "queueAll", "cancelPrevious"] as const) {
+    it.scoped(`hides no run that goes on: ${overlap}`, () =>
+      Effect.gen(function*() {
+        yield* TestClock.setTime(midnight)
+        const { Job, live, notes, schedule } = makeJobs("25 minutes")
+        const world = yield* makeWorld()
+        const process = yield* world.launch(Layer.merge(live, schedule({ calendar: every10, overlap }).layer))
+        yield* until("00:12")
+        const triggered = yield* process.use(RunSchedule.trigger("jobs"))
+        yield* until("00:13")
+        yield* process.use(Effect.flatMap(Job.attach(triggered), (run) => run.terminate()))
+        yield* until("00:22")
+        assert.deepStrictEqual(notes, [
+          "00:10@00:10",
+          "00:12@00:12",
+          // The run of the slot before is cancelled, and nothing else.
+          ...(overlap === "cancelPrevious" ? ["00:20@00:20"] : [])
+        ])
+        const { value } = yield* world.driver.find({ filter: { statuses: ["cancelled"] }, after: null, limit: 10 })
+        assert.strictEqual(value.runs.length, overlap === "cancelPrevious" ? 1 : 0)
+      }))
+  }
+})
+
 describe("a backfill of slots that have had their runs", () => {
   for (const overlap of ["skip", "queueOne", "queueAll"] as const) {
     it.scoped(`does not let the next run overlap the one that goes on: ${overlap}`, () =>

@@ -164,7 +164,7 @@ const wrongOf = (subject: typeof turn, told: Story): string | undefined => {
     ]
     if (problem !== undefined) return problem
     fired.push(...regular)
-    if (starts.length > 0) busyUntil = now + event.takes
+    if (done.starts.some(({ beside }) => !beside)) busyUntil = now + event.takes
     dueAt = done.dueAt
     waits = done.waits
   }

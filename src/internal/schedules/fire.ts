@@ -19,9 +19,9 @@ import type { Shape } from "../shape.js"
 import { runOf, slotKey } from "./definition.js"
 import type { Readable } from "./rows.js"
 import { isBusy, needsOf, quarantined, read, rowOf } from "./rows.js"
-import type { Asked, State } from "./settings.js"
+import type { State } from "./settings.js"
 import { encodeState } from "./settings.js"
-import type { Turn } from "./turn.js"
+import type { Start, Turn } from "./turn.js"
 import { turn } from "./turn.js"
 
 /** Schedules that are looked at together, and runs that they start together. */
@@ -40,7 +40,7 @@ interface Plan {
   readonly state: State | null
   readonly runs: ReadonlyArray<NewRun>
   /** What these are the runs of. */
-  readonly starts: ReadonlyArray<Asked>
+  readonly starts: ReadonlyArray<Start>
   /** The run that is to be cancelled. */
   readonly cancels: string | null
 }
@@ -79,7 +79,7 @@ const runsOf = (
   journal: JournalService,
   record: ScheduleRecord,
   { settings }: Readable,
-  starts: ReadonlyArray<Asked>,
+  starts: ReadonlyArray<Start>,
   launch: Launcher
 ): Effect.Effect<Either.Either<ReadonlyArray<NewRun>, string>, JournalError> =>
   Effect.gen(function*() {
@@ -105,10 +105,11 @@ const runsOf = (
     return Either.right(runs)
   })
 
-/** The state after the runs of a turn. */
-const after = ({ starts, state }: Turn, runs: ReadonlyArray<string>, now: Millis): State => {
-  const [slot, run] = [starts.at(-1)?.slot, runs.at(-1)]
-  return slot === undefined || run === undefined ? state : { ...state, last: { slot, run, at: now } }
+/** The last of the runs that the next one has to wait for. */
+const lastOf = ({ starts }: Turn, runs: ReadonlyArray<string>) => {
+  const index = starts.findLastIndex(({ beside }) => !beside)
+  const [slot, run] = [starts[index]?.slot, runs[index]]
+  return slot === undefined || run === undefined ? null : { slot, run }
 }
 
 /** Decide about one schedule; null to leave it to others. */
@@ -141,14 +142,15 @@ const plan = (
       : yield* runsOf(journal, record, readable.right, decided.starts, launch)
     if (Either.isLeft(runs)) return refuse(runs.left)
     const ids = runs.right.map(({ id }) => id)
-    const next = after(decided, ids, now)
+    const last = lastOf(decided, ids)
+    const next = last === null ? decided.state : { ...decided.state, last: { ...last, at: now } }
     return {
       record,
       row: {
         ...rowOf(record, { settings, state: next }),
         // As it was read: what is not to be changed stays the same text.
         settings: record.settings,
-        run: ids.at(-1) ?? record.run,
+        run: last?.run ?? record.run,
         dueAt: decided.dueAt,
         waits: decided.waits
       },
@@ -176,8 +178,8 @@ const standing = (
   answers: ReadonlyMap<string, Enqueued>
 ): Pick<State, "last"> | undefined => {
   const stands = runs.flatMap(({ id }, index) => {
-    const [answer, slot] = [answers.get(id), starts[index]?.slot]
-    return answer === undefined || slot === undefined ? [] : [{ answer, slot }]
+    const [answer, start] = [answers.get(id), starts[index]]
+    return answer === undefined || start === undefined || start.beside ? [] : [{ answer, slot: start.slot }]
   })
   const at = state?.last?.at
   const last = stands.at(-1)

@@ -10,7 +10,7 @@
  * ```
  *
  * Slots are dealt with in order. A slot is busy while the schedule's latest run has not ended. What was asked for by hand
- * (`backlog`) goes first, and counts as the run before.
+ * (`backlog`) goes first; if it is to wait its turn, it counts as the run before, else it runs beside the others.
  */
 import { lastSlot, nextSlot, slotsIn } from "../calendar/slots.js"
 import type { Asked, Settings, State } from "./settings.js"
@@ -21,9 +21,18 @@ export const GRACE = 60_000
 /** Slots that are counted when they are passed over. */
 const COUNTED = 1_000
 
+/** A run to start. */
+export interface Start {
+  readonly slot: number
+  /** The run's id if it is no slot of the calendar; null: the run of a slot. */
+  readonly run: string | null
+  /** It was asked for by hand, beside the others: it is not waited for, and not the run before the next one. */
+  readonly beside: boolean
+}
+
 export interface Turn {
   /** The runs to start, in order. */
-  readonly starts: ReadonlyArray<Asked>
+  readonly starts: ReadonlyArray<Start>
   /** The latest run is to be cancelled. */
   readonly cancels: boolean
   readonly state: State
@@ -155,7 +164,8 @@ const regular = (slots: Slots, settings: Settings, state: State, { busy, most, n
 /** What was asked for by hand and can start now. */
 const asked = (state: State, busy: boolean, most: number): ReadonlyArray<Asked> => {
   if (state.status === "quarantined") return []
-  const held = state.backlog.findIndex(({ serial }, index) => serial && (busy || index > 0))
+  const first = state.backlog.findIndex(({ serial }) => serial)
+  const held = busy ? first : state.backlog.findIndex(({ serial }, index) => serial && index > first)
   return state.backlog.slice(0, Math.min(most, held === -1 ? state.backlog.length : held))
 }
 
@@ -169,12 +179,15 @@ export const turn = (name: string, settings: Settings, state: State, { busy, mos
   const then = room === 0 && left > 0
     // It goes on in a moment.
     ? { slots: [], next: state.slot, waiting: state.waiting, skipped: 0, cancels: false }
-    : regular(slots, settings, state, { busy: busy || first.length > 0, most: room, now })
+    : regular(slots, settings, state, { busy: busy || first.some(({ serial }) => serial), most: room, now })
   const taken = left === 0 ? [] : then.slots
   const exhausted = taken.length >= left
   const waiting = then.waiting && !exhausted
   const over = state.status === "active" && !waiting && (exhausted || then.next === null)
-  const starts = [...first, ...taken.map((slot) => ({ slot, run: null, serial: false }))]
+  const starts = [
+    ...first.map((each) => ({ ...each, beside: !each.serial })),
+    ...taken.map((slot) => ({ slot, run: null, beside: false }))
+  ]
   const after: State = {
     ...state,
     status: over && backlog.length === 0 ? "ended" : state.status,
@@ -188,7 +201,7 @@ export const turn = (name: string, settings: Settings, state: State, { busy, mos
     starts,
     cancels: then.cancels && !exhausted,
     state: after,
-    ...wakes(slots, after, busy || starts.length > 0)
+    ...wakes(slots, after, busy || starts.some(({ beside }) => !beside))
   }
 }
 
