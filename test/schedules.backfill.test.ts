@@ -2,9 +2,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as TestClock from "effect/TestClock"
 import * as RunSchedule from "perdure/RunSchedule"
-import { every10, makeJobs, midnight, until } from "./fixtures/schedules.js"
+import { every10, makeJobs, midnight, timeOf, until } from "./fixtures/schedules.js"
 import { makeWorld } from "./fixtures/world.js"
 
 const at = (minutes: number) => new Date(midnight + minutes * 60_000)
@@ -32,6 +33,32 @@ describe("a run by hand, beside the others", () => {
         assert.strictEqual(value.runs.length, overlap === "cancelPrevious" ? 1 : 0)
       }))
   }
+})
+
+describe("what is asked for by hand and cannot be started", () => {
+  it.scoped("is told and dropped, and the schedule goes on", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(midnight)
+      const { Job, live, notes } = makeJobs()
+      const picky = RunSchedule.make("jobs", {
+        workflow: Job,
+        calendar: every10,
+        payload: (slot) => {
+          if (slot.epochMillis < midnight) throw new Error("there were no jobs last year")
+          return { slot: timeOf(slot.epochMillis) }
+        }
+      })
+      const world = yield* makeWorld()
+      const process = yield* world.launch(Layer.merge(live, picky.layer))
+      yield* until("00:15")
+      const error = yield* Effect.flip(process.use(RunSchedule.backfill("jobs", { from: at(-15), to: at(5) })))
+      assert.include(error.message, "there were no jobs last year")
+      const { backlog, note, status } = yield* process.use(RunSchedule.get("jobs"))
+      assert.deepStrictEqual([status, backlog], ["active", 0])
+      assert.include(Option.getOrThrow(note).text, "asked for by hand")
+      yield* until("00:20")
+      assert.deepStrictEqual(notes, ["00:10@00:10", "00:00@00:15", "00:20@00:20"])
+    }))
 })
 
 describe("a backfill of slots that have had their runs", () => {

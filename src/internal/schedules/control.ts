@@ -16,7 +16,7 @@ import { isFields, show } from "../options.js"
 import { storable } from "../wire.js"
 import type { Given } from "./definition.js"
 import { check, payloadOf, settingsWith } from "./definition.js"
-import { fire, needs } from "./fire.js"
+import { DROPPED, fire, needs } from "./fire.js"
 import type { Readable } from "./rows.js"
 import { change, initial, needsOf, read, readSettings, readState, remove as removeRow, rowOf } from "./rows.js"
 import type { Asked, Settings, State } from "./settings.js"
@@ -224,9 +224,15 @@ const ask = <A>(
           : [{ settings, state: { ...state, backlog } }, given] as const
       }))
     const journal = yield* Journal
-    const { now, value: [record] } = yield* journal.driver.schedules({ names: [name], after: null, limit: 1 })
-    if (record !== undefined && needs(journal).includes(record.needs)) yield* fire(journal, [record], now)
-    return answer
+    const look = journal.driver.schedules({ names: [name], after: null, limit: 1 })
+    const { now, value: [record] } = yield* look
+    if (record === undefined || !needs(journal).includes(record.needs)) return answer
+    yield* fire(journal, [record], now)
+    const { value: [after] } = yield* look
+    const note = after === undefined ? null : Either.getOrElse(readState(after.state), () => initial).note
+    return note?.text?.startsWith(DROPPED) === true && note.at >= now
+      ? yield* new ValueInvalid({ what: `schedule "${name}"`, detail: note.text })
+      : answer
   })
 
 export const trigger = (name: string, overlap: "allow" | "queueAll" | undefined) =>

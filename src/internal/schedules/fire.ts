@@ -74,41 +74,64 @@ const launcher = (
   return shape === undefined ? undefined : { shape, payload: null }
 }
 
-/** The runs of what is to be started; the left side says why there can be none. */
+/** The run of one that is to be started; the left side says why there can be none. */
+const runFor = (
+  journal: JournalService,
+  { name }: ScheduleRecord,
+  { settings }: Readable,
+  launch: Launcher,
+  { run, slot }: Start
+): Effect.Effect<Either.Either<NewRun, string>, JournalError> =>
+  Effect.gen(function*() {
+    const now = yield* Clock.currentTimeMillis
+    const made = yield* runOf({ name, settings, ...launch }, slot, {
+      id: run ?? makeRunId(now),
+      key: run === null ? slotKey(name, slot) : `schedule ${name} by hand ${run}`,
+      now
+    })
+    if (Either.isLeft(made)) return made
+    return yield* requireQueue(journal, made.right.queue).pipe(
+      Effect.as(made),
+      Effect.catchTag("UnknownQueue", (error) => Effect.succeed(Either.left(error.message)))
+    )
+  })
+
+/** What a schedule says when runs that were asked for could not be made. They are asked for no more. */
+export const DROPPED = "not started, though asked for by hand: "
+
+/** A turn with the runs that it starts. */
+interface Made {
+  readonly runs: ReadonlyArray<NewRun>
+  readonly starts: ReadonlyArray<Start>
+  /** Why some that were asked for by hand could not be made. */
+  readonly dropped: string | null
+}
+
+/** The runs of a turn. One of a slot that cannot be made is what is wrong with the schedule; one by hand is dropped. */
 const runsOf = (
   journal: JournalService,
   record: ScheduleRecord,
-  { settings }: Readable,
-  starts: ReadonlyArray<Start>,
-  launch: Launcher
-): Effect.Effect<Either.Either<ReadonlyArray<NewRun>, string>, JournalError> =>
+  readable: Readable,
+  launch: Launcher,
+  { starts, state }: Turn
+): Effect.Effect<Either.Either<Made, string>, JournalError> =>
   Effect.gen(function*() {
-    const { name } = record
-    const now = yield* Clock.currentTimeMillis
-    const runs: Array<NewRun> = []
-    for (const { run, slot } of starts) {
-      const made = yield* runOf({ name, settings, ...launch }, slot, {
-        id: run ?? makeRunId(now),
-        key: run === null ? slotKey(name, slot) : `schedule ${name} by hand ${run}`,
-        now
-      })
-      if (Either.isLeft(made)) return Either.left(made.left)
-      runs.push(made.right)
+    const byHand = readable.state.backlog.length - state.backlog.length
+    const made: Array<{ readonly run: NewRun; readonly start: Start }> = []
+    let dropped: string | null = null
+    for (const [index, start] of starts.entries()) {
+      const run = yield* runFor(journal, record, readable, launch, start)
+      if (Either.isRight(run)) made.push({ run: run.right, start })
+      else if (index < byHand) dropped = run.left
+      else return Either.left(run.left)
     }
-    for (const queue of new Set(runs.map((run) => run.queue))) {
-      const refused = yield* requireQueue(journal, queue).pipe(
-        Effect.as(null),
-        Effect.catchTag("UnknownQueue", (error) => Effect.succeed(error.message))
-      )
-      if (refused !== null) return Either.left(refused)
-    }
-    return Either.right(runs)
+    return Either.right({ runs: made.map(({ run }) => run), starts: made.map(({ start }) => start), dropped })
   })
 
 /** The last of the runs that the next one has to wait for. */
-const lastOf = ({ starts }: Turn, runs: ReadonlyArray<string>) => {
+const lastOf = ({ runs, starts }: Made) => {
   const index = starts.findLastIndex(({ beside }) => !beside)
-  const [slot, run] = [starts[index]?.slot, runs[index]]
+  const [slot, run] = [starts[index]?.slot, runs[index]?.id]
   return slot === undefined || run === undefined ? null : { slot, run }
 }
 
@@ -137,13 +160,15 @@ const plan = (
     // What it needs has just left this process, which is stopping.
     if (launch === undefined) return null
     const decided = turn(record.name, settings, state, { now, most, busy: isBusy(record) })
-    const runs = decided.starts.length === 0
-      ? Either.right([])
-      : yield* runsOf(journal, record, readable.right, decided.starts, launch)
-    if (Either.isLeft(runs)) return refuse(runs.left)
-    const ids = runs.right.map(({ id }) => id)
-    const last = lastOf(decided, ids)
-    const next = last === null ? decided.state : { ...decided.state, last: { ...last, at: now } }
+    const made = yield* runsOf(journal, record, readable.right, launch, decided)
+    if (Either.isLeft(made)) return refuse(made.left)
+    const { dropped, runs, starts } = made.right
+    const last = lastOf(made.right)
+    const next: State = {
+      ...decided.state,
+      ...(last === null ? {} : { last: { ...last, at: now } }),
+      ...(dropped === null ? {} : { note: { text: `${DROPPED}${dropped}`, by: null, at: now } })
+    }
     return {
       record,
       row: {
@@ -156,8 +181,8 @@ const plan = (
       },
       before: state,
       state: next,
-      runs: runs.right,
-      starts: decided.starts,
+      runs,
+      starts,
       cancels: decided.cancels ? record.run : null
     }
   })
