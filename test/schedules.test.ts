@@ -44,6 +44,29 @@ describe("definitions", () => {
       assert.deepStrictEqual(slotsOf(notes).slice(4), ["06:00"])
     }))
 
+  it.scoped("that change but for their slots lose none: what waits goes on waiting, what was missed is caught up with", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(midnight)
+      const { Job, live, notes, schedule } = makeJobs("24 minutes")
+      const world = yield* makeWorld()
+      const options = { calendar: every10, overlap: "queueAll", catchUp: "all" } as const
+      const process = yield* world.launch(Layer.merge(live, schedule(options).layer))
+      yield* until("00:32")
+      yield* process.use(RunSchedule.change("jobs", { tags: ["changed"] }))
+      yield* until("00:36")
+      assert.deepStrictEqual(notes, ["00:10@00:10", "00:20@00:34"])
+      yield* process.stop
+      yield* until("01:05")
+      // The next version of the workflow, and of the definition.
+      const Next = Workflow.make("Job", { payload: { slot: Schema.String }, version: "2" })
+      const next = RunSchedule.make("jobs", { workflow: Next, payload: { slot: "v2" }, ...options })
+      const nextLive = Next.toLayer(({ slot }) => Effect.sync(() => void notes.push(slot)))
+      yield* world.launch(Layer.mergeAll(live, nextLive, next.layer))
+      yield* until("01:09")
+      assert.deepStrictEqual(notes.slice(2), ["v2", "v2", "v2", "v2"])
+      assert.strictEqual(Job.version, "1")
+    }))
+
   it.scoped("that no process has any more are orphans: they are shown and do not fire, until one has them again", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(midnight)

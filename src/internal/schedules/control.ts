@@ -44,6 +44,24 @@ const begin = (name: string, settings: Settings, state: State, now: number): Rea
   return { settings, state: { ...state, status, note: isPaused ? state.note : null, slot, waiting: false } }
 }
 
+/** Whether both have the same slots, and fire them at the same times. */
+const haveSameSlots = (a: Settings, b: Settings): boolean =>
+  encodeSettings({ ...b, calendar: a.calendar }) === encodeSettings(b) && a.from === b.from && a.until === b.until &&
+  a.jitter === b.jitter
+
+/**
+ * A schedule with other settings. If its slots are the same, it goes on where it was, and loses none; else it begins with the
+ * next one.
+ */
+const turnInto = (name: string, before: Readable, settings: Settings, now: number): Readable => {
+  const { state } = before
+  if (state.slot === null || !haveSameSlots(before.settings, settings)) return begin(name, settings, state, now)
+  const isPaused = state.status === "paused"
+  // What waits is still due, so another policy has its say about it.
+  const waiting = state.waiting && before.settings.overlap === settings.overlap
+  return { settings, state: { ...state, ...(isPaused ? {} : { status: "active", note: null }), waiting } }
+}
+
 /** A schedule that was quarantined goes on where it was, or with its next slot if nobody can read any more where that is. */
 const mend = (name: string, settings: Settings, state: State, now: number): Readable =>
   state.slot === null
@@ -92,7 +110,10 @@ const store = (
     const next = isSame
       // Perhaps this process can: what was missed meanwhile is caught up with.
       ? mend(name, Either.getOrElse(readSettings(record.settings), () => settings), state, now)
-      : begin(name, settings, state, now)
+      : Either.match(record === null ? Either.left(null) : readSettings(record.settings), {
+        onLeft: () => begin(name, settings, state, now),
+        onRight: (before) => turnInto(name, { settings: before, state }, settings, now)
+      })
     const definition = byHand ? record?.definition ?? null : text
     return Effect.succeed({ row: rowOf({ ...record ?? fresh(name, settings), definition }, next), answer: undefined })
   })
@@ -180,7 +201,7 @@ export const alter = (name: string, options: unknown) =>
     const changed = settingsWith(settings, options)
     return Either.isLeft(changed)
       ? invalid(name, changed.left)
-      : Effect.succeed([begin(name, changed.right, state, now), done] as const)
+      : Effect.succeed([turnInto(name, { settings, state }, changed.right, now), done] as const)
   })
 
 export const remove = (name: string): Effect.Effect<void, UnknownSchedule | JournalError, Journal> =>
