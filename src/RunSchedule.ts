@@ -121,7 +121,8 @@ export interface RunSchedule extends Pipeable, Inspectable {
   readonly name: string
   /**
    * Store the definition, and its queue's if it has one, if it is new or differs from what was stored last. Workers of the process fire it. A new schedule,
-   * and one whose definition has changed, begins with the next slot. What was changed by hand stays until then.
+   * and one whose calendar, bounds or jitter have changed, begins with the next slot; one that has changed otherwise goes on
+   * where it was. What was changed by hand stays until the definition changes.
    *
    * Fails with `ConfigurationInvalid`, before anything is written.
    */
@@ -236,7 +237,8 @@ export const put = (schedule: RunSchedule): Effect.Effect<void, ConfigurationInv
   })
 
 /**
- * Change some options of a schedule, which goes on with its next slot.
+ * Change some options of a schedule. With another calendar, other bounds or another jitter it goes on with its next slot; else
+ * where it was.
  *
  * Fails with `ConfigurationInvalid` or `UnknownSchedule`, before anything is written.
  *
