@@ -161,7 +161,7 @@ const named = <A, E, R>(
   use: (name: string) => Effect.Effect<A, E, R>
 ): Effect.Effect<A, E | UnknownSchedule, R> => {
   const name: unknown = isRunSchedule(schedule) ? schedule.name : schedule
-  return typeof name === "string" ? use(name) : new UnknownSchedule({ schedule: show(schedule) })
+  return typeof name === "string" ? use(name) : new UnknownSchedule({ schedule: show(name) })
 }
 
 /**

@@ -89,6 +89,7 @@ describe("options of a schedule that cannot be", () => {
     ["a queue that is a number", { queue: 5 }, "queue is 5"],
     ["more attributes than a run may have", { attributes: attributes(33) }, "33 attributes"],
     ["as many as leave no room for its own", { attributes: attributes(31) }, "31 attributes, at most 30"],
+    ["attributes that are no object, but a map", { attributes: new Map([["a", 1]]) }, "attributes are"],
     ["attributes that are its own", { attributes: { "perdure.slot": "x" } }, "begins with \"perdure.\""],
     ["more jitter than a week", { jitter: "8 days" }, "at most 7 days"],
     ["a misspelled option", { overlapp: "skip" }, "overlapp is no option"]

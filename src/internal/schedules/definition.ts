@@ -69,7 +69,8 @@ const jitterProblem = (value: unknown): string | undefined =>
 
 const ownAttributesProblem = (value: unknown): string | undefined => {
   const problem = attributesProblem(value)
-  if (problem !== undefined || !isFields(value)) return problem
+  if (problem !== undefined) return problem
+  if (!isFields(value)) return `attributes are ${show(value)}, they must be an object of texts, numbers and booleans`
   const names = Object.keys(value)
   const reserved = names.find((name) => name.startsWith(RESERVED))
   return reserved !== undefined
