@@ -270,8 +270,8 @@ export const remove = (schedule: Ref): Effect.Effect<void, UnknownSchedule | Jou
   outsideOnly("RunSchedule.remove", () => named(schedule, Control.remove))
 
 /**
- * Fire nothing until it is resumed; `note` says why. What runs goes on, and what is asked for by hand starts. Pausing one
- * that is paused changes its note.
+ * Fire nothing until it is resumed; `note` says why, in at most 1,000 characters. What runs goes on, and what is asked for
+ * by hand starts. Pausing one that is paused changes its note.
  *
  * @since 0.1.0
  * @category control
