@@ -3,8 +3,11 @@ import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 
-/** The last instant that a `Date` can be, in milliseconds since the epoch. What Postgres can store ends somewhat later. */
-const LAST = 8.64e15
+/**
+ * The last instant that a `Date` can be, in milliseconds since the epoch; the first is as far on the other side. What
+ * Postgres can store ends somewhat later.
+ */
+export const LAST = 8.64e15
 
 /** When something is due: beyond the end of all calendars is never. */
 export const dueAt = (millis: number): number => millis > LAST ? Infinity : millis

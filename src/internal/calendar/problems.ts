@@ -2,8 +2,8 @@
 import * as Either from "effect/Either"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
-import { isFields } from "../options.js"
-import { shown, storable } from "../wire.js"
+import { LAST } from "../due.js"
+import { isFields, show } from "../options.js"
 import { dayOfIso } from "./civil.js"
 import type { At, Calendar, Every, Except, Join, Wall } from "./model.js"
 import { schema } from "./model.js"
@@ -19,15 +19,7 @@ const DEPTH = 50
 /** Instants of one list; as many dates, and as many ranges. */
 const ENTRIES = 10_000
 
-/** The last instant that a `Date` can be. */
-const END = 8.64e15
-
 const SHORTEST = 1_000
-
-/** How much of a bad value is shown. */
-const SHOWN = 200
-
-const show = (value: unknown): string => storable(shown(value)).slice(0, SHOWN)
 
 /** A value as it is quoted in a problem: text in quotes, so that nobody wonders where it ends. */
 export const quote = (value: unknown): string =>
@@ -39,10 +31,10 @@ const isInteger = (value: unknown, least: number, most: number): boolean =>
   typeof value === "number" && Number.isInteger(value) && value >= least && value <= most
 
 const everyProblems = ({ anchor, millis }: Every): Problems => [
-  isInteger(millis, SHORTEST, END)
+  isInteger(millis, SHORTEST, LAST)
     ? undefined
     : `the interval is ${show(millis)} ms, it must be a whole number of milliseconds and at least ${SHORTEST}`,
-  isInteger(anchor, -END, END) ? undefined : `the anchor is ${show(anchor)}, it must be an instant`
+  isInteger(anchor, -LAST, LAST) ? undefined : `the anchor is ${show(anchor)}, it must be an instant`
 ]
 
 export const zoneProblem = (zone: string): string | undefined =>
@@ -95,7 +87,7 @@ const sizeProblem = (name: string, values: ReadonlyArray<unknown>): string | und
 const atProblems = ({ instants }: At): Problems => [
   instants.length === 0 ? "no instant is given: give at least one" : undefined,
   sizeProblem("at", instants),
-  ...instants.filter((instant) => !isInteger(instant, -END, END)).slice(0, 1).map((instant) =>
+  ...instants.filter((instant) => !isInteger(instant, -LAST, LAST)).slice(0, 1).map((instant) =>
     `at has ${quote(instant)}, which is no instant: give a DateTime or a Date`
   )
 ]
@@ -117,7 +109,7 @@ const datesProblems = (dates: Except["dates"][number]): Problems => {
 const rangeProblem = (range: Except["ranges"][number]): string | undefined => {
   if (!isFields(range)) return `ranges has ${quote(range)}, it must be { from, to }`
   const { from, to } = range
-  if (!isInteger(from, -END, END) || !isInteger(to, -END, END)) {
+  if (!isInteger(from, -LAST, LAST) || !isInteger(to, -LAST, LAST)) {
     return `ranges has one from ${quote(from)} to ${quote(to)}, both must be instants: give a DateTime or a Date`
   }
   return from < to ? undefined : `ranges has one from ${iso(from)} to ${iso(to)}, it must end after it begins`

@@ -7,6 +7,7 @@
  */
 import * as DateTime from "effect/DateTime"
 import * as Option from "effect/Option"
+import { remembering } from "../remembering.js"
 import { DAY, HOUR, SECOND, secondAfter } from "./civil.js"
 
 /** From `at` on, clocks are `after` milliseconds ahead of UTC; until then they were `before`. */
@@ -75,15 +76,7 @@ const named = (zone: DateTime.TimeZone): Zone => {
     return { offset, transitions }
   }
 
-  const blocks = new Map<number, Block>()
-  const blockAt = (index: number): Block => {
-    const kept = blocks.get(index)
-    if (kept !== undefined) return kept
-    if (blocks.size >= BLOCKS) blocks.clear()
-    const block = read(index)
-    blocks.set(index, block)
-    return block
-  }
+  const blockAt = remembering(BLOCKS, read)
 
   return {
     fixed: false,
@@ -105,8 +98,6 @@ const named = (zone: DateTime.TimeZone): Zone => {
 
 const fixedOffset = /^([+-])([01]\d|2[0-3]):([0-5]\d)$/
 
-const zones = new Map<string, Zone | undefined>()
-
 /** More names than there are, so that names given by strangers fill no memory. */
 const ZONES = 1_000
 
@@ -118,13 +109,7 @@ const find = (name: string): Zone | undefined => {
 }
 
 /** The zone of an IANA name or a fixed offset; undefined for what this platform does not know. */
-export const zoneOf = (name: string): Zone | undefined => {
-  if (zones.has(name)) return zones.get(name)
-  if (zones.size >= ZONES) zones.clear()
-  const zone = find(name)
-  zones.set(name, zone)
-  return zone
-}
+export const zoneOf: (name: string) => Zone | undefined = remembering(ZONES, find)
 
 /** The least wall time that has not been reached by an instant: clocks have shown all below, or have jumped over them. */
 export const unreached = (zone: Zone, instant: number): number =>

@@ -18,9 +18,9 @@ import type { Given } from "./definition.js"
 import { check, payloadOf, settingsWith } from "./definition.js"
 import { DROPPED, fire, needs } from "./fire.js"
 import type { Readable } from "./rows.js"
-import { change, initial, needsOf, read, readSettings, readState, remove as removeRow, rowOf } from "./rows.js"
+import { change, find, initial, needsOf, read, remove as removeRow, rowOf } from "./rows.js"
 import type { Asked, Settings, State } from "./settings.js"
-import { encodeSettings } from "./settings.js"
+import { decodeSettings, decodeState, encodeSettings } from "./settings.js"
 import { Slots } from "./turn.js"
 
 /** Runs that were asked for by hand and have not started, for one schedule. */
@@ -87,7 +87,7 @@ const fresh = (name: string, { workflow }: Settings): ScheduleRecord => ({
 const definedWorkflow = (record: ScheduleRecord | null): string | null =>
   record === null || record.definition === null
     ? null
-    : Either.match(readSettings(record.definition), { onLeft: () => null, onRight: ({ workflow }) => workflow })
+    : Either.match(decodeSettings(record.definition), { onLeft: () => null, onRight: ({ workflow }) => workflow })
 
 /** Store settings: as what the definition says, or by hand. */
 const store = (
@@ -98,7 +98,7 @@ const store = (
 ): Effect.Effect<void, ConfigurationInvalid | JournalError> =>
   change(journal, name, (record, now) => {
     const text = encodeSettings(settings)
-    const state = record === null ? initial : Either.getOrElse(readState(record.state), () => initial)
+    const state = record === null ? initial : Either.getOrElse(decodeState(record.state), () => initial)
     const other = byHand ? definedWorkflow(record) : null
     if (other !== null && other !== settings.workflow) {
       const problem = `its workflow is ${settings.workflow}, but its definition in code starts ${other}: ` +
@@ -109,8 +109,8 @@ const store = (
     if (isSame && state.status !== "quarantined") return Effect.succeed({ row: null, answer: undefined })
     const next = isSame
       // Perhaps this process can: what was missed meanwhile is caught up with.
-      ? mend(name, Either.getOrElse(readSettings(record.settings), () => settings), state, now)
-      : Either.match(record === null ? Either.left(null) : readSettings(record.settings), {
+      ? mend(name, Either.getOrElse(decodeSettings(record.settings), () => settings), state, now)
+      : Either.match(record === null ? Either.left(null) : decodeSettings(record.settings), {
         onLeft: () => begin(name, settings, state, now),
         onRight: (before) => turnInto(name, { settings: before, state }, settings, now)
       })
@@ -245,12 +245,11 @@ const ask = <A>(
           : [{ settings, state: { ...state, backlog } }, given] as const
       }))
     const journal = yield* Journal
-    const look = journal.driver.schedules({ names: [name], after: null, limit: 1 })
-    const { now, value: [record] } = yield* look
-    if (record === undefined || !needs(journal).includes(record.needs)) return answer
+    const { now, record } = yield* find(journal, name)
+    if (record === null || !needs(journal).includes(record.needs)) return answer
     yield* fire(journal, [record], now)
-    const { value: [after] } = yield* look
-    const note = after === undefined ? null : Either.getOrElse(readState(after.state), () => initial).note
+    const { record: after } = yield* find(journal, name)
+    const note = after === null ? null : Either.getOrElse(decodeState(after.state), () => initial).note
     return note?.text?.startsWith(DROPPED) === true && note.at >= now
       ? yield* new ValueInvalid({ what: `schedule "${name}"`, detail: note.text })
       : answer

@@ -18,7 +18,7 @@ import { isFinal } from "../RunWatch.js"
 import type { Shape } from "../shape.js"
 import { runOf, slotKey } from "./definition.js"
 import type { Readable } from "./rows.js"
-import { isBusy, needsOf, quarantined, read, rowOf } from "./rows.js"
+import { isBusy, needsOf, quarantined, read } from "./rows.js"
 import type { State } from "./settings.js"
 import { encodeState } from "./settings.js"
 import type { Start, Turn } from "./turn.js"
@@ -172,9 +172,11 @@ const plan = (
     return {
       record,
       row: {
-        ...rowOf(record, { settings, state: next }),
-        // As it was read: what is not to be changed stays the same text.
+        name: record.name,
+        definition: record.definition,
+        needs: record.needs,
         settings: record.settings,
+        state: encodeState(next),
         run: last?.run ?? record.run,
         dueAt: decided.dueAt,
         waits: decided.waits
@@ -273,8 +275,10 @@ const actOnAll = (
 /** Fire up to a page of schedules that are due. */
 export const fireDue = (journal: JournalService) =>
   Effect.gen(function*() {
+    const has = needs(journal)
+    if (has.length === 0) return { found: 0, fired: 0, nextDue: null, awaited: [] }
     const { now, value: { awaited, nextDue, schedules } } = yield* journal.driver.dueSchedules({
-      needs: needs(journal),
+      needs: has,
       limit: PAGE
     })
     journal.time.observe(now)

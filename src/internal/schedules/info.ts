@@ -4,8 +4,10 @@ import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import type { Calendar } from "../../Calendar.js"
 import type { Millis, ScheduleRecord } from "../../JournalDriver.js"
-import { initial, isBusy, readSettings, readState } from "./rows.js"
+import { LAST } from "../due.js"
+import { initial, isBusy } from "./rows.js"
 import type { CatchUp, Overlap, Settings, Status } from "./settings.js"
+import { decodeSettings, decodeState } from "./settings.js"
 import { Slots } from "./turn.js"
 
 /** A definition that no process has said to have for so long is an orphan's. Milliseconds. */
@@ -51,11 +53,8 @@ export interface Info {
   readonly skipped: number
 }
 
-/** The last instant that a `Date` can be; the first is as far on the other side. */
-const END = 8.64e15
-
 /** What lies beyond the instants that there are is shown as the last of them, for one row must not hide the others. */
-const utc = (millis: number): DateTime.Utc => DateTime.unsafeMake(Math.max(-END, Math.min(millis, END)))
+const utc = (millis: number): DateTime.Utc => DateTime.unsafeMake(Math.max(-LAST, Math.min(millis, LAST)))
 
 /** When the next slots fire, `count` at most. */
 export const nextOf = (
@@ -81,8 +80,8 @@ export const infoOf = (
     readonly isKnown: boolean
   }
 ): Info => {
-  const settings = readSettings(record.settings)
-  const read = readState(record.state)
+  const settings = decodeSettings(record.settings)
+  const read = decodeState(record.state)
   const state = Either.getOrElse(read, () => initial)
   const problem = Either.isLeft(settings) ? settings.left : Either.isLeft(read) ? read.left : null
   const said = Either.getOrNull(settings)

@@ -31,10 +31,6 @@ export const initial: State = {
   backlog: []
 }
 
-export const readSettings = decodeSettings
-
-export const readState = decodeState
-
 export const read = (record: ScheduleRecord): Either.Either<Readable, string> =>
   Either.flatMap(
     decodeSettings(record.settings),
@@ -42,12 +38,12 @@ export const read = (record: ScheduleRecord): Either.Either<Readable, string> =>
   )
 
 /** Whether the run before has not ended. */
-export const isBusy = ({ run, runStatus }: ScheduleRecord): boolean =>
+export const isBusy = ({ run, runStatus }: Pick<ScheduleRecord, "run" | "runStatus">): boolean =>
   run !== null && runStatus !== null && !isFinal(runStatus)
 
 /** The row of a schedule that goes on from this state. */
 export const rowOf = (
-  record: Pick<ScheduleRecord, "name" | "definition" | "run" | "runStatus" | "seenAt" | "revision" | "needs">,
+  record: Pick<ScheduleRecord, "name" | "definition" | "run" | "runStatus">,
   { settings, state }: Readable
 ): ScheduleRow => ({
   name: record.name,
@@ -56,11 +52,7 @@ export const rowOf = (
   run: record.run,
   settings: encodeSettings(settings),
   state: encodeState(state),
-  ...wakes(
-    new Slots(record.name, settings),
-    state,
-    record.run !== null && record.runStatus !== null && !isFinal(record.runStatus)
-  )
+  ...wakes(new Slots(record.name, settings), state, isBusy(record))
 })
 
 /** A schedule that cannot fire, and why. What can be read of it stays. */
@@ -106,7 +98,8 @@ const insist = <A, E, R>(
   return go(TRIES)
 }
 
-const find = (journal: JournalService, name: string) =>
+/** A schedule as it is, null if there is none, and the time at which that was so. */
+export const find = (journal: JournalService, name: string) =>
   Effect.map(
     journal.driver.schedules({ names: [name], after: null, limit: 1 }),
     ({ now, value: [record = null] }) => {

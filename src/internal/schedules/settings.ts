@@ -6,6 +6,7 @@ import * as Either from "effect/Either"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import * as Calendar from "../../Calendar.js"
+import { remembering } from "../remembering.js"
 
 const Millis = Schema.Number
 
@@ -105,25 +106,14 @@ const state = reading("its state", State)
 /** So many settings are kept as they were read, so that a schedule that fires often is not read anew each time. */
 const KEPT = 2_000
 
-/** A function of a text that answers at once what it was asked lately. */
-const remembering = <A>(read: (text: string) => A): (text: string) => A => {
-  const known = new Map<string, A>()
-  return (text) => {
-    const before = known.get(text)
-    if (before !== undefined) return before
-    if (known.size >= KEPT) known.clear()
-    const made = read(text)
-    known.set(text, made)
-    return made
-  }
-}
-
 /** What is wrong with stored settings is told by `Calendar.problems`, too: a zone may be unknown here. */
-export const decodeSettings: (text: string) => Either.Either<Settings, string> = remembering((text) =>
-  Either.flatMap(settings(text), (read) => {
-    const problems = Calendar.problems(read.calendar)
-    return problems.length === 0 ? Either.right(read) : Either.left(`its calendar: ${problems.join("; ")}`)
-  })
+export const decodeSettings: (text: string) => Either.Either<Settings, string> = remembering(
+  KEPT,
+  (text) =>
+    Either.flatMap(settings(text), (read) => {
+      const problems = Calendar.problems(read.calendar)
+      return problems.length === 0 ? Either.right(read) : Either.left(`its calendar: ${problems.join("; ")}`)
+    })
 )
 
 export const decodeState = (text: string): Either.Either<State, string> => state(text)

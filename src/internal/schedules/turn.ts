@@ -13,6 +13,7 @@
  * (`backlog`) goes first; if it is to wait its turn, it counts as the run before, else it runs beside the others.
  */
 import { lastSlot, nextSlot, slotsIn } from "../calendar/slots.js"
+import { LAST } from "../due.js"
 import type { Asked, Settings, State } from "./settings.js"
 
 /** A slot is missed when nobody has fired it within a minute. Milliseconds. */
@@ -92,7 +93,7 @@ export class Slots {
   /** How many slots from one to before another there are; counting stops at a thousand. */
   count(from: number, to: number | null): number {
     const { calendar, until } = this.settings
-    return slotsIn(calendar, from, Math.min(to ?? Infinity, until ?? Infinity, 8.64e15), COUNTED).length
+    return slotsIn(calendar, from, Math.min(to ?? Infinity, until ?? Infinity, LAST), COUNTED).length
   }
 }
 

@@ -5,7 +5,7 @@ import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import type { JournalError } from "../../Errors.js"
 import type { JournalService } from "../../Journal.js"
-import { fireDue, needs } from "../schedules/fire.js"
+import { fireDue } from "../schedules/fire.js"
 import { transientFaults } from "./Committer.js"
 import { Latch } from "./Latch.js"
 
@@ -38,10 +38,6 @@ export class Scheduler {
   /** Fire up to a page of what is due. Answers how many schedules that were. */
   readonly runOnce: Effect.Effect<number, JournalError> = Effect.gen(this, function*() {
     this.nextDue = null
-    if (needs(this.journal).length === 0) {
-      this.meanwhile = 0
-      return 0
-    }
     yield* this.see
     const began = this.journal.time.monotonic()
     const { awaited, fired, found, nextDue } = yield* fireDue(this.journal)
