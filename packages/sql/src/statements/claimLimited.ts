@@ -83,7 +83,7 @@ const budget = (t: Words): string =>
   )
 
 /** Keys of the oldest notices, and as many of the newest, from among which a claim chooses. */
-const window = 2_000
+const window = 5_000
 
 /** Notices of queue `q` from one end, with their positions there and none at the other end. */
 const nearest = (t: Words, order: "ASC" | "DESC", positions: string): string =>

@@ -6,7 +6,7 @@ import type { Words } from "../Verb.js"
 import { change } from "./words.js"
 
 /** So many keys share a notice at most: a claim takes a notice whole, and looks at all of them. */
-export const together = 20
+export const together = 100
 
 /** A part that leaves notices for the queues and keys (`queue`, `key`) of a query; `freed` if runs that had begun ended. */
 export const notice = (t: Words, name: string, keys: string, freed: boolean): string =>
