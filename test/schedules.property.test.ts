@@ -6,7 +6,8 @@ import { assert, describe, it } from "@effect/vitest"
 import * as fc from "effect/FastCheck"
 import { initial } from "perdure/internal/schedules/rows"
 import type { Asked, Settings, State } from "perdure/internal/schedules/settings"
-import { jitterOf, Slots, turn } from "perdure/internal/schedules/turn"
+import { jitterOf, Slots, type Stretches } from "perdure/internal/schedules/slots"
+import { turn } from "perdure/internal/schedules/turn"
 import { type Spec, slotsOf } from "./fixtures/calendarOracle.js"
 import { calendarOf } from "./fixtures/calendarSamples.js"
 import { NaiveSchedule } from "./fixtures/naiveSchedule.js"
@@ -105,6 +106,9 @@ const settingsOf = ({ lasts, settings, spec }: Story): Settings => ({
   ...settings
 })
 
+const slotsOfAll = (slots: Slots, queue: Stretches): ReadonlyArray<number> =>
+  queue.flatMap(([first, last]) => slots.between(first, last + 1, Infinity))
+
 /** How a story goes; the first thing that is wrong with it, in words. */
 const wrongOf = (subject: typeof turn, told: Story): string | undefined => {
   const settings = settingsOf(told)
@@ -135,14 +139,15 @@ const wrongOf = (subject: typeof turn, told: Story): string | undefined => {
       ...differs("starts", starts, expected.starts),
       ...differs("cancels", done.cancels, expected.cancels),
       ...differs("next slot", state.slot, naive.left[0] ?? null),
-      ...differs("waiting", state.waiting, naive.waiting),
+      ...differs("waiting", slotsOfAll(slots, state.queue), naive.waiting),
       ...differs("started", state.started, naive.started),
       ...differs("skipped", state.skipped, naive.skipped),
       ...differs("backlog", state.backlog, naive.asked),
       ...differs(
         "ended",
         state.status === "ended",
-        before.status === "ended" || (naive.left.length === 0 && naive.asked.length === 0)
+        before.status === "ended" ||
+          (naive.left.length === 0 && naive.waiting.length === 0 && naive.asked.length === 0)
       ),
       ...regular.flatMap((slot, n) => {
         const last = regular[n - 1] ?? fired.at(-1) ?? -Infinity
@@ -152,7 +157,7 @@ const wrongOf = (subject: typeof turn, told: Story): string | undefined => {
       ...(fired.length + regular.length > (settings.maxRuns ?? Infinity)
         ? [`${place}: more runs than it may have`]
         : []),
-      ...(state.waiting && !look.busy && starts.length === 0 ? [`${place}: it waits for nobody`] : []),
+      ...(state.queue.length > 0 && !look.busy && starts.length === 0 ? [`${place}: it waits for nobody`] : []),
       ...(starts.length > event.most ? [`${place}: more runs than it may start at a time`] : []),
       // What is due makes progress, or is looked at without end.
       ...(isDue && show([before, dueAt, waits]) === show([state, done.dueAt, done.waits]) &&
@@ -194,7 +199,7 @@ describe("a turn that is wrong", () => {
       turn(name, settings, state, { ...look, busy: false }),
     "forgets what waits": (name, settings, state, look) => {
       const done = turn(name, settings, state, look)
-      return { ...done, state: { ...done.state, waiting: false } }
+      return { ...done, state: { ...done.state, queue: [] } }
     },
     "fires early": (name, settings, state, look) => turn(name, settings, state, { ...look, now: look.now + 1 }),
     "passes over a slot": (name, settings, state, look) => {
@@ -204,6 +209,8 @@ describe("a turn that is wrong", () => {
         : done.state.slot
       return { ...done, state: { ...done.state, slot } }
     },
+    "remembers what nobody has seen": (name, settings, state, look) =>
+      turn(name, state.queue.length > 0 ? { ...settings, catchUp: "all" } : settings, state, look),
     "catches up with everything": (name, settings, state, look) =>
       turn(name, { ...settings, catchUp: "all" }, state, look),
     "has no maximum": (name, settings, state, look) => turn(name, { ...settings, maxRuns: null }, state, look),

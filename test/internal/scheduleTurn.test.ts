@@ -4,7 +4,8 @@ import * as Calendar from "perdure/Calendar"
 import { initial } from "perdure/internal/schedules/rows"
 import type { Settings, State } from "perdure/internal/schedules/settings"
 import { Overlap } from "perdure/internal/schedules/settings"
-import { Slots, turn } from "perdure/internal/schedules/turn"
+import { Slots } from "perdure/internal/schedules/slots"
+import { turn } from "perdure/internal/schedules/turn"
 
 const SECOND = 1_000
 const LASTS = 300

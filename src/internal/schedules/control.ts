@@ -21,7 +21,8 @@ import type { Readable } from "./rows.js"
 import { change, find, initial, needsOf, read, remove as removeRow, rowOf } from "./rows.js"
 import type { Asked, Settings, State } from "./settings.js"
 import { decodeSettings, decodeState, encodeSettings } from "./settings.js"
-import { Slots } from "./turn.js"
+import { Slots } from "./slots.js"
+import { isOver } from "./turn.js"
 
 /** Runs that were asked for by hand and have not started, for one schedule. */
 const MOST_ASKED = 1_000
@@ -36,13 +37,17 @@ const checked = (given: Given, now: number) =>
     (settings) => Either.isLeft(settings) ? invalid(given.name, settings.left) : Effect.succeed(settings.right)
   )
 
-/** A schedule that begins now, or goes on with other settings: with its next slot. */
-const begin = (name: string, settings: Settings, state: State, now: number): Readable => {
-  const isPaused = state.status === "paused"
-  const slot = new Slots(name, settings).after(now)
-  const status = isPaused ? "paused" : slot === null ? "ended" : "active"
-  return { settings, state: { ...state, status, note: isPaused ? state.note : null, slot, waiting: false } }
-}
+/** A schedule that goes on where it was, unless it is paused. */
+const goOn = (settings: Settings, state: State): Readable =>
+  state.status === "paused"
+    ? { settings, state }
+    : isOver(settings, state)
+    ? { settings, state: { ...state, status: "ended", note: null, slot: null, queue: [] } }
+    : { settings, state: { ...state, status: "active", note: null } }
+
+/** A schedule that begins now, or goes on with other settings: with its next slot. What waits goes on waiting. */
+const begin = (name: string, settings: Settings, state: State, now: number): Readable =>
+  goOn(settings, { ...state, slot: new Slots(name, settings).after(now) })
 
 /** Whether both have the same slots, and fire them at the same times. */
 const haveSameSlots = (a: Settings, b: Settings): boolean =>
@@ -55,18 +60,18 @@ const haveSameSlots = (a: Settings, b: Settings): boolean =>
  */
 const turnInto = (name: string, before: Readable, settings: Settings, now: number): Readable => {
   const { state } = before
-  if (state.slot === null || !haveSameSlots(before.settings, settings)) return begin(name, settings, state, now)
-  const isPaused = state.status === "paused"
-  // What waits is still due, so another policy has its say about it.
-  const waiting = state.waiting && before.settings.overlap === settings.overlap
-  return { settings, state: { ...state, ...(isPaused ? {} : { status: "active", note: null }), waiting } }
+  if (!haveSameSlots(before.settings, settings)) {
+    const skipped = state.skipped + new Slots(name, before.settings).count(state.queue)
+    return begin(name, settings, { ...state, queue: [], skipped }, now)
+  }
+  return state.slot === null ? begin(name, settings, state, now) : goOn(settings, state)
 }
 
 /** A schedule that was quarantined goes on where it was, or with its next slot if nobody can read any more where that is. */
 const mend = (name: string, settings: Settings, state: State, now: number): Readable =>
   state.slot === null
     ? begin(name, settings, { ...state, status: "active" }, now)
-    : { settings, state: { ...state, status: "active", note: null } }
+    : goOn(settings, { ...state, status: "active" })
 
 /** What a row is made of when there is none. */
 const fresh = (name: string, { workflow }: Settings): ScheduleRecord => ({
@@ -115,7 +120,10 @@ const store = (
         onRight: (before) => turnInto(name, { settings: before, state }, settings, now)
       })
     const definition = byHand ? record?.definition ?? null : text
-    return Effect.succeed({ row: rowOf({ ...record ?? fresh(name, settings), definition }, next), answer: undefined })
+    return Effect.succeed({
+      row: rowOf({ ...record ?? fresh(name, settings), definition }, next, now),
+      answer: undefined
+    })
   })
 
 /** Make a definition known to the process and store it, after what it needs. */
@@ -189,7 +197,7 @@ const update = <A, E>(
             return yield* new ValueInvalid({ what: `schedule "${name}"`, detail })
           }
           const [next, answer] = yield* decide(readable.right, now)
-          return { row: next === null ? null : rowOf(record, next), answer }
+          return { row: next === null ? null : rowOf(record, next, now), answer }
         }))
   )
 
@@ -214,7 +222,7 @@ export const remove = (name: string): Effect.Effect<void, UnknownSchedule | Jour
 export const pause = (name: string, text: string | null, by: string | null) =>
   update(name, ({ settings, state }, now) => {
     const note = { text, by, at: now }
-    return Effect.succeed([{ settings, state: { ...state, status: "paused", waiting: false, note } }, done] as const)
+    return Effect.succeed([{ settings, state: { ...state, status: "paused", note } }, done] as const)
   })
 
 export const resume = (name: string) =>

@@ -8,7 +8,7 @@ import { LAST } from "../due.js"
 import { initial, isBusy } from "./rows.js"
 import type { CatchUp, Overlap, Settings, Status } from "./settings.js"
 import { decodeSettings, decodeState } from "./settings.js"
-import { Slots } from "./turn.js"
+import { Slots } from "./slots.js"
 
 /** A definition that no process has said to have for so long is an orphan's. Milliseconds. */
 const ORPHANED = 180_000
@@ -43,20 +43,23 @@ export interface Info {
   }>
   /** That run has not ended. */
   readonly running: boolean
-  /** A slot waits for that run to end. */
-  readonly waiting: boolean
+  /** Slots that have come and wait for that run to end. Counting stops at 1,000. */
+  readonly waiting: number
   /** Runs that were asked for by hand and wait. */
   readonly backlog: number
   /** Runs started for slots. */
   readonly started: number
-  /** Slots without a run because the run before had not ended. */
+  /**
+   * Slots that have no run, because the run before had not ended, or because they were missed, or waited for one of another
+   * calendar. At most 1,000 are counted at a time.
+   */
   readonly skipped: number
 }
 
 /** What lies beyond the instants that there are is shown as the last of them, for one row must not hide the others. */
 const utc = (millis: number): DateTime.Utc => DateTime.unsafeMake(Math.max(-LAST, Math.min(millis, LAST)))
 
-/** When the next slots fire, `count` at most. */
+/** When the next slots fire, `count` at most: each when it is due, and no sooner than the one before it. */
 export const nextOf = (
   name: string,
   settings: Settings,
@@ -65,8 +68,11 @@ export const nextOf = (
 ): ReadonlyArray<DateTime.Utc> => {
   const slots = new Slots(name, settings)
   const next: Array<DateTime.Utc> = []
-  for (let each = slot; each !== null && next.length < count; each = slots.after(each))
-    next.push(utc(slots.fireAt(each)))
+  let at = -Infinity
+  for (let each = slot; each !== null && next.length < count; each = slots.after(each)) {
+    at = Math.max(at, slots.fireAt(each))
+    next.push(utc(at))
+  }
   return next
 }
 
@@ -108,7 +114,7 @@ export const infoOf = (
       ({ at, run, slot }) => ({ slot: utc(slot), runId: run, at: utc(at) })
     ),
     running: isBusy(record),
-    waiting: state.waiting,
+    waiting: said === null ? 0 : new Slots(record.name, said).count(state.queue),
     backlog: state.backlog.length,
     started: state.started,
     skipped: state.skipped

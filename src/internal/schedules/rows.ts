@@ -8,7 +8,8 @@ import type { Millis, ScheduleRecord, ScheduleRow } from "../../JournalDriver.js
 import { isFinal } from "../RunWatch.js"
 import type { Settings, State } from "./settings.js"
 import { decodeSettings, decodeState, encodeSettings, encodeState } from "./settings.js"
-import { Slots, wakes } from "./turn.js"
+import { Slots } from "./slots.js"
+import { wakes } from "./turn.js"
 
 /** A schedule that can be read. */
 export interface Readable {
@@ -23,7 +24,7 @@ export const needsOf = (name: string, workflow: string, isDefined: boolean): str
 export const initial: State = {
   status: "active",
   slot: null,
-  waiting: false,
+  queue: [],
   started: 0,
   skipped: 0,
   last: null,
@@ -44,7 +45,8 @@ export const isBusy = ({ run, runStatus }: Pick<ScheduleRecord, "run" | "runStat
 /** The row of a schedule that goes on from this state. */
 export const rowOf = (
   record: Pick<ScheduleRecord, "name" | "definition" | "run" | "runStatus">,
-  { settings, state }: Readable
+  { settings, state }: Readable,
+  now: Millis
 ): ScheduleRow => ({
   name: record.name,
   definition: record.definition,
@@ -52,7 +54,7 @@ export const rowOf = (
   run: record.run,
   settings: encodeSettings(settings),
   state: encodeState(state),
-  ...wakes(new Slots(record.name, settings), state, isBusy(record))
+  ...wakes(new Slots(record.name, settings), settings, state, isBusy(record), now)
 })
 
 /** A schedule that cannot fire, and why. What can be read of it stays. */

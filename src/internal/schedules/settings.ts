@@ -66,13 +66,13 @@ export type Asked = typeof Asked.Type
 
 export const State = Schema.Struct({
   status: Status,
-  /** The next slot; null if there is none. */
+  /** The first slot that nobody has looked at since it came, or that is still ahead; null if there is none. */
   slot: Schema.NullOr(Millis),
-  /** The next slot has come, and waits for the run before it to end. */
-  waiting: Schema.Boolean,
+  /** Slots that have come and wait, in order: of each stretch the first and the last. */
+  queue: Schema.Array(Schema.Tuple(Millis, Millis)),
   /** Runs started for slots. */
   started: Schema.Number,
-  /** Slots without a run because the one before had not ended. */
+  /** Slots that were passed over: they have no run. */
   skipped: Schema.Number,
   last: Schema.NullOr(Schema.Struct({ slot: Millis, run: Schema.String, at: Millis })),
   note: Schema.NullOr(
