@@ -30,6 +30,7 @@ import { ConfigurationInvalid, UnknownSchedule } from "./Errors.js"
 import { isFields, show } from "./internal/options.js"
 import { askProblem, pauseProblem, refuse, showProblem } from "./internal/requests.js"
 import * as Control from "./internal/schedules/control.js"
+import { define } from "./internal/schedules/definitions.js"
 import type { Given } from "./internal/schedules/definition.js"
 import type { Info } from "./internal/schedules/info.js"
 import { infoOf } from "./internal/schedules/info.js"
@@ -209,7 +210,7 @@ export const make = <Payload, Success, Failure>(
     given: { name, workflow: isWorkflow(workflow) ? workflow.shape : null, payload, options: rest },
     layer: Layer.scopedDiscard(
       Effect.suspend(() =>
-        Control.define(schedule.given, schedule, RunQueue.isRunQueue(queue) ? RunQueue.define(queue) : Effect.void)
+        define(schedule.given, schedule, RunQueue.isRunQueue(queue) ? RunQueue.define(queue) : Effect.void)
       )
     )
   }

@@ -300,16 +300,15 @@ export class Registry {
 
   /** Schedules of one name that are not the same. */
   rivals(): ReadonlyArray<Problem> {
-    const all = [...this.known]
-    const twice = all.flatMap((one, index) =>
-      all.slice(index + 1).some((other) =>
-          other.name === one.name && other.source !== one.source &&
-          (other.definition !== one.definition || one.payload !== null || other.payload !== null)
-        )
-        ? [one.name]
-        : []
+    const byName = new Map<string, ReadonlyArray<RegisteredSchedule>>()
+    for (const each of this.known) byName.set(each.name, [...byName.get(each.name) ?? [], each])
+    const differ = (one: RegisteredSchedule, other: RegisteredSchedule) =>
+      other.source !== one.source &&
+      (other.definition !== one.definition || one.payload !== null || other.payload !== null)
+    const twice = [...byName.values()].filter((all) =>
+      all.some((one, index) => all.slice(index + 1).some((other) => differ(one, other)))
     )
-    return [...new Set(twice)].map((name) => ({
+    return twice.flatMap(([one]) => one === undefined ? [] : [one.name]).map((name) => ({
       code: "TwoSchedules",
       place: `schedule "${name}"`,
       detail: `schedule "${name}" has two definitions that differ`,

@@ -43,7 +43,21 @@ interface Plan {
   readonly starts: ReadonlyArray<Start>
   /** The run that is to be cancelled. */
   readonly cancels: string | null
+  /** Why some that were asked for by hand are not made. */
+  readonly dropped: string | null
 }
+
+/** What was done. */
+export interface Fired {
+  /** How many schedules were still as they were seen. */
+  readonly count: number
+  /** The runs that were asked for, each with the one that stands for it. */
+  readonly started: ReadonlyMap<string, string>
+  /** The schedules of which some that were asked for by hand were not made, and why. */
+  readonly dropped: ReadonlyMap<string, string>
+}
+
+const nothing: Fired = { count: 0, started: new Map(), dropped: new Map() }
 
 /** What this process has, for storage to know which schedules it can fire. */
 export const needs = ({ registry }: JournalService): ReadonlyArray<string> => [
@@ -97,7 +111,7 @@ const runFor = (
   })
 
 /** What a schedule says when runs that were asked for could not be made. They are asked for no more. */
-export const DROPPED = "not started, though asked for by hand: "
+const DROPPED = "not started, though asked for by hand: "
 
 /** A turn with the runs that it starts. */
 interface Made {
@@ -151,7 +165,8 @@ const plan = (
       state: null,
       runs: [],
       starts: [],
-      cancels: null
+      cancels: null,
+      dropped: null
     })
     const readable = read(record)
     if (Either.isLeft(readable)) return refuse(readable.left)
@@ -164,10 +179,12 @@ const plan = (
     if (Either.isLeft(made)) return refuse(made.left)
     const { dropped, runs, starts } = made.right
     const last = lastOf(made.right)
+    const said = dropped === null ? null : `${DROPPED}${dropped}`
     const next: State = {
       ...decided.state,
       ...(last === null ? {} : { last: { ...last, at: now } }),
-      ...(dropped === null ? {} : { note: { text: `${DROPPED}${dropped}`, by: null, at: now } })
+      // Why it is paused stays.
+      ...(said === null || state.status === "paused" ? {} : { note: { text: said, by: null, at: now } })
     }
     return {
       record,
@@ -185,7 +202,8 @@ const plan = (
       state: next,
       runs,
       starts,
-      cancels: decided.cancels ? record.run : null
+      cancels: decided.cancels ? record.run : null,
+      dropped: said
     }
   })
 
@@ -218,18 +236,29 @@ const standing = (
   return { last: { slot, run: answer.id, at } }
 }
 
-/** Do what was decided, of as many schedules as are still as they were seen. Answers how many. */
-const act = (journal: JournalService, plans: ReadonlyArray<Plan>): Effect.Effect<number, JournalError> =>
+const firedOf = (plans: ReadonlyArray<Plan>, answers: ReadonlyMap<string, Enqueued>): Fired => ({
+  count: plans.length,
+  started: new Map([...answers].map(([id, answer]) => [id, answer.id])),
+  dropped: new Map(plans.flatMap(({ dropped, record }) => dropped === null ? [] : [[record.name, dropped] as const]))
+})
+
+/** Do what was decided, of as many schedules as are still as they were seen. */
+const act = (
+  journal: JournalService,
+  plans: ReadonlyArray<Plan>,
+  tell: boolean
+): Effect.Effect<Fired, JournalError> =>
   Effect.gen(function*() {
     const { driver } = journal
     const write = (some: ReadonlyArray<Plan>, by: number) =>
       driver.writeSchedules({
         schedules: some.map(({ record, row }) => ({ ...row, revision: record.revision + by })),
-        tell: false,
+        tell,
         idleMillis: IDLE
       })
     if (plans.every(({ cancels, runs }) => runs.length === 0 && cancels === null)) {
-      return (yield* journal.ask(write(plans, 0))).length
+      const written = new Set(yield* journal.ask(write(plans, 0)))
+      return firedOf(plans.filter(({ record }) => written.has(record.name)), new Map())
     }
     return yield* driver.transaction(Effect.gen(function*() {
       const written = new Set(yield* journal.ask(write(plans, 0)))
@@ -249,7 +278,7 @@ const act = (journal: JournalService, plans: ReadonlyArray<Plan>): Effect.Effect
       if (others.length > 0) yield* journal.ask(write(others, 1))
       const cancels = mine.flatMap(cancelOf)
       if (cancels.length > 0) yield* journal.ask(driver.deliver(cancels))
-      return written.size
+      return firedOf(mine, byId)
     }))
   })
 
@@ -257,19 +286,25 @@ const act = (journal: JournalService, plans: ReadonlyArray<Plan>): Effect.Effect
 const actOnAll = (
   journal: JournalService,
   plans: ReadonlyArray<Plan>,
-  now: Millis
-): Effect.Effect<number, JournalError> =>
-  Effect.catchIf(act(journal, plans), (error) => !error.retryable, (error) => {
+  now: Millis,
+  tell: boolean
+): Effect.Effect<Fired, JournalError> =>
+  Effect.catchIf(act(journal, plans, tell), (error) => !error.retryable, (error) => {
     const [only] = plans
-    if (only === undefined) return Effect.succeed(0)
+    if (only === undefined) return Effect.succeed(nothing)
     if (plans.length > 1) {
       return Effect.map(
-        Effect.forEach(plans, (each) => actOnAll(journal, [each], now)),
-        (acted) => acted.reduce((sum, each) => sum + each, 0)
+        Effect.forEach(plans, (each) => actOnAll(journal, [each], now, tell)),
+        (acted) =>
+          acted.reduce((all, each) => ({
+            count: all.count + each.count,
+            started: new Map([...all.started, ...each.started]),
+            dropped: new Map([...all.dropped, ...each.dropped])
+          }), nothing)
       )
     }
     const row = quarantined(only.record, `storage refuses its run: ${error.message}`, now)
-    return act(journal, [{ ...only, row, state: null, runs: [], starts: [], cancels: null }])
+    return act(journal, [{ ...only, row, state: null, runs: [], starts: [], cancels: null, dropped: null }], tell)
   })
 
 /** Fire up to a page of schedules that are due. */
@@ -282,20 +317,24 @@ export const fireDue = (journal: JournalService) =>
       limit: PAGE
     })
     journal.time.observe(now)
-    const fired = schedules.length === 0 ? 0 : yield* fire(journal, schedules, now)
-    return { found: schedules.length, fired, nextDue, awaited }
+    const { count, dropped } = schedules.length === 0 ? nothing : yield* fire(journal, schedules, now, { tell: false })
+    for (const [name, why] of dropped) {
+      yield* Effect.logWarning("runs of a schedule cannot be made").pipe(Effect.annotateLogs({ schedule: name, why }))
+    }
+    return { found: schedules.length, fired: count, nextDue, awaited }
   })
 
-/** Fire these schedules as they were seen at a time of the driver's. Answers how many were still so. */
+/** Fire these schedules as they were seen at a time of the driver's, and perhaps tell others that they have changed. */
 export const fire = (
   journal: JournalService,
   schedules: ReadonlyArray<ScheduleRecord>,
-  now: Millis
-): Effect.Effect<number, JournalError> =>
+  now: Millis,
+  { tell }: { readonly tell: boolean }
+): Effect.Effect<Fired, JournalError> =>
   Effect.gen(function*() {
     const known = journal.registry.schedules
     const most = Math.max(1, Math.floor(RUNS / schedules.length))
     const plans = yield* Effect.forEach(schedules, (record) => plan(journal, record, now, most, known))
     const mine = plans.filter((each) => each !== null)
-    return mine.length === 0 ? 0 : yield* actOnAll(journal, mine, now)
+    return mine.length === 0 ? nothing : yield* actOnAll(journal, mine, now, tell)
   })

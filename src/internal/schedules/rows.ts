@@ -1,4 +1,5 @@
 /** Rows of schedules, read and changed: each change is made from a row as it is, and made again if that was another's. */
+import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
@@ -83,7 +84,7 @@ const PAUSE = "50 millis"
 
 /** Try until nobody is in the way. None: somebody was. */
 const insist = <A, E, R>(
-  name: string,
+  what: string,
   attempt: Effect.Effect<Option.Option<A>, E, R>
 ): Effect.Effect<A, E | JournalError, R> => {
   const go = (left: number): Effect.Effect<A, E | JournalError, R> =>
@@ -93,21 +94,28 @@ const insist = <A, E, R>(
       return new JournalError({
         code: "Conflict",
         operation: "schedules",
-        detail: `others change schedule "${name}" again and again`,
+        detail: `others change ${what} again and again`,
         retryable: true
       })
     })
   return go(TRIES)
 }
 
-/** A schedule as it is, null if there is none, and the time at which that was so. */
-export const find = (journal: JournalService, name: string) =>
-  Effect.map(
-    journal.driver.schedules({ names: [name], after: null, limit: 1 }),
-    ({ now, value: [record = null] }) => {
-      journal.time.observe(now)
-      return { now, record }
-    }
+/** Do something with a schedule as it is, null if there is none; again if that was another's meanwhile (none). */
+export const insistOn = <A, E, R>(
+  journal: JournalService,
+  name: string,
+  attempt: (record: ScheduleRecord | null, now: Millis) => Effect.Effect<Option.Option<A>, E, R>
+): Effect.Effect<A, E | JournalError, R> =>
+  insist(
+    `schedule "${name}"`,
+    Effect.flatMap(
+      journal.driver.schedules({ names: [name], after: null, limit: 1 }),
+      ({ now, value: [record = null] }) => {
+        journal.time.observe(now)
+        return attempt(record, now)
+      }
+    )
   )
 
 /**
@@ -122,26 +130,50 @@ export const change = <A, E, R>(
     now: Millis
   ) => Effect.Effect<{ readonly row: ScheduleRow | null; readonly answer: A }, E, R>
 ): Effect.Effect<A, E | JournalError, R> =>
-  insist(
-    name,
+  insistOn(journal, name, (record, now) =>
     Effect.gen(function*() {
-      const { now, record } = yield* find(journal, name)
       const { answer, row } = yield* decide(record, now)
       if (row === null) return Option.some(answer)
       const schedules = [{ ...row, revision: record?.revision ?? 0 }]
       const written = yield* journal.ask(journal.driver.writeSchedules({ schedules, tell: true }))
       return written.length > 0 ? Option.some(answer) : Option.none()
-    })
-  )
+    }))
+
+/** Schedules that are changed together. */
+const PAGE = 200
+
+/** Change many, a page at a time. `decide` is given each row as it is, and says what to write (null: nothing). */
+export const changeAll = (
+  journal: JournalService,
+  names: ReadonlyArray<string>,
+  decide: (name: string, record: ScheduleRecord | null, now: Millis) => ScheduleRow | null
+): Effect.Effect<void, JournalError> =>
+  Effect.forEach(Chunk.chunksOf(Chunk.fromIterable(names), PAGE), (page) => {
+    let left = Chunk.toReadonlyArray(page)
+    return insist(
+      `schedule "${left[0]}" and others`,
+      Effect.gen(function*() {
+        const { now, value } = yield* journal.driver.schedules({ names: left, after: null, limit: PAGE })
+        journal.time.observe(now)
+        const records = new Map(value.map((record) => [record.name, record]))
+        const schedules = left.flatMap((name) => {
+          const record = records.get(name) ?? null
+          const row = decide(name, record, now)
+          return row === null ? [] : [{ ...row, revision: record?.revision ?? 0 }]
+        })
+        if (schedules.length === 0) return Option.some(undefined)
+        const written = new Set(yield* journal.ask(journal.driver.writeSchedules({ schedules, tell: true })))
+        left = schedules.flatMap(({ name }) => written.has(name) ? [] : [name])
+        return left.length === 0 ? Option.some(undefined) : Option.none()
+      })
+    )
+  }, { discard: true })
 
 /** Take a schedule away. False if there is none. */
 export const remove = (journal: JournalService, name: string): Effect.Effect<boolean, JournalError> =>
-  insist(
-    name,
+  insistOn(journal, name, (record) =>
     Effect.gen(function*() {
-      const { record } = yield* find(journal, name)
       if (record === null) return Option.some(false)
       const removed = yield* journal.ask(journal.driver.removeSchedules([{ name, revision: record.revision }]))
       return removed.length > 0 ? Option.some(true) : Option.none()
-    })
-  )
+    }))

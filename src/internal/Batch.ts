@@ -1,0 +1,49 @@
+/** Items that come while others are on their way go together: one batch at a time, as large as it has become. */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+
+interface Entry<A, E> {
+  readonly item: A
+  /** What has become of its batch. */
+  exit: Exit.Exit<void, E> | undefined
+}
+
+export class Batch<A, E> {
+  private waiting: ReadonlyArray<Entry<A, E>> = []
+  private readonly turn = Effect.unsafeMakeSemaphore(1)
+
+  constructor(private readonly send: (items: ReadonlyArray<A>) => Effect.Effect<void, E>) {}
+
+  /** Send an item. Ends as its batch does. */
+  add(item: A): Effect.Effect<void, E> {
+    return Effect.suspend(() => {
+      const entry: Entry<A, E> = { item, exit: undefined }
+      this.waiting = [...this.waiting, entry]
+      return this.turn.withPermits(1)(Effect.suspend(() => entry.exit ?? this.flush)).pipe(
+        Effect.onInterrupt(() => Effect.sync(() => this.leave(entry)))
+      )
+    })
+  }
+
+  /** Send all that wait, for all of them. Whoever is interrupted meanwhile leaves the others to the next one. */
+  private readonly flush: Effect.Effect<void, E> = Effect.suspend(() => {
+    const batch = this.waiting
+    this.waiting = []
+    return this.send(batch.map(({ item }) => item)).pipe(
+      Effect.onInterrupt(() =>
+        Effect.sync(() => {
+          this.waiting = [...batch, ...this.waiting]
+        })
+      ),
+      Effect.onExit((exit) =>
+        Effect.sync(() => {
+          if (!Exit.isInterrupted(exit)) { for (const entry of batch) entry.exit = exit }
+        })
+      )
+    )
+  })
+
+  private leave(entry: Entry<A, E>): void {
+    this.waiting = this.waiting.filter((each) => each !== entry)
+  }
+}

@@ -1,0 +1,83 @@
+/** What changes make of a schedule: pure functions of the row as it is, of what it is to be, and of the time. */
+import * as Either from "effect/Either"
+import type { ScheduleRecord, ScheduleRow } from "../../JournalDriver.js"
+import type { Readable } from "./rows.js"
+import { initial, rowOf } from "./rows.js"
+import type { Settings, State } from "./settings.js"
+import { decodeSettings, decodeState, encodeSettings } from "./settings.js"
+import { Slots } from "./slots.js"
+import { isOver } from "./turn.js"
+
+/** A schedule that goes on where it was, unless it is paused. */
+const goOn = (settings: Settings, state: State): Readable =>
+  state.status === "paused"
+    ? { settings, state }
+    : isOver(settings, state)
+    ? { settings, state: { ...state, status: "ended", note: null, slot: null, queue: [] } }
+    : { settings, state: { ...state, status: "active", note: null } }
+
+/** A schedule that begins now, or goes on with its next slot. What waits goes on waiting. */
+const begin = (name: string, settings: Settings, state: State, now: number): Readable =>
+  goOn(settings, { ...state, slot: new Slots(name, settings).after(now) })
+
+/** Whether both have the same slots, and fire them at the same times. */
+const haveSameSlots = (a: Settings, b: Settings): boolean =>
+  encodeSettings({ ...b, calendar: a.calendar }) === encodeSettings(b) && a.from === b.from && a.until === b.until &&
+  a.jitter === b.jitter
+
+/**
+ * A schedule with other settings. If its slots are the same, it goes on where it was, and loses none; else it begins with the
+ * next one, and what waits is passed over.
+ */
+export const turnInto = (
+  name: string,
+  { settings: before, state }: Readable,
+  settings: Settings,
+  now: number
+): Readable => {
+  if (haveSameSlots(before, settings)) {
+    return state.slot === null ? begin(name, settings, state, now) : goOn(settings, state)
+  }
+  const skipped = state.skipped + new Slots(name, before).count(state.queue)
+  return begin(name, settings, { ...state, queue: [], skipped }, now)
+}
+
+/** After a pause, a schedule goes on with its next slot. */
+export const resumed = (name: string, { settings, state }: Readable, now: number): Readable =>
+  begin(name, settings, { ...state, status: "active" }, now)
+
+/** One that was quarantined goes on where it was, or with its next slot if nobody can read any more where that is. */
+export const mended = (name: string, { settings, state }: Readable, now: number): Readable =>
+  state.slot === null
+    ? resumed(name, { settings, state }, now)
+    : goOn(settings, { ...state, status: "active" })
+
+/** What a row is made of when there is none. */
+const fresh = (name: string): Pick<ScheduleRecord, "name" | "run" | "runStatus"> => ({
+  name,
+  run: null,
+  runStatus: null
+})
+
+/** The row of a schedule when settings are stored, by hand or as what its definition says; null if that changes nothing. */
+export const stored = (
+  name: string,
+  record: ScheduleRecord | null,
+  settings: Settings,
+  { byHand, now }: { readonly byHand: boolean; readonly now: number }
+): ScheduleRow | null => {
+  const text = encodeSettings(settings)
+  const state = record === null ? initial : Either.getOrElse(decodeState(record.state), () => initial)
+  const isSame = record !== null && text === (byHand ? record.settings : record.definition)
+  if (isSame && state.status !== "quarantined") return null
+  const before = record === null ? Either.left(null) : decodeSettings(record.settings)
+  const next = isSame
+    // Perhaps this process can: what was missed meanwhile is caught up with.
+    ? mended(name, { settings: Either.getOrElse(before, () => settings), state }, now)
+    : Either.match(before, {
+      onLeft: () => begin(name, settings, state, now),
+      onRight: (readable) => turnInto(name, { settings: readable, state }, settings, now)
+    })
+  const definition = byHand ? record?.definition ?? null : text
+  return rowOf({ ...record ?? fresh(name), definition }, next, now)
+}

@@ -1,0 +1,97 @@
+/** Definitions in code, stored when a process starts: many together, for a process may have hundreds. */
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import type * as Scope from "effect/Scope"
+import type { JournalError } from "../../Errors.js"
+import { ConfigurationInvalid } from "../../Errors.js"
+import type { JournalService } from "../../Journal.js"
+import { Journal } from "../../Journal.js"
+import { Batch } from "../Batch.js"
+import { stored } from "./changes.js"
+import type { Given } from "./definition.js"
+import { check, payloadOf } from "./definition.js"
+import { changeAll } from "./rows.js"
+import type { Settings } from "./settings.js"
+import { encodeSettings } from "./settings.js"
+
+/** What a definition says. */
+interface Definition {
+  readonly name: string
+  readonly settings: Settings
+}
+
+/** Store what definitions say, and that this process has them. */
+const store = (
+  journal: JournalService,
+  definitions: ReadonlyArray<Definition>
+): Effect.Effect<void, JournalError> => {
+  const byName = new Map(definitions.map(({ name, settings }) => [name, settings]))
+  const names = [...byName.keys()]
+  return Effect.zipRight(
+    changeAll(journal, names, (name, record, now) => {
+      const settings = byName.get(name)
+      return settings === undefined ? null : stored(name, record, settings, { byHand: false, now })
+    }),
+    journal.ask(journal.driver.seeSchedules(names))
+  )
+}
+
+const batches = new WeakMap<JournalService, Batch<Definition, JournalError>>()
+
+const batchOf = (journal: JournalService): Batch<Definition, JournalError> => {
+  const batch = batches.get(journal) ?? new Batch((definitions) => store(journal, definitions))
+  batches.set(journal, batch)
+  return batch
+}
+
+/** Those of one transaction are its own. */
+const submit = (journal: JournalService, definition: Definition): Effect.Effect<void, JournalError> =>
+  Effect.flatMap(
+    journal.driver.inTransaction,
+    (inside) => inside ? store(journal, [definition]) : batchOf(journal).add(definition)
+  )
+
+/** Make a definition known to the process and store it, after what it needs. */
+export const define = (
+  given: Given,
+  source: object,
+  needed: Effect.Effect<void, ConfigurationInvalid | JournalError, Journal | Scope.Scope>
+): Effect.Effect<void, ConfigurationInvalid | JournalError, Journal | Scope.Scope> =>
+  Effect.gen(function*() {
+    const journal = yield* Journal
+    const { registry } = journal
+    const { name, workflow } = given
+    const settings = yield* check(given, journal.time.now())
+    if (workflow !== null) {
+      yield* registry.defineSchedule({
+        name,
+        shape: workflow,
+        definition: Either.match(settings, { onLeft: (problems) => problems.join(), onRight: encodeSettings }),
+        source,
+        payload: payloadOf(given.payload)
+      })
+    }
+    const place = `schedule "${name}"`
+    if (registry.checking) {
+      yield* needed
+      return yield* registry.note(
+        Either.isRight(settings) ? [] : settings.left.map((problem) => ({
+          code: "BadOption",
+          place,
+          detail: `${place}: ${problem}`,
+          cure: "mend the option as the detail says"
+        }))
+      )
+    }
+    const rivals = registry.rivals().filter((problem) => problem.place === place)
+    const problems = rivals.length > 0
+      ? rivals.map(({ cure, detail }) => `${detail}: ${cure}`)
+      : Either.isLeft(settings)
+      ? settings.left
+      : []
+    if (problems.length > 0 || Either.isLeft(settings)) {
+      return yield* new ConfigurationInvalid({ what: place, problems })
+    }
+    yield* needed
+    yield* submit(journal, { name, settings: settings.right })
+  })
