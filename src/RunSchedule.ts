@@ -112,6 +112,18 @@ export interface Options {
 }
 
 /**
+ * Options of a schedule that are to be changed. Null takes one away: it is its default again, or the workflow's.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Changes =
+  & { readonly calendar?: Calendar.Calendar }
+  & {
+    readonly [Name in Exclude<keyof Options, "calendar">]?: Options[Name] | null
+  }
+
+/**
  * A schedule's definition.
  *
  * @since 0.1.0
@@ -238,8 +250,8 @@ export const put = (schedule: RunSchedule): Effect.Effect<void, ConfigurationInv
   })
 
 /**
- * Change some options of a schedule. With another calendar, other bounds or another jitter it goes on with its next slot; else
- * where it was.
+ * Change some options of a schedule; null takes one away. With another calendar, other bounds or another jitter it goes on with
+ * its next slot, and slots that wait are passed over; else it goes on where it was.
  *
  * Fails with `ConfigurationInvalid` or `UnknownSchedule`, before anything is written.
  *
@@ -255,7 +267,7 @@ export const put = (schedule: RunSchedule): Effect.Effect<void, ConfigurationInv
  */
 export const change = (
   schedule: Ref,
-  options: Partial<Options>
+  options: Changes
 ): Effect.Effect<void, ConfigurationInvalid | ChangeError, Journal> =>
   outsideOnly("RunSchedule.change", () => named(schedule, (name) => Control.alter(name, options)))
 

@@ -1,4 +1,4 @@
-/** Items that come while others are on their way go together: one batch at a time, as large as it has become. */
+/** Items that come at the same time, or while others are on their way, go together: one batch at a time. */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 
@@ -25,8 +25,11 @@ export class Batch<A, E> {
     })
   }
 
-  /** Send all that wait, for all of them. Whoever is interrupted meanwhile leaves the others to the next one. */
-  private readonly flush: Effect.Effect<void, E> = Effect.suspend(() => {
+  /**
+   * Send all that wait, for all of them, once those that are about to come had their turn. Whoever is interrupted meanwhile
+   * leaves the others to the next one.
+   */
+  private readonly flush: Effect.Effect<void, E> = Effect.flatMap(Effect.yieldNow({ priority: 1 }), () => {
     const batch = this.waiting
     this.waiting = []
     return this.send(batch.map(({ item }) => item)).pipe(

@@ -154,6 +154,29 @@ describe("statements of an operation", () => {
       assert.strictEqual((yield* driver.queueCounts({ names: ["default"], most: 1_000 })).value[0]?.ready, 100)
     }))
 
+  it.scopedLive("storing a process's definitions takes three for all that begin together, a trigger what firing takes", () =>
+    Effect.gen(function*() {
+      const { count, driver } = yield* counted
+      const Job = Workflow.make("Job", { payload: { n: Schema.Number } })
+      const context = yield* Layer.build(
+        Job.toLayer(() => Effect.void).pipe(
+          Layer.provideMerge(Layer.provide(Journal.layer(), Layer.succeed(JournalDriver, driver)))
+        )
+      )
+      const use = <A, E>(effect: Effect.Effect<A, E, Journal>) => Effect.provide(effect, context)
+      const [first, ...others] = ids("s", 100).map((name, n) =>
+        RunSchedule.make(name, { workflow: Job, payload: { n }, calendar: Calendar.every("1 hour") }).layer
+      )
+      const all = Layer.mergeAll(first ?? Layer.empty, ...others)
+      const build = Effect.scoped(Effect.provide(Layer.build(all), context))
+      assert.strictEqual(yield* count(build), 3, "read, write, see")
+      assert.strictEqual(yield* count(build), 2, "read, see")
+      assert.lengthOf((yield* driver.schedules({ names: null, after: null, limit: 200 })).value, 100)
+      yield* Effect.provide(Layer.build(all), context)
+      const trigger = use(RunSchedule.trigger("s-1"))
+      assert.strictEqual(yield* count(trigger), 5, "read, begin, change, start, commit")
+    }))
+
   it.scopedLive("a commit that is lost takes a second one to say so", () =>
     Effect.gen(function*() {
       const { count, driver } = yield* counted

@@ -287,19 +287,22 @@ export const check = (
 export const payloadOf = (payload: unknown): ((slot: number) => unknown) | null =>
   typeof payload === "function" ? (slot) => payload(DateTime.unsafeMake(slot)) : null
 
-/** Settings with some options changed, or all that is wrong with these. */
+/** Settings with some options changed (null: its default again), or all that is wrong with these. */
 export const settingsWith = (
   settings: Settings,
   options: Given["options"]
 ): Either.Either<Settings, ReadonlyArray<string>> => {
-  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
+  const isDefault = (name: string, value: unknown) => value === null && name !== "calendar" && OPTIONS.includes(name)
+  const given = Object.fromEntries(
+    Object.entries(options).filter(([name, value]) => value !== undefined && !isDefault(name, value))
+  )
   const problems = optionProblems({ calendar: settings.calendar, ...given })
   if (problems.length > 0) return Either.left(problems)
   const all = settingsOf({ name: settings.workflow, version: settings.version }, settings.payload, {
     calendar: settings.calendar,
     ...given
   })
-  const has = (name: string) => name in given
+  const has = (name: string) => options[name] !== undefined
   const next: Settings = {
     ...settings,
     calendar: all.calendar,

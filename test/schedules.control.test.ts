@@ -1,0 +1,140 @@
+/** What is done to schedules by hand, and what definitions say when many begin at once. */
+import { assert, describe, it } from "@effect/vitest"
+import * as DateTime from "effect/DateTime"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as TestClock from "effect/TestClock"
+import * as RunSchedule from "perdure/RunSchedule"
+import * as Workflow from "perdure/Workflow"
+import { hourly, info, makeJobs, midnight, slotsOf, timeOf, until } from "./fixtures/schedules.js"
+import { makeWorld } from "./fixtures/world.js"
+
+const shownAt = (instants: ReadonlyArray<DateTime.Utc>) => instants.map((at) => timeOf(DateTime.toEpochMillis(at)))
+
+describe("a trigger", () => {
+  it.scoped("answers the run that stands for it, if its workflow's singleton lets it join one", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(midnight)
+      const Sync = Workflow.make("Sync", {
+        payload: { account: Schema.String },
+        singleton: { key: ({ account }) => account, mode: "join" }
+      })
+      const schedule = RunSchedule.make("jobs", {
+        workflow: Sync,
+        payload: { account: "a" },
+        calendar: hourly,
+        overlap: "allow"
+      })
+      const world = yield* makeWorld()
+      const process = yield* world.launch(Layer.merge(Sync.toLayer(() => Effect.sleep("10 hours")), schedule.layer))
+      const first = yield* process.use(RunSchedule.trigger("jobs"))
+      const second = yield* process.use(RunSchedule.trigger("jobs"))
+      assert.strictEqual(second, first)
+      assert.strictEqual((yield* world.record(first)).workflow, "Sync")
+      yield* until("01:10")
+      assert.deepStrictEqual((yield* world.driver.count({})).value, { suspended: 1 })
+    }))
+
+  it.scoped("that comes to nothing says so, and leaves why the schedule is paused", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(midnight)
+      const { Job, live } = makeJobs()
+      const never = RunSchedule.make("jobs", {
+        workflow: Job,
+        calendar: hourly,
+        payload: (slot) => {
+          if (DateTime.toEpochMillis(slot) === midnight) throw new Error("not at midnight")
+          return { slot: "later" }
+        }
+      })
+      const world = yield* makeWorld()
+      const process = yield* world.launch(Layer.merge(live, never.layer))
+      yield* process.use(RunSchedule.pause("jobs", { note: "month's end" }))
+      const error = yield* Effect.flip(process.use(RunSchedule.trigger("jobs")))
+      assert.include(error.message, "not at midnight")
+      const { backlog, note, status } = yield* info(process)
+      assert.deepStrictEqual([status, backlog, Option.getOrThrow(note).text], ["paused", 0, "month's end"])
+    }))
+})
+
+describe("changes", () => {
+  it.scoped("take options away: they are their defaults again", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(midnight)
+      const { live, notes, schedule } = makeJobs()
+      const world = yield* makeWorld()
+      const options = {
+        calendar: hourly,
+        startsAt: new Date(midnight + 5 * 3_600_000),
+        endsAt: new Date(midnight + 7 * 3_600_000),
+        jitter: "20 minutes",
+        overlap: "allow",
+        maxRuns: 1
+      } as const
+      const process = yield* world.launch(Layer.merge(live, schedule(options).layer))
+      yield* process.use(RunSchedule.change("jobs", { startsAt: null, jitter: null }))
+      assert.deepStrictEqual(shownAt((yield* info(process)).next), ["01:00"])
+      yield* process.use(RunSchedule.change("jobs", { maxRuns: null, overlap: null }))
+      const { next, overlap } = yield* info(process, { next: 9 })
+      assert.deepStrictEqual([overlap, shownAt(next).join()], ["skip", "01:00,02:00,03:00,04:00,05:00,06:00"])
+      yield* process.use(RunSchedule.change("jobs", { endsAt: null }))
+      assert.strictEqual((yield* info(process, { next: 100 })).next.length, 100)
+      const refused = yield* Effect.exit(
+        // @ts-expect-error: a schedule has a calendar.
+        process.use(RunSchedule.change("jobs", { calendar: null }))
+      )
+      assert.include(JSON.stringify(refused), "calendar is null")
+      yield* until("02:10")
+      assert.deepStrictEqual(slotsOf(notes), ["01:00", "02:00"])
+    }))
+})
+
+describe("many definitions that begin together", () => {
+  const many = (count: number) => {
+    const { Job, live } = makeJobs()
+    const schedules = Array.from(
+      { length: count },
+      (_, n) => RunSchedule.make(`jobs ${n}`, { workflow: Job, payload: { slot: `${n}` }, calendar: hourly })
+    )
+    return {
+      schedules,
+      layer: schedules.reduce<typeof live>((all, { layer }) => Layer.merge(all, layer), live)
+    }
+  }
+
+  it.scoped("are stored, each once, and not again", () =>
+    Effect.gen(function*() {
+      const { layer } = many(450)
+      let writes = 0
+      const world = yield* makeWorld((driver) => ({
+        ...driver,
+        writeSchedules: (request) =>
+          Effect.suspend(() => {
+            writes++
+            return driver.writeSchedules(request)
+          })
+      }))
+      const process = yield* world.launch(layer)
+      const { value } = yield* world.driver.schedules({ names: null, after: null, limit: 1_000 })
+      assert.strictEqual(value.length, 450)
+      assert.isTrue(value.every(({ revision }) => revision === 1))
+      yield* process.stop
+      const before = writes
+      yield* world.launch(layer)
+      assert.strictEqual(writes, before)
+    }))
+
+  it.scoped("one of which is wrong keep the process from starting, and say which", () =>
+    Effect.gen(function*() {
+      const { layer } = many(20)
+      const { Job } = makeJobs()
+      const bad = RunSchedule.make("bad", { workflow: Job, payload: { slot: "" }, calendar: hourly, maxRuns: 0 })
+      const world = yield* makeWorld()
+      const exit = yield* Effect.exit(world.launch(Layer.merge(layer, bad.layer)))
+      assert.isTrue(Exit.isFailure(exit))
+      assert.include(JSON.stringify(exit), "maxRuns is 0")
+    }))
+})
