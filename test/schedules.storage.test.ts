@@ -1,0 +1,191 @@
+/** Schedules on storage that refuses, fails or forgets. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Clock from "effect/Clock"
+import * as DateTime from "effect/DateTime"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as TestClock from "effect/TestClock"
+import { JournalError } from "perdure/Errors"
+import type { JournalDriver, NewRun } from "perdure/JournalDriver"
+import * as RunSchedule from "perdure/RunSchedule"
+import * as Step from "perdure/Step"
+import * as Workflow from "perdure/Workflow"
+import { hourly, midnight, timeOf, until } from "./fixtures/schedules.js"
+import { makeWorld } from "./fixtures/world.js"
+
+const NAMES = ["a", "b", "c"]
+
+/** Three schedules of one calendar, whose runs note whose they are, their slot, and when they begin: `a 01:00@01:00`. */
+const makeThree = (options: Partial<RunSchedule.Options> = {}) => {
+  const notes: Array<string> = []
+  const Job = Workflow.make("Job", { payload: { name: Schema.String, slot: Schema.String } })
+  const live = Job.toLayer(({ name, slot }) =>
+    Step.run("note", Effect.map(Clock.currentTimeMillis, (now) => void notes.push(`${name} ${slot}@${timeOf(now)}`)))
+  )
+  const schedules = NAMES.map((name) =>
+    RunSchedule.make(name, {
+      workflow: Job,
+      payload: (slot) => ({ name, slot: timeOf(DateTime.toEpochMillis(slot)) }),
+      calendar: hourly,
+      ...options
+    }).layer
+  )
+  return { layers: Layer.mergeAll(live, ...schedules), live, notes }
+}
+
+const at = (slot: string, began = slot) => NAMES.map((name) => `${name} ${slot}@${began}`)
+
+const error = (code: JournalError["code"], operation: string, retryable: boolean) =>
+  new JournalError({ code, operation, detail: "the words of storage", retryable })
+
+const isOf = (name: string) => ({ attributes }: NewRun) => attributes["perdure.schedule"] === name
+
+/** What is asked of storage by those that fire, and fails as long as it is to. */
+interface Trouble {
+  readonly bend: (driver: JournalDriver) => JournalDriver
+  /** How many of the next of these fail. */
+  readonly left: { enqueue: number; write: number; commit: number }
+  /** The time after which a transaction may be rolled back, for each write within one that is none of a control. */
+  readonly idle: Array<number | undefined>
+  /** How many transactions were tried. */
+  readonly tried: { transactions: number }
+}
+
+const makeTrouble = (): Trouble => {
+  const left = { enqueue: 0, write: 0, commit: 0 }
+  const tried = { transactions: 0 }
+  const idle: Array<number | undefined> = []
+  const fails = (what: keyof typeof left) => left[what] > 0 && left[what]-- > 0
+  return {
+    left,
+    tried,
+    idle,
+    bend: (driver) => ({
+      ...driver,
+      enqueue: (request) =>
+        Effect.suspend(() =>
+          request.runs.length > 0 && fails("enqueue") ? error("Unavailable", "enqueue", true) : driver.enqueue(request)
+        ),
+      writeSchedules: (request) =>
+        Effect.flatMap(driver.inTransaction, (isInside) => {
+          if (!isInside || request.tell) return driver.writeSchedules(request)
+          idle.push(request.idleMillis)
+          const written = driver.writeSchedules(request)
+          return fails("write") ? Effect.zipRight(written, error("Conflict", "writeSchedules", true)) : written
+        }),
+      // The answer to its commit is lost.
+      transaction: (self) =>
+        Effect.suspend(() => {
+          tried.transactions++
+          const done = driver.transaction(self)
+          return fails("commit") ? Effect.zipRight(done, error("OutcomeUnknown", "transaction", true)) : done
+        })
+    })
+  }
+}
+
+describe("a run that storage refuses", () => {
+  it.scoped("sets its schedule aside, with storage's words; those that were due with it fire once", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(midnight)
+      const { layers, notes } = makeThree({ catchUp: "all", overlap: "allow" })
+      let refuses = true
+      const asked: Array<number> = []
+      const world = yield* makeWorld((driver) => ({
+        ...driver,
+        enqueue: (request) =>
+          Effect.suspend(() => {
+            if (request.runs.length > 0) asked.push(request.runs.length)
+            return refuses && request.runs.some(isOf("b"))
+              ? error("Refused", "enqueue", false)
+              : driver.enqueue(request)
+          })
+      }))
+      const process = yield* world.launch(layers)
+      const statuses = Effect.forEach(
+        NAMES,
+        (name) => Effect.map(process.use(RunSchedule.get(name)), ({ started, status }) => `${status} ${started}`)
+      )
+      yield* until("01:10")
+      assert.deepStrictEqual(notes.toSorted(), ["a 01:00@01:00", "c 01:00@01:00"])
+      // All together, then each by itself.
+      assert.deepStrictEqual(asked, [3, 1, 1, 1])
+      assert.deepStrictEqual(yield* statuses, ["active 1", "quarantined 0", "active 1"])
+      const { note } = yield* process.use(RunSchedule.get("b"))
+      const { text } = Option.getOrThrow(note)
+      assert.match(text ?? "", /^storage refuses its run: .*the words of storage/)
+      yield* until("02:10")
+      assert.deepStrictEqual(notes.slice(2).toSorted(), ["a 02:00@02:00", "c 02:00@02:00"])
+      assert.deepStrictEqual(asked.slice(4), [2])
+      refuses = false
+      yield* process.use(RunSchedule.resume("b"))
+      yield* until("03:10")
+      assert.deepStrictEqual(notes.slice(4).toSorted(), [
+        "a 03:00@03:00",
+        "b 01:00@02:10",
+        "b 02:00@02:10",
+        "b 03:00@03:00",
+        "c 03:00@03:00"
+      ])
+      assert.deepStrictEqual(yield* statuses, ["active 3", "active 3", "active 3"])
+    }))
+})
+
+describe("storage that is away while schedules fire", () => {
+  it.scoped.each(["enqueue", "write", "commit"] as const)(
+    "is asked again until they have, once each: %s",
+    (what) =>
+      Effect.gen(function*() {
+        yield* TestClock.setTime(midnight)
+        const { layers, notes } = makeThree({ catchUp: "none", overlap: "allow" })
+        const trouble = makeTrouble()
+        const world = yield* makeWorld(trouble.bend)
+        const process = yield* world.launch(layers)
+        yield* until("00:59")
+        const before = trouble.tried.transactions
+        trouble.left[what] = what === "commit" ? 1 : 3
+        yield* until("01:01")
+        assert.deepStrictEqual(trouble.left, { enqueue: 0, write: 0, commit: 0 })
+        assert.isAtLeast(trouble.tried.transactions - before, what === "commit" ? 1 : 4)
+        yield* until("01:10")
+        assert.deepStrictEqual(notes.toSorted(), at("01:00"))
+        yield* until("02:10")
+        assert.deepStrictEqual(notes.slice(3).toSorted(), at("02:00"))
+        for (const name of NAMES) {
+          assert.deepInclude(yield* process.use(RunSchedule.get(name)), { status: "active", started: 2, skipped: 0 })
+        }
+      })
+  )
+
+  it.scoped("may roll back who stops in the midst of firing: each write says after how long", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(midnight)
+      const { layers, notes } = makeThree()
+      const trouble = makeTrouble()
+      const world = yield* makeWorld(trouble.bend)
+      yield* world.launch(layers)
+      yield* until("02:10")
+      assert.lengthOf(notes, 6)
+      assert.isNotEmpty(trouble.idle)
+      for (const idle of trouble.idle) assert.isTrue(idle !== undefined && idle > 0 && idle <= 60_000, `${idle}`)
+    }))
+})
+
+describe("a definition that storage has not heard of for long", () => {
+  it.scoped("is no orphan to a process that has it", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(midnight)
+      const { layers, live } = makeThree()
+      // Nobody's word is kept.
+      const world = yield* makeWorld((driver) => ({ ...driver, seeSchedules: () => driver.seeSchedules([]) }))
+      const has = yield* world.launch(layers)
+      const hasNot = yield* world.launch(live)
+      const isOrphaned = (process: typeof has) =>
+        Effect.map(process.use(RunSchedule.get("a")), ({ orphaned }) => orphaned)
+      assert.deepStrictEqual(yield* Effect.all([isOrphaned(has), isOrphaned(hasNot)]), [false, false])
+      yield* until("00:10")
+      assert.deepStrictEqual(yield* Effect.all([isOrphaned(has), isOrphaned(hasNot)]), [false, true])
+    }))
+})

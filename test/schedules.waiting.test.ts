@@ -1,0 +1,372 @@
+/** Slots that wait for the run before: through outages, pauses and changes, and while that run is being cancelled. */
+import { assert, describe, it } from "@effect/vitest"
+import * as DateTime from "effect/DateTime"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as TestClock from "effect/TestClock"
+import * as RunSchedule from "perdure/RunSchedule"
+import { every10, hourly, info, makeJobs, midnight, timeOf, until } from "./fixtures/schedules.js"
+import { makeWorld } from "./fixtures/world.js"
+
+/** The first run takes so long, the others no time. */
+const first = (takes: string) => (slot: string) => slot === "00:10" ? (takes as "1 hour") : 0
+
+interface Outage {
+  readonly overlap: RunSchedule.Overlap
+  readonly catchUp: RunSchedule.CatchUp
+  /** When everybody dies, and when somebody is back. */
+  readonly gone: ReadonlyArray<readonly [string, string]>
+  /** Just after the last outage. */
+  readonly waiting: number
+  readonly skipped: number
+  /** From the end of the first run on, which is at 01:45, until the slot of 01:50. */
+  readonly notes: ReadonlyArray<string>
+}
+
+const anHour = [["00:35", "01:35"]] as const
+const sooner = [["00:15", "01:35"]] as const
+const twice = [["00:25", "00:55"], ["01:15", "01:35"]] as const
+const halfAnHour = { within: "30 minutes" } as const
+
+const outages: ReadonlyArray<Outage> = [
+  // 00:20 and 00:30 are remembered; of 00:40 to 01:30, catching up says which count; 01:40 comes while somebody is there.
+  ...([
+    ["none", [], 6],
+    ["latest", ["01:30"], 5],
+    ["all", ["00:40", "00:50", "01:00", "01:10", "01:20", "01:30"], 0],
+    [halfAnHour, ["01:10", "01:20", "01:30"], 3]
+  ] as const).map(([catchUp, caughtUp, skipped]): Outage => ({
+    overlap: "queueAll",
+    catchUp,
+    gone: anHour,
+    waiting: 2 + caughtUp.length,
+    skipped,
+    notes: ["00:20", "00:30", ...caughtUp, "01:40"]
+  })),
+  // Two times nobody is there: of 00:30 to 00:50, and of 01:20 and 01:30, some do not count.
+  ...([
+    ["none", ["01:00", "01:10"], 5],
+    ["latest", ["00:50", "01:00", "01:10", "01:30"], 3],
+    ["all", ["00:30", "00:40", "00:50", "01:00", "01:10", "01:20", "01:30"], 0],
+    [{ within: "20 minutes" }, ["00:40", "00:50", "01:00", "01:10", "01:20", "01:30"], 1]
+  ] as const).map(([catchUp, remembered, skipped]): Outage => ({
+    overlap: "queueAll",
+    catchUp,
+    gone: twice,
+    waiting: 1 + remembered.length,
+    skipped,
+    notes: ["00:20", ...remembered, "01:40"]
+  })),
+  // The one that waits is the one, whatever comes of the others.
+  ...(["none", "latest", "all", halfAnHour] as const).map((catchUp): Outage => ({
+    overlap: "queueOne",
+    catchUp,
+    gone: anHour,
+    waiting: 1,
+    skipped: 7,
+    notes: ["00:20"]
+  })),
+  // None waits yet: it is the first that counts.
+  ...([["none", 0, 8, "01:40"], ["latest", 1, 7, "01:30"], ["all", 1, 7, "00:20"], [
+    halfAnHour,
+    1,
+    7,
+    "01:10"
+  ]] as const)
+    .map(([catchUp, waiting, skipped, slot]): Outage => ({
+      overlap: "queueOne",
+      catchUp,
+      gone: sooner,
+      waiting,
+      skipped,
+      notes: [slot]
+    }))
+]
+
+describe("while nobody is there and slots wait,", () => {
+  it.scoped.each(
+    outages.map((outage) => ({
+      ...outage,
+      title: `${outage.overlap} and catching up with ${JSON.stringify(outage.catchUp)}, gone ${
+        outage.gone.join(" and ")
+      }`
+    }))
+  )(
+    "those that come are caught up with, or not, behind those that had come: $title",
+    (outage) =>
+      Effect.gen(function*() {
+        yield* TestClock.setTime(midnight)
+        const { live, notes, schedule } = makeJobs(first("95 minutes"))
+        const { catchUp, overlap } = outage
+        const layers = Layer.merge(live, schedule({ calendar: every10, overlap, catchUp }).layer)
+        const world = yield* makeWorld()
+        let process = yield* world.launch(layers)
+        for (const [gone, back] of outage.gone) {
+          yield* until(gone)
+          yield* process.kill
+          yield* until(back)
+          process = yield* world.launch(layers)
+        }
+        yield* TestClock.adjust("1 minute")
+        const { running, skipped, waiting } = yield* info(process)
+        assert.deepStrictEqual({ running, skipped, waiting }, {
+          running: true,
+          skipped: outage.skipped,
+          waiting: outage.waiting
+        })
+        yield* until("01:55")
+        assert.deepStrictEqual(notes, [
+          "00:10@00:10",
+          ...outage.notes.map((slot) => `${slot}@01:45`),
+          "01:50@01:50"
+        ])
+        const after = yield* info(process)
+        assert.deepInclude(after, { waiting: 0, started: notes.length, skipped: 11 - notes.length })
+      })
+  )
+
+  it.scoped.each(
+    [
+      { catchUp: "none", slot: "00:20" },
+      { catchUp: "latest", slot: "01:30" },
+      { catchUp: "all", slot: "01:30" },
+      { catchUp: halfAnHour, slot: "01:30" }
+    ] as const
+  )(
+    "the latest that counts starts when the cancelled run has ended: $catchUp",
+    ({ catchUp, slot }) =>
+      Effect.gen(function*() {
+        yield* TestClock.setTime(midnight)
+        // Cancelled at 00:20, it has ended at 01:37.
+        const { live, notes, schedule } = makeJobs(first("1 day"), "77 minutes")
+        const layers = Layer.merge(live, schedule({ calendar: every10, overlap: "cancelPrevious", catchUp }).layer)
+        const world = yield* makeWorld()
+        const process = yield* world.launch(layers)
+        yield* until("00:25")
+        assert.strictEqual((yield* info(process)).waiting, 1)
+        yield* process.kill
+        yield* until("01:35")
+        const again = yield* world.launch(layers)
+        yield* until("01:36")
+        assert.deepInclude(yield* info(again), { running: true, waiting: 1, skipped: 7 })
+        yield* until("01:39")
+        assert.deepStrictEqual(notes, ["00:10@00:10", `${slot}@01:37`])
+      })
+  )
+})
+
+describe("when the run before ends while nobody fires", () => {
+  it.scoped.each(
+    [
+      { overlap: "queueOne", catchUp: "all", notes: ["00:20"], skipped: 7 },
+      { overlap: "queueOne", catchUp: "latest", notes: ["00:20"], skipped: 7 },
+      { overlap: "queueAll", catchUp: "latest", notes: ["00:20", "01:30"], skipped: 6 },
+      { overlap: "queueAll", catchUp: "none", notes: ["00:20"], skipped: 7 },
+      { overlap: "cancelPrevious", catchUp: "all", notes: ["01:30"], skipped: 7 },
+      { overlap: "cancelPrevious", catchUp: "none", notes: ["00:20"], skipped: 7 }
+    ] as const
+  )(
+    "what had waited and what has come meanwhile are dealt with together: $overlap, $catchUp",
+    ({ catchUp, notes: expected, overlap, skipped }) =>
+      Effect.gen(function*() {
+        yield* TestClock.setTime(midnight)
+        const { live, notes, schedule } = makeJobs(
+          first(overlap === "cancelPrevious" ? "1 day" : "55 minutes"),
+          "45 minutes"
+        )
+        const layers = Layer.merge(live, schedule({ calendar: every10, overlap, catchUp }).layer)
+        const world = yield* makeWorld()
+        const process = yield* world.launch(layers)
+        yield* until("00:25")
+        yield* process.stop
+        // It has the workflow, but not the definition.
+        const other = yield* world.launch(live)
+        yield* until("01:35")
+        assert.deepInclude(yield* info(other), { running: false, waiting: 1, skipped: 0 })
+        yield* world.launch(layers)
+        yield* until("01:36")
+        assert.deepStrictEqual(notes, ["00:10@00:10", ...expected.map((slot) => `${slot}@01:35`)])
+        assert.deepInclude(yield* info(other), { waiting: 0, skipped })
+      })
+  )
+})
+
+describe("what waits", () => {
+  /** A world that counts how often schedules are looked for and written; without end they are not. */
+  const counting = Effect.gen(function*() {
+    const calls = { due: 0, write: 0 }
+    const world = yield* makeWorld((driver) => ({
+      ...driver,
+      dueSchedules: (request) => Effect.suspend(() => ++calls.due > 200 ? Effect.never : driver.dueSchedules(request)),
+      writeSchedules: (request) =>
+        Effect.suspend(() => {
+          calls.write++
+          return driver.writeSchedules(request)
+        })
+    }))
+    return { calls, world }
+  })
+
+  it.scoped("is kept by a pause, starts no run until it is over, and is not looked at", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(midnight)
+      const { live, notes, schedule } = makeJobs(first("25 minutes"))
+      const { calls, world } = yield* counting
+      const process = yield* world.launch(
+        Layer.merge(live, schedule({ calendar: every10, overlap: "queueAll", catchUp: "all" }).layer)
+      )
+      // A short one, within which the run before goes on.
+      yield* until("00:22")
+      yield* process.use(RunSchedule.pause("jobs"))
+      assert.deepInclude(yield* info(process), { status: "paused", waiting: 1 })
+      yield* until("00:24")
+      yield* process.use(RunSchedule.resume("jobs"))
+      yield* until("00:32")
+      assert.deepInclude(yield* info(process), { status: "active", waiting: 2 })
+      // A long one, within which it ends.
+      yield* process.use(RunSchedule.pause("jobs"))
+      const before = { ...calls }
+      yield* until("00:50")
+      assert.deepStrictEqual(notes, ["00:10@00:10"])
+      assert.deepInclude(yield* info(process), { status: "paused", waiting: 2, running: false, skipped: 0 })
+      assert.isAtMost(calls.due - before.due, 3)
+      assert.strictEqual(calls.write, before.write)
+      // Nor because it is looked at for what is asked by hand.
+      yield* process.use(RunSchedule.trigger("jobs"))
+      yield* until("01:05")
+      assert.deepStrictEqual(notes.splice(1), ["00:50@00:50"])
+      assert.deepInclude(yield* info(process), { status: "paused", waiting: 2, running: false, skipped: 0 })
+      yield* process.use(RunSchedule.resume("jobs"))
+      yield* until("01:15")
+      assert.deepStrictEqual(notes.slice(1), ["00:20@01:05", "00:30@01:05", "01:10@01:10"])
+      assert.deepInclude(yield* info(process), { status: "active", waiting: 0, skipped: 0 })
+      assert.isBelow(calls.due, 50)
+    }))
+
+  it.scoped("is dropped and counted by a change of calendar", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(midnight)
+      const { live, notes, schedule } = makeJobs(first("25 minutes"))
+      const { calls, world } = yield* counting
+      const process = yield* world.launch(Layer.merge(live, schedule({ calendar: every10, overlap: "queueAll" }).layer))
+      yield* until("00:32")
+      yield* process.use(RunSchedule.change("jobs", { calendar: hourly }))
+      const { next, skipped, waiting } = yield* info(process, { next: 1 })
+      assert.deepStrictEqual({ skipped, waiting }, { skipped: 2, waiting: 0 })
+      assert.deepStrictEqual(next.map((at) => timeOf(DateTime.toEpochMillis(at))), ["01:00"])
+      yield* until("02:05")
+      assert.deepStrictEqual(notes.slice(1), ["01:00@01:00", "02:00@02:00"])
+      assert.deepInclude(yield* info(process), { started: 3, skipped: 2 })
+      assert.isBelow(calls.due, 50)
+    }))
+
+  it.scoped.each(
+    [
+      { overlap: "skip", started: [], skipped: 3 },
+      { overlap: "queueOne", started: ["00:20@00:45"], skipped: 2 },
+      { overlap: "queueAll", started: ["00:20@00:45", "00:30@00:45", "00:40@00:45"], skipped: 0 },
+      { overlap: "cancelPrevious", started: ["00:40@00:40"], skipped: 2 },
+      { overlap: "allow", started: ["00:20@00:32", "00:30@00:32", "00:40@00:40"], skipped: 0 }
+    ] as const
+  )(
+    "is dealt with by another policy, if it is given one: $overlap",
+    ({ overlap, ...expected }) =>
+      Effect.gen(function*() {
+        yield* TestClock.setTime(midnight)
+        const { live, notes, schedule } = makeJobs(first("35 minutes"))
+        const { calls, world } = yield* counting
+        const process = yield* world.launch(
+          Layer.merge(live, schedule({ calendar: every10, overlap: "queueAll", tags: ["before"] }).layer)
+        )
+        yield* until("00:32")
+        assert.strictEqual((yield* info(process)).waiting, 2)
+        yield* process.use(RunSchedule.change("jobs", { overlap, tags: [] }))
+        yield* until("00:55")
+        assert.deepStrictEqual(notes, ["00:10@00:10", ...expected.started, "00:50@00:50"])
+        assert.deepInclude(yield* info(process), { skipped: expected.skipped, waiting: 0 })
+        assert.isBelow(calls.due, 50)
+      })
+  )
+})
+
+describe("a run that is cancelled for the next slot", () => {
+  const statuses = (world: Effect.Effect.Success<ReturnType<typeof makeWorld>>) =>
+    Effect.map(
+      world.driver.find({ filter: {}, after: null, limit: 100 }),
+      ({ value: { runs } }) => runs.toReversed()
+    )
+
+  it.scoped("may be one that was asked for by hand while that slot waited", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(midnight)
+      const { live, notes, schedule } = makeJobs("1 day", "5 minutes")
+      const world = yield* makeWorld()
+      const process = yield* world.launch(
+        Layer.merge(live, schedule({ calendar: every10, overlap: "cancelPrevious" }).layer)
+      )
+      yield* until("00:22")
+      const byHand = yield* process.use(RunSchedule.trigger("jobs", { overlap: "queueAll" }))
+      yield* until("00:29")
+      assert.deepStrictEqual(notes, ["00:10@00:10", "00:22@00:25"])
+      assert.deepInclude(yield* info(process), { running: true, waiting: 1, skipped: 0 })
+      yield* until("00:34")
+      assert.strictEqual(notes.length, 2)
+      yield* until("00:36")
+      assert.deepStrictEqual(notes.slice(2), ["00:30@00:35"])
+      assert.strictEqual((yield* world.record(byHand)).status, "cancelled")
+      assert.deepInclude(yield* info(process), { running: true, waiting: 0, skipped: 1, started: 2 })
+    }))
+
+  it.scoped("is asked again by each slot that comes while it undoes what it did, and is cancelled once", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(midnight)
+      const { live, notes, schedule } = makeJobs(first("1 day"), "35 minutes")
+      const world = yield* makeWorld()
+      const process = yield* world.launch(
+        Layer.merge(live, schedule({ calendar: every10, overlap: "cancelPrevious" }).layer)
+      )
+      yield* until("00:54")
+      assert.deepStrictEqual(notes, ["00:10@00:10"])
+      assert.deepInclude(yield* info(process), { running: true, waiting: 1, skipped: 3 })
+      yield* until("00:56")
+      assert.deepStrictEqual(notes.slice(1), ["00:50@00:55"])
+      const [run, next] = yield* statuses(world)
+      assert.deepStrictEqual([run?.status, next?.status], ["cancelled", "completed"])
+      const kinds = (yield* world.history(run?.id ?? "")).map(({ kind, name }) => `${kind} ${name}`)
+      assert.deepStrictEqual(kinds.filter((kind) => kind.startsWith("cancel")), ["cancel cancel"])
+      yield* until("01:01")
+      assert.deepStrictEqual(notes.slice(2), ["01:00@01:00"])
+    }))
+})
+
+describe("a schedule that has had all of its runs", () => {
+  it.scoped("has ended, whatever else is changed, until it may have more", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(midnight)
+      const { live, notes, schedule } = makeJobs()
+      const world = yield* makeWorld()
+      const process = yield* world.launch(
+        Layer.merge(live, schedule({ calendar: hourly, maxRuns: 2, catchUp: "all" }).layer)
+      )
+      yield* until("02:10")
+      const isOver = Effect.gen(function*() {
+        assert.deepInclude(yield* info(process), { status: "ended", next: [], started: 2, waiting: 0 })
+      })
+      yield* isOver
+      yield* process.use(RunSchedule.change("jobs", { tags: ["late"] }))
+      yield* isOver
+      yield* until("03:10")
+      yield* process.use(RunSchedule.pause("jobs"))
+      yield* until("04:10")
+      yield* process.use(RunSchedule.resume("jobs"))
+      yield* isOver
+      yield* until("05:10")
+      yield* isOver
+      assert.deepStrictEqual(notes, ["01:00@01:00", "02:00@02:00"])
+      yield* process.use(RunSchedule.change("jobs", { maxRuns: 4 }))
+      assert.strictEqual((yield* info(process)).status, "active")
+      yield* until("09:10")
+      assert.deepStrictEqual(notes.slice(2), ["06:00@06:00", "07:00@07:00"])
+      assert.deepInclude(yield* info(process), { status: "ended", started: 4 })
+    }))
+})
