@@ -171,15 +171,13 @@ export const define = (
     const problems = problemsOf(name, options)
     const journal = yield* Journal
     yield* journal.registry.defineQueue({ name, definition: definitionOf(queue), elsewhere: by === "itself" })
-    if (journal.registry.checking) {
-      return yield* journal.registry.note(problems.map((problem) => ({
-        code: "BadOption",
-        place: `queue "${name}"`,
-        detail: `queue "${name}": ${problem}`,
-        cure: "mend the option as the detail says"
-      })))
-    }
-    if (problems.length > 0) return yield* new ConfigurationInvalid({ what: `queue "${name}"`, problems })
+    yield* journal.registry.tell(problems.map((problem) => ({
+      code: "BadOption",
+      place: `queue "${name}"`,
+      detail: `queue "${name}": ${problem}`,
+      cure: "mend the option as the detail says"
+    })))
+    if (journal.registry.checking) return
     const settings = settingsOf(options)
     const define = journal.driver.defineQueue({ name, definition: JSON.stringify(settings), settings })
     yield* making(journal, [name], journal.ask(define))

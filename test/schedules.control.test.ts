@@ -7,6 +7,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as TestClock from "effect/TestClock"
+import * as RunQueue from "perdure/RunQueue"
 import * as RunSchedule from "perdure/RunSchedule"
 import * as Workflow from "perdure/Workflow"
 import { hourly, info, makeJobs, midnight, slotsOf, timeOf, until } from "./fixtures/schedules.js"
@@ -127,14 +128,26 @@ describe("many definitions that begin together", () => {
       assert.strictEqual(writes, before)
     }))
 
-  it.scoped("one of which is wrong keep the process from starting, and say which", () =>
+  it.scoped("some of which are wrong keep the process from starting, and say which, all at once", () =>
     Effect.gen(function*() {
       const { layer } = many(20)
       const { Job } = makeJobs()
-      const bad = RunSchedule.make("bad", { workflow: Job, payload: { slot: "" }, calendar: hourly, maxRuns: 0 })
+      const bad = (name: string, options: Partial<RunSchedule.Options>) =>
+        RunSchedule.make(name, { workflow: Job, payload: { slot: "" }, calendar: hourly, ...options }).layer
+      const queue = RunQueue.make("narrow", { concurrency: -1 })
+      const twin = RunSchedule.make("jobs 3", { workflow: Job, payload: { slot: "other" }, calendar: hourly })
+      const all = Layer.mergeAll(
+        layer,
+        bad("a", { maxRuns: 0 }),
+        bad("b", { jitter: "9 days" }),
+        queue.layer,
+        twin.layer
+      )
       const world = yield* makeWorld()
-      const exit = yield* Effect.exit(world.launch(Layer.merge(layer, bad.layer)))
+      const exit = yield* Effect.exit(world.launch(all))
       assert.isTrue(Exit.isFailure(exit))
-      assert.include(JSON.stringify(exit), "maxRuns is 0")
+      for (const told of ["maxRuns is 0", "jitter is ", "concurrency is -1", "two definitions"]) {
+        assert.include(JSON.stringify(exit), told)
+      }
     }))
 })

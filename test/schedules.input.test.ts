@@ -84,7 +84,6 @@ describe("options of a schedule that cannot be", () => {
     ["a priority beyond those that there are", { priority: 1e12 }, "priority 1000000000000"],
     ["a priority that is no number", { priority: NaN }, "priority NaN"],
     ["a priority that is text", { priority: "high" }, "priority"],
-    ["a priority that is nothing", { priority: null }, "priority"],
     ["an empty queue", { queue: "" }, "the queue \"\""],
     ["a queue that is a number", { queue: 5 }, "queue is 5"],
     ["more attributes than a run may have", { attributes: attributes(33) }, "33 attributes"],

@@ -108,6 +108,9 @@ export interface RegisteredQueue {
   readonly elsewhere: boolean
 }
 
+/** Turns of Effect's scheduler in which nothing comes before layers that are built side by side are taken to be there. */
+const TURNS = 50
+
 export class Registry {
   private readonly workflows = new Map<string, Registered>()
   private readonly signals = new Map<string, { readonly signal: { readonly name: string }; users: number }>()
@@ -140,6 +143,31 @@ export class Registry {
       () => problems.forEach((problem) => this.problems.delete(problem))
     )
   }
+
+  /**
+   * Tell of problems: the check notes them; else it fails, with those that layers have which are built side by side, so that all
+   * are told together.
+   */
+  tell(problems: ReadonlyArray<Problem>): Effect.Effect<void, ConfigurationInvalid, Scope.Scope> {
+    return Effect.gen(this, function*() {
+      if (problems.length === 0) return
+      yield* this.note(problems)
+      if (this.checking) return
+      yield* this.quiet
+      const all = new Set([...this.problems].map(problemText))
+      return yield* new ConfigurationInvalid({ what: "the definitions of this process", problems: [...all] })
+    })
+  }
+
+  /** Wait until nothing more comes of the layers that are built side by side, many of which begin some turns after the first. */
+  private readonly quiet: Effect.Effect<void> = Effect.gen(this, function*() {
+    const size = () => this.problems.size + this.known.size + this.queues.size + this.workflows.size + this.workers.size
+    for (let [before, turns] = [size(), 0]; turns < TURNS; turns++) {
+      yield* Effect.yieldNow({ priority: 1 })
+      const after = size()
+      if (after !== before) [before, turns] = [after, -1]
+    }
+  })
 
   /** Ask `source` with each check, for the life of the scope. */
   addSource(source: ProblemSource): Effect.Effect<void, never, Scope.Scope> {
@@ -223,19 +251,8 @@ export class Registry {
           })
         }
       }
-      if (problems.length > 0) {
-        yield* this.note(problems)
-        if (!this.checking) {
-          // Layers that are built side by side get their turn, so that all problems are reported together.
-          yield* Effect.yieldNow({ priority: 1 })
-          yield* Effect.yieldNow({ priority: 1 })
-          return yield* new ConfigurationInvalid({
-            what: "the registered workflows",
-            problems: [...this.problems].map(problemText)
-          })
-        }
-        if (this.workflows.has(key)) return
-      }
+      yield* this.tell(problems)
+      if (this.workflows.has(key)) return
       this.workflows.set(key, workflow)
       for (const signal of workflow.signals) {
         const known = this.signals.get(signal.name)

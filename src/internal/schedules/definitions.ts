@@ -2,11 +2,11 @@
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type * as Scope from "effect/Scope"
-import type { JournalError } from "../../Errors.js"
-import { ConfigurationInvalid } from "../../Errors.js"
+import type { ConfigurationInvalid, JournalError } from "../../Errors.js"
 import type { JournalService } from "../../Journal.js"
 import { Journal } from "../../Journal.js"
 import { Batch } from "../Batch.js"
+import type { Problem } from "../Registry.js"
 import { stored } from "./changes.js"
 import type { Given } from "./definition.js"
 import { check, payloadOf } from "./definition.js"
@@ -72,26 +72,16 @@ export const define = (
       })
     }
     const place = `schedule "${name}"`
-    if (registry.checking) {
-      yield* needed
-      return yield* registry.note(
-        Either.isRight(settings) ? [] : settings.left.map((problem) => ({
-          code: "BadOption",
-          place,
-          detail: `${place}: ${problem}`,
-          cure: "mend the option as the detail says"
-        }))
-      )
-    }
-    const rivals = registry.rivals().filter((problem) => problem.place === place)
-    const problems = rivals.length > 0
-      ? rivals.map(({ cure, detail }) => `${detail}: ${cure}`)
-      : Either.isLeft(settings)
-      ? settings.left
-      : []
-    if (problems.length > 0 || Either.isLeft(settings)) {
-      return yield* new ConfigurationInvalid({ what: place, problems })
-    }
+    const problems = Either.isRight(settings) ? [] : settings.left.map((problem): Problem => ({
+      code: "BadOption",
+      place,
+      detail: `${place}: ${problem}`,
+      cure: "mend the option as the detail says"
+    }))
+    // The check looks for rivals itself, when all are there.
+    const rivals = registry.checking ? [] : registry.rivals().filter((problem) => problem.place === place)
+    yield* registry.tell([...problems, ...rivals])
     yield* needed
+    if (registry.checking || Either.isLeft(settings)) return
     yield* submit(journal, { name, settings: settings.right })
   })
