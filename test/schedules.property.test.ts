@@ -143,6 +143,13 @@ const wrongOf = (subject: typeof turn, told: Story): string | undefined => {
       ...differs("started", state.started, naive.started),
       ...differs("skipped", state.skipped, naive.skipped),
       ...differs("backlog", state.backlog, naive.asked),
+      ...differs("due", `${done.dueAt}`, `${expected.dueAt}`),
+      ...differs("waits", done.waits, expected.waits),
+      // Or they grow without end, one a slot.
+      ...state.queue.flatMap(([first], n) => {
+        const last = state.queue[n - 1]?.[1]
+        return last !== undefined && slots.after(last) === first ? [`${place}: two stretches wait that are one`] : []
+      }),
       ...differs(
         "ended",
         state.status === "ended",
@@ -215,6 +222,24 @@ describe("a turn that is wrong", () => {
       turn(name, { ...settings, catchUp: "all" }, state, look),
     "has no maximum": (name, settings, state, look) => turn(name, { ...settings, maxRuns: null }, state, look),
     "starts too many": (name, settings, state, look) => turn(name, settings, state, { ...look, most: look.most + 1 }),
+    "waits in pieces": (name, settings, state, look) => {
+      const done = turn(name, settings, state, look)
+      const queue = done.state.queue.flatMap(([first, last]): Stretches => {
+        const next = new Slots(name, settings).after(first)
+        return next !== null && next <= last ? [[first, first], [next, last]] : [[first, last]]
+      })
+      return { ...done, state: { ...done.state, queue } }
+    },
+    "counts no slot that it passes over": (name, settings, state, look) => {
+      const done = turn(name, settings, state, look)
+      return { ...done, state: { ...done.state, skipped: state.skipped } }
+    },
+    "cancels nobody": (name, settings, state, look) => ({ ...turn(name, settings, state, look), cancels: false }),
+    "does not wait": (name, settings, state, look) => ({ ...turn(name, settings, state, look), waits: false }),
+    "is looked at once more": (name, settings, state, look) => {
+      const done = turn(name, settings, state, look)
+      return { ...done, dueAt: done.starts.length > 0 ? Math.min(done.dueAt, look.now) : done.dueAt }
+    },
     "is looked at without end": (name, settings, state, look) => ({ ...turn(name, settings, state, look), dueAt: 0 })
   }
   for (const [what, mutant] of Object.entries(mutants)) {

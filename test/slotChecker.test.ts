@@ -4,7 +4,7 @@ import { type Expected, type Made, violations } from "./fixtures/slotChecker.js"
 
 const SECOND = 1_000
 
-const tolerance = { slack: 100, patience: 5 * SECOND, since: -Infinity }
+const tolerance = { slack: 100, patience: 5 * SECOND, since: { from: -Infinity, to: -Infinity } }
 
 /** Seconds of virtual time: a slot each ten of them. */
 const tens = (from: number, to: number) =>
@@ -50,8 +50,8 @@ const all = (change: Readonly<Record<number, Parameters<typeof made>[1] | null>>
     return changed === null ? [] : [made(second, changed)]
   })
 
-const wrong = (expected: Partial<Expected>, runs: ReadonlyArray<Made>) =>
-  violations(runs, [{ ...base, ...expected }], tolerance)
+const wrong = (expected: Partial<Expected>, runs: ReadonlyArray<Made>, since = tolerance.since) =>
+  violations(runs, [{ ...base, ...expected }], { ...tolerance, since })
 
 const at = (second: number) => new Date(second * SECOND).toISOString().slice(11, 23)
 
@@ -209,4 +209,59 @@ describe("a slot without a run is excused", () => {
     assert.isAbove(wrong({ catchUp: "latest" }, all(late)).length, 0)
     assert.lengthOf(wrong({ catchUp: { within: 100 * SECOND } }, all(late)), 0)
   })
+})
+
+describe("what had been missed when somebody first looked has no run, whoever waits for whom:", () => {
+  const since = { from: 200.5 * SECOND, to: 201 * SECOND }
+  /** A slot each ten seconds until then; the runs of these, made from then on, one after the other or together. */
+  const runs = (overlap: Expected["overlap"], seconds: ReadonlyArray<number>) =>
+    seconds.map((second, n) => made(second, { after: 201 + (overlap === "allow" ? 0 : 2 * n) - second }))
+  const recent = [150, 160, 170, 180, 190]
+  // Of those that count, these have runs.
+  const policies = [
+    ["skip", [150]],
+    ["queueOne", [150, 160]],
+    ["queueAll", recent],
+    ["cancelPrevious", [190]],
+    ["allow", recent]
+  ] as const
+
+  for (const [overlap, seconds] of policies) {
+    const schedule = { overlap, until: 200 * SECOND }
+    it(`${overlap}, but what counts`, () => {
+      for (const catchUp of ["none", { within: 60 * SECOND }, { within: 5 * SECOND }] as const) {
+        assert.deepStrictEqual(wrong({ ...schedule, catchUp }, runs(overlap, seconds), since), [])
+        const missed = `s: ${at(140)} was caught up with`
+        assert.deepStrictEqual(wrong({ ...schedule, catchUp }, runs(overlap, [140, ...seconds]), since), [missed])
+        // With jitter, it may have fired later.
+        const jitter = 500
+        assert.notInclude(wrong({ ...schedule, catchUp, jitter }, runs(overlap, [140, ...seconds]), since), missed)
+        assert.include(
+          wrong({ ...schedule, catchUp, jitter }, runs(overlap, [130, ...seconds]), since),
+          `s: ${at(130)} was caught up with`
+        )
+      }
+      assert.notInclude(
+        wrong({ ...schedule, catchUp: { within: 61 * SECOND } }, runs(overlap, [140, ...seconds]), since).join(),
+        "caught up"
+      )
+    })
+
+    it(`${overlap}, but the latest`, () => {
+      const latest = { ...schedule, catchUp: "latest" } as const
+      assert.deepStrictEqual(wrong(latest, runs(overlap, [190]), since), [])
+      for (const slot of [0, 140, 180]) {
+        const told = wrong(latest, runs(overlap, [slot, 190]), since)
+        assert.deepStrictEqual(told.filter((each) => each.includes("caught up")), [
+          `s: ${at(slot)} was caught up with, which is not the latest`
+        ])
+      }
+      // Nobody knows whether the last had come.
+      assert.deepStrictEqual(wrong({ ...latest, jitter: 15 * SECOND }, runs(overlap, [180, 190]), since), [])
+      // None was missed.
+      const begins = { from: 150 * SECOND, to: 150 * SECOND }
+      const young = { ...latest, phases: [{ begins, slots: tens }] }
+      assert.deepStrictEqual(wrong(young, runs(overlap, seconds), since), [])
+    })
+  }
 })

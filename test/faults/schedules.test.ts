@@ -153,8 +153,10 @@ describe.each(sizes)("$name", ({ LASTS, LEAD, count, server }) => {
         yield* Effect.provide(prepare(database, entries, window), codedLayer(window, count))
         const begin = (process: WorkerProcess) =>
           Effect.zipRight(process.ready, process.ask(`${window.from} ${window.to}`))
-        yield* Effect.forEach(places, begin, { concurrency: "unbounded" })
-        const since = yield* clock(database)
+        const { span: since } = yield* within(
+          database,
+          Effect.forEach(places, begin, { concurrency: "unbounded" })
+        )
 
         const done: Done = { phases: new Map(), backfilled: new Map(), triggered: new Map() }
         const plain = entries.filter(({ isLate, maxRuns }) => !isLate && maxRuns === null)
