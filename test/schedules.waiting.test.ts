@@ -370,3 +370,24 @@ describe("a schedule that has had all of its runs", () => {
       assert.deepInclude(yield* info(process), { status: "ended", started: 4 })
     }))
 })
+
+describe("slots with a jitter longer than they are apart", () => {
+  it.scoped("start when it is said that they will, in order, some of them together", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(midnight)
+      const { live, notes, schedule } = makeJobs()
+      const layer = schedule({ calendar: every10, overlap: "allow", catchUp: "all", jitter: "45 minutes" }).layer
+      const world = yield* makeWorld()
+      const process = yield* world.launch(Layer.merge(live, layer))
+      const times = Effect.map(
+        info(process, { next: 12 }),
+        ({ next }) => next.map((at) => timeOf(DateTime.toEpochMillis(at)))
+      )
+      const said = yield* times
+      assert.deepStrictEqual(said, said.toSorted())
+      assert.isBelow(new Set(said).size, 12)
+      yield* until("03:00")
+      assert.deepStrictEqual(notes.slice(0, 12).map((note) => note.slice(6)), said)
+      assert.deepStrictEqual(notes, notes.toSorted())
+    }))
+})
