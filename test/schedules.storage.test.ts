@@ -12,7 +12,7 @@ import type { JournalDriver, NewRun } from "perdure/JournalDriver"
 import * as RunSchedule from "perdure/RunSchedule"
 import * as Step from "perdure/Step"
 import * as Workflow from "perdure/Workflow"
-import { hourly, midnight, timeOf, until } from "./fixtures/schedules.js"
+import { hourly, info, makeJobs, midnight, timeOf, until } from "./fixtures/schedules.js"
 import { makeWorld } from "./fixtures/world.js"
 
 const NAMES = ["a", "b", "c"]
@@ -130,6 +130,57 @@ describe("a run that storage refuses", () => {
         "c 03:00@03:00"
       ])
       assert.deepStrictEqual(yield* statuses, ["active 3", "active 3", "active 3"])
+    }))
+})
+
+describe("a run by hand that storage refuses", () => {
+  const start = (isRefused: (runs: ReadonlyArray<NewRun>) => boolean) =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(midnight)
+      const { live, notes, schedule } = makeJobs("20 minutes")
+      const world = yield* makeWorld((driver) => ({
+        ...driver,
+        enqueue: (request) =>
+          Effect.suspend(() => isRefused(request.runs) ? error("Refused", "enqueue", false) : driver.enqueue(request))
+      }))
+      const process = yield* world.launch(Layer.merge(live, schedule({ calendar: hourly }).layer))
+      return { notes, process, world }
+    })
+
+  it.scoped("fails who asks for it, and leaves the schedule as it was", () =>
+    Effect.gen(function*() {
+      const { process, world } = yield* start((runs) => runs.length > 0)
+      yield* process.use(RunSchedule.pause("jobs", { note: "moving" }))
+      const before = yield* world.driver.schedules({ names: null, after: null, limit: 9 })
+      const refused = yield* Effect.flip(process.use(RunSchedule.trigger("jobs")))
+      assert.strictEqual(refused._tag, "JournalError")
+      assert.deepStrictEqual(yield* world.driver.schedules({ names: null, after: null, limit: 9 }), before)
+    }))
+
+  it.scoped("is dropped if it had to wait, and the schedule goes on; why it is paused stays", () =>
+    Effect.gen(function*() {
+      const { notes, process } = yield* start((runs) =>
+        runs.some(({ idempotencyKey }) => idempotencyKey?.includes("by hand") === true)
+      )
+      const later = process.use(RunSchedule.trigger("jobs", { overlap: "queueAll" }))
+      const note = Effect.map(info(process), ({ backlog, note, status }) => [
+        status,
+        backlog,
+        Option.getOrNull(note)?.text ?? null
+      ])
+      yield* until("01:10")
+      yield* later
+      assert.deepStrictEqual(yield* note, ["active", 1, null])
+      yield* until("01:30")
+      const [status, backlog, text] = yield* note
+      assert.deepStrictEqual([status, backlog], ["active", 0])
+      assert.include(text, "not started, though asked for by hand: storage refuses its run")
+      yield* until("02:10")
+      yield* later
+      yield* process.use(RunSchedule.pause("jobs", { note: "moving" }))
+      yield* until("02:30")
+      assert.deepStrictEqual(yield* note, ["paused", 0, "moving"])
+      assert.deepStrictEqual(notes, ["01:00@01:00", "02:00@02:00"])
     }))
 })
 

@@ -340,6 +340,23 @@ describe("a run that is cancelled for the next slot", () => {
 })
 
 describe("a schedule that has had all of its runs", () => {
+  it.scoped("shows no slot that will have none, and counts those that waited in vain", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(midnight)
+      const { live, notes, schedule } = makeJobs("24 minutes")
+      const world = yield* makeWorld()
+      const options = { calendar: every10, overlap: "queueAll", maxRuns: 3 } as const
+      const process = yield* world.launch(Layer.merge(live, schedule(options).layer))
+      yield* until("00:22")
+      const shown = Effect.map(info(process), ({ next, skipped, waiting }) => ({ next: next.length, waiting, skipped }))
+      assert.deepStrictEqual(yield* shown, { next: 1, waiting: 1, skipped: 0 })
+      yield* until("00:32")
+      assert.deepStrictEqual(yield* shown, { next: 0, waiting: 2, skipped: 0 })
+      yield* until("01:30")
+      assert.deepStrictEqual(notes, ["00:10@00:10", "00:20@00:34", "00:30@00:58"])
+      assert.deepStrictEqual(yield* shown, { next: 0, waiting: 0, skipped: 2 })
+    }))
+
   it.scoped("has ended, whatever else is changed, until it may have more", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(midnight)

@@ -8,17 +8,24 @@ import { decodeSettings, decodeState, encodeSettings } from "./settings.js"
 import { Slots } from "./slots.js"
 import { isOver } from "./turn.js"
 
+/** What waits is passed over. */
+const passedOver = (name: string, settings: Settings, state: State): State => ({
+  ...state,
+  queue: [],
+  skipped: state.skipped + new Slots(name, settings).count(state.queue)
+})
+
 /** A schedule that goes on where it was, unless it is paused. */
-const goOn = (settings: Settings, state: State): Readable =>
+const goOn = (name: string, settings: Settings, state: State): Readable =>
   state.status === "paused"
     ? { settings, state }
     : isOver(settings, state)
-    ? { settings, state: { ...state, status: "ended", note: null, slot: null, queue: [] } }
+    ? { settings, state: { ...passedOver(name, settings, state), status: "ended", note: null, slot: null } }
     : { settings, state: { ...state, status: "active", note: null } }
 
 /** A schedule that begins now, or goes on with its next slot. What waits goes on waiting. */
 const begin = (name: string, settings: Settings, state: State, now: number): Readable =>
-  goOn(settings, { ...state, slot: new Slots(name, settings).after(now) })
+  goOn(name, settings, { ...state, slot: new Slots(name, settings).after(now) })
 
 /** Whether both have the same slots, and fire them at the same times. */
 const haveSameSlots = (a: Settings, b: Settings): boolean =>
@@ -35,11 +42,11 @@ export const turnInto = (
   settings: Settings,
   now: number
 ): Readable => {
-  if (haveSameSlots(before, settings)) {
-    return state.slot === null ? begin(name, settings, state, now) : goOn(settings, state)
-  }
-  const skipped = state.skipped + new Slots(name, before).count(state.queue)
-  return begin(name, settings, { ...state, queue: [], skipped }, now)
+  return !haveSameSlots(before, settings)
+    ? begin(name, settings, passedOver(name, before, state), now)
+    : state.slot === null
+    ? begin(name, settings, state, now)
+    : goOn(name, settings, state)
 }
 
 /** After a pause, a schedule goes on with its next slot. */
@@ -50,7 +57,7 @@ export const resumed = (name: string, { settings, state }: Readable, now: number
 export const mended = (name: string, { settings, state }: Readable, now: number): Readable =>
   state.slot === null
     ? resumed(name, { settings, state }, now)
-    : goOn(settings, { ...state, status: "active" })
+    : goOn(name, settings, { ...state, status: "active" })
 
 /** What a row is made of when there is none. */
 const fresh = (name: string): Pick<ScheduleRecord, "name" | "run" | "runStatus"> => ({

@@ -16,7 +16,7 @@ import { storable } from "../wire.js"
 import { mended, resumed, stored, turnInto } from "./changes.js"
 import type { Given } from "./definition.js"
 import { check, settingsWith } from "./definition.js"
-import { fire, needs } from "./fire.js"
+import { fireAsked, needs } from "./fire.js"
 import type { Readable } from "./rows.js"
 import { change, insistOn, read, remove as removeRow, rowOf } from "./rows.js"
 import type { Asked, Settings } from "./settings.js"
@@ -150,7 +150,9 @@ const ask = <A>(
         }
         const next = rowOf(record, { settings, state: { ...state, backlog } }, now)
         if (needs(journal).includes(record.needs)) {
-          const { count, dropped, started } = yield* fire(journal, [{ ...record, ...next }], now, { tell: true })
+          const fired = yield* fireAsked(journal, { ...record, ...next }, now)
+          if (Either.isLeft(fired)) return yield* refuse(fired.left)
+          const { count, dropped, started } = fired.right
           const why = dropped.get(name)
           if (why !== undefined) return yield* refuse(why)
           return count > 0 ? Option.some<Granted<A>>({ answer, started }) : Option.none()

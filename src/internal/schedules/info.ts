@@ -50,8 +50,8 @@ export interface Info {
   /** Runs started for slots. */
   readonly started: number
   /**
-   * Slots that have no run, because the run before had not ended, or because they were missed, or waited for one of another
-   * calendar. At most 1,000 are counted at a time.
+   * Slots that have no run, because the run before had not ended, because they were missed, or because they still waited when the
+   * schedule ended or got other slots. At most 1,000 are counted at a time.
    */
   readonly skipped: number
 }
@@ -91,7 +91,8 @@ export const infoOf = (
   const state = Either.getOrElse(read, () => initial)
   const problem = Either.isLeft(settings) ? settings.left : Either.isLeft(read) ? read.left : null
   const said = Either.getOrNull(settings)
-  const left = said === null || said.maxRuns === null ? Infinity : said.maxRuns - state.started
+  const waiting = said === null ? 0 : new Slots(record.name, said).count(state.queue)
+  const left = said === null || said.maxRuns === null ? Infinity : said.maxRuns - state.started - waiting
   return {
     name: record.name,
     workflow: said?.workflow ?? null,
@@ -114,7 +115,7 @@ export const infoOf = (
       ({ at, run, slot }) => ({ slot: utc(slot), runId: run, at: utc(at) })
     ),
     running: isBusy(record),
-    waiting: said === null ? 0 : new Slots(record.name, said).count(state.queue),
+    waiting,
     backlog: state.backlog.length,
     started: state.started,
     skipped: state.skipped

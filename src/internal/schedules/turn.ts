@@ -151,7 +151,8 @@ export const turn = (name: string, settings: Settings, state: State, look: Look)
     }
   }
   if (state.status === "active" && isOver(settings, after)) {
-    after = { ...after, status: after.backlog.length === 0 ? "ended" : "active", slot: null, queue: [] }
+    const skipped = after.skipped + slots.count(after.queue)
+    after = { ...after, status: after.backlog.length === 0 ? "ended" : "active", slot: null, queue: [], skipped }
   }
   return {
     starts,
