@@ -234,8 +234,8 @@ type ChangeError = UnknownSchedule | ValueInvalid | JournalError
 
 /**
  * Store a schedule at run time, in place of the one of its name if there is one. Any worker that has its workflow fires it.
- * Its payload must be given, not computed. Of a schedule that has a definition in code, this is a change by hand, which
- * cannot change its workflow.
+ * Its payload must be given, not computed, and its queue be there. Of a schedule that has a definition in code, this is a change
+ * by hand, which cannot change its workflow.
  *
  * Fails with `ConfigurationInvalid`, before anything is written.
  *

@@ -93,6 +93,32 @@ describe("changes", () => {
     }))
 })
 
+describe("a change that would leave a schedule without runs", () => {
+  it.scoped("is refused, if this process can tell; what was wrong before is not its fault", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(midnight)
+      const named = (prefix: string, count: number) =>
+        Object.fromEntries(Array.from({ length: count }, (_, n) => [`${prefix} ${n}`, n]))
+      const Job = Workflow.make("Job", { payload: { slot: Schema.String }, attributes: () => named("own", 20) })
+      let fails = false
+      const schedule = RunSchedule.make("jobs", {
+        workflow: Job,
+        calendar: hourly,
+        payload: () => {
+          if (fails) throw new Error("no payload")
+          return { slot: "" }
+        }
+      })
+      const world = yield* makeWorld()
+      const process = yield* world.launch(Layer.merge(Job.toLayer(() => Effect.void), schedule.layer))
+      const change = (count: number) => RunSchedule.change("jobs", { attributes: named("its", count) })
+      assert.include((yield* Effect.flip(process.use(change(11)))).message, "33 attributes")
+      fails = true
+      yield* process.use(change(10))
+      assert.include((yield* Effect.flip(process.use(RunSchedule.trigger("jobs")))).message, "no payload")
+    }))
+})
+
 describe("many definitions that begin together", () => {
   const many = (count: number) => {
     const { Job, live } = makeJobs()

@@ -6,17 +6,20 @@ import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import type { JournalError } from "../../Errors.js"
 import { ConfigurationInvalid, UnknownSchedule, ValueInvalid } from "../../Errors.js"
+import type { JournalService } from "../../Journal.js"
 import { Journal } from "../../Journal.js"
 import type { ScheduleRecord } from "../../JournalDriver.js"
 import { EARLIEST, instantOf } from "../due.js"
 import { makeRunId } from "../ids.js"
 import { canBeStored } from "../names.js"
 import { isFields, show } from "../options.js"
+import { requireQueue } from "../queues.js"
 import { storable } from "../wire.js"
 import { mended, resumed, stored, turnInto } from "./changes.js"
 import type { Given } from "./definition.js"
-import { check, settingsWith } from "./definition.js"
+import { check, settingsWith, trial } from "./definition.js"
 import { fireAsked, needs } from "./fire.js"
+import { launcher } from "./plan.js"
 import type { Readable } from "./rows.js"
 import { change, insistOn, read, remove as removeRow, rowOf } from "./rows.js"
 import type { Asked, Settings } from "./settings.js"
@@ -35,6 +38,31 @@ const definedWorkflow = (record: ScheduleRecord | null): string | null =>
     ? null
     : Either.match(decodeSettings(record.definition), { onLeft: () => null, onRight: ({ workflow }) => workflow })
 
+/** What is wrong with the queue of a schedule's runs, if it is given one. */
+const queueProblems = (
+  journal: JournalService,
+  { run }: Settings
+): Effect.Effect<ReadonlyArray<string>, JournalError> =>
+  run.queue === null ? Effect.succeed([]) : requireQueue(journal, run.queue).pipe(
+    Effect.as([]),
+    Effect.catchTag("UnknownQueue", (error) => Effect.succeed([error.message]))
+  )
+
+/** What would be wrong with its runs, as far as this process can tell. */
+const runProblems = (
+  journal: JournalService,
+  record: ScheduleRecord,
+  settings: Settings,
+  now: number
+): Effect.Effect<ReadonlyArray<string>, JournalError> =>
+  Effect.gen(function*() {
+    const launch = launcher(journal, journal.registry.schedules, record, { settings })
+    const tried = launch === undefined
+      ? Either.right(null)
+      : yield* trial({ name: record.name, settings, ...launch }, now)
+    return [...Either.isLeft(tried) ? [tried.left] : [], ...yield* queueProblems(journal, settings)]
+  })
+
 /** Store a schedule by hand. */
 export const put = (given: Given): Effect.Effect<void, ConfigurationInvalid | JournalError, Journal> =>
   Effect.gen(function*() {
@@ -47,6 +75,8 @@ export const put = (given: Given): Effect.Effect<void, ConfigurationInvalid | Jo
     const settings = yield* check(given, journal.time.now())
     if (Either.isLeft(settings)) return yield* invalid(name, settings.left)
     const { right } = settings
+    const problems = yield* queueProblems(journal, right)
+    if (problems.length > 0) return yield* invalid(name, problems)
     yield* change(journal, name, (record, now) => {
       const other = definedWorkflow(record)
       const problem = `its workflow is ${right.workflow}, but its definition in code starts ${other}: ` +
@@ -61,11 +91,15 @@ export const put = (given: Given): Effect.Effect<void, ConfigurationInvalid | Jo
 export const known = (name: string): Effect.Effect<void, UnknownSchedule> =>
   canBeStored(name) ? Effect.void : new UnknownSchedule({ schedule: storable(name) })
 
+interface Found extends Readable {
+  readonly record: ScheduleRecord
+}
+
 /** What is there of a schedule, if it can be read. */
 const readable = (
   name: string,
   record: ScheduleRecord | null
-): Effect.Effect<Readable & { readonly record: ScheduleRecord }, UnknownSchedule | ValueInvalid> => {
+): Effect.Effect<Found, UnknownSchedule | ValueInvalid> => {
   if (record === null) return new UnknownSchedule({ schedule: name })
   return Either.match(read(record), {
     onLeft: (problem) => {
@@ -79,26 +113,34 @@ const readable = (
 /** Change a schedule that is there; null: leave it. */
 const update = <E>(
   name: string,
-  decide: (found: Readable, now: number) => Effect.Effect<Readable | null, E>
+  decide: (found: Found, now: number) => Effect.Effect<Readable | null, E>
 ): Effect.Effect<void, E | UnknownSchedule | ValueInvalid | JournalError, Journal> =>
   Effect.gen(function*() {
     yield* known(name)
     yield* change(yield* Journal, name, (row, now) =>
       Effect.gen(function*() {
-        const { record, ...found } = yield* readable(name, row)
+        const found = yield* readable(name, row)
         const next = yield* decide(found, now)
-        return { row: next === null ? null : rowOf(record, next, now), answer: undefined }
+        return { row: next === null ? null : rowOf(found.record, next, now), answer: undefined }
       }))
   })
 
 export const alter = (name: string, options: unknown) =>
-  update(name, ({ settings, state }, now) => {
-    if (!isFields(options)) return invalid(name, [`the options are ${show(options)}, they must be an object`])
-    const changed = settingsWith(settings, options)
-    return Either.isLeft(changed)
-      ? invalid(name, changed.left)
-      : Effect.succeed(turnInto(name, { settings, state }, changed.right, now))
-  })
+  Effect.flatMap(Journal, (journal) =>
+    update(name, ({ record, settings, state }, now) =>
+      Effect.gen(function*() {
+        if (!isFields(options)) {
+          return yield* invalid(name, [`the options are ${show(options)}, they must be an object`])
+        }
+        const changed = settingsWith(settings, options)
+        if (Either.isLeft(changed)) return yield* invalid(name, changed.left)
+        const before = yield* runProblems(journal, record, settings, now)
+        const problems = yield* runProblems(journal, record, changed.right, now)
+        // What was wrong before, the change does not make worse.
+        const own = problems.filter((problem) => !before.includes(problem))
+        if (own.length > 0) return yield* invalid(name, own)
+        return turnInto(name, { settings, state }, changed.right, now)
+      })))
 
 export const remove = (name: string): Effect.Effect<void, UnknownSchedule | JournalError, Journal> =>
   Effect.gen(function*() {

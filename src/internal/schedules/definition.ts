@@ -243,6 +243,16 @@ export const runOf = (
   )
 }
 
+/** A run as a trial, so that what is wrong with its runs is known before the first one is due. */
+export const trial = (
+  schedule: Parameters<typeof runOf>[0],
+  now: number
+): Effect.Effect<Either.Either<NewRun, string>> => {
+  const { calendar, from } = schedule.settings
+  const slot = Calendar.nextMillis(calendar, Math.max(now, from ?? now)) ?? now
+  return runOf(schedule, slot, { id: "trial", key: slotKey(schedule.name, slot), now })
+}
+
 /** The settings of a definition, or all that is wrong with it. */
 export const check = (
   { name, options, payload, workflow }: Given,
@@ -269,18 +279,11 @@ export const check = (
       : encodeText(workflow.payloadSchema, payload, `payload of schedule ${name}`, limits.payloadBytes)
     if (Either.isLeft(text)) return Either.left([text.left.message])
     const settings = settingsOf(workflow, text.right, options)
-    // As a trial, so that what is wrong with its runs is known before the first one is due.
-    const slot = Calendar.nextMillis(settings.calendar, Math.max(now, settings.from ?? now)) ?? now
-    const trial = yield* runOf(
+    const tried = yield* trial(
       { name, shape: workflow, settings, payload: computed ? payloadOf(payload) : null },
-      slot,
-      {
-        id: "trial",
-        key: slotKey(name, slot),
-        now
-      }
+      now
     )
-    return Either.mapBoth(trial, { onLeft: (problem) => [problem], onRight: () => settings })
+    return Either.mapBoth(tried, { onLeft: (problem) => [problem], onRight: () => settings })
   })
 
 /** A definition's payload of a slot, as users write it. */

@@ -44,11 +44,11 @@ interface Launcher {
 }
 
 /** How the runs of a schedule are started by this process, if they can be. */
-const launcher = (
+export const launcher = (
   { registry }: JournalService,
   known: ReadonlyMap<string, RegisteredSchedule>,
   record: ScheduleRecord,
-  { settings }: Readable
+  { settings }: Pick<Readable, "settings">
 ): Launcher | undefined => {
   const defined = record.definition === null ? undefined : known.get(record.name)
   // What was changed by hand is not computed.
