@@ -90,7 +90,8 @@ export interface JournalDriver extends JournalControl, JournalFinding, JournalQu
    * queues' priority, then the runs'; of equals one from each queue in turn, the queues in the order of the request; within
    * a queue by readiness or turn, then id. `held` are the runs whose machines the worker keeps hot. `nextDue` is when the
    * next run that was not yet available will be (null if none). `more`: there may be runs that could be claimed now, but
-   * somebody else was about to claim from their queue. `limited`: there are runs that are due and wait for others to end.
+   * somebody else was about to claim from their queue, or it would have been too much to look at. `limited`: there are runs
+   * that are due and wait for others to end.
    */
   readonly claim: (request: {
     readonly worker: WorkerRef

@@ -1,7 +1,8 @@
 /**
  * Two storage drivers side by side: random sequences of operations are played on both, under one `TestClock`, and every
  * answer must be the same, as must be all that the drivers show in the end. What the contract leaves open is not
- * compared: gaps between ordinals, the order of keys in a child's report, what an exhausted run says. Nor is it said
+ * compared: gaps between ordinals, the order of keys in a child's report, what an exhausted run says, how many claims it takes
+ * to get what there is. Nor is it said
  * whether a message that a run gets while it continues as new meets the ids of the messages that it drops.
  *
  * The first driver is usually the memory driver, the oracle. Nobody else may reap in the databases meanwhile.

@@ -174,7 +174,7 @@ export const make = (): Store => ({
   hints: []
 })
 
-const compare = (a: string, b: string): number => a < b ? -1 : a > b ? 1 : 0
+export const compare = (a: string, b: string): number => a < b ? -1 : a > b ? 1 : 0
 
 /** The order of claims: priority, readiness, id. */
 export const byTurn = (a: Row, b: Row): number =>

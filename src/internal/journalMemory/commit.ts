@@ -1,12 +1,18 @@
 /**
- * Applying commits. A batch is applied in two passes, so that its commits' order does not matter: first every run's
- * own state, then all that goes out (messages, ends to parents). So a run that suspends in the batch in which another
+ * Applying commits. A batch is applied in passes, so that its commits' order does not matter: first every run's own state, then
+ * children, then all that goes out (messages, ends to parents). So a run that suspends in the batch in which another
  * one writes to it is suspended and then woken.
  */
 import type * as Driver from "../../JournalDriver.js"
 import { insertRun } from "./enqueue.js"
 import * as Messages from "./messages.js"
 import * as Store from "./Store.js"
+
+/** A child that is to be started, unless it is there. */
+interface Birth {
+  readonly child: Driver.NewRun
+  readonly paused: boolean
+}
 
 /** A verdict, and for a commit that was applied now, the run to send from. */
 interface Verdict {
@@ -75,7 +81,8 @@ const apply = (
   now: Driver.Millis,
   worker: string,
   run: Store.Run,
-  commit: Driver.RunCommit
+  commit: Driver.RunCommit,
+  births: Array<Birth>
 ): Store.Applied => {
   const { closes, epoch, from, transition } = commit
   const record: Store.Applied = { commit, dispositions: [] }
@@ -85,11 +92,7 @@ const apply = (
   if (commit.published.length > 0) Messages.changed(store, run.row.id)
   // Children of a run that is to be paused are not even begun.
   const pausing = run.row.pause === "asked" && transition?._tag !== "Finish"
-  for (const child of commit.children) {
-    if (Store.existing(store, child) === undefined) {
-      insertRun(store, now, child, null, pausing && child.parent?.attached === true)
-    }
-  }
+  for (const child of commit.children) births.push({ child, paused: pausing && child.parent?.attached === true })
   Store.update(store, run, {
     nextSeq: from + commit.entries.length,
     crashes: 0,
@@ -105,14 +108,19 @@ export const commit = (
   now: Driver.Millis,
   request: Parameters<Driver.JournalDriver["commit"]>[0]
 ): ReadonlyArray<Driver.Committed> => {
+  const births: Array<Birth> = []
   const verdicts = request.commits.map((commit): Verdict => {
     const run = store.runs.get(commit.run)
     if (run === undefined) return lost
     const verdict = judge(run, commit)
     if (verdict !== null) return verdict
-    const record = apply(store, now, request.worker.id, run, commit)
+    const record = apply(store, now, request.worker.id, run, commit, births)
     return { committed: { _tag: "Applied", dispositions: record.dispositions }, applied: { run, record } }
   })
+  // Of children of one idempotency key the first by id is the one, whichever run's commit comes first.
+  for (const { child, paused } of births.toSorted((a, b) => Store.compare(a.child.id, b.child.id))) {
+    if (Store.existing(store, child) === undefined) insertRun(store, now, child, null, paused)
+  }
   for (const { applied } of verdicts) {
     if (applied === null) continue
     const { commit, dispositions } = applied.record

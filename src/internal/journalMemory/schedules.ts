@@ -7,15 +7,13 @@ type Requests = { [Verb in keyof Driver.JournalSchedules]: Parameters<Driver.Jou
 /** How old `seenAt` is before it is written anew, in milliseconds. */
 const SEEN = 30_000
 
-const compare = (a: string, b: string): number => a < b ? -1 : a > b ? 1 : 0
-
 const record = (store: Store.Store, schedule: Store.Schedule): Driver.ScheduleRecord => ({
   ...schedule,
   runStatus: schedule.run === null ? null : store.runs.get(schedule.run)?.row.status ?? null
 })
 
 const inOrder = (store: Store.Store): ReadonlyArray<Store.Schedule> =>
-  [...store.schedules.values()].sort((a, b) => compare(a.name, b.name))
+  [...store.schedules.values()].sort((a, b) => Store.compare(a.name, b.name))
 
 export const schedules = (
   store: Store.Store,
@@ -38,7 +36,7 @@ export const due = (store: Store.Store, now: Driver.Millis, { limit, needs }: Re
   return {
     schedules: [...new Set([...over, ...timed])].slice(0, limit),
     nextDue: later.length === 0 ? null : Math.min(...later),
-    awaited: [...new Set(awaited)].sort(compare).slice(0, limit)
+    awaited: [...new Set(awaited)].sort(Store.compare).slice(0, limit)
   }
 }
 
@@ -53,13 +51,13 @@ export const write = (
     Store.setSchedule(store, { ...row, seenAt, revision: revision + 1 })
     if (tell) Store.hint(store, { _tag: "Scheduled", needs: row.needs })
   }
-  return written.map(({ name }) => name).sort(compare)
+  return written.map(({ name }) => name).sort(Store.compare)
 }
 
 export const remove = (store: Store.Store, schedules: Requests["removeSchedules"]): ReadonlyArray<string> => {
   const removed = schedules.filter(({ name, revision }) => store.schedules.get(name)?.revision === revision)
   for (const { name } of removed) Store.removeSchedule(store, name)
-  return removed.map(({ name }) => name).sort(compare)
+  return removed.map(({ name }) => name).sort(Store.compare)
 }
 
 export const see = (store: Store.Store, now: Driver.Millis, names: Requests["seeSchedules"]): number => {

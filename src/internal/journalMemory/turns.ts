@@ -108,14 +108,11 @@ export const look = (store: Store.Store, queue: Store.Queue, request: Look): Tur
       }
     })
   ]
-  // With few keys, more of each.
-  const keys = seen.reduce((sum, each) => sum + each.priorities.length, 0)
-  const share = Math.ceil(limit / Math.max(1, keys))
   const heads = seen.flatMap(({ key, priorities, room, served }) => {
     const rows = priorities.flatMap((priority) =>
       waiting(store, queue.name, key, now)
         .filter((row) => row.priority === priority && row.availableAt <= now)
-        .slice(0, Math.max(0, Math.min(room, share)))
+        .slice(0, Math.max(0, Math.min(room, limit)))
     ).sort(Store.byTurn)
     const stranger = rows.findIndex((row) => !known(row))
     return rows.slice(0, stranger < 0 ? rows.length : stranger).slice(0, Math.max(0, room)).map((row, index): Head => ({

@@ -149,6 +149,19 @@ const ofKey = (t: Words, r: string, of: string): string =>
   `${r}.key IS NOT NULL AND ${r}.fresh AND ${r}.status = 'pending' AND ${r}.queue = ${of}.queue AND ${r}.key = ${of}.key
           AND ${inTime(t, r)}`
 
+/** Whether this worker can run `r`. */
+const isKnown = (r: string): string =>
+  `EXISTS (SELECT FROM kind k WHERE k.workflow = ${r}.workflow AND k.version = ${r}.version)`
+
+/** Joins the runs of the queue, key and priority of row `of` that could start now, in order. */
+const dueOfKey = (t: Words, of: string, rest: string): string =>
+  `CROSS JOIN LATERAL (
+      SELECT r.id, r.available_at, r.workflow, r.version FROM ${t.runs} r
+      WHERE ${ofKey(t, "r", of)} AND r.priority = ${of}.priority AND r.available_at <= ${t.now}
+      ORDER BY r.available_at, r.id
+      ${rest}
+    ) r`
+
 /** The priorities of the runs that wait for the turn of key `of`: a skip scan. */
 const prioritiesOf = (t: Words, of: string): string =>
   `(
@@ -169,7 +182,10 @@ const prioritiesOf = (t: Words, of: string): string =>
 /**
  * - `front`: the keys whose turn has come, of each kind and priority, but those that are noticed.
  * - `waiting`: those and the noticed ones in all their priorities, each by itself, with when the key was served last.
- * - `room`: how many runs more a key may have, and how many this claim would start at most.
+ * - `room`: how many runs more a key may have.
+ * - `first`: of each key and priority its share of what this claim would start if there were no other priority.
+ * - `others`: the runs behind those, where the shares of a priority do not make up a claim. So no run is taken before one of a
+ *   higher priority.
  * - `keyed`: the runs to start, each key's in order, and in which round of turns each is.
  */
 const keys = (t: Words): ReadonlyArray<string> => [
@@ -217,8 +233,7 @@ const keys = (t: Words): ReadonlyArray<string> => [
   ),
   part(
     "room",
-    `SELECT w.queue, w.key, w.priorities, w.due, w.served, w.noticed,
-      ceil($3::float8 / sum(cardinality(w.priorities)) OVER (PARTITION BY w.queue))::int AS share, coalesce(${
+    `SELECT w.queue, w.key, w.priorities, w.due, w.served, w.noticed, coalesce(${
       left(
         "q.key_concurrency",
         `SELECT FROM ${t.runs} r WHERE r.key IS NOT NULL AND NOT r.fresh AND r.status NOT IN ${finals} AND r.queue = w.queue
@@ -233,21 +248,35 @@ const keys = (t: Words): ReadonlyArray<string> => [
     JOIN taken q ON q.queue = w.queue`
   ),
   part(
+    "first",
+    `SELECT l.queue, l.key, l.priority, l.room, l.served, l.share, r.id, r.available_at, ${isKnown("r")} AS known
+    FROM (
+      SELECT m.queue, m.key, m.room, m.served, p.priority,
+        least(m.room, ceil($3::float8 / count(*) OVER (PARTITION BY m.queue, p.priority))::int) AS share
+      FROM room m CROSS JOIN LATERAL unnest(m.priorities) AS p(priority)
+    ) l
+    ${dueOfKey(t, "l", "LIMIT greatest(0, l.share)")}`
+  ),
+  part(
+    "others",
+    `SELECT f.queue, f.key, f.priority, f.room, f.served, r.id, r.available_at, ${isKnown("r")} AS known
+    FROM (
+      SELECT f.queue, f.key, f.priority, f.room, f.served, f.share, count(*) AS found,
+        sum(count(*) FILTER (WHERE f.known)) OVER (PARTITION BY f.queue, f.priority) AS all
+      FROM first f GROUP BY 1, 2, 3, 4, 5, 6
+    ) f
+    ${dueOfKey(t, "f", "OFFSET f.share LIMIT least(f.room, $3::int) - f.share")}
+    WHERE f.all < $3::int AND f.found = f.share AND f.share < least(f.room, $3::int)`
+  ),
+  part(
     "keyed",
     `SELECT * FROM (
-      SELECT h.queue, h.key, h.id, h.priority, h.at, h.room, row_number() OVER turn AS round, bool_and(h.known) OVER turn AS known
+      SELECT h.queue, h.key, h.id, h.priority, greatest(h.available_at, h.served) AS at, h.room,
+        row_number() OVER turn AS round, bool_and(h.known) OVER turn AS known
       FROM (
-        SELECT m.queue, m.key, w.priority, r.id, r.available_at, greatest(r.available_at, m.served) AS at, m.room,
-          EXISTS (SELECT FROM kind k WHERE k.workflow = r.workflow AND k.version = r.version) AS known
-        FROM room m
-        CROSS JOIN LATERAL (SELECT m.queue, m.key, p.priority FROM unnest(m.priorities) AS p(priority)) w
-        CROSS JOIN LATERAL (
-          SELECT r.id, r.available_at, r.workflow, r.version FROM ${t.runs} r
-          WHERE ${ofKey(t, "r", "w")} AND r.priority = w.priority AND r.available_at <= ${t.now}
-          ORDER BY r.available_at, r.id
-          -- With few keys, more of each.
-          LIMIT greatest(0, least(m.room, m.share))
-        ) r
+        SELECT f.queue, f.key, f.priority, f.room, f.served, f.id, f.available_at, f.known FROM first f
+        UNION ALL
+        SELECT o.* FROM others o
       ) h
       WINDOW turn AS (PARTITION BY h.queue, h.key ORDER BY h.priority, h.available_at, h.id)
     ) h

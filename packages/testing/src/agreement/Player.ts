@@ -24,6 +24,10 @@ interface Holding {
   readonly tokens: ReadonlyArray<string>
 }
 
+interface Claimed extends Omit<Effect.Effect.Success<ReturnType<Driver.JournalDriver["claim"]>>["value"], "runs"> {
+  readonly runs: ReadonlyArray<ReturnType<typeof Normal.claimed>>
+}
+
 type Played = Effect.Effect<unknown, JournalError>
 
 /** Why a transaction is undone. */
@@ -257,12 +261,17 @@ export class Player {
     })
   }
 
-  private claim(request: Parameters<Driver.JournalDriver["claim"]>[0]): Played {
-    return Effect.map(value(this.driver.claim(request)), ({ runs, ...rest }) => {
+  /** Drivers are free in how many claims it takes, as long as they say that there is more. */
+  private claim(request: Parameters<Driver.JournalDriver["claim"]>[0]): Effect.Effect<Claimed, JournalError> {
+    return Effect.flatMap(value(this.driver.claim(request)), ({ runs, ...rest }) => {
       for (const { epoch, id, inbox, nextSeq, seen } of runs) {
         this.hold({ id, epoch, nextSeq, seen, unread: inbox.map(({ ordinal }) => ordinal), tokens: this.tokens(id) })
       }
-      return { ...rest, runs: runs.map(Normal.claimed) }
+      const claimed = { ...rest, runs: runs.map(Normal.claimed) }
+      const limit = request.limit - runs.length
+      return rest.more && runs.length > 0 && limit > 0
+        ? Effect.map(this.claim({ ...request, limit }), (then) => ({ ...then, runs: [...claimed.runs, ...then.runs] }))
+        : Effect.succeed(claimed)
     })
   }
 

@@ -2,30 +2,9 @@
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type * as Driver from "perdure/JournalDriver"
-import type { Fixture } from "./Fixture.js"
 import { check, finish, now, only, pass, start, suspend, value } from "./Fixture.js"
-
-const unlimited = { priority: 0, concurrency: null, admission: null, keyConcurrency: null, rate: null }
-
-/** A queue of the case with these settings; answers its name. */
-const queueWith = (t: Fixture, settings: Partial<Driver.QueueSettings>, name = "limited") => {
-  const queue = t.id(name)
-  return Effect.as(
-    Effect.zipRight(t.driver.ensureQueues([queue]), t.driver.changeQueue({ name: queue, change: settings })),
-    queue
-  )
-}
-
-/** New runs of a queue, by name. */
-const fill = (t: Fixture, queue: string, names: ReadonlyArray<string>, change: Partial<Driver.NewRun> = {}) =>
-  t.enqueue(...names.map((name) => t.newRun(name, { queue, ...change })))
-
-/** The names of the runs that a claim takes. */
-const claimed = (t: Fixture, queues: ReadonlyArray<string>, limit = 100) =>
-  Effect.map(t.claim(queues, { limit }), (runs) => runs.map(({ id }) => id.slice(t.prefix.length + 1)))
-
-const numbered = (prefix: string, count: number): ReadonlyArray<string> =>
-  Array.from({ length: count }, (_, n) => `${prefix}${String(n).padStart(2, "0")}`)
+import { claimed, fill, numbered, queueWith, unlimited } from "./queueSupport.js"
+import { keys } from "./keys.js"
 
 export const queues = [
   check("a queue is as it was defined, changed by hand until the definition changes", (t) =>
@@ -201,125 +180,6 @@ export const queues = [
       })
   ),
 
-  check(
-    "a key of concurrency 1 runs one after the other, in order, from first claim to end",
-    (t) =>
-      Effect.gen(function*() {
-        const queue = yield* queueWith(t, { keyConcurrency: 1 })
-        yield* fill(t, queue, ["c"], { key: "k", priority: 1 })
-        yield* fill(t, queue, ["b"], { key: "k", availableAt: start - 1 })
-        yield* fill(t, queue, ["a"], { key: "k", availableAt: start - 2 })
-        yield* fill(t, queue, ["x"], { key: "other" })
-        const first = yield* t.claim([queue])
-        assert.deepStrictEqual(first.map(({ id }) => id), [t.id("a"), t.id("x")])
-        assert.deepStrictEqual(first.map(({ key }) => key), ["k", "other"])
-        const [a] = first
-        assert(a !== undefined)
-        assert.deepStrictEqual(yield* claimed(t, [queue]), [])
-        yield* t.apply(a, { transition: suspend(start + 10) })
-        assert.deepStrictEqual(yield* claimed(t, [queue]), [])
-        yield* pass(10)
-        const again = only(yield* t.claim([queue]))
-        yield* t.apply(again, { transition: finish() })
-        const b = only(yield* t.claim([queue]))
-        assert.strictEqual(b.id, t.id("b"))
-        yield* value(t.driver.terminate({ runs: [b.id], by: null, reason: null }))
-        assert.deepStrictEqual(yield* claimed(t, [queue]), ["c"])
-      })
-  ),
-
-  check("keys without a limit start together", (t) =>
-    Effect.gen(function*() {
-      yield* fill(t, t.id("queue"), numbered("run-", 4), { key: "k" })
-      assert.deepStrictEqual(yield* claimed(t, [t.id("queue")]), numbered("run-", 4))
-    })),
-
-  check("keys that were started by the hundred all begin, in small claims", (t) =>
-    Effect.gen(function*() {
-      const queue = yield* queueWith(t, { keyConcurrency: 1 })
-      const keys = Array.from({ length: 200 }, (_, n) => `k${(n * 89) % 200}`)
-      const bulk = (some: ReadonlyArray<string>) => t.enqueue(...some.map((key) => t.newRun(key, { queue, key })))
-      yield* bulk(keys.slice(0, 100))
-      yield* pass(1)
-      yield* bulk(keys.slice(100))
-      const begun = new Set<string>()
-      for (let claims = 0; begun.size < keys.length && claims < 60; claims++) {
-        for (const name of yield* claimed(t, [queue], 10)) begun.add(name)
-      }
-      assert.deepStrictEqual(keys.filter((name) => !begun.has(name)), [])
-    })),
-
-  check("keys take turns: one with many runs keeps none waiting", (t) =>
-    Effect.gen(function*() {
-      const queue = t.id("queue")
-      yield* fill(t, queue, numbered("many-", 50), { key: "many" })
-      assert.deepStrictEqual(yield* claimed(t, [queue], 2), ["many-00", "many-01"])
-      yield* pass(1)
-      yield* fill(t, queue, numbered("few-", 2), { key: "few" })
-      assert.deepStrictEqual(yield* claimed(t, [queue], 3), ["many-02", "few-00", "many-03"])
-      yield* pass(1)
-      assert.deepStrictEqual(yield* claimed(t, [queue], 4), ["few-01", "many-04", "many-05"])
-      assert.deepStrictEqual(yield* claimed(t, [queue], 2), ["many-06", "many-07"])
-    })),
-
-  check(
-    "a key whose next run is of a workflow that a worker does not have waits for one that has it",
-    (t) =>
-      Effect.gen(function*() {
-        const queue = yield* queueWith(t, { keyConcurrency: 1 })
-        const other = { name: t.id("other"), version: "1" }
-        yield* fill(t, queue, ["a"], { key: "k", workflow: other.name })
-        yield* fill(t, queue, ["b"], { key: "k", availableAt: start + 1 })
-        yield* pass(1)
-        assert.deepStrictEqual(yield* claimed(t, [queue]), [])
-        const a = only(yield* t.claim([queue], { workflows: [other] }))
-        assert.strictEqual(a.id, t.id("a"))
-        yield* t.apply(a, { transition: finish() })
-        assert.deepStrictEqual(yield* claimed(t, [queue]), ["b"])
-      })
-  ),
-
-  check(
-    "a key goes on when the run that was next in its line leaves it, whoever has the one after",
-    (t) =>
-      Effect.gen(function*() {
-        const other = { name: t.id("other"), version: "1" }
-        const named = (run: string) => ({ runs: [run], by: null, reason: null })
-        const leave: Readonly<Record<string, (run: string) => Effect.Effect<unknown, unknown>>> = {
-          terminated: (run) => t.driver.terminate(named(run)),
-          paused: (run) => t.driver.pause(named(run)),
-          expired: () => Effect.zipRight(pass(10), t.driver.expire({ limit: 1_000 }))
-        }
-        for (const [name, go] of Object.entries(leave)) {
-          const queue = yield* queueWith(t, { keyConcurrency: 1 }, name)
-          const at = yield* now
-          const expiresAt = name === "expired" ? at + 10 : null
-          yield* fill(t, queue, [`${name}-a`], { key: "k", workflow: other.name, expiresAt })
-          yield* fill(t, queue, [`${name}-b`], { key: "k", priority: 1 })
-          assert.deepStrictEqual(yield* claimed(t, [queue]), [])
-          assert.deepStrictEqual(yield* claimed(t, [queue]), [])
-          yield* go(t.id(`${name}-a`))
-          assert.deepStrictEqual(yield* claimed(t, [queue]), [`${name}-b`], name)
-        }
-      })
-  ),
-
-  check("a key is strictly in order over its priorities, however many keys have turns", (t) =>
-    Effect.gen(function*() {
-      const queue = yield* queueWith(t, { keyConcurrency: 1 })
-      yield* fill(t, queue, ["k-5"], { key: "k", priority: 5 })
-      yield* fill(t, queue, ["k-0"], { key: "k" })
-      for (const n of [1, 2, 3]) yield* fill(t, queue, [`stale-${n}`], { key: `a-${n}`, availableAt: start - 100 })
-      assert.deepStrictEqual(yield* claimed(t, [queue], 1), ["stale-1"])
-      // Their turns are still there; what was to be started is not.
-      const runs = ["stale-2", "stale-3"].map((name) => t.id(name))
-      yield* t.driver.terminate({ runs, by: null, reason: null })
-      yield* pass(1)
-      assert.deepStrictEqual(yield* claimed(t, [queue], 2), ["k-0"])
-      yield* t.driver.terminate({ runs: [t.id("k-0")], by: null, reason: null })
-      assert.deepStrictEqual(yield* claimed(t, [queue], 2), ["k-5"])
-    })),
-
   check("any rate lets runs begin, and a new rate holds at once", (t) =>
     Effect.gen(function*() {
       for (const [limit, millis] of [[3, 1_000], [7, 60_000], [1, 86_400_000], [999, 7]] as const) {
@@ -487,5 +347,6 @@ export const queues = [
         { name: queue, ready: 1, delayed: 1, running: 1, suspended: 1, parked: 1 },
         none
       ])
-    }))
+    })),
+  ...keys
 ]
