@@ -73,7 +73,7 @@ export type Overlap = "skip" | "queueOne" | "queueAll" | "cancelPrevious" | "all
  * - `none`: they have no runs.
  * - `latest`: of those that are due, the latest has a run.
  * - `all`: each has its run, in order.
- * - `within`: those that are not older than that have runs, in order.
+ * - `within`: those that are not older than that have runs, in order. Less than a minute counts as a minute.
  *
  * @since 0.1.0
  * @category models
@@ -133,9 +133,9 @@ export interface RunSchedule extends Pipeable, Inspectable {
   readonly [TypeId]: TypeId
   readonly name: string
   /**
-   * Store the definition, and its queue's if it has one, if it is new or differs from what was stored last. Workers of the process fire it. A new schedule,
-   * and one whose calendar, bounds or jitter have changed, begins with the next slot; one that has changed otherwise goes on
-   * where it was. What was changed by hand stays until the definition changes.
+   * Store the definition, and its queue's if it has one, if it is new or differs from what was stored last. Workers of the process
+   * fire it. A new schedule, and one whose calendar or `startsAt` has changed, begins with the next slot; one that has changed
+   * otherwise goes on where it was. What was changed by hand stays until the definition changes.
    *
    * Fails with `ConfigurationInvalid`, before anything is written.
    */
@@ -235,7 +235,7 @@ type ChangeError = UnknownSchedule | ValueInvalid | JournalError
 /**
  * Store a schedule at run time, in place of the one of its name if there is one. Any worker that has its workflow fires it.
  * Its payload must be given, not computed, and its queue be there. Of a schedule that has a definition in code, this is a change
- * by hand, which cannot change its workflow.
+ * by hand, which cannot change its workflow, unless no process has that definition any more (`orphaned`).
  *
  * Fails with `ConfigurationInvalid`, before anything is written.
  *
@@ -250,8 +250,8 @@ export const put = (schedule: RunSchedule): Effect.Effect<void, ConfigurationInv
   })
 
 /**
- * Change some options of a schedule; null takes one away. With another calendar, other bounds or another jitter it goes on with
- * its next slot, and slots that wait are passed over; else it goes on where it was.
+ * Change some options of a schedule; null takes one away. With another calendar or `startsAt` it goes on with its next slot, and
+ * slots that wait are passed over; else it goes on where it was.
  *
  * Fails with `ConfigurationInvalid` or `UnknownSchedule`, before anything is written.
  *
@@ -313,11 +313,11 @@ export const resume = (schedule: Ref): Effect.Effect<void, ChangeError, Journal>
 /**
  * Start a run now, besides those of the calendar, whether or not it is paused. Answers the run's id. The run is there when
  * this returns if the process has the schedule's definition or, for one made at run time, its workflow; else as soon as one
- * that has hears of it.
+ * that has hears of it. In a transaction of the caller's it is started by COMMIT.
  *
  * With `overlap: "queueAll"` it waits for the run before it to end; the default is `"allow"`.
  *
- * Fails with `ValueInvalid` if the schedule is quarantined.
+ * Fails with `ValueInvalid` if the schedule is quarantined, and if the run's payload cannot be made.
  *
  * @since 0.1.0
  * @category control
@@ -339,7 +339,8 @@ export const trigger = (
  *
  * With `overlap: "allow"` (the default) they start together, with `"queueAll"` one after the other.
  *
- * Fails with `ValueInvalid` for more than 1,000 slots, for a time that has not passed, and if the schedule is quarantined.
+ * Fails with `ValueInvalid` for more than 1,000 slots, for a time that has not passed, if a payload cannot be made, and if the
+ * schedule is quarantined.
  *
  * @since 0.1.0
  * @category control

@@ -117,6 +117,11 @@ describe("a schedule", () => {
       notes: ["01:00@05:30", "02:00@05:30", "03:00@05:30", "04:00@05:30", "05:00@05:30", "06:00@06:00"]
     },
     {
+      title: "not older than that",
+      catchUp: { within: "90 minutes" },
+      notes: ["04:00@05:30", "05:00@05:30", "06:00@06:00"]
+    },
+    {
       title: "within two hours",
       catchUp: { within: "2 hours" },
       notes: ["04:00@05:30", "05:00@05:30", "06:00@06:00"]

@@ -36,28 +36,116 @@ describe("a run by hand, beside the others", () => {
 })
 
 describe("what is asked for by hand and cannot be started", () => {
-  it.scoped("is told and dropped, and the schedule goes on", () =>
+  const picky = (isBad: (slot: number) => boolean) => {
+    const { Job, live, notes } = makeJobs("8 minutes")
+    const schedule = RunSchedule.make("jobs", {
+      workflow: Job,
+      calendar: every10,
+      payload: ({ epochMillis }) => {
+        if (isBad(epochMillis)) throw new Error("there were no jobs")
+        return { slot: timeOf(epochMillis) }
+      }
+    })
+    return { layers: Layer.merge(live, schedule.layer), notes }
+  }
+
+  it.scoped("is told, with the slot, and none of it is", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(midnight)
-      const { Job, live, notes } = makeJobs()
-      const picky = RunSchedule.make("jobs", {
-        workflow: Job,
-        calendar: every10,
-        payload: (slot) => {
-          if (slot.epochMillis < midnight) throw new Error("there were no jobs last year")
-          return { slot: timeOf(slot.epochMillis) }
-        }
-      })
+      const { layers, notes } = picky((slot) => slot < midnight)
       const world = yield* makeWorld()
-      const process = yield* world.launch(Layer.merge(live, picky.layer))
-      yield* until("00:15")
+      const process = yield* world.launch(layers)
+      yield* until("00:09")
       const error = yield* Effect.flip(process.use(RunSchedule.backfill("jobs", { from: at(-15), to: at(5) })))
-      assert.include(error.message, "there were no jobs last year")
+      assert.include(error.message, "slot 2025-12-31T23:50:00.000Z: there were no jobs")
+      assert.deepInclude(yield* process.use(RunSchedule.get("jobs")), {
+        status: "active",
+        backlog: 0,
+        note: Option.none()
+      })
+      yield* until("00:20")
+      assert.deepStrictEqual(notes, ["00:10@00:10", "00:20@00:20"])
+    }))
+
+  it.scoped("when its turn comes is dropped, and the schedule goes on; nobody else's request fails for it", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(midnight)
+      let fails = false
+      const { layers, notes } = picky((slot) => fails && slot < midnight)
+      const world = yield* makeWorld()
+      const process = yield* world.launch(layers)
+      yield* until("00:12")
+      yield* process.use(RunSchedule.backfill("jobs", { from: at(-15), to: at(5), overlap: "queueAll" }))
+      fails = true
+      yield* until("00:13")
+      const triggered = yield* process.use(RunSchedule.trigger("jobs"))
+      assert.strictEqual((yield* world.record(triggered)).workflow, "Job")
+      yield* until("00:19")
       const { backlog, note, status } = yield* process.use(RunSchedule.get("jobs"))
       assert.deepStrictEqual([status, backlog], ["active", 0])
-      assert.include(Option.getOrThrow(note).text, "asked for by hand")
+      assert.include(
+        Option.getOrThrow(note).text,
+        "asked for by hand: slot 2025-12-31T23:50:00.000Z: there were no jobs"
+      )
+      assert.deepStrictEqual(notes, ["00:10@00:10", "00:13@00:13", "00:00@00:18"])
+    }))
+
+  it.scoped("is only what was asked for: a slot that is due and cannot be made does not keep a trigger back", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(midnight)
+      let fails = false
+      const { layers } = picky((slot) => fails && slot === midnight + 600_000)
+      const world = yield* makeWorld()
+      // A process without a worker, so that nobody has looked at the slot yet.
+      const id = yield* world.use(
+        Effect.gen(function*() {
+          yield* until("00:11")
+          fails = true
+          return yield* RunSchedule.trigger("jobs")
+        }).pipe(Effect.provide(layers))
+      )
+      assert.strictEqual((yield* world.record(id)).workflow, "Job")
+    }))
+})
+
+describe("what need not wait", () => {
+  it.scoped("starts at once, whatever else was asked for that has to", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(midnight)
+      const { live, notes, schedule } = makeJobs("8 minutes")
+      const world = yield* makeWorld()
+      const process = yield* world.launch(Layer.merge(live, schedule({ calendar: every10 }).layer))
+      yield* process.use(RunSchedule.pause("jobs"))
+      yield* process.use(RunSchedule.backfill("jobs", { from: at(-30), to: at(0), overlap: "queueAll" }))
+      yield* until("00:02")
+      yield* process.use(RunSchedule.trigger("jobs"))
+      yield* process.use(RunSchedule.backfill("jobs", { from: at(-50), to: at(-30) }))
       yield* until("00:20")
-      assert.deepStrictEqual(notes, ["00:10@00:10", "00:00@00:15", "00:20@00:20"])
+      assert.deepStrictEqual(notes.toSorted((a, b) => a.slice(6).localeCompare(b.slice(6))), [
+        "23:30@00:00",
+        "00:02@00:02",
+        "23:10@00:02",
+        "23:20@00:02",
+        "23:40@00:08",
+        "23:50@00:16"
+      ])
+    }))
+})
+
+describe("a slot that waits and has its run by a backfill meanwhile", () => {
+  it.scoped("has no other; the next one waits for that run", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(midnight)
+      const { live, notes, schedule } = makeJobs("25 minutes")
+      const world = yield* makeWorld()
+      const process = yield* world.launch(Layer.merge(live, schedule({ calendar: every10, overlap: "queueAll" }).layer))
+      yield* until("00:32")
+      yield* process.use(RunSchedule.backfill("jobs", { from: at(15), to: at(25) }))
+      yield* until("00:56")
+      assert.deepStrictEqual(notes, ["00:10@00:10", "00:20@00:32"])
+      assert.isTrue((yield* process.use(RunSchedule.get("jobs"))).running)
+      yield* until("01:00")
+      assert.deepStrictEqual(notes.slice(2), ["00:30@00:57"])
     }))
 })
 

@@ -1,8 +1,10 @@
 /** What is done to schedules by hand, and what definitions say when many begin at once. */
 import { assert, describe, it } from "@effect/vitest"
 import * as DateTime from "effect/DateTime"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
@@ -119,6 +121,81 @@ describe("a change that would leave a schedule without runs", () => {
     }))
 })
 
+describe("the next slots", () => {
+  it.scoped.each(
+    [
+      { catchUp: "none", next: ["11:00", "12:00"] },
+      { catchUp: "latest", next: ["10:00", "11:00"] },
+      { catchUp: { within: "2 hours" }, next: ["09:00", "10:00"] },
+      { catchUp: "all", next: ["02:00", "03:00"] }
+    ] as const
+  )("of a schedule that nobody fires are those that count: $catchUp", ({ catchUp, next }) =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(midnight)
+      const { live, schedule } = makeJobs()
+      const world = yield* makeWorld()
+      const process = yield* world.launch(Layer.merge(live, schedule({ calendar: hourly, catchUp }).layer))
+      yield* until("01:30")
+      yield* process.kill
+      yield* until("10:30")
+      const shown = yield* world.use(RunSchedule.get("jobs", { next: 2 }))
+      assert.deepStrictEqual(shownAt(shown.next), [...next])
+    }))
+
+  it.scoped("that jitter holds back are not lost by a short pause, nor by a change of the jitter", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(midnight)
+      const { live, schedule } = makeJobs()
+      const world = yield* makeWorld()
+      const options = { calendar: hourly, jitter: "6 hours", overlap: "allow" } as const
+      const process = yield* world.launch(Layer.merge(live, schedule(options).layer))
+      yield* until("05:00")
+      const before = yield* info(process, { next: 20 })
+      assert.isBelow(before.started, 5)
+      yield* process.use(RunSchedule.pause("jobs"))
+      yield* process.use(RunSchedule.resume("jobs"))
+      assert.deepStrictEqual((yield* info(process, { next: 20 })).next, before.next)
+      yield* process.use(RunSchedule.change("jobs", { jitter: "7 hours" }))
+      yield* until("23:59")
+      const { skipped, started } = yield* info(process)
+      const { value } = yield* world.driver.find({ filter: {}, after: null, limit: 100 })
+      assert.strictEqual(value.runs.length, started)
+      assert.strictEqual(skipped, 0)
+      // All that were due 7 hours before, and perhaps some of those after them.
+      assert.isAtLeast(started, 16)
+    }))
+})
+
+describe("a schedule whose definition nobody has any more", () => {
+  it.scoped("is fired by whoever has its workflow once it was put anew; its definition takes it back", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(midnight)
+      const { Job, live, notes, schedule } = makeJobs()
+      const world = yield* makeWorld()
+      const defined = Layer.merge(live, schedule({ calendar: hourly }).layer)
+      yield* (yield* world.launch(defined)).stop
+      const process = yield* world.launch(live)
+      const anew = RunSchedule.put(
+        RunSchedule.make("jobs", { workflow: Job, payload: { slot: "anew" }, calendar: hourly })
+      )
+      // Somebody may have it yet.
+      yield* until("00:02")
+      yield* process.use(anew)
+      assert.isTrue((yield* info(process)).defined)
+      yield* until("01:10")
+      assert.deepStrictEqual(notes, [])
+      yield* process.use(anew)
+      assert.deepInclude(yield* info(process), { defined: false, orphaned: false })
+      yield* until("02:10")
+      assert.deepStrictEqual(notes, ["anew@01:10", "anew@02:00"])
+      yield* process.stop
+      const again = yield* world.launch(defined)
+      assert.isTrue((yield* info(again)).defined)
+      yield* until("03:10")
+      assert.deepStrictEqual(notes.slice(2), ["03:00@03:00"])
+    }))
+})
+
 describe("many definitions that begin together", () => {
   const many = (count: number) => {
     const { Job, live } = makeJobs()
@@ -152,6 +229,40 @@ describe("many definitions that begin together", () => {
       const before = writes
       yield* world.launch(layer)
       assert.strictEqual(writes, before)
+    }))
+
+  it.scoped("are stored by those who are in no transaction, and by each that is in its own", () =>
+    Effect.gen(function*() {
+      const gate = yield* Deferred.make<void>()
+      let isFirst = true
+      const world = yield* makeWorld((driver) => ({
+        ...driver,
+        schedules: (request) =>
+          Effect.suspend(() => {
+            const wait = isFirst ? Deferred.await(gate) : Effect.void
+            isFirst = false
+            return Effect.zipRight(wait, driver.schedules(request))
+          })
+      }))
+      const { Job } = makeJobs()
+      const define = (name: string) => {
+        const { layer } = RunSchedule.make(name, { workflow: Job, payload: { slot: "" }, calendar: hourly })
+        return Effect.zipLeft(
+          Effect.fork(world.use(Effect.scoped(Layer.build(layer)))),
+          Effect.yieldNow({ priority: 9 })
+        )
+      }
+      const first = yield* define("first")
+      const inside = yield* Effect.fork(world.driver.transaction(
+        Effect.zipRight(Effect.flatMap(define("inside"), Fiber.join), Effect.fail("undone"))
+      ))
+      yield* Effect.yieldNow({ priority: 9 })
+      const last = yield* define("last")
+      yield* Deferred.succeed(gate, undefined)
+      assert.isTrue(Exit.isFailure(yield* Fiber.await(inside)))
+      yield* Fiber.join(Fiber.zip(first, last))
+      const { value } = yield* world.driver.schedules({ names: null, after: null, limit: 9 })
+      assert.deepStrictEqual(value.map(({ name }) => name), ["first", "last"])
     }))
 
   it.scoped("some of which are wrong keep the process from starting, and say which, all at once", () =>

@@ -6,8 +6,9 @@ import { assert, describe, it } from "@effect/vitest"
 import * as fc from "effect/FastCheck"
 import { initial } from "perdure/internal/schedules/rows"
 import type { Asked, Settings, State } from "perdure/internal/schedules/settings"
+import { Overlap } from "perdure/internal/schedules/settings"
 import { jitterOf, Slots, type Stretches } from "perdure/internal/schedules/slots"
-import { turn } from "perdure/internal/schedules/turn"
+import { turn, wakes as wakesOf } from "perdure/internal/schedules/turn"
 import { type Spec, slotsOf } from "./fixtures/calendarOracle.js"
 import { calendarOf } from "./fixtures/calendarSamples.js"
 import { NaiveSchedule } from "./fixtures/naiveSchedule.js"
@@ -26,6 +27,8 @@ interface Event {
   /** How long its next run takes. */
   readonly takes: number
   readonly asked: ReadonlyArray<boolean>
+  /** Its policy is another one from then on. */
+  readonly overlap: Overlap | null
 }
 
 interface Story {
@@ -89,7 +92,8 @@ const story: fc.Arbitrary<Story> = fc.record({
       early: rarely<number | null>(seconds(0, 10), null),
       most: fc.integer({ min: 1, max: 8 }),
       takes: fc.oneof(fc.constant(0), seconds(0, 5), seconds(0, 200)),
-      asked: rarely<ReadonlyArray<boolean>>(fc.array(fc.boolean(), { maxLength: 4 }), [], 10)
+      asked: rarely<ReadonlyArray<boolean>>(fc.array(fc.boolean(), { maxLength: 4 }), [], 10),
+      overlap: rarely<Overlap | null>(fc.constantFrom(...Overlap.literals), null, 20)
     }),
     { minLength: 1, maxLength: 40 }
   )
@@ -111,7 +115,8 @@ const slotsOfAll = (slots: Slots, queue: Stretches): ReadonlyArray<number> =>
 
 /** How a story goes; the first thing that is wrong with it, in words. */
 const wrongOf = (subject: typeof turn, told: Story): string | undefined => {
-  const settings = settingsOf(told)
+  const first = settingsOf(told)
+  let settings = first
   const slots = new Slots(NAME, settings)
   const naive = new NaiveSchedule(settings, slotsOf(told.spec, BEGIN, BEGIN + told.lasts), (slot) => slots.fireAt(slot))
   const fired: Array<number> = []
@@ -121,6 +126,13 @@ const wrongOf = (subject: typeof turn, told: Story): string | undefined => {
     const asked = event.asked.map((serial, n): Asked => ({ slot: now, run: `asked ${index} ${n}`, serial }))
     const before: State = { ...state, backlog: state.backlog.concat(asked) }
     naive.asked.push(...asked)
+    if (event.overlap !== null) {
+      settings = { ...first, overlap: event.overlap }
+      naive.settings = settings
+      const woken = wakesOf(slots, settings, state, now < busyUntil, now)
+      dueAt = woken.dueAt
+      waits = woken.waits
+    }
     const wakes = asked.length > 0 ? now : Math.min(dueAt, waits ? busyUntil : Infinity)
     const isEarly = event.early !== null && now + event.early < wakes
     now = isEarly ? now + (event.early ?? 0) : Math.max(now, wakes === Infinity ? now : wakes) + event.down

@@ -265,7 +265,7 @@ describe("what waits", () => {
       { overlap: "skip", started: [], skipped: 3 },
       { overlap: "queueOne", started: ["00:20@00:45"], skipped: 2 },
       { overlap: "queueAll", started: ["00:20@00:45", "00:30@00:45", "00:40@00:45"], skipped: 0 },
-      { overlap: "cancelPrevious", started: ["00:40@00:40"], skipped: 2 },
+      { overlap: "cancelPrevious", started: ["00:30@00:32", "00:40@00:40"], skipped: 1 },
       { overlap: "allow", started: ["00:20@00:32", "00:30@00:32", "00:40@00:40"], skipped: 0 }
     ] as const
   )(
@@ -281,6 +281,11 @@ describe("what waits", () => {
         yield* until("00:32")
         assert.strictEqual((yield* info(process)).waiting, 2)
         yield* process.use(RunSchedule.change("jobs", { overlap, tags: [] }))
+        yield* until("00:33")
+        assert.deepStrictEqual(
+          (yield* info(process)).waiting,
+          overlap === "queueAll" ? 2 : overlap === "queueOne" ? 1 : 0
+        )
         yield* until("00:55")
         assert.deepStrictEqual(notes, ["00:10@00:10", ...expected.started, "00:50@00:50"])
         assert.deepInclude(yield* info(process), { skipped: expected.skipped, waiting: 0 })

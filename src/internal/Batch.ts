@@ -1,4 +1,5 @@
 /** Items that come at the same time, or while others are on their way, go together: one batch at a time. */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 
@@ -33,14 +34,10 @@ export class Batch<A, E> {
     const batch = this.waiting
     this.waiting = []
     return this.send(batch.map(({ item }) => item)).pipe(
-      Effect.onInterrupt(() =>
-        Effect.sync(() => {
-          this.waiting = [...batch, ...this.waiting]
-        })
-      ),
       Effect.onExit((exit) =>
         Effect.sync(() => {
-          if (!Exit.isInterrupted(exit)) { for (const entry of batch) entry.exit = exit }
+          if (Exit.isFailure(exit) && Cause.isInterruptedOnly(exit.cause)) this.waiting = [...batch, ...this.waiting]
+          else { for (const entry of batch) entry.exit = exit }
         })
       )
     )

@@ -175,6 +175,8 @@ describe("statements of an operation", () => {
       yield* Effect.provide(Layer.build(all), context)
       const trigger = use(RunSchedule.trigger("s-1"))
       assert.strictEqual(yield* count(trigger), 5, "read, begin, change, start, commit")
+      const many = Effect.all(Array.from({ length: 40 }, () => trigger), { concurrency: "unbounded" })
+      assert.strictEqual(yield* count(many), 200, "one after the other: none is in another's way")
     }))
 
   it.scopedLive("a commit that is lost takes a second one to say so", () =>

@@ -2,7 +2,7 @@
 import * as Either from "effect/Either"
 import type { ScheduleRecord, ScheduleRow } from "../../JournalDriver.js"
 import type { Readable } from "./rows.js"
-import { initial, rowOf } from "./rows.js"
+import { initial, isOrphan, rowOf } from "./rows.js"
 import type { Settings, State } from "./settings.js"
 import { decodeSettings, decodeState, encodeSettings } from "./settings.js"
 import { Slots } from "./slots.js"
@@ -15,7 +15,7 @@ const passedOver = (name: string, settings: Settings, state: State): State => ({
   skipped: state.skipped + new Slots(name, settings).count(state.queue)
 })
 
-/** A schedule that goes on where it was, unless it is paused. */
+/** A schedule that goes on, unless it is paused. */
 const goOn = (name: string, settings: Settings, state: State): Readable =>
   state.status === "paused"
     ? { settings, state }
@@ -23,14 +23,13 @@ const goOn = (name: string, settings: Settings, state: State): Readable =>
     ? { settings, state: { ...passedOver(name, settings, state), status: "ended", note: null, slot: null } }
     : { settings, state: { ...state, status: "active", note: null } }
 
-/** A schedule that begins now, or goes on with its next slot. What waits goes on waiting. */
+/** A schedule that begins now: with its next slot. */
 const begin = (name: string, settings: Settings, state: State, now: number): Readable =>
   goOn(name, settings, { ...state, slot: new Slots(name, settings).after(now) })
 
-/** Whether both have the same slots, and fire them at the same times. */
+/** Whether both have the same slots, but for their ends. */
 const haveSameSlots = (a: Settings, b: Settings): boolean =>
-  encodeSettings({ ...b, calendar: a.calendar }) === encodeSettings(b) && a.from === b.from && a.until === b.until &&
-  a.jitter === b.jitter
+  encodeSettings({ ...b, calendar: a.calendar }) === encodeSettings(b) && a.from === b.from
 
 /**
  * A schedule with other settings. If its slots are the same, it goes on where it was, and loses none; else it begins with the
@@ -42,16 +41,18 @@ export const turnInto = (
   settings: Settings,
   now: number
 ): Readable => {
-  return !haveSameSlots(before, settings)
-    ? begin(name, settings, passedOver(name, before, state), now)
-    : state.slot === null
-    ? begin(name, settings, state, now)
-    : goOn(name, settings, state)
+  if (!haveSameSlots(before, settings)) return begin(name, settings, passedOver(name, before, state), now)
+  if (state.slot === null) return begin(name, settings, state, now)
+  return goOn(name, settings, { ...state, slot: new Slots(name, settings).after(state.slot - 1) })
 }
 
-/** After a pause, a schedule goes on with its next slot. */
-export const resumed = (name: string, { settings, state }: Readable, now: number): Readable =>
-  begin(name, settings, { ...state, status: "active" }, now)
+/** After a pause, a schedule goes on with the next slot that fires. */
+export const resumed = (name: string, { settings, state }: Readable, now: number): Readable => {
+  const active: State = { ...state, status: "active" }
+  return state.slot === null
+    ? begin(name, settings, active, now)
+    : goOn(name, settings, { ...active, slot: new Slots(name, settings).firing(state.slot, now + 1) })
+}
 
 /** One that was quarantined goes on where it was, or with its next slot if nobody can read any more where that is. */
 export const mended = (name: string, { settings, state }: Readable, now: number): Readable =>
@@ -71,11 +72,19 @@ export const stored = (
   name: string,
   record: ScheduleRecord | null,
   settings: Settings,
-  { byHand, now }: { readonly byHand: boolean; readonly now: number }
+  { byHand, isKnown, now }: {
+    readonly byHand: boolean
+    /** This process has its definition. */
+    readonly isKnown: boolean
+    readonly now: number
+  }
 ): ScheduleRow | null => {
   const text = encodeSettings(settings)
   const state = record === null ? initial : Either.getOrElse(decodeState(record.state), () => initial)
-  const isSame = record !== null && text === (byHand ? record.settings : record.definition)
+  // An orphan that is put anew has no definition any more.
+  const defined = record === null || isOrphan(record, isKnown, now) ? null : record.definition
+  const definition = byHand ? defined : text
+  const isSame = record !== null && definition === record.definition && (!byHand || text === record.settings)
   if (isSame && state.status !== "quarantined") return null
   const before = record === null ? Either.left(null) : decodeSettings(record.settings)
   const next = isSame
@@ -85,6 +94,5 @@ export const stored = (
       onLeft: () => begin(name, settings, state, now),
       onRight: (readable) => turnInto(name, { settings: readable, state }, settings, now)
     })
-  const definition = byHand ? record?.definition ?? null : text
   return rowOf({ ...record ?? fresh(name), definition }, next, now)
 }

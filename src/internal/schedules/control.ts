@@ -18,10 +18,10 @@ import { storable } from "../wire.js"
 import { mended, resumed, stored, turnInto } from "./changes.js"
 import type { Given } from "./definition.js"
 import { check, settingsWith, trial } from "./definition.js"
-import { fireAsked, needs } from "./fire.js"
-import { launcher } from "./plan.js"
+import { fireAsked } from "./fire.js"
+import { launcher, startProblem } from "./plan.js"
 import type { Readable } from "./rows.js"
-import { change, insistOn, read, remove as removeRow, rowOf } from "./rows.js"
+import { change, insistOn, isOrphan, read, remove as removeRow, rowOf } from "./rows.js"
 import type { Asked, Settings } from "./settings.js"
 import { decodeSettings } from "./settings.js"
 import { Slots } from "./slots.js"
@@ -33,8 +33,8 @@ const invalid = (name: string, problems: ReadonlyArray<string>) =>
   new ConfigurationInvalid({ what: `schedule "${name}"`, problems })
 
 /** The workflow that the definition in code starts; null if there is none, or it cannot be read. */
-const definedWorkflow = (record: ScheduleRecord | null): string | null =>
-  record === null || record.definition === null
+const definedWorkflow = (record: ScheduleRecord): string | null =>
+  record.definition === null
     ? null
     : Either.match(decodeSettings(record.definition), { onLeft: () => null, onRight: ({ workflow }) => workflow })
 
@@ -78,12 +78,13 @@ export const put = (given: Given): Effect.Effect<void, ConfigurationInvalid | Jo
     const problems = yield* queueProblems(journal, right)
     if (problems.length > 0) return yield* invalid(name, problems)
     yield* change(journal, name, (record, now) => {
-      const other = definedWorkflow(record)
+      const isKnown = journal.registry.schedules.has(name)
+      const other = record === null || isOrphan(record, isKnown, now) ? null : definedWorkflow(record)
       const problem = `its workflow is ${right.workflow}, but its definition in code starts ${other}: ` +
         "give it another name, or change the definition"
       return other !== null && other !== right.workflow
         ? invalid(name, [problem])
-        : Effect.succeed({ row: stored(name, record, right, { byHand: true, now }), answer: undefined })
+        : Effect.succeed({ row: stored(name, record, right, { byHand: true, isKnown, now }), answer: undefined })
     })
   })
 
@@ -191,12 +192,11 @@ const ask = <A>(
           return yield* refuse(`${backlog.length} runs would wait, at most ${MOST_ASKED} may: ask again when fewer do`)
         }
         const next = rowOf(record, { settings, state: { ...state, backlog } }, now)
-        if (needs(journal).includes(record.needs)) {
-          const fired = yield* fireAsked(journal, { ...record, ...next }, now)
-          if (Either.isLeft(fired)) return yield* refuse(fired.left)
-          const { count, dropped, started } = fired.right
-          const why = dropped.get(name)
-          if (why !== undefined) return yield* refuse(why)
+        const launch = launcher(journal, journal.registry.schedules, record, { settings })
+        if (launch !== undefined) {
+          const problem = yield* startProblem(journal, record, { settings, state }, launch, asked)
+          if (problem !== undefined) return yield* refuse(problem)
+          const { count, started } = yield* fireAsked(journal, { ...record, ...next }, now)
           return count > 0 ? Option.some<Granted<A>>({ answer, started }) : Option.none()
         }
         const schedules = [{ ...next, revision: record.revision }]

@@ -30,7 +30,7 @@ const store = (
   return Effect.zipRight(
     changeAll(journal, names, (name, record, now) => {
       const settings = byName.get(name)
-      return settings === undefined ? null : stored(name, record, settings, { byHand: false, now })
+      return settings === undefined ? null : stored(name, record, settings, { byHand: false, isKnown: true, now })
     }),
     journal.ask(journal.driver.seeSchedules(names))
   )

@@ -6,7 +6,6 @@
  * A schedule that cannot fire is quarantined with the reason; those that were due with it go on.
  */
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import type { JournalError } from "../../Errors.js"
 import type { JournalService } from "../../Journal.js"
 import type { Enqueued, Millis, ScheduleRecord } from "../../JournalDriver.js"
@@ -55,11 +54,13 @@ const act = (
 ): Effect.Effect<Fired, JournalError> =>
   Effect.gen(function*() {
     const { driver } = journal
+    // A transaction of the caller's own is as patient as the caller wants it to be.
+    const patience = (yield* driver.inTransaction) ? {} : { idleMillis: IDLE }
     const write = (some: ReadonlyArray<Plan>, by: number) =>
       driver.writeSchedules({
         schedules: some.map(({ record, row }) => ({ ...row, revision: record.revision + by })),
         tell,
-        idleMillis: IDLE
+        ...patience
       })
     if (plans.every(({ cancels, runs }) => runs.length === 0 && cancels === null)) {
       const written = new Set(yield* journal.ask(write(plans, 0)))
@@ -131,24 +132,21 @@ const fire = (
   Effect.gen(function*() {
     const known = journal.registry.schedules
     const most = Math.max(1, Math.floor(RUNS / schedules.length))
-    const plans = yield* Effect.forEach(schedules, (record) => planOf(journal, record, now, most, known))
+    const plans = yield* Effect.forEach(schedules, (record) => planOf(journal, record, now, { most }, known))
     const mine = plans.filter((each) => each !== null)
     return mine.length === 0 ? nothing : yield* actOnAll(journal, mine, now)
   })
 
 /**
- * Fire a schedule of which something is asked that its row does not say yet, and tell others. The left side says why it cannot;
- * then, and if this fails, all is as before.
+ * Start what is asked of a schedule that its row does not say yet, and tell others. Its slots are left to them. If this fails, all
+ * is as before.
  */
 export const fireAsked = (
   journal: JournalService,
   record: ScheduleRecord,
   now: Millis
-): Effect.Effect<Either.Either<Fired, string>, JournalError> =>
-  Effect.gen(function*() {
-    const decided = yield* planOf(journal, record, now, RUNS, journal.registry.schedules)
-    if (decided === null) return Either.right(nothing)
-    return decided.refused === null
-      ? Either.right(yield* act(journal, [decided], true))
-      : Either.left(decided.refused)
-  })
+): Effect.Effect<Fired, JournalError> =>
+  Effect.flatMap(
+    planOf(journal, record, now, { most: RUNS, onlyAsked: true }, journal.registry.schedules),
+    (plan) => plan === null ? Effect.succeed(nothing) : act(journal, [plan], true)
+  )

@@ -5,13 +5,11 @@ import * as Option from "effect/Option"
 import type { Calendar } from "../../Calendar.js"
 import type { Millis, ScheduleRecord } from "../../JournalDriver.js"
 import { LAST } from "../due.js"
-import { initial, isBusy } from "./rows.js"
+import { initial, isBusy, isOrphan } from "./rows.js"
 import type { CatchUp, Overlap, Settings, Status } from "./settings.js"
 import { decodeSettings, decodeState } from "./settings.js"
 import { Slots } from "./slots.js"
-
-/** A definition that no process has said to have for so long is an orphan's. Milliseconds. */
-const ORPHANED = 180_000
+import { comeBy } from "./turn.js"
 
 /** What is shown of a schedule. */
 export interface Info {
@@ -59,20 +57,29 @@ export interface Info {
 /** What lies beyond the instants that there are is shown as the last of them, for one row must not hide the others. */
 const utc = (millis: number): DateTime.Utc => DateTime.unsafeMake(Math.max(-LAST, Math.min(millis, LAST)))
 
-/** When the next slots fire, `count` at most: each when it is due, and no sooner than the one before it. */
+/**
+ * When the next slots fire, `count` at most: those that have come and count, and those that are ahead; each when it is due, and
+ * no sooner than the one before it.
+ */
 export const nextOf = (
   name: string,
   settings: Settings,
   slot: number | null,
-  count: number
+  count: number,
+  now: number
 ): ReadonlyArray<DateTime.Utc> => {
   const slots = new Slots(name, settings)
+  const { ahead, come } = comeBy(slots, settings, slot, now)
   const next: Array<DateTime.Utc> = []
   let at = -Infinity
-  for (let each = slot; each !== null && next.length < count; each = slots.after(each)) {
-    at = Math.max(at, slots.fireAt(each))
-    next.push(utc(at))
+  const add = (from: number | null, to: number) => {
+    for (let each = from; each !== null && each <= to && next.length < count; each = slots.after(each)) {
+      at = Math.max(at, slots.fireAt(each))
+      next.push(utc(at))
+    }
   }
+  for (const [first, last] of come) add(first, last)
+  add(ahead, Infinity)
   return next
 }
 
@@ -106,10 +113,10 @@ export const infoOf = (
       ? Option.none()
       : Option.some({ text: problem, by: null, at: utc(now) }),
     defined: record.definition !== null,
-    orphaned: record.definition !== null && !isKnown && record.seenAt < now - ORPHANED,
+    orphaned: isOrphan(record, isKnown, now),
     next: said === null || state.status !== "active"
       ? []
-      : nextOf(record.name, said, state.slot, Math.min(count, left)),
+      : nextOf(record.name, said, state.slot, Math.min(count, left), now),
     last: Option.map(
       Option.fromNullable(state.last),
       ({ at, run, slot }) => ({ slot: utc(slot), runId: run, at: utc(at) })

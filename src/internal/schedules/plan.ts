@@ -10,10 +10,10 @@ import { makeRunId } from "../ids.js"
 import { requireQueue } from "../queues.js"
 import { isFinal } from "../RunWatch.js"
 import type { Shape } from "../shape.js"
-import { runOf, slotKey } from "./definition.js"
+import { runOf, slotKey, slotText } from "./definition.js"
 import type { Readable } from "./rows.js"
 import { isBusy, quarantined, read, rowOf } from "./rows.js"
-import type { State } from "./settings.js"
+import type { Asked, State } from "./settings.js"
 import { encodeState } from "./settings.js"
 import type { Start, Turn } from "./turn.js"
 import { turn } from "./turn.js"
@@ -65,7 +65,7 @@ const runFor = (
   { name }: ScheduleRecord,
   { settings }: Readable,
   launch: Launcher,
-  { run, slot }: Start
+  { run, slot }: Pick<Start, "run" | "slot">
 ): Effect.Effect<Either.Either<NewRun, string>, JournalError> =>
   Effect.gen(function*() {
     const now = yield* Clock.currentTimeMillis
@@ -83,6 +83,24 @@ const runFor = (
 
 /** What a schedule says when runs that were asked for could not be made. They are asked for no more. */
 const DROPPED = "not started, though asked for by hand: "
+
+const ofSlot = ({ slot }: Pick<Start, "slot">, why: string): string => `slot ${slotText(slot)}: ${why}`
+
+/** Why one of these that are asked for by hand cannot be made, if that is so. */
+export const startProblem = (
+  journal: JournalService,
+  record: ScheduleRecord,
+  readable: Readable,
+  launch: Launcher,
+  asked: ReadonlyArray<Asked>
+): Effect.Effect<string | undefined, JournalError> =>
+  Effect.gen(function*() {
+    for (const each of asked) {
+      const run = yield* runFor(journal, record, readable, launch, each)
+      if (Either.isLeft(run)) return ofSlot(each, run.left)
+    }
+    return undefined
+  })
 
 /** A turn with the runs that it starts. */
 interface Made {
@@ -107,7 +125,7 @@ const runsOf = (
     for (const [index, start] of starts.entries()) {
       const run = yield* runFor(journal, record, readable, launch, start)
       if (Either.isRight(run)) made.push({ run: run.right, start })
-      else if (index < byHand) dropped = run.left
+      else if (index < byHand) dropped = ofSlot(start, run.left)
       else return Either.left(run.left)
     }
     return Either.right({ runs: made.map(({ run }) => run), starts: made.map(({ start }) => start), dropped })
@@ -129,7 +147,7 @@ export const planOf = (
   journal: JournalService,
   record: ScheduleRecord,
   now: Millis,
-  most: number,
+  look: { readonly most: number; readonly onlyAsked?: boolean },
   known: ReadonlyMap<string, RegisteredSchedule>
 ): Effect.Effect<Plan | null, JournalError> =>
   Effect.gen(function*() {
@@ -151,7 +169,7 @@ export const planOf = (
     const launch = launcher(journal, known, record, readable.right)
     // What it needs has just left this process, which is stopping.
     if (launch === undefined) return null
-    const decided = turn(record.name, settings, state, { now, most, busy: isBusy(record) })
+    const decided = turn(record.name, settings, state, { ...look, now, busy: isBusy(record) })
     const made = yield* runsOf(journal, record, readable.right, launch, decided)
     if (Either.isLeft(made)) return refuse(made.left)
     const { dropped, runs, starts } = made.right

@@ -3,10 +3,12 @@ import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
+import * as Random from "effect/Random"
 import { JournalError } from "../../Errors.js"
 import type { JournalService } from "../../Journal.js"
 import type { Millis, ScheduleRecord, ScheduleRow } from "../../JournalDriver.js"
 import { isFinal } from "../RunWatch.js"
+import { Turns } from "../Turns.js"
 import type { Settings, State } from "./settings.js"
 import { decodeSettings, decodeState, encodeSettings, encodeState } from "./settings.js"
 import { Slots } from "./slots.js"
@@ -26,6 +28,7 @@ export const initial: State = {
   status: "active",
   slot: null,
   queue: [],
+  cancelled: false,
   started: 0,
   skipped: 0,
   last: null,
@@ -42,6 +45,13 @@ export const read = (record: ScheduleRecord): Either.Either<Readable, string> =>
 /** Whether the run before has not ended. */
 export const isBusy = ({ run, runStatus }: Pick<ScheduleRecord, "run" | "runStatus">): boolean =>
   run !== null && runStatus !== null && !isFinal(runStatus)
+
+/** A definition that no process has said to have for so long is an orphan's. Milliseconds. */
+const ORPHANED = 180_000
+
+/** Whether no process has its definition, as far as this one knows, which may have it (`isKnown`). */
+export const isOrphan = ({ definition, seenAt }: ScheduleRecord, isKnown: boolean, now: Millis): boolean =>
+  definition !== null && !isKnown && seenAt < now - ORPHANED
 
 /** The row of a schedule that goes on from this state. */
 export const rowOf = (
@@ -80,7 +90,10 @@ export const quarantined = (record: ScheduleRecord, reason: string, now: Millis)
  */
 const TRIES = 300
 const AT_ONCE = 50
-const PAUSE = "50 millis"
+const PAUSE = { least: 20, most: 80 }
+
+/** Not the same for all that wait. Milliseconds. */
+const pause = Effect.flatMap(Random.nextRange(PAUSE.least, PAUSE.most), Effect.sleep)
 
 /** Try until nobody is in the way. None: somebody was. */
 const insist = <A, E, R>(
@@ -90,7 +103,7 @@ const insist = <A, E, R>(
   const go = (left: number): Effect.Effect<A, E | JournalError, R> =>
     Effect.flatMap(attempt, (done): Effect.Effect<A, E | JournalError, R> => {
       if (Option.isSome(done)) return Effect.succeed(done.value)
-      if (left > 0) return Effect.zipRight(left > TRIES - AT_ONCE ? Effect.void : Effect.sleep(PAUSE), go(left - 1))
+      if (left > 0) return Effect.zipRight(left > TRIES - AT_ONCE ? Effect.void : pause, go(left - 1))
       return new JournalError({
         code: "Conflict",
         operation: "schedules",
@@ -101,20 +114,32 @@ const insist = <A, E, R>(
   return go(TRIES)
 }
 
+/** Changes of one schedule that a process makes at the same time take turns, as each could but stand in the others' way. */
+const turns = new WeakMap<JournalService, Turns>()
+
+const turnsOf = (journal: JournalService): Turns => {
+  const known = turns.get(journal) ?? new Turns()
+  turns.set(journal, known)
+  return known
+}
+
 /** Do something with a schedule as it is, null if there is none; again if that was another's meanwhile (none). */
 export const insistOn = <A, E, R>(
   journal: JournalService,
   name: string,
   attempt: (record: ScheduleRecord | null, now: Millis) => Effect.Effect<Option.Option<A>, E, R>
 ): Effect.Effect<A, E | JournalError, R> =>
-  insist(
-    `schedule "${name}"`,
-    Effect.flatMap(
-      journal.driver.schedules({ names: [name], after: null, limit: 1 }),
-      ({ now, value: [record = null] }) => {
-        journal.time.observe(now)
-        return attempt(record, now)
-      }
+  turnsOf(journal).take(
+    name,
+    insist(
+      `schedule "${name}"`,
+      Effect.flatMap(
+        journal.driver.schedules({ names: [name], after: null, limit: 1 }),
+        ({ now, value: [record = null] }) => {
+          journal.time.observe(now)
+          return attempt(record, now)
+        }
+      )
     )
   )
 

@@ -70,6 +70,8 @@ export const State = Schema.Struct({
   slot: Schema.NullOr(Millis),
   /** Slots that have come and wait, in order: of each stretch the first and the last. */
   queue: Schema.Array(Schema.Tuple(Millis, Millis)),
+  /** For the slot that waits, the run before has been asked to be cancelled. */
+  cancelled: Schema.Boolean,
   /** Runs started for slots. */
   started: Schema.Number,
   /** Slots that were passed over: they have no run. */

@@ -48,6 +48,8 @@ interface Look {
   readonly busy: boolean
   /** Most runs to start. */
   readonly most: number
+  /** Leave the slots to the next look. */
+  readonly onlyAsked?: boolean
 }
 
 /** The slots that have come: those that count, how many do not, and the first one that is still ahead. */
@@ -57,13 +59,14 @@ interface Come {
   readonly ahead: number | null
 }
 
-const comeBy = (slots: Slots, { catchUp }: Settings, slot: number | null, now: number): Come => {
+export const comeBy = (slots: Slots, { catchUp }: Settings, slot: number | null, now: number): Come => {
   if (slot === null || slots.fireAt(slot) > now) return { come: [], missed: 0, ahead: slot }
   const ahead = slots.firing(slot, now + 1)
   const all = slots.stretch(slot, ahead, now)
   if (catchUp === "all" || now - slots.fireAt(slot) < GRACE) return { come: all, missed: 0, ahead }
-  const within = catchUp === "none" ? GRACE : catchUp === "latest" ? null : Math.max(GRACE, catchUp.within)
-  const first = within === null ? all.at(-1)?.[1] ?? slot : slots.firing(slot, now - within + 1)
+  // What is not missed counts, and what is not older than that.
+  const since = Math.min(now - GRACE + 1, typeof catchUp === "object" ? now - catchUp.within : Infinity)
+  const first = catchUp === "latest" ? all.at(-1)?.[1] ?? slot : slots.firing(slot, since)
   const come = first === null ? [] : slots.stretch(first, ahead, now)
   const before = come.length === 0 ? all : slots.stretch(slot, first, now)
   return { come, missed: slots.count(before), ahead }
@@ -110,12 +113,19 @@ const deal = (slots: Slots, { overlap }: Settings, all: Stretches, waited: boole
   }
 }
 
-/** What was asked for by hand and can start now. */
-const asked = (state: State, busy: boolean, most: number): ReadonlyArray<Asked> => {
-  if (state.status === "quarantined") return []
-  const first = state.backlog.findIndex(({ serial }) => serial)
-  const held = busy ? first : state.backlog.findIndex(({ serial }, index) => serial && index > first)
-  return state.backlog.slice(0, Math.min(most, held === -1 ? state.backlog.length : held))
+/** What was asked for by hand: what can start now, and what is left. What need not wait starts before what has to. */
+const asked = ({ backlog, status }: State, busy: boolean, most: number) => {
+  const starts: Array<Start> = []
+  const left: Array<Asked> = []
+  let isHeld = busy
+  for (const each of backlog) {
+    if (status === "quarantined" || starts.length >= most || (each.serial && isHeld)) left.push(each)
+    else {
+      starts.push({ slot: each.slot, run: each.run, beside: !each.serial })
+      isHeld ||= each.serial
+    }
+  }
+  return { starts, left, isHeld }
 }
 
 /** How many more runs its slots may have. */
@@ -129,55 +139,70 @@ export const isOver = (settings: Settings, state: State): boolean =>
 /** What is to be done now. */
 export const turn = (name: string, settings: Settings, state: State, look: Look): Turn => {
   const slots = new Slots(name, settings)
-  const byHand = asked(state, look.busy, look.most)
-  const starts: Array<Start> = byHand.map((each) => ({ ...each, beside: !each.serial }))
-  const busy = look.busy || starts.some(({ beside }) => !beside)
-  const room = Math.min(look.most - starts.length, leftOf(settings, state))
-  let after: State = { ...state, backlog: state.backlog.slice(byHand.length) }
+  const { isHeld: busy, left, starts } = asked(state, look.busy, look.most)
+  const room = look.onlyAsked === true ? 0 : Math.min(look.most - starts.length, leftOf(settings, state))
+  let after: State = { ...state, backlog: left }
   let cancels = false
   // Without room, it goes on in a moment.
   if (state.status === "active" && room > 0) {
     const { ahead, come, missed } = comeBy(slots, settings, state.slot, look.now)
     const waited = state.queue.length > 0
     const dealt = deal(slots, settings, slots.join(state.queue, come), waited, { ...look, busy, most: room })
+    const replaces = settings.overlap === "cancelPrevious" && dealt.queue.length > 0
+    // What was begun by hand just now is cancelled by the next slot that comes.
+    cancels = replaces && look.busy && (come.length > 0 || !state.cancelled)
     starts.push(...dealt.starts.map((slot) => ({ slot, run: null, beside: false })))
-    cancels = settings.overlap === "cancelPrevious" && busy && come.length > 0
     after = {
       ...after,
       slot: ahead,
       queue: dealt.queue,
+      cancelled: replaces,
       started: state.started + dealt.starts.length,
       skipped: state.skipped + missed + dealt.passed
     }
   }
   if (state.status === "active" && isOver(settings, after)) {
     const skipped = after.skipped + slots.count(after.queue)
-    after = { ...after, status: after.backlog.length === 0 ? "ended" : "active", slot: null, queue: [], skipped }
+    after = { ...after, status: left.length === 0 ? "ended" : "active", slot: null, queue: [], skipped }
   }
-  return {
-    starts,
-    cancels,
-    state: after,
-    ...wakes(slots, settings, after, busy || starts.some(({ beside }) => !beside), look.now)
+  const isBusy = busy || starts.some(({ beside }) => !beside)
+  return { starts, cancels, state: after, ...wakes(slots, settings, after, isBusy, look.now) }
+}
+
+/** Whether the policy has something to do with what waits, though nothing new has come: it may have been another one's. */
+const isUnsettled = ({ overlap }: Settings, { cancelled, queue }: State, busy: boolean): boolean => {
+  const [head] = queue
+  if (head === undefined) return false
+  const isOne = queue.length === 1 && head[0] === head[1]
+  switch (overlap) {
+    case "allow":
+    case "skip":
+      return true
+    case "queueAll":
+      return !busy
+    case "queueOne":
+      return !busy || !isOne
+    case "cancelPrevious":
+      return !busy || !isOne || !cancelled
   }
 }
 
 /** When a schedule in this state is to be looked at again. */
 export const wakes = (
   slots: Slots,
-  { overlap }: Settings,
-  { backlog: [head], queue, slot, status }: State,
+  settings: Settings,
+  state: State,
   busy: boolean,
   now: number
 ): Pick<Turn, "dueAt" | "waits"> => {
+  const { backlog, queue, slot, status } = state
   if (status === "quarantined") return { dueAt: Infinity, waits: false }
   const isActive = status === "active"
-  const waits = isActive && queue.length > 0
   // At once, but after others that have been due for longer.
-  const isReady = (head !== undefined && !(head.serial && busy)) || (waits && (overlap === "allow" || !busy))
+  const isReady = backlog.some(({ serial }) => !serial || !busy) || (isActive && isUnsettled(settings, state, busy))
   const timed = isActive && slot !== null ? slots.fireAt(slot) : Infinity
   return {
     dueAt: isReady ? Math.min(now, timed) : timed,
-    waits: (waits && overlap !== "allow") || (head?.serial ?? false)
+    waits: (isActive && queue.length > 0 && settings.overlap !== "allow") || backlog.some(({ serial }) => serial)
   }
 }
