@@ -20,8 +20,8 @@ const help = `npm run bench -- [options]
   --only <database>        postgres or pglite
   --queues <runs>          instead of all else: claims from queues with so many runs, and throughput with all limits
                            on, on Postgres (1000000)
-  --schedules <schedules>  instead of all else: ticks among so many schedules, and a thousand that are due at once, on
-                           Postgres (100000)
+  --schedules <schedules>  instead of all else: a year of nights under the test clock, then ticks among so many schedules,
+                           and a thousand that are due at once, on Postgres (100000)
   --retention <runs>       instead of all else: finished runs to delete while others start, on Postgres (1000000)
   --help                   this text`
 
@@ -52,7 +52,11 @@ const measure = (
     const lines: Array<string> = []
     createInterface({ input: child.stdout }).on("line", (line) => {
       lines.push(line)
-      Effect.runFork(Effect.flatMap(Schema.decode(FigureLine)(line), tell))
+      // What is no figure says why there are no more.
+      Effect.runFork(Effect.matchEffect(Schema.decode(FigureLine)(line), {
+        onFailure: () => Console.error(line),
+        onSuccess: tell
+      }))
     })
     child.once("error", (error) => resume(Effect.fail(error)))
     child.once(

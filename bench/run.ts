@@ -56,11 +56,12 @@ const queues = Effect.gen(function*() {
   yield* Effect.provide(limitsOn, storage("perdure_bench"))
 })
 
-/** Ticks, and many that are due at once. */
+/** A year of nights, ticks, and many that are due at once. */
 const schedules = Effect.gen(function*() {
   // Fewer connections than a server has, whoever else there is.
   const storage = (schema: string, journals = 1) =>
     PgJournal.layer({ url: Redacted.make(url), schema, maxConnections: journals > 1 ? 3 : 10 })
+  yield* Schedules.nights
   yield* Schedules.flatness(storage, Number(runs))
   yield* Schedules.atOnce(storage)
 })

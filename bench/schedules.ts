@@ -1,16 +1,24 @@
 /**
- * Schedules. Ticks: ten schedules that are due from among a thousand, and from among very many; the two take turns, so that
- * both see the machine in one state. Then a thousand that are due at one instant: how long it takes until all their runs are
- * there, with one worker, and with twenty schedulers that race for them, all of them in this one process.
+ * Schedules. A year of nights on the journal in memory, as a test has it. Then ticks: ten schedules that are due from among a
+ * thousand, and from among very many; the two take turns, so that both see the machine in one state. Then a thousand that are
+ * due at one instant: how long it takes until all their runs are there, with one worker, and with twenty schedulers that race
+ * for them, all of them in this one process.
  */
 import * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
+import * as EagerTimers from "@perdure/testing/EagerTimers"
 import * as Array from "effect/Array"
 import * as Context from "effect/Context"
+import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import * as TestClock from "effect/TestClock"
+import * as TestContext from "effect/TestContext"
 import * as Calendar from "perdure/Calendar"
 import { Journal } from "perdure/Journal"
+import * as JournalMemory from "perdure/JournalMemory"
 import * as RunSchedule from "perdure/RunSchedule"
 import * as Step from "perdure/Step"
 import * as Worker from "perdure/Worker"
@@ -29,12 +37,51 @@ const CROWD = 1_000
 const ROUNDS = 7
 const RACERS = 20
 
-/** They are to be fired within so many milliseconds. */
+/** So many nights there are under the test clock, so often. */
+const NIGHTS = 365
+const YEARS = 5
+
+/** A thousand are to be fired within so many milliseconds, and so is a year of nights. */
 const AT_MOST = 1_000
 
 const Scheduled = Workflow.make("bench/Scheduled", { payload: {} })
 
 const handlers = Scheduled.toLayer(() => Step.run("only", Effect.void))
+
+/** A year of nights under the test clock, as docs/schedules.md tests them: milliseconds from nothing to the last night. */
+const year = Effect.suspend(() => {
+  const nights: Array<string> = []
+  const Night = Workflow.make("bench/Night", { payload: { day: Schema.String } })
+  const Nightly = RunSchedule.make("nightly", {
+    workflow: Night,
+    payload: (slot) => ({ day: DateTime.formatIso(slot) }),
+    calendar: Calendar.daily({ at: "02:30", zone: "Europe/Berlin" })
+  })
+  const live = Night.toLayer(({ day }) => Effect.sync(() => void nights.push(day)))
+  return TestClock.adjust(`${NIGHTS} days`).pipe(
+    Effect.provide(
+      Layer.mergeAll(live, Nightly.layer, Worker.layerTest(), EagerTimers.layer).pipe(
+        Layer.provideMerge(JournalMemory.layer)
+      )
+    ),
+    Effect.provide(TestContext.TestContext),
+    timed,
+    Effect.filterOrDieMessage(() => nights.length === NIGHTS, `There are not ${NIGHTS} nights in a year`),
+    Effect.map(([, millis]) => millis),
+    // A fiber that has had the test clock keeps it: the rest is for the real one.
+    Effect.fork,
+    Effect.flatMap(Fiber.await),
+    Effect.flatten
+  )
+})
+
+/** The same year again and again. */
+export const nights = Effect.gen(function*() {
+  const times = yield* Effect.replicateEffect(year, YEARS)
+  yield* emit("a year of nights, test clock, p50", quantile(times, 0.5), "ms")
+  yield* emit("  slowest", quantile(times, 1), "ms")
+  if (quantile(times, 0.5) > AT_MOST) yield* Effect.dieMessage("a year of nights took more than a second")
+})
 
 type Storage = Layer.Layer<Journal | SqlClient.SqlClient, unknown>
 

@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as EagerTimers from "@perdure/testing/EagerTimers"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -8,7 +9,6 @@ import * as TestClock from "effect/TestClock"
 import * as Calendar from "perdure/Calendar"
 import * as RunSchedule from "perdure/RunSchedule"
 import * as Workflow from "perdure/Workflow"
-import { eagerTimers } from "./fixtures/eagerTimers.js"
 import { makeWorld } from "./fixtures/world.js"
 
 import { every10, hourly, info, makeJobs, midnight, slotsOf, timeOf, until } from "./fixtures/schedules.js"
@@ -19,7 +19,7 @@ describe("a schedule", () => {
     { title: "that are caught up with at once", missed: true }
   ])("starts a run for each slot of a year of nights, $title", ({ missed }) =>
     Effect.gen(function*() {
-      yield* eagerTimers
+      yield* Layer.build(EagerTimers.layer)
       yield* TestClock.setTime(midnight)
       const days: Array<string> = []
       const Nightly = Workflow.make("Nightly", { payload: { day: Schema.String } })

@@ -6,4 +6,5 @@
  */
 export * as Cluster from "./Cluster.js"
 export * as ClusterError from "./ClusterError.js"
+export * as EagerTimers from "./EagerTimers.js"
 export * as FaultProxy from "./FaultProxy.js"
