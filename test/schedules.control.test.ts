@@ -121,6 +121,27 @@ describe("a change that would leave a schedule without runs", () => {
     }))
 })
 
+describe("bounds that are moved to before what is left", () => {
+  it.scoped("end a schedule at once", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(midnight)
+      const { live, notes, schedule } = makeJobs("90 minutes")
+      const world = yield* makeWorld()
+      const options = { calendar: hourly, overlap: "queueAll" } as const
+      const process = yield* world.launch(Layer.merge(live, schedule(options).layer))
+      yield* until("03:10")
+      assert.deepInclude(yield* info(process), { started: 2, waiting: 1, skipped: 0 })
+      yield* process.use(RunSchedule.change("jobs", { maxRuns: 2 }))
+      assert.deepInclude(yield* info(process), { status: "ended", waiting: 0, skipped: 1 })
+      yield* process.use(RunSchedule.change("jobs", { maxRuns: null }))
+      assert.deepStrictEqual(shownAt((yield* info(process)).next), ["04:00", "05:00", "06:00", "07:00", "08:00"])
+      yield* process.use(RunSchedule.change("jobs", { endsAt: new Date(midnight + 3 * 3_600_000) }))
+      assert.deepInclude(yield* info(process), { status: "ended", next: [] })
+      yield* until("08:00")
+      assert.deepStrictEqual(notes, ["01:00@01:00", "02:00@02:30"])
+    }))
+})
+
 describe("the next slots", () => {
   it.scoped.each(
     [
@@ -229,6 +250,25 @@ describe("many definitions that begin together", () => {
       const before = writes
       yield* world.launch(layer)
       assert.strictEqual(writes, before)
+    }))
+
+  it.scoped("are stored whoever else writes some of them meanwhile", () =>
+    Effect.gen(function*() {
+      const { layer } = many(9)
+      let isFirst = true
+      const world = yield* makeWorld((driver) => ({
+        ...driver,
+        writeSchedules: (request) =>
+          Effect.suspend(() => {
+            if (!isFirst) return driver.writeSchedules(request)
+            isFirst = false
+            return driver.writeSchedules({ ...request, schedules: request.schedules.slice(0, -1) })
+          })
+      }))
+      yield* world.launch(layer)
+      const { value } = yield* world.driver.schedules({ names: null, after: null, limit: 99 })
+      assert.lengthOf(value, 9)
+      assert.isFalse(isFirst)
     }))
 
   it.scoped("are stored by those who are in no transaction, and by each that is in its own", () =>

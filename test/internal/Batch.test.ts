@@ -51,6 +51,28 @@ describe("a batch", () => {
       yield* Fiber.join(yield* add("c"))
     }))
 
+  it.effect("goes on without who sends it, if he is interrupted", () =>
+    Effect.gen(function*() {
+      const open = yield* Deferred.make<void>()
+      const sent: Array<ReadonlyArray<string>> = []
+      const batch = new Batch<string, never>((items) =>
+        Effect.suspend(() => {
+          sent.push(items)
+          return sent.length === 1 ? Deferred.await(open) : Effect.void
+        })
+      )
+      const [a, b, c] = yield* Effect.all([
+        Effect.fork(batch.add("a")),
+        Effect.fork(batch.add("b")),
+        Effect.fork(batch.add("c"))
+      ])
+      yield* Effect.repeatN(Effect.yieldNow({ priority: 9 }), 3)
+      assert.deepStrictEqual(sent, [["a", "b", "c"]])
+      yield* Fiber.interrupt(a)
+      yield* Fiber.join(Fiber.zip(b, c))
+      assert.deepStrictEqual(sent.slice(1), [["b", "c"]])
+    }))
+
   it.effect("is sent by another if who sends it is interrupted, without what was his; what waits can be taken back", () =>
     Effect.gen(function*() {
       const { add, open, sent } = yield* gated
