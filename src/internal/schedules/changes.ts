@@ -6,7 +6,7 @@ import { initial, isOrphan, rowOf } from "./rows.js"
 import type { Settings, State } from "./settings.js"
 import { decodeSettings, decodeState, encodeSettings } from "./settings.js"
 import { Slots } from "./slots.js"
-import { isOver } from "./turn.js"
+import { GRACE, isOver } from "./turn.js"
 
 /** What waits is passed over. */
 const passedOver = (name: string, settings: Settings, state: State): State => ({
@@ -31,6 +31,16 @@ const begin = (name: string, settings: Settings, state: State, now: number): Rea
 const haveSameSlots = (a: Settings, b: Settings): boolean =>
   encodeSettings({ ...b, calendar: a.calendar }) === encodeSettings(b) && a.from === b.from
 
+/** With less jitter, slots may be overdue that were not: somebody was there, so they are not missed. */
+const heldBack = (name: string, before: Settings, settings: Settings, state: State, now: number): State => {
+  const [old, slots] = [new Slots(name, before), new Slots(name, settings)]
+  const slot = state.slot === null ? null : slots.after(state.slot - 1)
+  if (slot === null || before.jitter === settings.jitter || old.fireAt(slot) <= now - GRACE) return { ...state, slot }
+  if (slots.fireAt(slot) > now) return { ...state, slot }
+  const ahead = slots.firing(slot, now + 1)
+  return { ...state, slot: ahead, queue: slots.join(state.queue, slots.stretch(slot, ahead, now)) }
+}
+
 /**
  * A schedule with other settings. If its slots are the same, it goes on where it was, and loses none; else it begins with the
  * next one, and what waits is passed over.
@@ -43,7 +53,8 @@ export const turnInto = (
 ): Readable => {
   if (!haveSameSlots(before, settings)) return begin(name, settings, passedOver(name, before, state), now)
   if (state.slot === null) return begin(name, settings, state, now)
-  return goOn(name, settings, { ...state, slot: new Slots(name, settings).after(state.slot - 1) })
+  const cancelled = state.cancelled && before.overlap === settings.overlap
+  return goOn(name, settings, { ...heldBack(name, before, settings, state, now), cancelled })
 }
 
 /** After a pause, a schedule goes on with the next slot that fires. */

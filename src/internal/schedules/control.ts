@@ -196,7 +196,7 @@ const ask = <A>(
         if (launch !== undefined) {
           const problem = yield* startProblem(journal, record, { settings, state }, launch, asked)
           if (problem !== undefined) return yield* refuse(problem)
-          const { count, started } = yield* fireAsked(journal, { ...record, ...next }, now)
+          const { count, started } = yield* fireAsked(journal, { ...record, ...next }, now, asked.length)
           return count > 0 ? Option.some<Granted<A>>({ answer, started }) : Option.none()
         }
         const schedules = [{ ...next, revision: record.revision }]

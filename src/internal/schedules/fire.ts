@@ -138,15 +138,17 @@ const fire = (
   })
 
 /**
- * Start what is asked of a schedule that its row does not say yet, and tell others. Its slots are left to them. If this fails, all
+ * Start what is asked of a schedule (the last so many in its backlog, of which its row does not say yet), and tell others. All else
+ * is left to them. If this fails, all
  * is as before.
  */
 export const fireAsked = (
   journal: JournalService,
   record: ScheduleRecord,
-  now: Millis
+  now: Millis,
+  asked: number
 ): Effect.Effect<Fired, JournalError> =>
   Effect.flatMap(
-    planOf(journal, record, now, { most: RUNS, onlyAsked: true }, journal.registry.schedules),
+    planOf(journal, record, now, { most: RUNS, onlyAsked: asked }, journal.registry.schedules),
     (plan) => plan === null ? Effect.succeed(nothing) : act(journal, [plan], true)
   )

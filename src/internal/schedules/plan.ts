@@ -16,7 +16,7 @@ import { isBusy, quarantined, read, rowOf } from "./rows.js"
 import type { Asked, State } from "./settings.js"
 import { encodeState } from "./settings.js"
 import type { Start, Turn } from "./turn.js"
-import { turn } from "./turn.js"
+import { isOver, turn } from "./turn.js"
 
 /** What is to be done about one schedule. */
 export interface Plan {
@@ -147,7 +147,7 @@ export const planOf = (
   journal: JournalService,
   record: ScheduleRecord,
   now: Millis,
-  look: { readonly most: number; readonly onlyAsked?: boolean },
+  look: { readonly most: number; readonly onlyAsked?: number },
   known: ReadonlyMap<string, RegisteredSchedule>
 ): Effect.Effect<Plan | null, JournalError> =>
   Effect.gen(function*() {
@@ -249,7 +249,10 @@ export const refusedBy = (plan: Plan, why: string, now: Millis): Plan => {
     return { ...nothing, row: quarantined(record, why, now), state: null, refused: why }
   }
   const dropped = `${DROPPED}${why}`
-  const next = saying({ ...before, backlog: state.backlog }, dropped, now)
-  const row = rowOf(record, { settings: readable.right.settings, state: next }, now)
+  const { settings } = readable.right
+  const said = saying({ ...before, backlog: state.backlog }, dropped, now)
+  const isEnded = said.status === "active" && said.backlog.length === 0 && isOver(settings, said)
+  const next: State = isEnded ? { ...said, status: "ended" } : said
+  const row = rowOf(record, { settings, state: next }, now)
   return { ...nothing, row, state: next, dropped }
 }

@@ -129,9 +129,8 @@ export const insistOn = <A, E, R>(
   name: string,
   attempt: (record: ScheduleRecord | null, now: Millis) => Effect.Effect<Option.Option<A>, E, R>
 ): Effect.Effect<A, E | JournalError, R> =>
-  turnsOf(journal).take(
-    name,
-    insist(
+  Effect.gen(function*() {
+    const all = insist(
       `schedule "${name}"`,
       Effect.flatMap(
         journal.driver.schedules({ names: [name], after: null, limit: 1 }),
@@ -141,7 +140,9 @@ export const insistOn = <A, E, R>(
         }
       )
     )
-  )
+    // Who is in a transaction may have the row for which the one whose turn it is waits.
+    return yield* (yield* journal.driver.inTransaction) ? all : turnsOf(journal).take(name, all)
+  })
 
 /**
  * Change a schedule. `decide` is given the row as it is, null if there is none, and says what to write (null: nothing) and

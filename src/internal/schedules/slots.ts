@@ -61,8 +61,8 @@ export class Slots {
   rest([head, ...others]: Stretches): Stretches {
     if (head === undefined) return []
     const [first, last] = head
-    const next = first < last ? this.after(first) : null
-    return next === null || next > last ? others : [[next, last], ...others]
+    const [next] = this.between(first + 1, last + 1, 1)
+    return next === undefined ? others : [[next, last], ...others]
   }
 
   /** How many slots wait; counting stops at a thousand. */

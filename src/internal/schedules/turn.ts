@@ -48,8 +48,8 @@ interface Look {
   readonly busy: boolean
   /** Most runs to start. */
   readonly most: number
-  /** Leave the slots to the next look. */
-  readonly onlyAsked?: boolean
+  /** Look at the last so many of what was asked for by hand, and at nothing else. */
+  readonly onlyAsked?: number
 }
 
 /** The slots that have come: those that count, how many do not, and the first one that is still ahead. */
@@ -114,18 +114,22 @@ const deal = (slots: Slots, { overlap }: Settings, all: Stretches, waited: boole
 }
 
 /** What was asked for by hand: what can start now, and what is left. What need not wait starts before what has to. */
-const asked = ({ backlog, status }: State, busy: boolean, most: number) => {
+const asked = ({ backlog, status }: State, { busy, most, onlyAsked = backlog.length }: Look) => {
   const starts: Array<Start> = []
   const left: Array<Asked> = []
   let isHeld = busy
-  for (const each of backlog) {
-    if (status === "quarantined" || starts.length >= most || (each.serial && isHeld)) left.push(each)
+  let hasBegun = false
+  for (const [index, each] of backlog.entries()) {
+    const isPassed = status === "quarantined" || index < backlog.length - onlyAsked
+    if (isPassed || starts.length >= most || (each.serial && isHeld)) left.push(each)
     else {
       starts.push({ slot: each.slot, run: each.run, beside: !each.serial })
-      isHeld ||= each.serial
+      hasBegun ||= each.serial
     }
+    // One that is left goes before those behind it.
+    isHeld ||= each.serial
   }
-  return { starts, left, isHeld }
+  return { starts, left, hasBegun }
 }
 
 /** How many more runs its slots may have. */
@@ -139,8 +143,9 @@ export const isOver = (settings: Settings, state: State): boolean =>
 /** What is to be done now. */
 export const turn = (name: string, settings: Settings, state: State, look: Look): Turn => {
   const slots = new Slots(name, settings)
-  const { isHeld: busy, left, starts } = asked(state, look.busy, look.most)
-  const room = look.onlyAsked === true ? 0 : Math.min(look.most - starts.length, leftOf(settings, state))
+  const { hasBegun, left, starts } = asked(state, look)
+  const busy = look.busy || hasBegun
+  const room = look.onlyAsked !== undefined ? 0 : Math.min(look.most - starts.length, leftOf(settings, state))
   let after: State = { ...state, backlog: left }
   let cancels = false
   // Without room, it goes on in a moment.

@@ -249,20 +249,23 @@ const keys = (t: Words): ReadonlyArray<string> => [
   ),
   part(
     "first",
-    `SELECT l.queue, l.key, l.priority, l.room, l.served, l.share, r.id, r.available_at, ${isKnown("r")} AS known
+    `SELECT x.*, bool_and(x.known) OVER (PARTITION BY x.queue, x.key ORDER BY x.priority, x.available_at, x.id) AS clear
     FROM (
-      SELECT m.queue, m.key, m.room, m.served, p.priority,
-        least(m.room, ceil($3::float8 / count(*) OVER (PARTITION BY m.queue, p.priority))::int) AS share
-      FROM room m CROSS JOIN LATERAL unnest(m.priorities) AS p(priority)
-    ) l
-    ${dueOfKey(t, "l", "LIMIT greatest(0, l.share)")}`
+      SELECT l.queue, l.key, l.priority, l.room, l.served, l.share, r.id, r.available_at, ${isKnown("r")} AS known
+      FROM (
+        SELECT m.queue, m.key, m.room, m.served, p.priority,
+          least(m.room, ceil($3::float8 / count(*) OVER (PARTITION BY m.queue, p.priority))::int) AS share
+        FROM room m CROSS JOIN LATERAL unnest(m.priorities) AS p(priority)
+      ) l
+      ${dueOfKey(t, "l", "LIMIT greatest(0, l.share)")}
+    ) x`
   ),
   part(
     "others",
     `SELECT f.queue, f.key, f.priority, f.room, f.served, r.id, r.available_at, ${isKnown("r")} AS known
     FROM (
       SELECT f.queue, f.key, f.priority, f.room, f.served, f.share, count(*) AS found,
-        sum(count(*) FILTER (WHERE f.known)) OVER (PARTITION BY f.queue, f.priority) AS all
+        sum(count(*) FILTER (WHERE f.clear)) OVER (PARTITION BY f.queue, f.priority) AS all
       FROM first f GROUP BY 1, 2, 3, 4, 5, 6
     ) f
     ${dueOfKey(t, "f", "OFFSET f.share LIMIT least(f.room, $3::int) - f.share")}

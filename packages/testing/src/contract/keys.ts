@@ -82,6 +82,19 @@ export const keys = [
   ),
 
   check(
+    "a key that waits for another worker does not let lower priorities go before those of other keys",
+    (t) =>
+      Effect.gen(function*() {
+        const queue = yield* queueWith(t, { concurrency: 100 })
+        yield* fill(t, queue, ["stranger"], { key: "a", priority: 0, version: "99" })
+        yield* fill(t, queue, numbered("a-", 3), { key: "a", priority: 1 })
+        yield* fill(t, queue, numbered("c-", 4), { key: "c", priority: 2 })
+        yield* fill(t, queue, numbered("b-", 4), { key: "b", priority: 1 })
+        assert.deepStrictEqual(yield* claimed(t, [queue], 4), ["b-00", "b-01", "b-02", "b-03"])
+      })
+  ),
+
+  check(
     "a key whose next run is of a workflow that a worker does not have waits for one that has it",
     (t) =>
       Effect.gen(function*() {
