@@ -63,6 +63,30 @@ describe("a trigger", () => {
     }))
 })
 
+describe("one that is triggered in a transaction", () => {
+  it.scoped("does not wait for who waits for that transaction", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(midnight)
+      const { live, schedule } = makeJobs()
+      const world = yield* makeWorld()
+      const process = yield* world.launch(Layer.merge(live, schedule({ calendar: hourly }).layer))
+      const trigger = process.use(RunSchedule.trigger("jobs"))
+      const [begun, goOn] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+      const inside = yield* Effect.fork(world.driver.transaction(Effect.gen(function*() {
+        yield* Deferred.succeed(begun, undefined)
+        yield* Deferred.await(goOn)
+        return yield* Effect.all([trigger, trigger])
+      })))
+      yield* Deferred.await(begun)
+      const outside = yield* Effect.fork(trigger)
+      yield* Effect.repeatN(Effect.yieldNow({ priority: 9 }), 10)
+      yield* Deferred.succeed(goOn, undefined)
+      const [ids, id] = yield* Fiber.join(Fiber.zip(inside, outside))
+      assert.strictEqual(new Set([...ids, id]).size, 3)
+      for (const each of [...ids, id]) assert.strictEqual((yield* world.record(each)).workflow, "Job")
+    }))
+})
+
 describe("changes", () => {
   it.scoped("take options away: they are their defaults again", () =>
     Effect.gen(function*() {
@@ -140,6 +164,20 @@ describe("bounds that are moved to before what is left", () => {
       yield* until("08:00")
       assert.deepStrictEqual(notes, ["01:00@01:00", "02:00@02:30"])
     }))
+
+  it.scoped("leave what waits, which had come before", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(midnight)
+      const { live, notes, schedule } = makeJobs((slot) => slot === "01:00" ? "230 minutes" : "1 minute")
+      const world = yield* makeWorld()
+      const process = yield* world.launch(Layer.merge(live, schedule({ calendar: hourly, overlap: "queueAll" }).layer))
+      yield* until("04:10")
+      yield* process.use(RunSchedule.change("jobs", { endsAt: new Date(midnight + 90 * 60_000) }))
+      assert.deepInclude(yield* info(process), { waiting: 3, next: [], status: "active" })
+      yield* until("08:00")
+      assert.deepStrictEqual(slotsOf(notes), ["01:00", "02:00", "03:00", "04:00"])
+      assert.deepInclude(yield* info(process), { status: "ended", started: 4, skipped: 0 })
+    }))
 })
 
 describe("the next slots", () => {
@@ -161,6 +199,29 @@ describe("the next slots", () => {
       yield* until("10:30")
       const shown = yield* world.use(RunSchedule.get("jobs", { next: 2 }))
       assert.deepStrictEqual(shownAt(shown.next), [...next])
+    }))
+
+  it.scoped("that jitter holds back start at once if there is no jitter any more", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(midnight)
+      const { live, notes, schedule } = makeJobs()
+      const world = yield* makeWorld()
+      const options = { calendar: hourly, jitter: "6 hours", overlap: "allow", catchUp: "none" } as const
+      const process = yield* world.launch(Layer.merge(live, schedule(options).layer))
+      yield* until("05:00")
+      yield* process.use(RunSchedule.change("jobs", { jitter: null }))
+      yield* until("06:10")
+      assert.deepStrictEqual(slotsOf(notes).toSorted(), ["01:00", "02:00", "03:00", "04:00", "05:00", "06:00"])
+      assert.strictEqual((yield* info(process)).skipped, 0)
+      // What nobody was there for is missed all the same.
+      yield* process.use(RunSchedule.change("jobs", { jitter: "6 hours" }))
+      yield* process.stop
+      yield* until("20:00")
+      yield* world.use(RunSchedule.change("jobs", { jitter: null }))
+      const again = yield* world.launch(Layer.merge(live, schedule(options).layer))
+      yield* until("20:10")
+      assert.deepInclude(yield* info(again), { waiting: 0 })
+      assert.isAbove((yield* info(again)).skipped, 6)
     }))
 
   it.scoped("that jitter holds back are not lost by a short pause, nor by a change of the jitter", () =>

@@ -157,6 +157,32 @@ describe("a run by hand that storage refuses", () => {
       assert.deepStrictEqual(yield* world.driver.schedules({ names: null, after: null, limit: 9 }), before)
     }))
 
+  it.scoped("is nobody else's business: another that is asked for starts", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(midnight)
+      const { Job, live, schedule } = makeJobs()
+      let refused: string | undefined
+      const world = yield* makeWorld((driver) => ({
+        ...driver,
+        enqueue: (request) =>
+          Effect.suspend(() =>
+            request.runs.some(({ id }) => id === refused) ? error("Refused", "enqueue", false) : driver.enqueue(request)
+          )
+      }))
+      // A process without a worker: nobody looks by himself.
+      yield* world.use(Effect.provide(
+        Effect.gen(function*() {
+          const before = yield* RunSchedule.trigger("jobs", { overlap: "queueAll" })
+          refused = yield* RunSchedule.trigger("jobs", { overlap: "queueAll" })
+          yield* Effect.flatMap(Job.attach(before), (run) => run.terminate())
+          const id = yield* RunSchedule.trigger("jobs")
+          assert.strictEqual((yield* world.record(id)).workflow, "Job")
+          assert.strictEqual((yield* RunSchedule.get("jobs")).backlog, 1)
+        }),
+        Layer.merge(live, schedule({ calendar: hourly }).layer)
+      ))
+    }))
+
   it.scoped("is dropped if it had to wait, and the schedule goes on; why it is paused stays", () =>
     Effect.gen(function*() {
       const { notes, process } = yield* start((runs) =>

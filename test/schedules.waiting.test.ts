@@ -294,6 +294,20 @@ describe("what waits", () => {
   )
 })
 
+describe("a slot that waits under queueOne", () => {
+  it.scoped("has the run before cancelled at once, if the policy is cancelPrevious from now on", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(midnight)
+      const { live, notes, schedule } = makeJobs(first("35 minutes"))
+      const world = yield* makeWorld()
+      const process = yield* world.launch(Layer.merge(live, schedule({ calendar: every10, overlap: "queueOne" }).layer))
+      yield* until("00:22")
+      yield* process.use(RunSchedule.change("jobs", { overlap: "cancelPrevious" }))
+      yield* until("00:24")
+      assert.deepStrictEqual(notes, ["00:10@00:10", "00:20@00:22"])
+    }))
+})
+
 describe("a run that is cancelled for the next slot", () => {
   const statuses = (world: Effect.Effect.Success<ReturnType<typeof makeWorld>>) =>
     Effect.map(

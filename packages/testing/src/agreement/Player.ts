@@ -158,8 +158,11 @@ export class Player {
             this.choose(operation.works, now),
             (commits) => this.commit({ worker: Pool.worker(prefix, operation.who), commits })
           )
-        case "Deliver":
-          return Effect.succeed(value(driver.deliver(operation.messages.map((each) => Pool.newMessage(prefix, each)))))
+        case "Deliver": {
+          const messages = operation.messages.map((each) => Pool.newMessage(prefix, each))
+          const deliver = value(driver.deliver(messages))
+          return Effect.succeed(Effect.map(deliver, (found) => Normal.dispositions(messages, found, new Set())))
+        }
         case "Heartbeat": {
           const worker = Pool.worker(prefix, operation.who)
           return Effect.succeed(
@@ -281,7 +284,12 @@ export class Player {
         if (answers[index]?._tag === "Applied") this.applied(commit)
         if (answers[index]?._tag === "Lost" && this.held.get(commit.run)?.epoch === commit.epoch) this.drop(commit.run)
       }
-      return answers
+      const cancelled = new Set<string>()
+      return answers.map((answer, index) =>
+        answer._tag === "Applied"
+          ? Normal.dispositions(request.commits[index]?.messages ?? [], answer.dispositions, cancelled)
+          : answer
+      )
     })
   }
 

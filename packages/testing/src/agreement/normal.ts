@@ -22,6 +22,22 @@ export const claimed = (run: Driver.ClaimedRun) => {
 
 const claimable: ReadonlySet<Driver.RunStatus> = new Set<Driver.RunStatus>(["pending", "suspended"])
 
+/**
+ * What became of messages that were sent together. Of several cancels to one run, whether those after the first one wake it is
+ * free. `cancelled` are the runs that have got one.
+ */
+export const dispositions = (
+  messages: ReadonlyArray<Driver.NewMessage>,
+  found: ReadonlyArray<Driver.Disposition>,
+  cancelled: Set<string>
+): ReadonlyArray<string> =>
+  messages.map(({ kind, to }, index) => {
+    const disposition = found[index] ?? "none"
+    const isFree = kind === "cancel" && cancelled.has(to) && (disposition === "Delivered" || disposition === "Buffered")
+    if (kind === "cancel") cancelled.add(to)
+    return isFree ? "Stored" : disposition
+  })
+
 /** `availableAt` means something for claimable runs only; what an exhausted run says is free. */
 export const record = (run: Driver.RunRecord) => ({
   ...run,
