@@ -18,6 +18,7 @@ import * as Stream from "effect/Stream"
 import { outsideOnly } from "./CurrentRun.js"
 import type { JournalError } from "./Errors.js"
 import { ConfigurationInvalid } from "./Errors.js"
+import { badOptions } from "./internal/Registry.js"
 import { nameProblem } from "./internal/definition.js"
 import { millisOf } from "./internal/due.js"
 import { Reading, show } from "./internal/options.js"
@@ -212,12 +213,7 @@ export const layer = (options: RetentionOptions): Layer.Layer<never, Configurati
     const { registry } = yield* Journal
     if (registry.checking) {
       const problems = Either.match(settingsOf(options), { onLeft: (all) => all, onRight: () => [] })
-      return yield* registry.note(problems.map((detail) => ({
-        code: "BadOption",
-        place: WHAT,
-        detail,
-        cure: "mend the option as the detail says"
-      })))
+      return yield* registry.note(badOptions(WHAT, problems))
     }
     const settings = yield* checked(options)
     yield* Stream.runDrain(sweep(settings)).pipe(

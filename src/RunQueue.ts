@@ -24,6 +24,7 @@ import type * as Scope from "effect/Scope"
 import { outsideOnly } from "./CurrentRun.js"
 import type { JournalError, ValueInvalid } from "./Errors.js"
 import { ConfigurationInvalid, UnknownQueue } from "./Errors.js"
+import { badOptions } from "./internal/Registry.js"
 import { nameProblem } from "./internal/definition.js"
 import { queueProblems } from "./internal/queueOptions.js"
 import { Reading } from "./internal/options.js"
@@ -171,12 +172,8 @@ export const define = (
     const problems = problemsOf(name, options)
     const journal = yield* Journal
     yield* journal.registry.defineQueue({ name, definition: definitionOf(queue), elsewhere: by === "itself" })
-    yield* journal.registry.tell(problems.map((problem) => ({
-      code: "BadOption",
-      place: `queue "${name}"`,
-      detail: `queue "${name}": ${problem}`,
-      cure: "mend the option as the detail says"
-    })))
+    const place = `queue "${name}"`
+    yield* journal.registry.tell(badOptions(place, problems.map((problem) => `${place}: ${problem}`)))
     if (journal.registry.checking) return
     const settings = settingsOf(options)
     const define = journal.driver.defineQueue({ name, definition: JSON.stringify(settings), settings })

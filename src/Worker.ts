@@ -13,6 +13,7 @@ import * as Schedule from "effect/Schedule"
 import type { JournalError, WorkerIdTaken } from "./Errors.js"
 import { ConfigurationInvalid } from "./Errors.js"
 import { HostProcess } from "./HostProcess.js"
+import { badOptions } from "./internal/Registry.js"
 import { makeIncarnation } from "./internal/ids.js"
 import { making } from "./internal/queues.js"
 import { readOptions } from "./internal/worker/settings.js"
@@ -136,14 +137,7 @@ export const layer = (
             })
           }
         }
-        yield* journal.registry.note(
-          problems.map((detail) => ({
-            code: "BadOption",
-            place: id === undefined ? "Worker.layer" : `worker "${id}"`,
-            detail,
-            cure: "mend the option as the detail says"
-          }))
-        )
+        yield* journal.registry.note(badOptions(id === undefined ? "Worker.layer" : `worker "${id}"`, problems))
         return { id: core.ref.id, core }
       }
       yield* prepareQueues(core.settings.queues, queues)

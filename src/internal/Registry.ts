@@ -91,6 +91,10 @@ export type ProblemCode =
 export const problemText = ({ code, cure, detail }: Problem): string =>
   code === "BadDefinition" || code === "BadOption" ? detail : `${detail}: ${cure}`
 
+/** What is wrong with options; the details say the cure. */
+export const badOptions = (place: string, details: ReadonlyArray<string>): ReadonlyArray<Problem> =>
+  details.map((detail) => ({ code: "BadOption", place, detail, cure: "mend the option as the detail says" }))
+
 /** Finds problems among what is there when it is asked. */
 export type ProblemSource = () => ReadonlyArray<Problem>
 

@@ -43,6 +43,16 @@ export const making = <A, E, R>(
     return Effect.zipLeft(make, remember(journal, names))
   })
 
+/** What is wrong with a queue that is none, if it is none. */
+export const queueMissing = (
+  journal: JournalService,
+  queue: string
+): Effect.Effect<string | undefined, JournalError> =>
+  requireQueue(journal, queue).pipe(
+    Effect.as(undefined),
+    Effect.catchTag("UnknownQueue", (error) => Effect.succeed(error.message))
+  )
+
 /** Fails unless the queue is defined, or was ever served by a worker. Asks storage the first time. */
 export const requireQueue = (
   journal: JournalService,

@@ -6,27 +6,9 @@ import * as TestClock from "effect/TestClock"
 import { JournalError } from "perdure/Errors"
 import { DriverTime } from "perdure/internal/DriverTime"
 import { type News, RunWatch } from "perdure/internal/RunWatch"
-import type { JournalDriver, NewRun } from "perdure/JournalDriver"
+import type { JournalDriver } from "perdure/JournalDriver"
 import * as JournalMemory from "perdure/JournalMemory"
-
-const newRun = (id: string): NewRun => ({
-  id,
-  workflow: "W",
-  version: "1",
-  queue: "default",
-  priority: 0,
-  payload: "null",
-  idempotencyKey: null,
-  availableAt: null,
-  parent: null,
-  root: id,
-  depth: 0,
-  key: null,
-  expiresAt: null,
-  tags: [],
-  attributes: {},
-  singleton: null
-})
+import { newRun } from "../fixtures/newRun.js"
 
 /** A watch over a journal in memory that notes what is asked, hears no hints and polls each second. */
 const make = Effect.gen(function*() {

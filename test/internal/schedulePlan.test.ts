@@ -1,10 +1,11 @@
 /** Which run the next slot waits for, once storage has said what has become of those that were to be started. */
 import { assert, describe, it } from "@effect/vitest"
-import type { Enqueued, NewRun, RunStatus, ScheduleRecord } from "perdure/JournalDriver"
+import type { Enqueued, RunStatus, ScheduleRecord } from "perdure/JournalDriver"
 import { corrected, type Plan } from "perdure/internal/schedules/plan"
 import { initial } from "perdure/internal/schedules/rows"
 import { decodeState, type State } from "perdure/internal/schedules/settings"
 import * as Either from "effect/Either"
+import { newRun } from "../fixtures/newRun.js"
 
 const record = (runStatus: RunStatus | null): ScheduleRecord => ({
   name: "s",
@@ -18,25 +19,6 @@ const record = (runStatus: RunStatus | null): ScheduleRecord => ({
   revision: 1,
   seenAt: 0,
   runStatus
-})
-
-const newRun = (id: string): NewRun => ({
-  id,
-  workflow: "Job",
-  version: "1",
-  queue: "default",
-  priority: 0,
-  payload: "null",
-  idempotencyKey: null,
-  availableAt: null,
-  parent: null,
-  root: id,
-  depth: 0,
-  key: null,
-  expiresAt: null,
-  tags: [],
-  attributes: {},
-  singleton: null
 })
 
 type Answer = "started" | "joined" | RunStatus

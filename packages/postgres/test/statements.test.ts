@@ -34,6 +34,22 @@ const counted = Effect.gen(function*() {
 
 const ids = (prefix: string, count: number) => Array.from({ length: count }, (_, n) => `${prefix}-${n}`)
 
+const Job = Workflow.make("Job", { payload: { n: Schema.Number } })
+
+/** A process that has a workflow, on a driver. */
+const processOn = (driver: JournalDriver) =>
+  Effect.map(
+    Layer.build(
+      Job.toLayer(() => Effect.void).pipe(
+        Layer.provideMerge(Layer.provide(Journal.layer(), Layer.succeed(JournalDriver, driver)))
+      )
+    ),
+    (context) => ({
+      context,
+      use: <A, E>(effect: Effect.Effect<A, E, Journal>) => Effect.provide(effect, context)
+    })
+  )
+
 describe("statements of an operation", () => {
   it.scopedLive("starting 1 run or 1,000 is one", () =>
     Effect.gen(function*() {
@@ -119,13 +135,7 @@ describe("statements of an operation", () => {
   it.scopedLive("looking for schedules is one, firing a hundred is four more, in a transaction", () =>
     Effect.gen(function*() {
       const { count, driver } = yield* counted
-      const Job = Workflow.make("Job", { payload: { n: Schema.Number } })
-      const context = yield* Layer.build(
-        Job.toLayer(() => Effect.void).pipe(
-          Layer.provideMerge(Layer.provide(Journal.layer(), Layer.succeed(JournalDriver, driver)))
-        )
-      )
-      const use = <A, E>(effect: Effect.Effect<A, E, Journal>) => Effect.provide(effect, context)
+      const { use } = yield* processOn(driver)
       const { scheduler } = yield* use(Worker.makeCore({}))
       assert.strictEqual(yield* count(scheduler.runOnce), 1, "none is there")
       const hours = (prefix: string, overlap: RunSchedule.Overlap) =>
@@ -157,13 +167,7 @@ describe("statements of an operation", () => {
   it.scopedLive("storing a process's definitions takes three for all that begin together, a trigger what firing takes", () =>
     Effect.gen(function*() {
       const { count, driver } = yield* counted
-      const Job = Workflow.make("Job", { payload: { n: Schema.Number } })
-      const context = yield* Layer.build(
-        Job.toLayer(() => Effect.void).pipe(
-          Layer.provideMerge(Layer.provide(Journal.layer(), Layer.succeed(JournalDriver, driver)))
-        )
-      )
-      const use = <A, E>(effect: Effect.Effect<A, E, Journal>) => Effect.provide(effect, context)
+      const { context, use } = yield* processOn(driver)
       const [first, ...others] = ids("s", 100).map((name, n) =>
         RunSchedule.make(name, { workflow: Job, payload: { n }, calendar: Calendar.every("1 hour") }).layer
       )

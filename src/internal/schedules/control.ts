@@ -13,7 +13,7 @@ import { EARLIEST, instantOf } from "../due.js"
 import { makeRunId } from "../ids.js"
 import { canBeStored } from "../names.js"
 import { isFields, show } from "../options.js"
-import { requireQueue } from "../queues.js"
+import { queueMissing } from "../queues.js"
 import { storable } from "../wire.js"
 import { mended, resumed, stored, turnInto } from "./changes.js"
 import type { Given } from "./definition.js"
@@ -43,10 +43,9 @@ const queueProblems = (
   journal: JournalService,
   { run }: Settings
 ): Effect.Effect<ReadonlyArray<string>, JournalError> =>
-  run.queue === null ? Effect.succeed([]) : requireQueue(journal, run.queue).pipe(
-    Effect.as([]),
-    Effect.catchTag("UnknownQueue", (error) => Effect.succeed([error.message]))
-  )
+  run.queue === null
+    ? Effect.succeed([])
+    : Effect.map(queueMissing(journal, run.queue), (problem) => problem === undefined ? [] : [problem])
 
 /** What would be wrong with its runs, as far as this process can tell. */
 const runProblems = (
@@ -135,9 +134,9 @@ export const alter = (name: string, options: unknown) =>
         }
         const changed = settingsWith(settings, options)
         if (Either.isLeft(changed)) return yield* invalid(name, changed.left)
-        const before = yield* runProblems(journal, record, settings, now)
         const problems = yield* runProblems(journal, record, changed.right, now)
         // What was wrong before, the change does not make worse.
+        const before = problems.length === 0 ? [] : yield* runProblems(journal, record, settings, now)
         const own = problems.filter((problem) => !before.includes(problem))
         if (own.length > 0) return yield* invalid(name, own)
         return turnInto(name, { settings, state }, changed.right, now)

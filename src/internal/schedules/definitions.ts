@@ -6,7 +6,8 @@ import type { ConfigurationInvalid, JournalError } from "../../Errors.js"
 import type { JournalService } from "../../Journal.js"
 import { Journal } from "../../Journal.js"
 import { Batch } from "../Batch.js"
-import type { Problem } from "../Registry.js"
+import { perJournal } from "../perJournal.js"
+import { badOptions } from "../Registry.js"
 import { stored } from "./changes.js"
 import type { Given } from "./definition.js"
 import { check, payloadOf } from "./definition.js"
@@ -36,13 +37,9 @@ const store = (
   )
 }
 
-const batches = new WeakMap<JournalService, Batch<Definition, JournalError>>()
-
-const batchOf = (journal: JournalService): Batch<Definition, JournalError> => {
-  const batch = batches.get(journal) ?? new Batch((definitions) => store(journal, definitions))
-  batches.set(journal, batch)
-  return batch
-}
+const batchOf = perJournal((journal) =>
+  new Batch<Definition, JournalError>((definitions) => store(journal, definitions))
+)
 
 /** Those of one transaction are its own. */
 const submit = (journal: JournalService, definition: Definition): Effect.Effect<void, JournalError> =>
@@ -72,12 +69,7 @@ export const define = (
       })
     }
     const place = `schedule "${name}"`
-    const problems = Either.isRight(settings) ? [] : settings.left.map((problem): Problem => ({
-      code: "BadOption",
-      place,
-      detail: `${place}: ${problem}`,
-      cure: "mend the option as the detail says"
-    }))
+    const problems = Either.isRight(settings) ? [] : badOptions(place, settings.left.map((each) => `${place}: ${each}`))
     // The check looks for rivals itself, when all are there.
     const rivals = registry.checking ? [] : registry.rivals().filter((problem) => problem.place === place)
     yield* registry.tell([...problems, ...rivals])

@@ -7,7 +7,7 @@ import type { JournalService } from "../../Journal.js"
 import type { Enqueued, Millis, NewRun, ScheduleRecord, ScheduleRow } from "../../JournalDriver.js"
 import type { RegisteredSchedule } from "../Registry.js"
 import { makeRunId } from "../ids.js"
-import { requireQueue } from "../queues.js"
+import { queueMissing } from "../queues.js"
 import { isFinal } from "../RunWatch.js"
 import type { Shape } from "../shape.js"
 import { runOf, slotKey, slotText } from "./definition.js"
@@ -75,10 +75,8 @@ const runFor = (
       now
     })
     if (Either.isLeft(made)) return made
-    return yield* requireQueue(journal, made.right.queue).pipe(
-      Effect.as(made),
-      Effect.catchTag("UnknownQueue", (error) => Effect.succeed(Either.left(error.message)))
-    )
+    const problem = yield* queueMissing(journal, made.right.queue)
+    return problem === undefined ? made : Either.left(problem)
   })
 
 /** What a schedule says when runs that were asked for could not be made. They are asked for no more. */

@@ -7,6 +7,7 @@ import * as Random from "effect/Random"
 import { JournalError } from "../../Errors.js"
 import type { JournalService } from "../../Journal.js"
 import type { Millis, ScheduleRecord, ScheduleRow } from "../../JournalDriver.js"
+import { perJournal } from "../perJournal.js"
 import { isFinal } from "../RunWatch.js"
 import { Turns } from "../Turns.js"
 import type { Settings, State } from "./settings.js"
@@ -115,13 +116,7 @@ const insist = <A, E, R>(
 }
 
 /** Changes of one schedule that a process makes at the same time take turns, as each could but stand in the others' way. */
-const turns = new WeakMap<JournalService, Turns>()
-
-const turnsOf = (journal: JournalService): Turns => {
-  const known = turns.get(journal) ?? new Turns()
-  turns.set(journal, known)
-  return known
-}
+const turnsOf = perJournal(() => new Turns())
 
 /** Do something with a schedule as it is, null if there is none; again if that was another's meanwhile (none). */
 export const insistOn = <A, E, R>(
