@@ -25,7 +25,7 @@ import * as Worker from "perdure/Worker"
 import * as Workflow from "perdure/Workflow"
 // A tick by itself is no part of what users call.
 import { fireDue } from "../src/internal/schedules/fire.js"
-import { Scheduler } from "../src/internal/worker/Scheduler.js"
+import { ScheduleLoop } from "../src/internal/worker/ScheduleLoop.js"
 import { emit, quantile, timed } from "./measure.js"
 
 /** So many are due at each tick, and so many ticks there are. */
@@ -205,7 +205,7 @@ const schedulers = (process: Layer.Layer<Journal | SqlClient.SqlClient, unknown>
     Array.makeBy(count, () => Layer.fresh(process)),
     (each) =>
       Effect.flatMap(Layer.build(each), (context) =>
-        Effect.forkScoped(new Scheduler(Context.get(context, Journal), 1_000).run)),
+        Effect.forkScoped(new ScheduleLoop(Context.get(context, Journal), 1_000).run)),
     { discard: true }
   )
 

@@ -40,7 +40,7 @@ import * as make from "./internal/calendar/make.js"
 import * as model from "./internal/calendar/model.js"
 import { problemsOf, quote } from "./internal/calendar/problems.js"
 import { lastSlot, nextSlot, slotsIn } from "./internal/calendar/slots.js"
-import { instantOf, millisOf } from "./internal/due.js"
+import { instantOf, millisOf } from "./internal/util/time.js"
 
 /**
  * A calendar: plain data that is the same after JSON. Calendars of the same fields are equal in text, too.

@@ -11,12 +11,12 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import type { JournalError } from "./Errors.js"
-import { DriverTime } from "./internal/DriverTime.js"
-import { possibleRunsOnly } from "./internal/possibleRuns.js"
-import { Registry } from "./internal/Registry.js"
-import { RunWatch } from "./internal/RunWatch.js"
-import type { Answer, ClaimedRun, Hint, WorkerRef } from "./JournalDriver.js"
-import { JournalDriver } from "./JournalDriver.js"
+import { DriverTime } from "./internal/process/DriverTime.js"
+import { possibleRunsOnly } from "./internal/journal/possibleRuns.js"
+import { Registry } from "./internal/process/Registry.js"
+import { RunWatch } from "./internal/process/RunWatch.js"
+import type { Answer, ClaimedRun, Hint, WorkerRef } from "./driver/JournalDriver.js"
+import { JournalDriver } from "./driver/JournalDriver.js"
 
 /**
  * A worker of this process, as those see it who start runs beside it.

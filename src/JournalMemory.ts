@@ -35,9 +35,9 @@ import * as Schedules from "./internal/journalMemory/schedules.js"
 import * as Read from "./internal/journalMemory/read.js"
 import * as Store from "./internal/journalMemory/Store.js"
 import * as Workers from "./internal/journalMemory/workers.js"
-import type { Answer, Hint, Millis } from "./JournalDriver.js"
+import type { Answer, Hint, Millis } from "./driver/JournalDriver.js"
 import { Journal } from "./Journal.js"
-import { JournalDriver } from "./JournalDriver.js"
+import { JournalDriver } from "./driver/JournalDriver.js"
 
 /** A transaction that is open: what fibers outside it wait for. */
 type Transaction = Deferred.Deferred<void>

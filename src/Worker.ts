@@ -13,9 +13,9 @@ import * as Schedule from "effect/Schedule"
 import type { JournalError, WorkerIdTaken } from "./Errors.js"
 import { ConfigurationInvalid } from "./Errors.js"
 import { HostProcess } from "./HostProcess.js"
-import { badOptions } from "./internal/Registry.js"
-import { makeIncarnation } from "./internal/ids.js"
-import { making } from "./internal/queues.js"
+import { badOptions } from "./internal/process/Registry.js"
+import { makeIncarnation } from "./internal/codec/ids.js"
+import { making } from "./internal/process/queues.js"
 import { readOptions } from "./internal/worker/settings.js"
 import { WorkerCore } from "./internal/worker/WorkerCore.js"
 import { Journal } from "./Journal.js"
@@ -149,14 +149,14 @@ export const layer = (
       for (let i = 0; i < core.settings.commitsInFlight; i++) yield* supervise("committer", core.committer.run)
       yield* Effect.acquireRelease(Effect.sync(() => journal.workers.add(core)), () =>
         Effect.zipRight(Effect.sync(() => journal.workers.delete(core)), core.drain))
-      yield* supervise("answers to pings", core.answerer.run)
+      yield* supervise("answers to pings", core.pingResponder.run)
       yield* supervise("reaper", core.lease.reaper)
       yield* supervise("upkeep", core.upkeepLoop)
       yield* supervise("claimer", core.claimer.run)
-      yield* supervise("schedules", core.scheduler.run)
+      yield* supervise("schedules", core.scheduleLoop.run)
       const stop = journal.registry.onChange(() => {
         core.claimer.hint()
-        core.scheduler.hint()
+        core.scheduleLoop.hint()
       })
       yield* Effect.addFinalizer(() =>
         Effect.sync(stop)

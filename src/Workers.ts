@@ -11,12 +11,12 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { JournalError } from "./Errors.js"
 import { ConfigurationInvalid, NoSuchWorker, WorkerUnresponsive } from "./Errors.js"
-import { makeIncarnation } from "./internal/ids.js"
-import { canBeStored } from "./internal/names.js"
-import { Reading } from "./internal/options.js"
-import { storable } from "./internal/wire.js"
+import { makeIncarnation } from "./internal/codec/ids.js"
+import { canBeStored } from "./internal/options/names.js"
+import { Reading } from "./internal/options/reading.js"
+import { storable } from "./internal/codec/wire.js"
 import { Journal } from "./Journal.js"
-import type { WorkerRecord, WorkerSample } from "./JournalDriver.js"
+import type { WorkerRecord, WorkerSample } from "./driver/JournalDriver.js"
 
 /**
  * What a worker says of itself. All but the version may be missing: it is up to the worker's `HostProcess`.

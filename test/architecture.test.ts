@@ -111,7 +111,7 @@ describe("the checker", () => {
       ["src/Workflow.ts", `import * as Sql from "@perdure/sql"`],
       ["src/Worker.ts", `import * as JournalMemory from "./JournalMemory.js"`],
       ["src/Workflow.ts", `import {\n  Effect\n} from "effect"`],
-      ["packages/sql/src/claim.ts", `import { wire } from "perdure/internal/wire"`],
+      ["packages/sql/src/claim.ts", `import { wire } from "perdure/internal/codec/wire"`],
       ["packages/sql/src/claim.ts", `import { wire } from "../../../src/internal/wire.js"`],
       ["packages/sql/src/claim.ts", `import * as TestDatabase from "@perdure/testing/TestDatabase"`],
       ["test/Workflow.test.ts", `import "../scratchpad/idea.js"`]

@@ -11,7 +11,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { CurrentRun, type CurrentRunInfo } from "perdure/CurrentRun"
 import * as Step from "perdure/Step"
-import { makeExitCodec, voidWire } from "../../src/internal/exits.js"
+import { makeExitCodec, voidWire } from "../../src/internal/codec/exits.js"
 import { Machine } from "../../src/internal/machine/Machine.js"
 import type { MachineEntry, Op } from "../../src/internal/machine/Op.js"
 

@@ -6,7 +6,7 @@ import * as Schema from "effect/Schema"
 import * as Callback from "perdure/Callback"
 import { CurrentRun } from "perdure/CurrentRun"
 import * as Run from "perdure/Run"
-import { makeExitCodec } from "../../src/internal/exits.js"
+import { makeExitCodec } from "../../src/internal/codec/exits.js"
 import { type Durable, n } from "./replaying.js"
 
 const Favour = Callback.make("Favour", { success: Schema.Unknown })

@@ -136,8 +136,8 @@ describe("statements of an operation", () => {
     Effect.gen(function*() {
       const { count, driver } = yield* counted
       const { use } = yield* processOn(driver)
-      const { scheduler } = yield* use(Worker.makeCore({}))
-      assert.strictEqual(yield* count(scheduler.runOnce), 1, "none is there")
+      const { scheduleLoop } = yield* use(Worker.makeCore({}))
+      assert.strictEqual(yield* count(scheduleLoop.runOnce), 1, "none is there")
       const hours = (prefix: string, overlap: RunSchedule.Overlap) =>
         Effect.forEach(ids(prefix, 50), (name, n) =>
           use(RunSchedule.put(
@@ -145,7 +145,7 @@ describe("statements of an operation", () => {
           )))
       yield* hours("a", "skip")
       yield* hours("b", "allow")
-      assert.strictEqual(yield* count(scheduler.runOnce), 1, "none is due")
+      assert.strictEqual(yield* count(scheduleLoop.runOnce), 1, "none is due")
       const due = Effect.gen(function*() {
         const { value } = yield* driver.schedules({ names: null, after: null, limit: 100 })
         const schedules = value.map((record) => ({
@@ -156,11 +156,11 @@ describe("statements of an operation", () => {
         assert.strictEqual((yield* driver.writeSchedules({ schedules, tell: false })).value.length, 100)
       })
       yield* due
-      assert.strictEqual(yield* count(scheduler.runOnce), 5, "look, begin, advance, start, commit")
+      assert.strictEqual(yield* count(scheduleLoop.runOnce), 5, "look, begin, advance, start, commit")
       const counts = yield* driver.queueCounts({ names: ["default"], most: 1_000 })
       assert.strictEqual(counts.value[0]?.ready, 100)
       yield* due
-      assert.strictEqual(yield* count(scheduler.runOnce), 6, "as before, and the runs that these slots have had")
+      assert.strictEqual(yield* count(scheduleLoop.runOnce), 6, "as before, and the runs that these slots have had")
       assert.strictEqual((yield* driver.queueCounts({ names: ["default"], most: 1_000 })).value[0]?.ready, 100)
     }))
 

@@ -2,7 +2,7 @@
 import * as Cron from "effect/Cron"
 import * as DateTime from "effect/DateTime"
 import * as Either from "effect/Either"
-import { instantOf } from "../due.js"
+import { instantOf } from "../util/time.js"
 import type { At, Calendar, Except, Invalid, Match, Repeated, Wall } from "./model.js"
 import { problemsOf, quote, zoneProblem } from "./problems.js"
 

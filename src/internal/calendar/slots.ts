@@ -1,5 +1,5 @@
 /** The slots of any calendar: those of its parts, joined, or with some left out. One with problems has none. */
-import { LAST } from "../due.js"
+import { LAST } from "../util/time.js"
 import { DAY, dayOfIso } from "./civil.js"
 import type { At, Calendar, Every, Except, Slots } from "./model.js"
 import { problemsOf } from "./problems.js"

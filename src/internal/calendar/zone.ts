@@ -7,7 +7,7 @@
  */
 import * as DateTime from "effect/DateTime"
 import * as Option from "effect/Option"
-import { remembering } from "../remembering.js"
+import { memoize } from "../util/memoize.js"
 import { DAY, HOUR, SECOND, secondAfter } from "./civil.js"
 
 /** From `at` on, clocks are `after` milliseconds ahead of UTC; until then they were `before`. */
@@ -76,7 +76,7 @@ const named = (zone: DateTime.TimeZone): Zone => {
     return { offset, transitions }
   }
 
-  const blockAt = remembering(BLOCKS, read)
+  const blockAt = memoize(BLOCKS, read)
 
   return {
     fixed: false,
@@ -109,7 +109,7 @@ const find = (name: string): Zone | undefined => {
 }
 
 /** The zone of an IANA name or a fixed offset; undefined for what this platform does not know. */
-export const zoneOf: (name: string) => Zone | undefined = remembering(ZONES, find)
+export const zoneOf: (name: string) => Zone | undefined = memoize(ZONES, find)
 
 /** The least wall time that has not been reached by an instant: clocks have shown all below, or have jumped over them. */
 export const unreached = (zone: Zone, instant: number): number =>

@@ -2,7 +2,7 @@
  * The state of the memory driver and the only functions that change it. A run's row is an immutable value that is
  * replaced; every change keeps the indexes right and, inside a transaction, notes how to undo itself.
  */
-import type * as Driver from "../../JournalDriver.js"
+import type * as Driver from "../../driver/JournalDriver.js"
 import { SortedList } from "./SortedList.js"
 
 /** A run's row: its record, and what only the driver needs. */

@@ -1,5 +1,5 @@
 /** Taking runs that are available. */
-import type * as Driver from "../../JournalDriver.js"
+import type * as Driver from "../../driver/JournalDriver.js"
 import * as Store from "./Store.js"
 import * as Turns from "./turns.js"
 

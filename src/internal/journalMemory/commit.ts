@@ -3,7 +3,7 @@
  * children, then all that goes out (messages, ends to parents). So a run that suspends in the batch in which another
  * one writes to it is suspended and then woken.
  */
-import type * as Driver from "../../JournalDriver.js"
+import type * as Driver from "../../driver/JournalDriver.js"
 import { insertRun } from "./enqueue.js"
 import * as Messages from "./messages.js"
 import * as Store from "./Store.js"

@@ -1,5 +1,5 @@
 /** What is done to runs from outside: pause, resume, terminate, expire; and what is known of that. */
-import type * as Driver from "../../JournalDriver.js"
+import type * as Driver from "../../driver/JournalDriver.js"
 import * as Messages from "./messages.js"
 import * as Store from "./Store.js"
 

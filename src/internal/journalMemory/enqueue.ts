@@ -1,5 +1,5 @@
 /** Inserting runs. */
-import type * as Driver from "../../JournalDriver.js"
+import type * as Driver from "../../driver/JournalDriver.js"
 import * as Store from "./Store.js"
 
 /** Who runs the new run from the start. */

@@ -1,6 +1,6 @@
 /** Finding runs by what they are, counting them, and deleting those that are kept no longer. */
 import * as Predicate from "effect/Predicate"
-import type * as Driver from "../../JournalDriver.js"
+import type * as Driver from "../../driver/JournalDriver.js"
 import { record } from "./read.js"
 import * as Store from "./Store.js"
 

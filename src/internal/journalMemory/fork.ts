@@ -1,5 +1,5 @@
 /** A new run that begins with the journal of another one. */
-import type * as Driver from "../../JournalDriver.js"
+import type * as Driver from "../../driver/JournalDriver.js"
 import { insertRun } from "./enqueue.js"
 import * as Store from "./Store.js"
 

@@ -1,5 +1,5 @@
 /** Handing back the runs of workers: reconcile, retire, reap. */
-import type * as Driver from "../../JournalDriver.js"
+import type * as Driver from "../../driver/JournalDriver.js"
 import * as Messages from "./messages.js"
 import * as Store from "./Store.js"
 

@@ -1,5 +1,5 @@
 /** Messages into inboxes, and the end of runs, of which parents are told by a message. */
-import type * as Driver from "../../JournalDriver.js"
+import type * as Driver from "../../driver/JournalDriver.js"
 import * as Store from "./Store.js"
 
 /** Give a message to its run: stored and dealt with, or refused. */

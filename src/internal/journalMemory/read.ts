@@ -1,5 +1,5 @@
 /** Reading, without changing anything. */
-import type * as Driver from "../../JournalDriver.js"
+import type * as Driver from "../../driver/JournalDriver.js"
 import { unread } from "./claim.js"
 import * as Store from "./Store.js"
 

@@ -1,5 +1,5 @@
 /** Schedules: rows that are replaced by who has seen them last. */
-import type * as Driver from "../../JournalDriver.js"
+import type * as Driver from "../../driver/JournalDriver.js"
 import * as Store from "./Store.js"
 
 type Requests = { [Verb in keyof Driver.JournalSchedules]: Parameters<Driver.JournalSchedules[Verb]>[0] }

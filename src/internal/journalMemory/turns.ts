@@ -1,5 +1,5 @@
 /** Keys that take turns: which may start runs now, and what their turns are afterwards. */
-import type * as Driver from "../../JournalDriver.js"
+import type * as Driver from "../../driver/JournalDriver.js"
 import * as Store from "./Store.js"
 
 /** Keys that one claim looks at for their notices: one for each start and each end, and more to catch up. */

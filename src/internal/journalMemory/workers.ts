@@ -1,7 +1,7 @@
 /** Workers: their leases, what they say of themselves, pings. */
 import type * as Effect from "effect/Effect"
-import type * as Driver from "../../JournalDriver.js"
-import { WorkerBounds } from "../../JournalWorkers.js"
+import type * as Driver from "../../driver/JournalDriver.js"
+import { WorkerBounds } from "../../driver/Workers.js"
 import * as Store from "./Store.js"
 
 /** The ping that is not answered. */

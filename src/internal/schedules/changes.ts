@@ -1,6 +1,6 @@
 /** What changes make of a schedule: pure functions of the row as it is, of what it is to be, and of the time. */
 import * as Either from "effect/Either"
-import type { ScheduleRecord, ScheduleRow } from "../../JournalDriver.js"
+import type { ScheduleRecord, ScheduleRow } from "../../driver/JournalDriver.js"
 import type { Readable } from "./rows.js"
 import { initial, isOrphan, rowOf } from "./rows.js"
 import type { Settings, State } from "./settings.js"

@@ -8,7 +8,7 @@
 import * as Effect from "effect/Effect"
 import type { JournalError } from "../../Errors.js"
 import type { JournalService } from "../../Journal.js"
-import type { Enqueued, Millis, ScheduleRecord } from "../../JournalDriver.js"
+import type { Enqueued, Millis, ScheduleRecord } from "../../driver/JournalDriver.js"
 import type { Plan } from "./plan.js"
 import { cancelOf, corrected, planOf, refusedBy } from "./plan.js"
 import { needsOf } from "./rows.js"

@@ -6,10 +6,10 @@ import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import { JournalError } from "../../Errors.js"
 import type { JournalService } from "../../Journal.js"
-import type { Millis, ScheduleRecord, ScheduleRow } from "../../JournalDriver.js"
-import { perJournal } from "../perJournal.js"
-import { isFinal } from "../RunWatch.js"
-import { Turns } from "../Turns.js"
+import type { Millis, ScheduleRecord, ScheduleRow } from "../../driver/JournalDriver.js"
+import { perJournal } from "../process/perJournal.js"
+import { isFinal } from "../process/RunWatch.js"
+import { KeyedMutex } from "../util/KeyedMutex.js"
 import type { Settings, State } from "./settings.js"
 import { decodeSettings, decodeState, encodeSettings, encodeState } from "./settings.js"
 import { Slots } from "./slots.js"
@@ -116,7 +116,7 @@ const insist = <A, E, R>(
 }
 
 /** Changes of one schedule that a process makes at the same time take turns, as each could but stand in the others' way. */
-const turnsOf = perJournal(() => new Turns())
+const mutexOf = perJournal(() => new KeyedMutex())
 
 /** Do something with a schedule as it is, null if there is none; again if that was another's meanwhile (none). */
 export const insistOn = <A, E, R>(
@@ -136,7 +136,7 @@ export const insistOn = <A, E, R>(
       )
     )
     // Who is in a transaction may have the row for which the one whose turn it is waits.
-    return yield* (yield* journal.driver.inTransaction) ? all : turnsOf(journal).take(name, all)
+    return yield* (yield* journal.driver.inTransaction) ? all : mutexOf(journal).take(name, all)
   })
 
 /**

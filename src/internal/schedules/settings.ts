@@ -6,7 +6,7 @@ import * as Either from "effect/Either"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import * as Calendar from "../../Calendar.js"
-import { remembering } from "../remembering.js"
+import { memoize } from "../util/memoize.js"
 
 const Millis = Schema.Number
 
@@ -109,7 +109,7 @@ const state = reading("its state", State)
 const KEPT = 2_000
 
 /** What is wrong with stored settings is told by `Calendar.problems`, too: a zone may be unknown here. */
-export const decodeSettings: (text: string) => Either.Either<Settings, string> = remembering(
+export const decodeSettings: (text: string) => Either.Either<Settings, string> = memoize(
   KEPT,
   (text) =>
     Either.flatMap(settings(text), (read) => {

@@ -5,7 +5,7 @@ import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import type { JournalError } from "../../Errors.js"
 import type { JournalService } from "../../Journal.js"
-import type { ClaimedRun, WorkerRef } from "../../JournalDriver.js"
+import type { ClaimedRun, WorkerRef } from "../../driver/JournalDriver.js"
 import { transientFaults } from "./Committer.js"
 import { Latch } from "./Latch.js"
 

@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type { JournalError } from "../../Errors.js"
 import type { JournalService } from "../../Journal.js"
-import type { WorkerRef } from "../../JournalDriver.js"
+import type { WorkerRef } from "../../driver/JournalDriver.js"
 import type { Hold } from "./Hold.js"
 import { Latch } from "./Latch.js"
 

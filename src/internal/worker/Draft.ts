@@ -2,7 +2,7 @@
  * What a run wants written since its last commit. A draft grows while the machine runs; `take` turns it into one atomic
  * commit; `restore` puts a commit that was not applied back in front of what came since.
  */
-import type { Entry, NewMessage, NewRun, RunCommit, Transition } from "../../JournalDriver.js"
+import type { Entry, NewMessage, NewRun, RunCommit, Transition } from "../../driver/JournalDriver.js"
 import type { Op } from "../machine/Op.js"
 
 /** A message whose disposition is the entry of an op; null for those that nobody waits for. */

@@ -2,7 +2,7 @@
  * Machines of suspended runs, kept for a while so that the next claim needs no replay. Only a cache: bounded by count and
  * age, and of no use when the run has moved on elsewhere.
  */
-import type { ClaimedRun } from "../../JournalDriver.js"
+import type { ClaimedRun } from "../../driver/JournalDriver.js"
 import type { Hold } from "./Hold.js"
 import type { TimerQueue } from "./TimerQueue.js"
 import { Alarm } from "./TimerQueue.js"

@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import type { JournalError } from "../../Errors.js"
 import { WorkerIdTaken } from "../../Errors.js"
 import type { JournalService } from "../../Journal.js"
-import type { WorkerRef } from "../../JournalDriver.js"
+import type { WorkerRef } from "../../driver/JournalDriver.js"
 
 /** Runs that one sweep of the reaper frees, or ends. */
 const REAP_BATCH = 100

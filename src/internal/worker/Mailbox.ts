@@ -2,7 +2,7 @@
  * The messages of a held run that are not consumed, and the ops that wait for messages. Both are kept in order, so that
  * the first message of a key goes to the first op that waits for that key.
  */
-import type { Message } from "../../JournalDriver.js"
+import type { Message } from "../../driver/JournalDriver.js"
 import type { Op } from "../machine/Op.js"
 
 /** A message and the op that takes it. */

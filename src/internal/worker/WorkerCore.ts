@@ -7,10 +7,10 @@ import * as Effect from "effect/Effect"
 import type { JournalError } from "../../Errors.js"
 import { NotDurable } from "../../Errors.js"
 import type { JournalService, LocalWorker } from "../../Journal.js"
-import type { ClaimedRun, Hint, WorkerRef } from "../../JournalDriver.js"
-import { notDurableWire } from "../exits.js"
+import type { ClaimedRun, Hint, WorkerRef } from "../../driver/JournalDriver.js"
+import { notDurableWire } from "../codec/exits.js"
 import type { Stray } from "../machine/Machine.js"
-import type { Ending } from "../RunWatch.js"
+import type { Ending } from "../process/RunWatch.js"
 import { runBody, runTransaction } from "./bodies.js"
 import { Claimer } from "./Claimer.js"
 import { Committer, transientFaults } from "./Committer.js"
@@ -19,8 +19,8 @@ import { Hold } from "./Hold.js"
 import { HotCache } from "./HotCache.js"
 import { Latch } from "./Latch.js"
 import { Lease } from "./Lease.js"
-import { Answerer } from "./Answerer.js"
-import { Scheduler } from "./Scheduler.js"
+import { PingResponder } from "./PingResponder.js"
+import { ScheduleLoop } from "./ScheduleLoop.js"
 import { TimerQueue } from "./TimerQueue.js"
 
 /** A worker's options, checked, in milliseconds and counts. */
@@ -49,8 +49,8 @@ export class WorkerCore implements LocalWorker, Host {
   readonly claimer: Claimer
   readonly committer: Committer
   readonly lease: Lease
-  readonly answerer: Answerer
-  readonly scheduler: Scheduler
+  readonly pingResponder: PingResponder
+  readonly scheduleLoop: ScheduleLoop
   readonly timers: TimerQueue
   readonly hot: HotCache
   readonly lingerMillis: number
@@ -75,15 +75,15 @@ export class WorkerCore implements LocalWorker, Host {
     this.timers = new TimerQueue(() => this.now())
     this.hot = new HotCache(settings.hotRuns, settings.hotMillis, this.timers, () => this.now())
     this.committer = new Committer(journal, ref, settings.commitBatch)
-    this.answerer = new Answerer(journal, ref)
-    this.scheduler = new Scheduler(journal, settings.pollMillis)
+    this.pingResponder = new PingResponder(journal, ref)
+    this.scheduleLoop = new ScheduleLoop(journal, settings.pollMillis)
     this.lease = new Lease(journal, {
       worker: ref,
       leaseMillis: settings.leaseMillis,
       maxCrashes: settings.maxCrashes,
       onLapse: Effect.suspend(() => this.dropLost),
       info: () => JSON.stringify({ ...self(), ...this.counts }),
-      onPing: (nonce) => this.answerer.add(nonce),
+      onPing: (nonce) => this.pingResponder.add(nonce),
       onChange: () => {
         this.pokeAll()
         this.claimer.hint()
@@ -134,9 +134,9 @@ export class WorkerCore implements LocalWorker, Host {
     if (hint._tag === "Ready") {
       if (this.settings.queues.includes(hint.queue)) this.claimer.hint()
     } else if (hint._tag === "Scheduled") {
-      this.scheduler.hint()
+      this.scheduleLoop.hint()
     } else if (hint._tag === "Ping") {
-      if (hint.worker === this.ref.id) this.answerer.add(hint.nonce)
+      if (hint.worker === this.ref.id) this.pingResponder.add(hint.nonce)
     } else if (hint._tag === "Inbox" && hint.worker === this.ref.id) {
       const hold = this.held.get(hint.run)
       if (hold !== undefined) this.readInbox(hold)

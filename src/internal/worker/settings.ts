@@ -1,8 +1,8 @@
 /** What a worker is told, checked: all that is wrong with it, or what it works by. */
 import * as RunQueue from "../../RunQueue.js"
-import { nameProblem } from "../definition.js"
-import { Reading, show } from "../options.js"
-import { DEFAULT_QUEUE, nameOf } from "../queues.js"
+import { nameProblem } from "../workflow/definition.js"
+import { Reading, show } from "../options/reading.js"
+import { DEFAULT_QUEUE, nameOf } from "../process/queues.js"
 import type { WorkerSettings } from "./WorkerCore.js"
 
 /** What is left of options; it is the whole of them if there are no problems. */

@@ -7,7 +7,7 @@
  * Locks: the worker's row; then, without waiting, rows of workers that are long gone.
  */
 import type * as Driver from "perdure/JournalDriver"
-import { WorkerBounds } from "perdure/JournalWorkers"
+import { WorkerBounds } from "perdure/driver/Workers"
 import * as Row from "../internal/Row.js"
 import type { Verb } from "../Verb.js"
 import { millis } from "./words.js"

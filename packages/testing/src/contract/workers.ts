@@ -2,7 +2,7 @@
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type * as Driver from "perdure/JournalDriver"
-import { WorkerBounds } from "perdure/JournalWorkers"
+import { WorkerBounds } from "perdure/driver/Workers"
 import { check, type Fixture, only, pass, start, value } from "./Fixture.js"
 
 const beat = (t: Fixture, worker: Driver.WorkerRef, info: string | null, leaseMillis = 1_000) =>

@@ -1,0 +1,63 @@
+/**
+ * A driver that is asked only about runs that can exist. An id that no storage can hold would fail the whole statement,
+ * and with it whoever shares it. Of who asks and why, what no storage can hold is replaced.
+ */
+import * as Effect from "effect/Effect"
+import type { Answer, JournalDriver } from "../../driver/JournalDriver.js"
+import type { DriverTime } from "../process/DriverTime.js"
+import { canBeStored } from "../options/names.js"
+import { storable } from "../codec/wire.js"
+
+interface Said {
+  readonly by?: string | null
+  readonly reason?: string | null
+}
+
+const said = <Request extends Said>(request: Request): Request => ({
+  ...request,
+  ...(typeof request.by === "string" ? { by: storable(request.by) } : {}),
+  ...(typeof request.reason === "string" ? { reason: storable(request.reason) } : {})
+})
+
+export const possibleRunsOnly = (driver: JournalDriver, time: DriverTime): JournalDriver => {
+  const answer = <A>(value: A): Effect.Effect<Answer<A>> => Effect.sync(() => ({ now: time.now(), value }))
+
+  const several = (ask: JournalDriver["get"]): JournalDriver["get"] => (runs) => {
+    if (runs.every(canBeStored)) return ask(runs)
+    const possible = runs.filter(canBeStored)
+    return possible.length === 0 ? answer([]) : ask(possible)
+  }
+
+  const control = (ask: JournalDriver["pause"]): JournalDriver["pause"] => (request) => {
+    const runs = request.runs.filter(canBeStored)
+    return runs.length === 0 ? answer(0) : ask({ ...said(request), runs })
+  }
+
+  return {
+    ...driver,
+    deliver: (messages) => {
+      if (messages.every(({ to }) => canBeStored(to))) return driver.deliver(messages)
+      const possible = messages.filter(({ to }) => canBeStored(to))
+      return Effect.map(possible.length === 0 ? answer([]) : driver.deliver(possible), ({ now, value }) => {
+        const dispositions = value.values()
+        return {
+          now,
+          value: messages.map(({ to }) => (canBeStored(to) ? dispositions.next().value : undefined) ?? "NoSuchRun")
+        }
+      })
+    },
+    get: several(driver.get),
+    await: several(driver.await),
+    changeQueue: (request) => driver.changeQueue(said(request)),
+    holdWorkflows: (request) => driver.holdWorkflows(said(request)),
+    pause: control(driver.pause),
+    resume: control(driver.resume),
+    terminate: control(driver.terminate),
+    fork: (request) => canBeStored(request.source) ? driver.fork(said(request)) : answer({ _tag: "NoSuchRun" }),
+    controls: (run) => canBeStored(run) ? driver.controls(run) : answer([]),
+    history: (request) => canBeStored(request.run) ? driver.history(request) : answer([]),
+    messages: (request) => canBeStored(request.run) ? driver.messages(request) : answer([]),
+    publish: (request) => canBeStored(request.run) ? driver.publish(request) : answer(false),
+    published: (run) => canBeStored(run) ? driver.published(run) : answer([])
+  }
+}

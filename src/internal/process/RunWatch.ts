@@ -1,0 +1,216 @@
+/**
+ * Waiting for runs from outside: all waiters of a process share one statement, woken by hints and backed by polling.
+ */
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as FiberId from "effect/FiberId"
+import type { EncodedExit, FinalStatus, JournalDriver, Json, RunRecord, RunStatus } from "../../driver/JournalDriver.js"
+import type { JournalError } from "../../Errors.js"
+import type { DriverTime } from "./DriverTime.js"
+
+/** How a run ended. */
+export interface Ending {
+  readonly status: FinalStatus
+  readonly exit: EncodedExit | null
+  readonly detail: Json | null
+}
+
+/** What a waiter is told: the run ended, changed, or does not exist. */
+export type News =
+  | { readonly _tag: "Ended"; readonly ending: Ending }
+  | { readonly _tag: "Seen"; readonly record: RunRecord }
+  | { readonly _tag: "Missing" }
+  | { readonly _tag: "Broken"; readonly error: JournalError }
+
+const finals: ReadonlySet<RunStatus> = new Set<RunStatus>([
+  "completed",
+  "failed",
+  "cancelled",
+  "terminated",
+  "expired",
+  "exhausted"
+])
+
+export const isFinal = (status: RunStatus): status is FinalStatus => finals.has(status)
+
+/**
+ * How long a new wait only looks before it asks storage to be told. Most waits end sooner, and asking writes to the run's
+ * row, where it would stand in the way of a claim. Milliseconds.
+ */
+const LOOK = 25
+
+/** Runs that one statement asks for. */
+const PAGE = 1000
+
+export class RunWatch {
+  private readonly waiting = new Map<string, Set<(news: News) => void>>()
+  /** Who wants to know of every commit of a run. */
+  private readonly following = new Map<string, Set<() => void>>()
+  /** Runs to be looked at, and runs whose news is to be asked for. */
+  private readonly fresh = new Set<string>()
+  private readonly due = new Set<string>()
+  private readonly looked = new Set<string>()
+  /** When the runs that were looked at are asked for, and when all are: monotonic milliseconds. */
+  private askAt = 0
+  private pollAt: number
+  private wake: Deferred.Deferred<void> = Deferred.unsafeMake(FiberId.none)
+
+  constructor(
+    private readonly driver: JournalDriver,
+    private readonly time: DriverTime,
+    private readonly pollEvery: Duration.Duration
+  ) {
+    this.pollAt = time.monotonic() + Duration.toMillis(pollEvery)
+  }
+
+  /** Be told of a run until the returned function is called. With `known`, storage is first asked at the next poll. */
+  listen(run: string, listener: (news: News) => void, options?: { readonly known: boolean }): () => void {
+    const listeners = this.waiting.get(run) ?? new Set()
+    this.waiting.set(run, listeners)
+    listeners.add(listener)
+    if (options?.known !== true && !this.due.has(run)) {
+      this.fresh.add(run)
+      Deferred.unsafeDone(this.wake, Effect.void)
+    }
+    return () => {
+      listeners.delete(listener)
+      if (listeners.size === 0 && this.waiting.get(run) === listeners) {
+        this.waiting.delete(run)
+        this.fresh.delete(run)
+        this.looked.delete(run)
+        this.due.delete(run)
+      }
+    }
+  }
+
+  /** Be told of the commits that workers of this process make for a run, until the returned function is called. */
+  follow(run: string, listener: () => void): () => void {
+    const listeners = this.following.get(run) ?? new Set()
+    this.following.set(run, listeners)
+    listeners.add(listener)
+    return () => {
+      listeners.delete(listener)
+      if (listeners.size === 0 && this.following.get(run) === listeners) this.following.delete(run)
+    }
+  }
+
+  /** A worker of this process has made a commit for the run. */
+  progressed(run: string): void {
+    if (this.following.size === 0) return
+    for (const listener of this.following.get(run) ?? []) listener()
+  }
+
+  /** Wait for a run's end. */
+  ending(run: string, options?: { readonly known: boolean }): Effect.Effect<Ending | undefined, JournalError> {
+    return Effect.async((resume) => {
+      const stop = this.listen(run, (news) => {
+        if (news._tag === "Seen") return
+        stop()
+        resume(
+          news._tag === "Broken"
+            ? Effect.fail(news.error)
+            : Effect.succeed(news._tag === "Ended" ? news.ending : undefined)
+        )
+      }, options)
+      return Effect.sync(stop)
+    })
+  }
+
+  /** A hint: ask storage about this run soon. */
+  changed(run: string): void {
+    if (!this.waiting.has(run)) return
+    this.due.add(run)
+    Deferred.unsafeDone(this.wake, Effect.void)
+  }
+
+  /** A worker of this process holds the run no more: it may end elsewhere. */
+  left(run: string): void {
+    if (!this.waiting.has(run) || this.due.has(run) || this.looked.has(run)) return
+    this.fresh.add(run)
+    Deferred.unsafeDone(this.wake, Effect.void)
+  }
+
+  /** A worker of this process has ended the run. */
+  ended(run: string, ending: Ending): void {
+    this.tell(run, { _tag: "Ended", ending })
+  }
+
+  /** Look at the runs that are new, and ask about those that are due. */
+  readonly runOnce: Effect.Effect<void> = Effect.suspend(() => {
+    if (this.fresh.size > 0) {
+      return Effect.zipRight(
+        this.ask(takeSome(this.fresh), this.driver.get, (run) => this.lookedAt(run)),
+        this.runOnce
+      )
+    }
+    return this.due.size === 0
+      ? Effect.void
+      : Effect.zipRight(this.ask(takeSome(this.due), this.driver.await, () => undefined), this.runOnce)
+  })
+
+  /** For ever: look at new runs at once, ask soon after, and about everything at every poll or when hinted. */
+  readonly run: Effect.Effect<never> = Effect.forever(Effect.gen(this, function*() {
+    this.wake = Deferred.unsafeMake(FiberId.none)
+    if (this.due.size === 0 && this.fresh.size === 0) {
+      const next = Math.min(this.pollAt, this.looked.size > 0 ? this.askAt : Infinity)
+      const pause = Duration.millis(Math.max(0, next - this.time.monotonic()))
+      yield* Effect.raceFirst(Deferred.await(this.wake), Effect.sleep(pause))
+    }
+    // Deadlines, not pauses: new waits that come all the time must not put them off.
+    const now = this.time.monotonic()
+    if (this.looked.size > 0 && now >= this.askAt) {
+      for (const run of this.looked) this.due.add(run)
+      this.looked.clear()
+    }
+    if (now >= this.pollAt) {
+      for (const run of this.waiting.keys()) this.due.add(run)
+      this.pollAt = now + Duration.toMillis(this.pollEvery)
+    }
+    yield* this.runOnce
+  }))
+
+  private lookedAt(run: string): void {
+    if (this.looked.size === 0) this.askAt = this.time.monotonic() + LOOK
+    this.looked.add(run)
+  }
+
+  private ask(
+    page: ReadonlyArray<string>,
+    operation: JournalDriver["get"],
+    seen: (run: string) => void
+  ): Effect.Effect<void> {
+    return Effect.match(operation(page), {
+      // A fault that may pass is met by the next poll; one that will not is the waiters' to know.
+      onFailure: (error) => {
+        if (!error.retryable) { for (const run of page) this.tell(run, { _tag: "Broken", error }) }
+      },
+      onSuccess: (answer) => {
+        this.time.observe(answer.now)
+        const missing = new Set(page)
+        for (const record of answer.value) {
+          missing.delete(record.id)
+          const { detail, exit, status } = record
+          if (isFinal(status)) this.tell(record.id, { _tag: "Ended", ending: { status, exit, detail } })
+          else {
+            if (this.waiting.has(record.id)) seen(record.id)
+            this.tell(record.id, { _tag: "Seen", record })
+          }
+        }
+        for (const run of missing) this.tell(run, { _tag: "Missing" })
+      }
+    })
+  }
+
+  private tell(run: string, news: News): void {
+    const listeners = this.waiting.get(run)
+    if (listeners === undefined) return
+    for (const listener of [...listeners]) listener(news)
+  }
+}
+
+const takeSome = (runs: Set<string>): ReadonlyArray<string> => {
+  const page = [...runs].slice(0, PAGE)
+  for (const run of page) runs.delete(run)
+  return page
+}

@@ -1,0 +1,101 @@
+/** What starts when a run has ended: made of its end, and part of the commit that ends it. */
+import * as Cause from "effect/Cause"
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
+import type * as FiberRefs from "effect/FiberRefs"
+import * as Predicate from "effect/Predicate"
+import type { ClaimedRun, NewRun } from "../../driver/JournalDriver.js"
+import type { StartOptions } from "../../Workflow.js"
+import type { Shape } from "./definition.js"
+import type { AnyExit } from "../codec/exits.js"
+import { describeDefect } from "../codec/exits.js"
+import { continuationId } from "../codec/ids.js"
+import type { WireExit } from "../machine/Op.js"
+import type { Registered } from "../process/Registry.js"
+import { nameOf } from "../process/queues.js"
+import { runForkWith } from "../util/runtime.js"
+import { freshRun } from "../runs/start.js"
+import { startOptionProblems } from "../options/startOptions.js"
+import { shown } from "../codec/wire.js"
+
+/** What a workflow goes on with. */
+export interface Link {
+  readonly on: "success" | "failure"
+  readonly to: Shape
+  readonly options: StartOptions | undefined
+  /** Of what the run gave, or how it failed, and its payload. */
+  readonly payload: (ended: unknown, payload: unknown) => unknown
+}
+
+/** How a run ended. */
+export interface End {
+  readonly exit: AnyExit
+  /** The same as it is stored; a value that cannot be is a defect. */
+  readonly wire: WireExit
+  /** The `seq` after its last entry. */
+  readonly seq: number
+  readonly now: number
+}
+
+/** The published value that says why a continuation could not be started. */
+export const PROBLEM_KEY = "perdure:continuation"
+
+/** What is wrong with a workflow's continuations. */
+export const linkProblems = (name: string, links: ReadonlyArray<Link>): ReadonlyArray<string> =>
+  links.flatMap(({ on, options, to }) => {
+    const place = `workflow ${name} continues on ${on} with ${to.name}`
+    return [
+      ...startOptionProblems(options).map((problem) => `${place}: ${problem}`),
+      ...to.options.singleton === undefined && to.options.debounce === undefined ? [] : [
+        `${place}, which has singleton or debounce: ` +
+        `a continuation is started with a commit, which asks storage nothing; start it in a Step instead`
+      ]
+    ]
+  })
+
+const failureOf = (run: ClaimedRun, { exit, wire }: End) => ({
+  runId: run.id,
+  workflow: run.workflow,
+  status: "failed" as const,
+  error: wire.kind === "failure" && Exit.isFailure(exit) ? Cause.failureOption(exit.cause) : { _tag: "None" },
+  detail: wire.kind === "defect" ? describeDefect(wire.value) : wire.text ?? ""
+})
+
+/** The runs that follow the end of a run of a workflow with these links. */
+export const makeContinuations = (options: {
+  readonly links: ReadonlyArray<Link>
+  readonly context: Context.Context<never>
+  readonly fiberRefs: FiberRefs.FiberRefs
+}) =>
+(run: ClaimedRun, payload: unknown) =>
+(end: End): ReadonlyArray<Either.Either<NewRun, string>> => {
+  const on = end.wire.kind === "success" ? "success" : end.wire.kind === "interrupt" ? undefined : "failure"
+  return options.links.flatMap((link, index): ReadonlyArray<Either.Either<NewRun, string>> => {
+    if (link.on !== on) return []
+    const id = continuationId(run.id, end.seq, index, link.to.name)
+    const ended = on === "success" && Exit.isSuccess(end.exit) ? end.exit.value : failureOf(run, end)
+    const made = Effect.flatMap(
+      Effect.try({ try: () => link.payload(ended, payload), catch: shown }),
+      (next) => freshRun(link.to, next, link.options, { id, now: end.now })
+    )
+    const exit = Effect.runSyncExit(Effect.provide(made, options.context))
+    if (Exit.isSuccess(exit)) return [Either.right(exit.value)]
+    const error = Cause.squash(exit.cause)
+    const problem = `run ${run.id} of workflow ${run.workflow} has ended, but not gone on with ${link.to.name}: ${
+      error instanceof Error ? error.message : shown(error)
+    }`
+    runForkWith(Effect.logError(problem), options.context, options.fiberRefs)
+    return [Either.left(problem)]
+  })
+}
+
+/** Names, versions and queues of what is started, for the check. */
+export const linkedTo = (links: ReadonlyArray<Link>): Registered["continuations"] =>
+  links.map(({ on, options, to }) => ({
+    on,
+    name: to.name,
+    version: to.version,
+    queue: Predicate.isNotNullable(options?.queue) ? nameOf(options.queue) : undefined
+  }))

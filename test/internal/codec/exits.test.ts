@@ -1,0 +1,87 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
+import * as FiberId from "effect/FiberId"
+import * as Schema from "effect/Schema"
+import { RunEnded, ValueTooLarge } from "perdure/Errors"
+import {
+  decodeDefect,
+  describeDefect,
+  encodeDefect,
+  fromEncoded,
+  makeExitCodec,
+  toEncoded
+} from "perdure/internal/codec/exits"
+
+class Failed extends Schema.TaggedError<Failed>()("Failed", { at: Schema.Date }) {}
+
+const codec = makeExitCodec({ success: Schema.Date, failure: Failed, what: "result of step s", limitBytes: 200 })
+
+/** Through storage and back. */
+const back = (exit: Exit.Exit<unknown, unknown>) =>
+  Effect.runSyncExit(Either.getOrThrow(codec.decode(fromEncoded(toEncoded(codec.encode(exit))))))
+
+describe("an exit on the wire", () => {
+  it("comes back as it was: success, failure, interruption", () => {
+    const at = new Date(5)
+    assert.deepStrictEqual(back(Exit.succeed(at)), Exit.succeed(at))
+    assert.deepStrictEqual(back(Exit.fail(new Failed({ at }))), Exit.fail(new Failed({ at })))
+    assert.isTrue(Exit.isInterrupted(back(Exit.interrupt(FiberId.none))))
+  })
+
+  it("of void has no text", () => {
+    const nothing = makeExitCodec({ success: Schema.Void, failure: Schema.Never, what: "it", limitBytes: 10 })
+    assert.deepStrictEqual(toEncoded(nothing.encode(Exit.void)), { kind: "success", value: null })
+  })
+
+  it("of several causes keeps the failure, then the defect, then the interruption", () => {
+    const failed = Cause.fail(new Failed({ at: new Date(1) }))
+    const died = Cause.die("bones")
+    const interrupted = Cause.interrupt(FiberId.none)
+    const kind = (cause: Cause.Cause<unknown>) => codec.encode(Exit.failCause(cause)).kind
+    assert.strictEqual(kind(Cause.parallel(interrupted, Cause.sequential(died, failed))), "failure")
+    assert.strictEqual(kind(Cause.parallel(interrupted, died)), "defect")
+    assert.strictEqual(kind(Cause.parallel(interrupted, interrupted)), "interrupt")
+  })
+
+  it("takes errors of the runtime as failures though no schema declares them", () => {
+    const error = new RunEnded({ runId: "r", workflow: "w", status: "cancelled", detail: "" })
+    assert.deepStrictEqual(back(Exit.fail(error)), Exit.fail(error))
+  })
+
+  it("that cannot be written is a defect that says why", () => {
+    const wrong = codec.encode(Exit.fail("no such error"))
+    assert.strictEqual(wrong.kind, "defect")
+    assert.include(describeDefect(wrong.value), "result of step s is not valid")
+    const large = makeExitCodec({ success: Schema.String, failure: Schema.Never, what: "it", limitBytes: 4 })
+    assert.instanceOf(decodeDefect(large.encode(Exit.succeed("long")).value), ValueTooLarge)
+  })
+
+  it("that is not what the schema says is unreadable, not a defect of the program", () => {
+    const read = codec.decode({ kind: "success", value: 12, text: "12" })
+    assert.include(Either.isLeft(read) ? read.left : "", "result of step s cannot be read by its schema")
+  })
+})
+
+describe("a defect on the wire", () => {
+  it("keeps name, message and stack, cleaned of what storage cannot take", () => {
+    const error = new RangeError("a\u0000b\uD800")
+    const stored = JSON.parse(JSON.stringify(encodeDefect(error)))
+    assert.deepInclude(stored, { name: "RangeError", message: "a\uFFFDb\uFFFD" })
+    const read = decodeDefect(stored)
+    assert.instanceOf(read, Error)
+    assert.strictEqual(read.name, "RangeError")
+    assert.include(read.stack, "exits.test.ts")
+  })
+
+  it("of any value is some text", () => {
+    const loop: { self?: unknown } = {}
+    loop.self = loop
+    for (const value of [undefined, null, 1, "text", Symbol("s"), loop, { a: 1 }, () => 1]) {
+      assert.isString(describeDefect(JSON.parse(JSON.stringify(encodeDefect(value)))))
+    }
+    assert.isBelow(JSON.stringify(encodeDefect("x".repeat(1_000_000))).length, 10_000)
+  })
+})

@@ -1,0 +1,123 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as TestClock from "effect/TestClock"
+import { JournalError } from "perdure/Errors"
+import { DriverTime } from "perdure/internal/process/DriverTime"
+import { type News, RunWatch } from "perdure/internal/process/RunWatch"
+import type { JournalDriver } from "perdure/JournalDriver"
+import * as JournalMemory from "perdure/JournalMemory"
+import { newRun } from "../../fixtures/newRun.js"
+
+/** A watch over a journal in memory that notes what is asked, hears no hints and polls each second. */
+const make = Effect.gen(function*() {
+  const driver = yield* JournalMemory.make
+  const asked: Array<string> = []
+  const faults: Array<JournalError> = []
+  const noting = (name: "get" | "await"): JournalDriver["get"] => (runs) => {
+    asked.push(`${name} ${runs.join()}`)
+    const fault = faults.shift()
+    return fault ?? driver[name](runs)
+  }
+  const clock = yield* Effect.clock
+  const watch = new RunWatch(
+    { ...driver, get: noting("get"), await: noting("await") },
+    new DriverTime(clock),
+    Duration.seconds(1)
+  )
+  yield* Effect.forkScoped(watch.run)
+  return { driver, asked, faults, watch }
+})
+
+describe("waiting for runs", () => {
+  it.scoped("looks at once, asks a moment later to be told, then polls; waiters of one run share the statements", () =>
+    Effect.gen(function*() {
+      const { asked, driver, watch } = yield* make
+      yield* driver.enqueue({ runs: [newRun("r")], claim: null })
+      const waiters = yield* Effect.forEach([1, 2, 3], () => Effect.fork(watch.ending("r")))
+      yield* TestClock.adjust("10 millis")
+      assert.deepStrictEqual(asked, ["get r"])
+      yield* TestClock.adjust("25 millis")
+      assert.deepStrictEqual(asked, ["get r", "await r"])
+      yield* driver.terminate({ runs: ["r"], by: null, reason: null })
+      yield* TestClock.adjust("1 second")
+      for (const waiter of waiters) assert.strictEqual((yield* Fiber.join(waiter))?.status, "terminated")
+      assert.deepStrictEqual(asked, ["get r", "await r", "await r"])
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(asked.length, 3, "nobody waits, so nothing is asked")
+    }))
+
+  it.scoped("is over at a hint, or when a worker of this process has ended the run", () =>
+    Effect.gen(function*() {
+      const { driver, watch } = yield* make
+      yield* driver.enqueue({ runs: [newRun("a"), newRun("b")], claim: null })
+      const a = yield* Effect.fork(watch.ending("a"))
+      const b = yield* Effect.fork(watch.ending("b", { known: true }))
+      yield* TestClock.adjust("30 millis")
+      yield* driver.terminate({ runs: ["a"], by: null, reason: null })
+      watch.changed("a")
+      watch.ended("b", { status: "completed", exit: null, detail: null })
+      yield* TestClock.adjust(0)
+      assert.strictEqual((yield* Fiber.join(a))?.status, "terminated")
+      assert.strictEqual((yield* Fiber.join(b))?.status, "completed")
+    }))
+
+  it.scoped("of a run that leaves this process asks storage like all others", () =>
+    Effect.gen(function*() {
+      const { asked, driver, watch } = yield* make
+      yield* driver.enqueue({ runs: [newRun("r")], claim: null })
+      const waiter = yield* Effect.fork(watch.ending("r", { known: true }))
+      yield* TestClock.adjust("100 millis")
+      assert.deepStrictEqual(asked, [], "its worker will tell")
+      watch.left("r")
+      watch.left("unknown")
+      yield* TestClock.adjust("100 millis")
+      assert.deepStrictEqual(asked, ["get r", "await r"])
+      yield* driver.terminate({ runs: ["r"], by: null, reason: null })
+      watch.changed("r")
+      yield* TestClock.adjust(0)
+      assert.strictEqual((yield* Fiber.join(waiter))?.status, "terminated")
+    }))
+
+  it.scoped("is not put off by others that begin to wait all the time", () =>
+    Effect.gen(function*() {
+      const { asked, driver, watch } = yield* make
+      yield* driver.enqueue({ runs: [newRun("r")], claim: null })
+      yield* Effect.fork(watch.ending("r"))
+      for (let i = 0; i < 50; i++) {
+        yield* driver.enqueue({ runs: [newRun(`other ${i}`)], claim: null })
+        yield* Effect.fork(watch.ending(`other ${i}`))
+        yield* TestClock.adjust("10 millis")
+      }
+      assert.include(asked.join(), "await r")
+    }))
+
+  it.scoped("for a run that there is not ends at once", () =>
+    Effect.gen(function*() {
+      const { watch } = yield* make
+      const waiter = yield* Effect.fork(watch.ending("nobody"))
+      yield* TestClock.adjust(0)
+      assert.isUndefined(yield* Fiber.join(waiter))
+    }))
+
+  it.scoped("outlives faults that may pass, and tells of those that will not", () =>
+    Effect.gen(function*() {
+      const { driver, faults, watch } = yield* make
+      yield* driver.enqueue({ runs: [newRun("r")], claim: null })
+      const passing = { operation: "get", detail: "", retryable: true }
+      faults.push(new JournalError({ ...passing, code: "Unavailable" }))
+      const news: Array<News["_tag"]> = []
+      const stop = watch.listen("r", ({ _tag }) => void news.push(_tag))
+      yield* TestClock.adjust("500 millis")
+      assert.deepStrictEqual(news, [])
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(news, ["Seen"])
+      faults.push(new JournalError({ ...passing, code: "Corrupt", retryable: false }))
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(news, ["Seen", "Broken"])
+      stop()
+      yield* TestClock.adjust("5 seconds")
+      assert.strictEqual(news.length, 2)
+    }))
+})
