@@ -1,14 +1,8 @@
-/**
- * The style of the house as rules over sources. Each is a pure function, so that the test can also show it bad sources.
- */
+/** The rules over one source file. Each is a pure function, so that a test can show it a bad source. */
+import { proseViolations } from "./prose.js"
+import { rankViolations } from "./ranks.js"
 import { exportsOf, importsOf, lineOf, type Scanned } from "./scan.js"
-
-export interface Violation {
-  readonly rule: string
-  readonly path: string
-  readonly line: number
-  readonly detail: string
-}
+import type { Violation } from "./violation.js"
 
 type Rule = (source: Scanned) => ReadonlyArray<Violation>
 
@@ -23,80 +17,25 @@ const fileLength: Rule = ({ path, text }) => {
   return lines <= MAX_LINES ? [] : [{ rule: "length", path, line: MAX_LINES + 1, detail: `${lines} lines` }]
 }
 
-/** Who may import whom in the core: a file of the first pattern that applies imports only what `may` says. */
-const layers: ReadonlyArray<{ readonly name: string; readonly of: RegExp; readonly may: RegExp }> = [
-  {
-    name: "the machine is pure: it imports Effect, codecs and itself",
-    of: /^src\/internal\/machine\//,
-    may: /^src\/internal\/(machine\/|(runtime|exits|wire|due)\.ts$)/
-  },
-  {
-    name: "codecs are pure: they import Effect, the contract and the machine's ops",
-    of: /^src\/internal\/(exits|wire|ids)\.ts$/,
-    may: /^src\/(JournalDriver|Errors|Limits|internal\/(exits|wire|ids|machine\/Op))\.ts$/
-  },
-  {
-    name: "the contract imports Effect and the errors",
-    of: /^src\/(Journal(?!Memory\.)\w+|Errors|Limits)\.ts$/,
-    may: /^src\/(Journal(?!Memory\.)\w+|Errors|Limits)\.ts$/
-  },
-  {
-    name: "a driver imports the contract, and the journal's front for its layer",
-    of: /^src\/JournalMemory\.ts$/,
-    may: /^src\/(JournalDriver|Journal|Errors|internal\/journalMemory\/\w+)\.ts$/
-  },
-  {
-    name: "a driver imports the contract",
-    of: /^src\/internal\/journalMemory\//,
-    may: /^src\/(JournalDriver|JournalWorkers|Errors|internal\/journalMemory\/\w+)\.ts$/
-  },
-  {
-    name: "the journal's front imports neither definitions nor workers nor drivers",
-    of: /^src\/Journal\.ts$/,
-    may:
-      /^src\/(?!Workflow|Step|Signal|Run\.|Callback|CurrentRun|Worker|JournalMemory|index)(?!internal\/(worker|journalMemory)\/)/
-  },
-  { name: "the index imports all, and so does the check of all", of: /^src\/(index|Check)\.ts$/, may: /^src\// },
-  {
-    name: "a worker imports no driver",
-    of: /^src\/(Worker\.ts|internal\/worker\/)/,
-    may: /^src\/(?!JournalMemory|index|internal\/journalMemory\/)/
-  },
-  {
-    name: "definitions import neither workers nor drivers",
-    of: /^src\//,
-    may: /^src\/(?!Worker|JournalMemory|index|internal\/(worker|journalMemory)\/)/
-  }
-]
-
-const importDirection: Rule = (source) => {
+/** Imports outside of the core; `ranks.ts` has the rules of the core. */
+const imports: Rule = (source) => {
   const { path } = source
-  const found = (line: number, detail: string): Violation => ({ rule: "imports", path, line, detail })
-  const layer = layers.find(({ of }) => of.test(path))
-  const own = packageOf(path)
+  const own = isTest(path) ? undefined : packageOf(path)
   return importsOf(source).flatMap(({ line, path: target, specifier }) => {
-    if (specifier === "effect") return [found(line, "import Effect's modules one by one, as `effect/Effect`")]
-    if (layer !== undefined) {
-      if (/pure/.test(layer.name) && !specifier.startsWith(".") && !specifier.startsWith("effect/")) {
-        return [found(line, `${layer.name}, not "${specifier}"`)]
-      }
-      if (target !== undefined && !inCore(target))
-        return [found(line, `the core imports no package, so not "${specifier}"`)]
-      return target === undefined || layer.may.test(target) ? [] : [found(line, `${layer.name}, not "${specifier}"`)]
-    }
+    const found = (detail: string): ReadonlyArray<Violation> => [{ rule: "imports", path, line, detail }]
+    if (specifier === "effect") return found("import Effect's modules one by one, as `effect/Effect`")
     if (target === undefined) return []
-    if (own !== undefined && !isTest(path)) {
-      if (specifier.startsWith(".")) {
-        return packageOf(target) === own ? [] : [found(line, `a package reaches out of its folder: "${specifier}"`)]
-      }
-      if (packageOf(target) === "testing" && own !== "testing") {
-        return [found(line, `what is shipped does not import tests: "${specifier}"`)]
-      }
-      return /^(perdure|@perdure\/[^/]+)\/internal\//.test(specifier)
-        ? [found(line, `internal modules are not for other packages: "${specifier}"`)]
-        : []
+    if (target.startsWith("scratchpad/")) return found("the scratchpad is never imported")
+    if (own === undefined) return []
+    if (specifier.startsWith(".")) {
+      return packageOf(target) === own ? [] : found(`a package imports from its own folder only, not "${specifier}"`)
     }
-    return target.startsWith("scratchpad/") ? [found(line, "the scratchpad is never imported")] : []
+    if (packageOf(target) === "testing" && own !== "testing") {
+      return found(`published code does not import test code: "${specifier}"`)
+    }
+    return /^(perdure|@perdure\/[^/]+)\/internal\//.test(specifier)
+      ? found(`a package does not import internal modules of another: "${specifier}"`)
+      : []
   })
 }
 
@@ -135,13 +74,13 @@ const banned: Rule = ({ code, path }) =>
     }))
   )
 
-/** Errors of the compiler may be expected only in tests, which then show what does not compile. */
+/** Only a test may expect an error of the compiler: it then shows what does not compile. */
 const suppressed: Rule = ({ path, text, uncommented }) =>
   [...text.matchAll(/(?:\/\/|\/\*)\s*(@ts-(?:ignore|nocheck|expect-error))/g)]
     .filter((match) => uncommented[match.index] === " " && !(match[1] === "@ts-expect-error" && isTest(path)))
     .map((match) => ({ rule: "suppressed", path, line: lineOf(text, match.index), detail: match[1] ?? "" }))
 
-/** In tests only the test clock sleeps. */
+/** In tests, only the test clock sleeps. */
 const sleeps: Rule = ({ code, path }) => {
   const live = /\bit\.(?:live|scopedLive)\b|\bTestServices\.(?:provideLive|live)\b|\bTestClock\.live\b/.exec(code)
   return !isTest(path) || live === null ? [] : [...code.matchAll(/\bEffect\.(?:sleep|delay)\b/g)].map((match) => ({
@@ -152,7 +91,7 @@ const sleeps: Rule = ({ code, path }) => {
   }))
 }
 
-/** What users see says what it is and since when; what they see though it is not for them says `@internal`. */
+/** Public exports have a docstring with `@since`; exports that are public for technical reasons have `@internal`. */
 const documented: Rule = (source) => {
   if (!/^(?:packages\/[^/]+\/)?src\/[^/]+\.ts$/.test(source.path)) return []
   const all = exportsOf(source)
@@ -166,6 +105,8 @@ const documented: Rule = (source) => {
     }))
 }
 
-/** All that is wrong with a file. */
+/** Every violation of a rule by one file. */
 export const check = (source: Scanned): ReadonlyArray<Violation> =>
-  [fileLength, importDirection, banned, suppressed, sleeps, documented].flatMap((rule) => rule(source))
+  [fileLength, rankViolations, imports, banned, suppressed, sleeps, documented, proseViolations].flatMap((rule) =>
+    rule(source)
+  )

@@ -1,6 +1,6 @@
 /**
  * Reads TypeScript just well enough for the architecture test: where comments, strings and code are, what a file
- * imports, and what it exports. Positions stay as they are, so that line numbers stay true.
+ * imports, and what it exports. It never changes an offset, so line numbers stay true. It is no parser of TypeScript.
  */
 
 /** A source file, by its path from the root of the repository. */
@@ -9,21 +9,25 @@ export interface Source {
   readonly text: string
 }
 
-/** The same text, with what is not asked for turned into blanks. */
+/** The text of a source, with some of its parts replaced by blanks. */
 export interface Scanned extends Source {
-  /** Without comments, strings (their quotes stay), regular expressions and the text of templates. */
+  /** Without comments, strings (their quotes stay), regular expressions and template text. */
   readonly code: string
-  /** Without comments only. */
+  /** Without comments. */
   readonly uncommented: string
+  /** The comments, strings and template text. */
+  readonly prose: string
 }
+
+type Kind = "code" | "comment" | "string" | "pattern"
 
 const blank = (text: string) => text.replaceAll(/[^\n]/g, " ")
 
-/** After these a slash begins a regular expression, not a division. */
-const beforeRegex =
+/** A slash after one of these begins a regular expression, not a division. */
+const beforePattern =
   /(?:[=(,:;!&|?{}[+*%<>~^-]|\b(?:return|case|typeof|in|of|yield|await|else|do|delete|void|throw)|^)\s*$/
 
-const regexEnd = (text: string, from: number): number => {
+const patternEnd = (text: string, from: number): number => {
   let inClass = false
   for (let at = from + 1; at < text.length; at++) {
     const char = text[at]
@@ -44,74 +48,77 @@ const stringEnd = (text: string, from: number): number => {
   return text.length
 }
 
+const commentEnd = (text: string, from: number): number => {
+  const end = text[from + 1] === "/" ? text.indexOf("\n", from) : text.indexOf("*/", from + 2) + 2
+  return end < from + 2 ? text.length : end
+}
+
+/** Where the template text that begins at `from` (a backquote or the brace that closes a hole) ends, and whether a hole follows. */
+const templateEnd = (text: string, from: number): { readonly end: number; readonly hole: boolean } => {
+  let at = from + 1
+  while (at < text.length && text[at] !== "`" && !(text[at] === "$" && text[at + 1] === "{")) {
+    at += text[at] === "\\" ? 2 : 1
+  }
+  const hole = text[at] === "$"
+  return { end: at + (hole ? 2 : 1), hole }
+}
+
+const special = /["'`/{}]/g
+
 export const scan = ({ path, text }: Source): Scanned => {
   let code = ""
   let uncommented = ""
-  // Braces open within `${}` of each template that we are in.
-  const templates: Array<number> = []
-  const keep = (part: string) => {
-    code += part
-    uncommented += part
+  let prose = ""
+  const emit = (kind: Kind, part: string) => {
+    const blanks = blank(part)
+    const shell = part.length > 1 ? `${part[0]}${blanks.slice(1, -1)}${part.at(-1)}` : blanks
+    code += kind === "code" ? part : kind === "comment" ? blanks : shell
+    uncommented += kind === "comment" ? blanks : part
+    prose += kind === "comment" || kind === "string" ? part : blanks
   }
-  const hide = (part: string) => {
-    code += part.length > 1 ? `${part[0]}${blank(part.slice(1, -1))}${part.at(-1)}` : blank(part)
-    uncommented += part
-  }
-  /** The text of a template from `from` (a backquote, or the brace that ends a hole) to its end or its next hole. */
-  const template = (from: number): number => {
-    let at = from + 1
-    while (at < text.length && text[at] !== "`" && !(text[at] === "$" && text[at + 1] === "{"))
-      at += text[at] === "\\"
-        ? 2
-        : 1
-    if (text[at] === "$") {
-      templates.push(0)
-      hide(text.slice(from, at + 2))
-      return at + 2
-    }
-    hide(text.slice(from, at + 1))
-    return at + 1
-  }
+  // For each open template, how many braces are open in its current hole.
+  const holes: Array<number> = []
   let at = 0
-  while (at < text.length) {
-    const char = text[at] ?? ""
-    const two = text.slice(at, at + 2)
-    if (two === "//" || two === "/*") {
-      const end = two === "//" ? text.indexOf("\n", at) : text.indexOf("*/", at) + 2
-      const comment = text.slice(at, end < at + 2 ? text.length : end)
-      keep(blank(comment))
-      at += comment.length
-    } else if (char === "\"" || char === "'") {
-      const end = stringEnd(text, at)
-      hide(text.slice(at, end))
-      at = end
-    } else if (char === "`") {
-      at = template(at)
-    } else if (char === "/" && beforeRegex.test(code.slice(-80))) {
-      const end = regexEnd(text, at)
-      hide(text.slice(at, end))
-      at = end
-    } else {
-      const depth = templates.at(-1)
-      if (depth !== undefined && char === "{") templates[templates.length - 1] = depth + 1
-      if (depth !== undefined && char === "}") {
-        if (depth === 0) {
-          templates.pop()
-          at = template(at)
-          continue
-        }
-        templates[templates.length - 1] = depth - 1
-      }
-      keep(char)
-      at++
-    }
+  const take = (kind: Kind, end: number) => {
+    emit(kind, text.slice(at, end))
+    at = end
   }
-  return { path, text, code, uncommented }
+  const takeTemplate = () => {
+    const { end, hole } = templateEnd(text, at)
+    if (hole) holes.push(0)
+    take("string", Math.min(end, text.length))
+  }
+  while (at < text.length) {
+    special.lastIndex = at
+    take("code", special.exec(text)?.index ?? text.length)
+    const char = text[at]
+    const depth = holes.at(-1)
+    if (char === undefined) break
+    if (char === "/") {
+      if (text[at + 1] === "/" || text[at + 1] === "*") take("comment", commentEnd(text, at))
+      else if (beforePattern.test(code.slice(-80))) take("pattern", patternEnd(text, at))
+      else take("code", at + 1)
+    } else if (char === "`") takeTemplate()
+    else if (char === "{" || char === "}") {
+      if (depth === 0 && char === "}") {
+        holes.pop()
+        takeTemplate()
+      } else {
+        if (depth !== undefined) holes[holes.length - 1] = depth + (char === "{" ? 1 : -1)
+        take("code", at + 1)
+      }
+    } else take("string", stringEnd(text, at))
+  }
+  return { path, text, code, uncommented, prose }
 }
 
-export const lineOf = (text: string, index: number): number => text.slice(0, index).split("\n").length
+export const lineOf = (text: string, index: number): number => {
+  let line = 1
+  for (let at = text.indexOf("\n"); at !== -1 && at < index; at = text.indexOf("\n", at + 1)) line++
+  return line
+}
 
-/** A module that a file imports or exports from; `path` is its source file if it is one of this repository. */
+/** A module that a file imports or exports from. `path` is its source file if it belongs to this repository. */
 export interface Import {
   readonly specifier: string
   readonly path: string | undefined
@@ -127,20 +134,20 @@ const resolve = (from: string, specifier: string): string | undefined => {
     }
     return parts.join("/").replace(/\.js$/, ".ts")
   }
-  const own = /^perdure(?:\/(.+))?$/.exec(specifier)
-  if (own !== null) return `src/${own[1] ?? "index"}.ts`
+  const core = /^perdure(?:\/(.+))?$/.exec(specifier)
+  if (core !== null) return `src/${core[1] ?? "index"}.ts`
   const satellite = /^@perdure\/([^/]+)(?:\/(.+))?$/.exec(specifier)
   return satellite === null ? undefined : `packages/${satellite[1]}/src/${satellite[2] ?? "index"}.ts`
 }
 
-export const importsOf = ({ path, uncommented, code }: Scanned): ReadonlyArray<Import> =>
+export const importsOf = ({ code, path, uncommented }: Scanned): ReadonlyArray<Import> =>
   [...code.matchAll(/\bfrom\s*"|\bimport\s*\(?\s*"/g)].map((match) => {
     const start = match.index + match[0].length
     const specifier = uncommented.slice(start, uncommented.indexOf("\"", start))
     return { specifier, path: resolve(path, specifier), line: lineOf(code, match.index) }
   })
 
-/** A declaration that a file exports, with the comment that stands over it. */
+/** A declaration that a file exports, with the comment above it. */
 export interface Export {
   readonly name: string
   readonly line: number
