@@ -1,33 +1,34 @@
 /**
- * Every typed error of the core. Each has a tag, says what, where and the cure, and whether trying again makes sense.
+ * The typed errors of the core. A message names the value, the place and the cure. `docs/errors.md` has a section for
+ * each error.
  *
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
 
 /**
- * Why the storage could not answer.
+ * Why an operation of the storage failed.
  *
  * @since 0.1.0
  * @category models
  */
 export const JournalErrorCode = Schema.Literal(
-  /** The database cannot be reached, or cut the connection before a statement was sent. */
+  /** The database cannot be reached, or it closed the connection before the statement was sent. */
   "Unavailable",
-  /** The connection broke while a statement ran: it may or may not have been applied. */
+  /** The connection broke while the statement ran. The statement may have been applied. */
   "OutcomeUnknown",
-  /** Deadlock, serialization failure, lock or statement timeout: rolled back, try again. */
+  /** Deadlock, serialization failure, lock timeout or statement timeout. The statement was rolled back; retry it. */
   "Conflict",
-  /** The database's schema is older or newer than this code can use. */
+  /** The schema of the database is older or newer than this code supports. */
   "SchemaVersion",
-  /** The statement is refused: a bug, a missing privilege; or, `retryable` then, a full disk or no memory. */
+  /** The database refused the statement: a bug, a missing privilege, or (`retryable`) a full disk or no memory. */
   "Refused",
   /** A stored row cannot be read. */
   "Corrupt"
 )
 
 /**
- * The storage failed. `retryable` says whether the same call may succeed later.
+ * An operation of the storage failed. `retryable`: the same call may succeed later.
  *
  * @since 0.1.0
  * @category errors
@@ -45,16 +46,16 @@ export class JournalError extends Schema.TaggedError<JournalError>("perdure/Jour
 }
 
 /**
- * A value cannot be written as its schema's JSON: it does not match the schema, has excess keys, or holds something
- * that JSON cannot carry (`NaN`, `undefined`, a lone surrogate, NUL, a class instance, a cycle). Nothing was written.
+ * A value cannot be encoded: it does not match its schema, has excess keys, or contains something that JSON cannot
+ * represent (`NaN`, `undefined`, a lone surrogate, NUL, a class instance, a cycle). Nothing was written.
  *
  * @since 0.1.0
  * @category errors
  */
 export class ValueInvalid extends Schema.TaggedError<ValueInvalid>("perdure/ValueInvalid")("ValueInvalid", {
-  /** What the value was meant to be, for example `payload of workflow Fulfil`. */
+  /** The role of the value, for example `payload of workflow Fulfil`. */
   what: Schema.String,
-  /** What is wrong, and where in the value. */
+  /** The problem, with its path in the value. */
   detail: Schema.String
 }) {
   override get message(): string {
@@ -63,14 +64,15 @@ export class ValueInvalid extends Schema.TaggedError<ValueInvalid>("perdure/Valu
 }
 
 /**
- * A value's JSON is larger than the limit. Store it elsewhere and pass a reference, or raise the limit (`Limits`).
+ * The JSON of a value is larger than its limit. Store the value elsewhere and pass a reference, or raise the limit
+ * (`Limits`).
  *
  * @since 0.1.0
  * @category errors
  */
 export class ValueTooLarge extends Schema.TaggedError<ValueTooLarge>("perdure/ValueTooLarge")("ValueTooLarge", {
   what: Schema.String,
-  /** Its size, in bytes of UTF-8. */
+  /** The size of the value, in bytes of UTF-8. */
   bytes: Schema.Number,
   /** The limit, in bytes of UTF-8. */
   limit: Schema.Number
@@ -96,7 +98,7 @@ export class ValueUnreadable extends Schema.TaggedError<ValueUnreadable>("perdur
 }
 
 /**
- * The idempotency key names a run with another payload.
+ * A run with the same idempotency key and another payload exists.
  *
  * @since 0.1.0
  * @category errors
@@ -113,13 +115,13 @@ export class IdempotencyConflict
   })
 {
   override get message(): string {
-    return `workflow ${this.workflow} already has run ${this.runId} for key "${this.key}" with another payload: ` +
-      `it has ${this.existing}, refused ${this.payload}`
+    return `run ${this.runId} of workflow ${this.workflow} has the idempotency key "${this.key}" and another payload ` +
+      `(${this.existing}): use another key, or the same payload, got ${this.payload}`
   }
 }
 
 /**
- * The workflow starts one run at a time for a key (`singleton` with mode `refuse`), and one is live.
+ * A live run has the singleton key, and the workflow's `singleton` has mode `refuse`.
  *
  * @since 0.1.0
  * @category errors
@@ -127,17 +129,17 @@ export class IdempotencyConflict
 export class SingletonBusy extends Schema.TaggedError<SingletonBusy>("perdure/SingletonBusy")("SingletonBusy", {
   workflow: Schema.String,
   key: Schema.String,
-  /** The run that is live. */
+  /** The live run. */
   runId: Schema.String
 }) {
   override get message(): string {
-    return `workflow ${this.workflow} has live run ${this.runId} for key "${this.key}", and one at a time: ` +
-      `wait for it, or use mode "join"`
+    return `the singleton key "${this.key}" of workflow ${this.workflow} is taken by live run ${this.runId}: ` +
+      `wait for that run, or use mode "join"`
   }
 }
 
 /**
- * A run would start a child deeper than allowed, for example because two workflows start each other.
+ * A child would be nested deeper than the limit, for example because two workflows start each other.
  *
  * @since 0.1.0
  * @category errors
@@ -157,7 +159,7 @@ export class ChildDepthExceeded
 }
 
 /**
- * A run has started as many children as allowed.
+ * A run has started as many children as the limit allows.
  *
  * @since 0.1.0
  * @category errors
@@ -170,13 +172,13 @@ export class ChildLimitExceeded
   })
 {
   override get message(): string {
-    return `run ${this.parent} has started ${this.limit} children, child ${this.workflow} is one too many: ` +
-      `start them in batches by child runs or continueAsNew, or raise Limits`
+    return `run ${this.parent} has started ${this.limit} children and cannot start child ${this.workflow}: ` +
+      `start children in batches from child runs, use continueAsNew, or raise Limits`
   }
 }
 
 /**
- * A step, or a run, took longer than its `timeout`.
+ * A step or a run took longer than its `timeout`.
  *
  * @since 0.1.0
  * @category errors
@@ -192,12 +194,12 @@ export class TimedOut extends Schema.TaggedError<TimedOut>("perdure/TimedOut")("
 }
 
 /**
- * A run that was waited for ended otherwise than by its own success or failure.
+ * The awaited run ended without a success or a failure of its handler.
  *
- * - `cancelled`, `terminated`: somebody ended it, or its parent's end did.
- * - `expired`: no worker had taken it when its deadline passed (`expiresIn`, `expiresAt` of its start).
- * - `exhausted`: its workers died too often while they held it.
- * - `failed`: its handler died; `detail` describes the defect.
+ * - `cancelled`, `terminated`: a control, or the end of its parent, ended it.
+ * - `expired`: no worker claimed it before its deadline (`expiresIn`, `expiresAt`).
+ * - `exhausted`: too many workers in a row died while they held it.
+ * - `failed`: its handler died of a defect, which `detail` describes.
  *
  * @since 0.1.0
  * @category errors
@@ -216,23 +218,23 @@ export class RunEnded extends Schema.TaggedError<RunEnded>("perdure/RunEnded")("
 }
 
 /**
- * A run has ended before that came which it was waited for.
+ * The run ended before the awaited step, signal or value.
  *
  * @since 0.1.0
  * @category errors
  */
 export class WaitInVain extends Schema.TaggedError<WaitInVain>("perdure/WaitInVain")("WaitInVain", {
   runId: Schema.String,
-  /** What was waited for, for example `step ship`. */
+  /** The awaited thing, for example `step ship`. */
   what: Schema.String
 }) {
   override get message(): string {
-    return `run ${this.runId} has ended without ${this.what}: look at the name, and at run.history`
+    return `run ${this.runId} has ended without ${this.what}: check the name, and see run.history`
   }
 }
 
 /**
- * There is no run of that id.
+ * No run with this id exists.
  *
  * @since 0.1.0
  * @category errors
@@ -241,35 +243,35 @@ export class NoSuchRun extends Schema.TaggedError<NoSuchRun>("perdure/NoSuchRun"
   runId: Schema.String
 }) {
   override get message(): string {
-    return `there is no run ${this.runId}`
+    return `run "${this.runId}" does not exist: check the id and the database`
   }
 }
 
 /**
- * A run cannot be forked before that entry: its journal does not reach so far, or does not begin so early (after
- * `continueAsNew` only entries of the present generation are there). Nothing was written.
+ * The run cannot be forked from this entry: its journal ends before the entry, or starts after it (`continueAsNew`
+ * deletes the entries of earlier generations). Nothing was written.
  *
  * @since 0.1.0
  * @category errors
  */
 export class ForkInvalid extends Schema.TaggedError<ForkInvalid>("perdure/ForkInvalid")("ForkInvalid", {
   runId: Schema.String,
-  /** The `seq` that was asked for. */
+  /** The requested `seq`. */
   seq: Schema.Number,
-  /** The first `seq` that may be asked for: nothing is kept. */
+  /** The lowest valid `seq`: the fork keeps no entry. */
   first: Schema.Number,
-  /** The last `seq` that may be asked for: the whole journal is kept. */
+  /** The highest valid `seq`: the fork keeps the whole journal. */
   next: Schema.Number
 }) {
   override get message(): string {
-    return `run ${this.runId} cannot be forked from entry ${this.seq}: give an integer from ${this.first} (nothing is kept) ` +
-      `to ${this.next} (the whole journal is)`
+    return `run ${this.runId} cannot be forked from entry ${this.seq}: "from" must be an integer from ${this.first} ` +
+      `(keeps no entry) to ${this.next} (keeps the whole journal)`
   }
 }
 
 /**
- * A run cannot be retried: it has not ended, or not badly, or there is no telling from where. `detail` names the cure.
- * Nothing was written.
+ * The run cannot be retried: it has not ended, it succeeded or was cancelled, or the place to retry from is ambiguous.
+ * `detail` names the cure. Nothing was written.
  *
  * @since 0.1.0
  * @category errors
@@ -285,28 +287,29 @@ export class NotRetryable extends Schema.TaggedError<NotRetryable>("perdure/NotR
 }
 
 /**
- * A fiber of the workflow waits, or waited, for something that the journal cannot know: a bare promise, a real timer, a
- * database call outside a step; or the program waits for itself. The run gets this as a defect.
+ * A fiber of the workflow waited for something that is not in the journal: a bare promise, a real timer, a database
+ * call outside a step; or the program waits for itself. The run dies of this defect.
  *
  * @since 0.1.0
  * @category errors
  */
 export class NotDurable extends Schema.TaggedError<NotDurable>("perdure/NotDurable")("NotDurable", {
   problem: Schema.Literal("StrayWakeUp", "Stuck"),
-  /** Where: the workflow and run, its spans, the last durable operation of the fiber. */
+  /** The workflow, the run, its spans and the last durable operation of the fiber. */
   place: Schema.String
 }) {
   override get message(): string {
     return this.problem === "StrayWakeUp"
-      ? `a fiber was woken by something that the journal does not know (a promise, a timer, I/O), at ${this.place}: ` +
-        `put what it awaits into a Step`
-      : `the workflow waits for something that no journal entry can bring (itself, a bare promise, a real timer, what it ` +
-        `asks for again and again), at ${this.place}: put what it awaits into a Step, a Signal or a Callback`
+      ? `a fiber was woken by something that is not in the journal (a promise, a timer, I/O), at ${this.place}: ` +
+        `move the awaited operation into a Step`
+      : `the workflow waits for something that no journal entry can deliver (itself, a bare promise, a real timer, a ` +
+        `polling loop), at ${this.place}: move the awaited operation into a Step, or await a Signal or a Callback`
   }
 }
 
 /**
- * A workflow was used in a way that its own code shows to be wrong; the message says how to mend it.
+ * A call that cannot be right, whatever the data: a mistake in the calling code. It is a defect. The message says what
+ * to write instead.
  *
  * @since 0.1.0
  * @category errors
@@ -320,7 +323,7 @@ export class Misuse extends Schema.TaggedError<Misuse>("perdure/Misuse")("Misuse
 }
 
 /**
- * Definitions or options do not fit together. Lists every problem that was found.
+ * Definitions or options are invalid, or contradict each other. Lists all problems.
  *
  * @since 0.1.0
  * @category errors
@@ -337,7 +340,7 @@ export class ConfigurationInvalid
 }
 
 /**
- * Another live worker process uses this worker id.
+ * Another live worker uses this worker id.
  *
  * @since 0.1.0
  * @category errors
@@ -346,12 +349,12 @@ export class WorkerIdTaken extends Schema.TaggedError<WorkerIdTaken>("perdure/Wo
   workerId: Schema.String
 }) {
   override get message(): string {
-    return `another worker holds the id "${this.workerId}": give each process its own id, or leave the id out`
+    return `another live worker has the id "${this.workerId}": give each worker its own id, or omit the id`
   }
 }
 
 /**
- * There is no worker of that id: it never was, has stopped in good order, or died a week ago.
+ * No worker with this id exists: it never existed, it stopped normally, or it died more than a week ago.
  *
  * @since 0.1.0
  * @category errors
@@ -360,12 +363,12 @@ export class NoSuchWorker extends Schema.TaggedError<NoSuchWorker>("perdure/NoSu
   workerId: Schema.String
 }) {
   override get message(): string {
-    return `there is no worker "${this.workerId}": see Workers.list`
+    return `worker "${this.workerId}" does not exist: see Workers.list`
   }
 }
 
 /**
- * A worker did not answer in time: it is dead, hangs, or cannot reach the journal.
+ * A worker did not answer a ping in time: it is dead, it hangs, or it cannot reach the database.
  *
  * @since 0.1.0
  * @category errors
@@ -373,7 +376,7 @@ export class NoSuchWorker extends Schema.TaggedError<NoSuchWorker>("perdure/NoSu
 export class WorkerUnresponsive
   extends Schema.TaggedError<WorkerUnresponsive>("perdure/WorkerUnresponsive")("WorkerUnresponsive", {
     workerId: Schema.String,
-    /** How long it was waited for. */
+    /** The time limit, in milliseconds. */
     millis: Schema.Number
   })
 {
@@ -383,17 +386,17 @@ export class WorkerUnresponsive
 }
 
 /**
- * What runs are looked for by, or how, is not valid. Nothing was asked of storage.
+ * A filter of runs, a limit or a cursor is invalid. Nothing was read or written.
  *
  * @since 0.1.0
  * @category errors
  */
 export class FilterInvalid extends Schema.TaggedError<FilterInvalid>("perdure/FilterInvalid")("FilterInvalid", {
-  /** Which condition or option. */
+  /** The condition or option. */
   field: Schema.String,
-  /** What it was given. */
+  /** Its value. */
   value: Schema.String,
-  /** What is wrong with it, and the cure. */
+  /** The problem and the cure. */
   detail: Schema.String
 }) {
   override get message(): string {
@@ -402,7 +405,7 @@ export class FilterInvalid extends Schema.TaggedError<FilterInvalid>("perdure/Fi
 }
 
 /**
- * Something is to be done to all runs, and was not said to be. Nothing was written.
+ * A bulk operation was given a filter without conditions. Nothing was written.
  *
  * @since 0.1.0
  * @category errors
@@ -412,12 +415,12 @@ export class FilterTooWide extends Schema.TaggedError<FilterTooWide>("perdure/Fi
 }) {
   override get message(): string {
     return `${this.operation} was given a filter without conditions, which matches every run: ` +
-      `add a condition, or say Runs.all if all runs are meant`
+      `add a condition, or pass Runs.all`
   }
 }
 
 /**
- * There is no queue of that name: nobody has defined it, and no worker has ever served it.
+ * No queue with this name exists: no definition was stored, and no worker has served it.
  *
  * @since 0.1.0
  * @category errors
@@ -426,13 +429,13 @@ export class UnknownQueue extends Schema.TaggedError<UnknownQueue>("perdure/Unkn
   queue: Schema.String
 }) {
   override get message(): string {
-    return `there is no queue "${this.queue}": mend the name, define it (RunQueue.make and its layer), or start a worker ` +
-      `that serves it`
+    return `queue "${this.queue}" does not exist: correct the name, define the queue (RunQueue.make and its layer), ` +
+      `or start a worker that serves it`
   }
 }
 
 /**
- * There is no schedule of that name.
+ * No schedule with this name exists.
  *
  * @since 0.1.0
  * @category errors
@@ -441,12 +444,12 @@ export class UnknownSchedule
   extends Schema.TaggedError<UnknownSchedule>("perdure/UnknownSchedule")("UnknownSchedule", { schedule: Schema.String })
 {
   override get message(): string {
-    return `there is no schedule "${this.schedule}": mend the name, or make it (RunSchedule.make)`
+    return `schedule "${this.schedule}" does not exist: correct the name, or define the schedule (RunSchedule.make)`
   }
 }
 
 /**
- * The errors that starting a run outside of workflows may give.
+ * The errors of a start outside workflows.
  *
  * @since 0.1.0
  * @category errors
@@ -462,8 +465,8 @@ export type StartError =
   | JournalError
 
 /**
- * The errors of the runtime that a handler may let pass, and that a run's journaled exit can hold beside the
- * workflow's own.
+ * The errors of the runtime that a handler may fail with, and that a run's stored exit can contain beside the
+ * workflow's own errors.
  *
  * @since 0.1.0
  * @category errors
@@ -492,7 +495,7 @@ export const RuntimeError = Schema.Union(
 export type RuntimeError = typeof RuntimeError.Type
 
 /**
- * The errors, besides the workflow's own, with which waiting for a run's result may end.
+ * The errors of waiting for a run's result, besides the workflow's own.
  *
  * @since 0.1.0
  * @category errors

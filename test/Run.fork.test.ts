@@ -215,7 +215,7 @@ describe("a fork", () => {
       for (const from of [3, -1, 0.5, Number.NaN, 1e12]) {
         const error = yield* refused({ from })
         assert.deepInclude(error, { _tag: "ForkInvalid", first: 0, next: 2 })
-        assert.match(error.message, /give an integer from 0 .* to 2/)
+        assert.match(error.message, /must be an integer from 0 .* to 2/)
       }
       assert.match((yield* refused({ from: 0, id: source.id })).message, /exists and is not this fork: give another id/)
       assert.match((yield* refused({ from: 0, id: "" })).message, /the id is empty: give one, or leave it out/)

@@ -85,7 +85,7 @@ describe("options of a schedule that cannot be", () => {
     ["a priority that is no number", { priority: NaN }, "priority NaN"],
     ["a priority that is text", { priority: "high" }, "priority"],
     ["an empty queue", { queue: "" }, "the queue \"\""],
-    ["a queue that nobody has defined", { queue: "nowhere" }, "there is no queue \"nowhere\""],
+    ["a queue that nobody has defined", { queue: "nowhere" }, "queue \"nowhere\" does not exist"],
     ["a queue that is a number", { queue: 5 }, "queue is 5"],
     ["more attributes than a run may have", { attributes: attributes(33) }, "33 attributes"],
     ["as many as leave no room for its own", { attributes: attributes(31) }, "31 attributes, at most 30"],

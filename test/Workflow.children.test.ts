@@ -470,7 +470,7 @@ describe("limits of children", () => {
         ).pipe(Layer.provide(Limits.layer({ children: 3 })))
       )
       const message = yield* soon(world.use(Fan.execute({ round: 0 })))
-      assert.include(message, "has started 3 children, child Leaf is one too many")
+      assert.include(message, "has started 3 children and cannot start child Leaf")
       assert.isTrue(new ChildLimitExceeded({ workflow: "w", parent: "p", limit: 1 }).message.includes("continueAsNew"))
     }))
 

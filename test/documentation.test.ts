@@ -80,15 +80,26 @@ describe("the page of options", () => {
   }
 })
 
+/** The anchors that GitHub gives to the headings of a page. */
+const anchorsOf = (text: string) =>
+  [...text.matchAll(/^#+ (.*)$/gm)].map(([, title = ""]) =>
+    title.toLowerCase().replaceAll(/[^\w\- ]/g, "").replaceAll(" ", "-")
+  )
+
 describe("the pages", () => {
   const pages = documents.filter(({ path }) => path.endsWith(".md"))
   const found = (pattern: RegExp) =>
     pages.flatMap(({ path, text }) => [...text.matchAll(pattern)].map(([, what = ""]) => ({ path, what })))
 
-  it("link to files that there are", () => {
-    const links = found(/\]\(([^)\s#]+)/g).filter(({ what }) => !what.includes("://"))
+  it("link to files and sections that exist", () => {
+    const links = found(/\]\(([^)\s]+)\)/g).filter(({ what }) => !what.includes("://"))
     assert.isAbove(links.length, 10)
-    const broken = links.filter(({ path, what }) => !existsSync(new URL(what, new URL(path, `file://${root}`))))
+    const broken = links.filter(({ path, what }) => {
+      const [file = "", section] = what.split("#")
+      const target = new URL(file === "" ? path : file, new URL(file === "" ? "" : path, `file://${root}`))
+      if (!existsSync(target)) return true
+      return section !== undefined && !anchorsOf(readFileSync(target, "utf8")).includes(section)
+    })
     assert.deepStrictEqual(broken, [])
   })
 
