@@ -38,8 +38,9 @@ import * as Option from "effect/Option"
 import type * as Schema from "effect/Schema"
 import * as make from "./internal/calendar/make.js"
 import * as model from "./internal/calendar/model.js"
-import { problemsOf, quote } from "./internal/calendar/problems.js"
+import { problemsOf } from "./internal/calendar/problems.js"
 import { lastSlot, nextSlot, slotsIn } from "./internal/calendar/slots.js"
+import { quote } from "./internal/util/show.js"
 import { instantOf, millisOf } from "./internal/util/time.js"
 
 /**

@@ -131,7 +131,7 @@ export const make = <S extends AnySchema = typeof Schema.Void, E extends AnySche
       const limits = yield* Limits
       const wire = codec(limits.payloadBytes).encode(exit)
       if (wire.kind === "defect" || wire.kind === "interrupt") {
-        const defect = decodeDefect(wire.value)
+        const defect = decodeDefect(wire.data)
         return yield* defect instanceof ValueInvalid || defect instanceof ValueTooLarge
           ? defect
           : new ValueInvalid({ what, detail: "the value cannot be written" })

@@ -64,6 +64,14 @@ export const insideOrOutside = <A, E, R, A2, E2, R2>(
   })
 
 /**
+ * Dies with `Misuse`: the code of this run made a mistake.
+ *
+ * @internal
+ */
+export const dieOfMisuse = (run: Pick<CurrentRunInfo, "id" | "workflow">, problem: string): Effect.Effect<never> =>
+  Effect.die(new Misuse({ detail: `run ${run.id} of workflow ${run.workflow}: ${problem}` }))
+
+/**
  * What asks storage at once: outside of workflows only. Inside one, no replay could give the same answer, so it dies
  * before anything is asked.
  *

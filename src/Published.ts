@@ -13,10 +13,10 @@ import * as Predicate from "effect/Predicate"
 import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import type * as Types from "effect/Types"
-import { CurrentRun, outsideOnly } from "./CurrentRun.js"
+import { CurrentRun, dieOfMisuse, outsideOnly } from "./CurrentRun.js"
 import type { JournalError, NoSuchRun, ValueInvalid, ValueTooLarge, ValueUnreadable } from "./Errors.js"
 import { Misuse } from "./Errors.js"
-import { idProblem, refuseInside } from "./internal/options/names.js"
+import { idProblem } from "./internal/options/names.js"
 import { runNews } from "./internal/runs/news.js"
 import { invariant, makeValue } from "./internal/util/value.js"
 import { decodeText, encodeText } from "./internal/codec/wire.js"
@@ -109,7 +109,7 @@ export const make = <S extends Schema.Schema.AnyNoContext>(key: string, schema: 
         CurrentRun,
         (current) =>
           problem !== undefined ?
-            refuseInside(current, problem) :
+            dieOfMisuse(current, problem) :
             Effect.flatMap(Limits, (limits) =>
               Either.map(
                 encodeText(schema, value, what, limits.payloadBytes),

@@ -398,7 +398,7 @@ const settleAs = <A, E>(definition: Definition, runId: string, ending: Ending): 
   const { exit, status } = ending
   if (status === "completed" || status === "failed") {
     if (exit === null) return ended("failed", "no exit is stored")
-    if (exit.kind === "defect") return ended("failed", describeDefect(fromEncoded(exit).value))
+    if (exit.kind === "defect") return ended("failed", describeDefect(fromEncoded(exit).data))
     return Either.match(exitOf(definition.exit, exit), {
       onLeft: (detail) => Effect.fail(new ValueUnreadable({ what: `result of run ${runId}`, detail })),
       // The codec has checked the value against the workflow's schemas, whose types these are.
@@ -437,7 +437,7 @@ export const awaitChild = <A, E>(
 ): Effect.Effect<A, E | ResultError> =>
   current.machine.requestOnce<A, E | ResultError>({ _tag: "Child", ...child }, definition.name, (exit) =>
     // The entry's success value is the whole ending: the child's status decides what it means here.
-    Either.flatMap(readEnding(exit.value), (ending) =>
+    Either.flatMap(readEnding(exit.data), (ending) =>
       ending.run === child.id
         ? Either.right(settleAs<A, E>(definition, child.id, ending))
         : Either.left(
@@ -481,7 +481,7 @@ export const sendFromRun = (
     { _tag: "Send", ...data },
     name,
     (exit) =>
-      Either.mapBoth(decodeDisposition(exit.value), { onLeft: (error) => error.message, onRight: Effect.succeed })
+      Either.mapBoth(decodeDisposition(exit.data), { onLeft: (error) => error.message, onRight: Effect.succeed })
   )
 }
 

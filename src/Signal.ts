@@ -15,12 +15,12 @@ import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import type * as Types from "effect/Types"
 import type { CurrentRunInfo } from "./CurrentRun.js"
-import { CurrentRun, insideOrOutside } from "./CurrentRun.js"
+import { CurrentRun, dieOfMisuse, insideOrOutside } from "./CurrentRun.js"
 import { type JournalError, Misuse, type ValueInvalid, type ValueTooLarge } from "./Errors.js"
 import { dueAt } from "./internal/util/time.js"
 import { makeIncarnation } from "./internal/codec/ids.js"
-import type { Decode } from "./internal/machine/Op.js"
-import { canBeStored, idProblem, refuseInside } from "./internal/options/names.js"
+import type { Decode } from "./internal/codec/exits.js"
+import { canBeStored, idProblem } from "./internal/options/names.js"
 import { invariant, makeValue } from "./internal/util/value.js"
 import type { AnySchema } from "./internal/codec/wire.js"
 import { codecOf, encodeText } from "./internal/codec/wire.js"
@@ -155,7 +155,7 @@ export const make: {
   const decode: Decode = (exit) =>
     exit.kind === "failure"
       ? Either.right(Effect.succeedNone)
-      : Either.mapBoth(codec.decode(exit.value, what), {
+      : Either.mapBoth(codec.decode(exit.data, what), {
         onLeft: (error) => error.message,
         onRight: (value) => Effect.succeedSome(value)
       })
@@ -221,7 +221,7 @@ export const make: {
         const problem = problemOf(sendOptions?.id)
         if (problem !== undefined) {
           return insideOrOutside(
-            (current) => refuseInside(current, problem),
+            (current) => dieOfMisuse(current, problem),
             () => Effect.die(new Misuse({ detail: problem }))
           )
         }

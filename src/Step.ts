@@ -18,11 +18,11 @@ import { pipeArguments } from "effect/Pipeable"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
-import { CurrentRun } from "./CurrentRun.js"
+import { CurrentRun, dieOfMisuse } from "./CurrentRun.js"
 import { Misuse, TimedOut } from "./Errors.js"
 import type { ExitCodec } from "./internal/codec/exits.js"
 import { makeExitCodec } from "./internal/codec/exits.js"
-import { idProblem, refuseInside } from "./internal/options/names.js"
+import { idProblem } from "./internal/options/names.js"
 import type { AnySchema, Given } from "./internal/codec/wire.js"
 import { shown } from "./internal/codec/wire.js"
 import { Limits } from "./Limits.js"
@@ -222,7 +222,7 @@ const makeRun = (transaction: boolean) => (name: string, body: AnyBody, options:
     const { machine, ...run } = Context.unsafeGet(fiber.currentContext as Context.Context<CurrentRun>, CurrentRun)
     const { stepResultBytes } = Context.get(fiber.currentContext, Limits)
     const problem = idProblem("the name of step", name)
-    if (problem !== undefined) return refuseInside(run, problem)
+    if (problem !== undefined) return dieOfMisuse(run, problem)
     const codec = codecFor(success, failure, name, stepResultBytes)
     const own = options.idempotencyKey
     // Automatic keys are numbers, and an own one may be "0".

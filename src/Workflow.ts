@@ -17,7 +17,7 @@ import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as Types from "effect/Types"
-import { CurrentRun, insideOrOutside, outsideOnly } from "./CurrentRun.js"
+import { CurrentRun, dieOfMisuse, insideOrOutside, outsideOnly } from "./CurrentRun.js"
 import type { ConfigurationInvalid, JournalError, ResultError, RuntimeError, StartError } from "./Errors.js"
 import { NoSuchRun, TimedOut } from "./Errors.js"
 import type { Link } from "./internal/workflow/continuations.js"
@@ -26,7 +26,7 @@ import type { Shape } from "./internal/workflow/definition.js"
 import { continueAs, definitionProblems, makeOpen } from "./internal/workflow/definition.js"
 import { makeExitCodec } from "./internal/codec/exits.js"
 import { DEFAULT_QUEUE, nameOf } from "./internal/process/queues.js"
-import { canBeStored, idProblem, refuseInside } from "./internal/options/names.js"
+import { canBeStored, idProblem } from "./internal/options/names.js"
 import { startChild, startRuns } from "./internal/runs/start.js"
 import { invariant, makeValue } from "./internal/util/value.js"
 import type { AnySchema, Given } from "./internal/codec/wire.js"
@@ -427,7 +427,7 @@ interface Definition<P, S, E> {
 export const patched = (id: string): Effect.Effect<boolean, never, CurrentRun> =>
   Effect.flatMap(CurrentRun, (current) => {
     const problem = idProblem("the id of patch", id)
-    return problem !== undefined ? refuseInside(current, problem) : Effect.succeed(current.machine.patched(id))
+    return problem !== undefined ? dieOfMisuse(current, problem) : Effect.succeed(current.machine.patched(id))
   })
 
 /**
@@ -447,7 +447,7 @@ export const sleepUntil = (instant: DateTime.DateTime | Date): Effect.Effect<voi
   Effect.flatMap(CurrentRun, (current) => {
     const millis = instant instanceof Date ? instant.getTime() : DateTime.toEpochMillis(instant)
     return Number.isNaN(millis)
-      ? refuseInside(
+      ? dieOfMisuse(
         current,
         `sleepUntil is given ${String(instant)}, which is no valid instant: look at how it is made`
       )

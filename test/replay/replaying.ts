@@ -82,7 +82,11 @@ export interface Life {
   readonly strays: ReadonlyArray<string>
 }
 
-const success = (value: unknown): MachineEntry["exit"] => ({ kind: "success", value, text: JSON.stringify(value) })
+const success = (value: unknown): MachineEntry["exit"] => ({
+  kind: "success",
+  data: value,
+  text: JSON.stringify(value)
+})
 
 const finish = (op: Op): MachineEntry["exit"] => {
   if (op.data._tag === "Callback") return success(op.data.token)
@@ -126,10 +130,10 @@ export const live = (program: Durable<unknown>, prefix: ReadonlyArray<MachineEnt
     if (late !== undefined) throw new Error(`diverged: ${JSON.stringify(late)}`)
   }
   const ended = machine.exit
-  const { kind, text, value: found } = codec.encode(ended)
+  const { data, kind, text } = codec.encode(ended)
   machine.forget()
   // Stacks tell where, not what.
-  const shown = kind === "defect" ? JSON.stringify({ ...(found as object), stack: undefined }) : text
+  const shown = kind === "defect" ? JSON.stringify({ ...(data as object), stack: undefined }) : text
   return { exit: `${kind} ${shown}`, entries, executed, strays }
 }
 

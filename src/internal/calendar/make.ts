@@ -2,9 +2,10 @@
 import * as Cron from "effect/Cron"
 import * as DateTime from "effect/DateTime"
 import * as Either from "effect/Either"
+import { quote } from "../util/show.js"
 import { instantOf } from "../util/time.js"
 import type { At, Calendar, Except, Invalid, Match, Repeated, Wall } from "./model.js"
-import { problemsOf, quote, zoneProblem } from "./problems.js"
+import { problemsOf, zoneProblem } from "./problems.js"
 
 export const invalid = (problems: ReadonlyArray<string>): Invalid => ({ _tag: "Invalid", problems })
 

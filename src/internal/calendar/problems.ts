@@ -3,7 +3,7 @@ import * as Either from "effect/Either"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import { LAST } from "../util/time.js"
-import { isFields, show } from "../options/reading.js"
+import { isFields, quote, show } from "../util/show.js"
 import { dayOfIso } from "./civil.js"
 import type { At, Calendar, Every, Except, Join, Wall } from "./model.js"
 import { schema } from "./model.js"
@@ -20,10 +20,6 @@ const DEPTH = 50
 const ENTRIES = 10_000
 
 const SHORTEST = 1_000
-
-/** A value as it is quoted in a problem: text in quotes, so that nobody wonders where it ends. */
-export const quote = (value: unknown): string =>
-  typeof value === "string" ? `"${show(value)}"` : value instanceof Date ? String(value) : show(value)
 
 type Problems = ReadonlyArray<string | undefined>
 

@@ -12,9 +12,23 @@ import * as Predicate from "effect/Predicate"
 import type { NotDurable, ValueUnreadable } from "../../Errors.js"
 import { RuntimeError } from "../../Errors.js"
 import type { EncodedExit } from "../../driver/JournalDriver.js"
-import type { Decode, Encode, WireExit } from "../machine/Op.js"
 import type { AnySchema } from "./wire.js"
 import { byteLength, codecOf, shown, storable, stringify } from "./wire.js"
+
+/** An exit as JSON: the data that the machine reads, and the text that storage keeps. */
+export interface WireExit {
+  readonly kind: EncodedExit["kind"]
+  /** JSON data; undefined for void and for interruption. */
+  readonly data: unknown
+  /** `data` as JSON text; null for undefined. */
+  readonly text: string | null
+}
+
+/** Reads an exit back; the left side says why it does not match its schema. */
+export type Decode = (exit: WireExit) => Either.Either<Effect.Effect<unknown, unknown>, string>
+
+/** Writes an exit. A value that cannot be written becomes a defect that says why. */
+export type Encode = (exit: Exit.Exit<unknown, unknown>) => WireExit
 
 /** The two directions of an exit, for one pair of schemas. */
 export interface ExitCodec {
@@ -75,21 +89,21 @@ export const describeDefect = (value: unknown): string => {
   return defect instanceof Error ? `${defect.name}: ${defect.message}` : Inspectable.toStringUnknown(defect)
 }
 
-const wire = (kind: WireExit["kind"], value: unknown, text: string | null): WireExit => ({ kind, value, text })
+const wire = (kind: WireExit["kind"], data: unknown, text: string | null): WireExit => ({ kind, data, text })
 
 export const interruptWire: WireExit = wire("interrupt", undefined, null)
 
 export const voidWire: WireExit = wire("success", undefined, null)
 
 export const defectWire = (defect: unknown): WireExit => {
-  const value = encodeDefect(defect)
-  return wire("defect", value, JSON.stringify(value))
+  const data = encodeDefect(defect)
+  return wire("defect", data, JSON.stringify(data))
 }
 
 /** The defect of a run that was seen to do what cannot be durable, with the number of the fiber that did it. */
 export const notDurableWire = (defect: NotDurable, fiber: number): WireExit => {
-  const value = { ...encodeDefect(defect), fiber }
-  return wire("defect", value, JSON.stringify(value))
+  const data = { ...encodeDefect(defect), fiber }
+  return wire("defect", data, JSON.stringify(data))
 }
 
 export const makeExitCodec = (options: {
@@ -125,17 +139,17 @@ export const makeExitCodec = (options: {
     decode: (exit) => {
       switch (exit.kind) {
         case "success":
-          return Either.mapBoth(success.decode(exit.value, what), { onLeft: readable, onRight: Effect.succeed })
+          return Either.mapBoth(success.decode(exit.data, what), { onLeft: readable, onRight: Effect.succeed })
         case "failure":
           return Either.mapBoth(
             Either.orElse(
-              failure.decode(exit.value, what),
-              (left) => Either.mapLeft(runtimeErrors.decode(exit.value, what), () => left)
+              failure.decode(exit.data, what),
+              (left) => Either.mapLeft(runtimeErrors.decode(exit.data, what), () => left)
             ),
             { onLeft: readable, onRight: Effect.fail }
           )
         case "defect":
-          return Either.right(Effect.die(decodeDefect(exit.value)))
+          return Either.right(Effect.die(decodeDefect(exit.data)))
         case "interrupt":
           return Either.right(Effect.interrupt)
       }

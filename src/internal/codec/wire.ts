@@ -4,11 +4,13 @@
  */
 import * as Either from "effect/Either"
 import { identity, pipe } from "effect/Function"
-import * as Inspectable from "effect/Inspectable"
 import * as ParseResult from "effect/ParseResult"
 import * as Predicate from "effect/Predicate"
 import type * as Schema from "effect/Schema"
 import { ValueInvalid, ValueTooLarge, ValueUnreadable } from "../../Errors.js"
+import { loneSurrogate, shown } from "../util/show.js"
+
+export { shown, storable } from "../util/show.js"
 
 /** A schema that needs no services: encoding and decoding are synchronous and pure. */
 export type AnySchema = Schema.Schema.AnyNoContext | Schema.Schema<never>
@@ -21,9 +23,6 @@ export type Given<A> = void extends A ? A | undefined : A
 
 /** Deeper data is refused: whoever reads it, here or in the database, does so by recursion. */
 const MAX_DEPTH = 1000
-
-const loneSurrogate = /[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]/
-const loneSurrogates = new RegExp(loneSurrogate, "g")
 
 /** Why `value` cannot be carried by JSON without change, with the path to the place; undefined if it can. */
 export const notJson = (value: unknown, path = "$", ancestors: ReadonlyArray<object> = []): string | undefined => {
@@ -69,9 +68,6 @@ const textProblem = (text: string, path: string): string | undefined => {
   if (text.includes("\u0000")) return `${path} contains the character NUL, which Postgres cannot store`
   return loneSurrogate.test(text) ? `${path} contains a lone surrogate, which UTF-8 cannot carry` : undefined
 }
-
-/** A text with the characters replaced that cannot be stored. */
-export const storable = (text: string): string => text.replaceAll("\u0000", "\uFFFD").replace(loneSurrogates, "\uFFFD")
 
 const utf8 = new TextEncoder()
 
@@ -139,13 +135,6 @@ export const codecOf = (schema: AnySchema): Codec => {
 /** A schema's own functions may throw, and values may be too deep for any of them: that is one more way to be refused. */
 const totally = <A>(run: () => Either.Either<A, string>): Either.Either<A, string> =>
   Either.flatMap(Either.try({ try: run, catch: (cause) => `the schema throws: ${shown(cause)}` }), identity)
-
-/** Whatever it is, as text. */
-export const shown = (value: unknown): string =>
-  Either.getOrElse(
-    Either.try(() => value instanceof Error ? `${value.name}: ${value.message}` : Inspectable.toStringUnknown(value)),
-    () => `a ${typeof value} that cannot be shown`
-  )
 
 const formatIssue = (issue: ParseResult.ParseIssue): string => ParseResult.TreeFormatter.formatIssueSync(issue)
 

@@ -23,8 +23,8 @@ export class Inheritance {
   constructor(private readonly replay: ReadonlyArray<MachineEntry>, private readonly count: number) {
     this.within = count > 0
     for (const { exit, kind } of replay.slice(0, count)) {
-      if (kind !== "child" || !Predicate.hasProperty(exit.value, "run") || !Predicate.isString(exit.value.run)) continue
-      this.ended.set(placeOf(exit.value.run), exit.value.run)
+      if (kind !== "child" || !Predicate.hasProperty(exit.data, "run") || !Predicate.isString(exit.data.run)) continue
+      this.ended.set(placeOf(exit.data.run), exit.data.run)
     }
   }
 

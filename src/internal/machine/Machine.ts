@@ -25,12 +25,13 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Random from "effect/Random"
 import { dueAt } from "../util/time.js"
+import type { Decode } from "../codec/exits.js"
 import { decodeDefect } from "../codec/exits.js"
 import { runForkWith } from "../util/runtime.js"
 import type { Divergence } from "./Divergence.js"
 import { RunFibers } from "./fibers.js"
 import { Inheritance } from "./Inheritance.js"
-import type { AwaitedOnce, ChildSpec, Decode, MachineEntry, Op, OpData } from "./Op.js"
+import type { AwaitedOnce, ChildSpec, MachineEntry, Op, OpData } from "./Op.js"
 import { kindOf, RUN_ENTRY } from "./Op.js"
 import { emptyOutbox, type MutableOutbox, noOutbox, type Outbox } from "./Outbox.js"
 import { uuidOf } from "./uuid.js"
@@ -177,7 +178,7 @@ export class Machine implements RunState {
       const culprits: Array<AnyFiber> = []
       if (entry.kind === "defect" && !this.doomed) {
         this.doomed = true
-        this.doom = decodeDefect(entry.exit.value)
+        this.doom = decodeDefect(entry.exit.data)
         const culprit = this.spokenOf.get(strayFiber(entry))
         if (culprit !== undefined) culprits.push(culprit)
       }
@@ -341,7 +342,7 @@ export class Machine implements RunState {
         op: RUN_ENTRY,
         kind: "patch",
         name: id,
-        exit: { kind: "success", value: undefined, text: null },
+        exit: { kind: "success", data: undefined, text: null },
         at: this.now
       })
     }
@@ -476,7 +477,7 @@ export class Machine implements RunState {
 
 /** The number of the fiber that a defect entry speaks of; -1 if none. */
 const strayFiber = ({ exit }: MachineEntry): number =>
-  Predicate.hasProperty(exit.value, "fiber") && Predicate.isNumber(exit.value.fiber) ? exit.value.fiber : -1
+  Predicate.hasProperty(exit.data, "fiber") && Predicate.isNumber(exit.data.fiber) ? exit.data.fiber : -1
 
 const idOf = (fiber: AnyFiber): number => {
   const id = fiber.id()

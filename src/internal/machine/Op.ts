@@ -7,18 +7,10 @@
  */
 import type * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
-import type * as Either from "effect/Either"
 import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import type * as FiberRefs from "effect/FiberRefs"
-
-/** How an op ended, as plain JSON data. `value` is undefined for void and for interruption. */
-export interface WireExit {
-  readonly kind: "success" | "failure" | "defect" | "interrupt"
-  readonly value: unknown
-  /** `value` as JSON text; null for undefined. */
-  readonly text: string | null
-}
+import type { Decode, Encode, WireExit } from "../codec/exits.js"
 
 /** One finished op, the unit of replay. */
 export interface MachineEntry {
@@ -32,12 +24,6 @@ export interface MachineEntry {
 
 /** Entries of the run itself rather than of an op bear this op number. */
 export const RUN_ENTRY = -1
-
-/** Reads an op's wire exit back; the left side says why it cannot be read. */
-export type Decode = (exit: WireExit) => Either.Either<Effect.Effect<unknown, unknown>, string>
-
-/** Turns a step's exit into its wire form; what cannot be written becomes a defect that says why. */
-export type Encode = (exit: Exit.Exit<unknown, unknown>) => WireExit
 
 /** A child run to be started. */
 export interface ChildSpec {

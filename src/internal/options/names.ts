@@ -1,7 +1,4 @@
 /** Names and ids that users choose, checked above the drivers: what one storage cannot hold, none is asked to. */
-import * as Effect from "effect/Effect"
-import type { CurrentRunInfo } from "../../CurrentRun.js"
-import { Misuse } from "../../Errors.js"
 import { bytesAbove, notJson } from "../codec/wire.js"
 
 /**
@@ -28,7 +25,3 @@ export const idProblem = (what: string, id: string): string | undefined => {
 /** JSON escapes what cannot be stored, so that the text can be. */
 const shown = (what: string, id: string): string =>
   `${what} ${JSON.stringify(id.length > SHOWN ? `${id.slice(0, SHOWN)}…` : id)}`
-
-/** Die of a name or id that the code of a run has chosen. */
-export const refuseInside = (run: Pick<CurrentRunInfo, "id" | "workflow">, problem: string): Effect.Effect<never> =>
-  Effect.die(new Misuse({ detail: `run ${run.id} of workflow ${run.workflow}: ${problem}` }))

@@ -10,8 +10,8 @@ import type { ClaimedRun, NewRun } from "../../driver/JournalDriver.js"
 import type { End } from "../workflow/continuations.js"
 import type { Divergence } from "../machine/Divergence.js"
 import type { Machine, Stray } from "../machine/Machine.js"
-import type { MachineEntry, WireExit } from "../machine/Op.js"
-import type { AnyExit } from "../codec/exits.js"
+import type { MachineEntry } from "../machine/Op.js"
+import type { AnyExit, WireExit } from "../codec/exits.js"
 import type { Shape } from "../workflow/shape.js"
 
 /** A machine that is ready to be started. */

@@ -7,9 +7,10 @@ import type * as FiberRefs from "effect/FiberRefs"
 import { NotDurable } from "../../Errors.js"
 import type { ClaimedRun, Message, Transition } from "../../driver/JournalDriver.js"
 import { PROBLEM_KEY } from "../workflow/continuations.js"
+import type { WireExit } from "../codec/exits.js"
 import { fromEncoded, interruptWire, notDurableWire, toEncoded, voidWire } from "../codec/exits.js"
 import type { Machine, Stray } from "../machine/Machine.js"
-import type { ChildSpec, MachineEntry, Op, WireExit } from "../machine/Op.js"
+import type { ChildSpec, MachineEntry, Op } from "../machine/Op.js"
 import { RUN_ENTRY } from "../machine/Op.js"
 import type { Opened, Registered } from "../process/Registry.js"
 import { Draft } from "./Draft.js"
@@ -121,7 +122,7 @@ export class Execution {
     }
     if (timer === undefined) return false
     const [op] = timer
-    this.settle(op, op.data._tag === "Receive" ? { kind: "failure", value: undefined, text: null } : voidWire)
+    this.settle(op, op.data._tag === "Receive" ? { kind: "failure", data: undefined, text: null } : voidWire)
     return true
   }
 
@@ -277,7 +278,7 @@ const finish = (status: "completed" | "failed" | "cancelled", exit: WireExit): T
   exit: toEncoded(exit)
 })
 
-const wireOfText = (text: string): WireExit => ({ kind: "success", value: JSON.parse(text), text })
+const wireOfText = (text: string): WireExit => ({ kind: "success", data: JSON.parse(text), text })
 
 /** A message as the exit of the op that takes it. A callback's holds an exit; the others are values. */
 const wireOfMessage = ({ kind, payload }: Message): WireExit => {

@@ -173,7 +173,7 @@ export class Hold {
           taken.messages.forEach(({ op }, index) => {
             const value = answer.dispositions[index]
             if (op === null || value === undefined) return
-            this.execution.settle(op, { kind: "success", value, text: JSON.stringify(value) })
+            this.execution.settle(op, { kind: "success", data: value, text: JSON.stringify(value) })
           })
         })
     }

@@ -9,10 +9,9 @@ import * as Predicate from "effect/Predicate"
 import type { ClaimedRun, NewRun } from "../../driver/JournalDriver.js"
 import type { StartOptions } from "../../Workflow.js"
 import type { Shape } from "./definition.js"
-import type { AnyExit } from "../codec/exits.js"
+import type { AnyExit, WireExit } from "../codec/exits.js"
 import { describeDefect } from "../codec/exits.js"
 import { continuationId } from "../codec/ids.js"
-import type { WireExit } from "../machine/Op.js"
 import type { Registered } from "../process/Registry.js"
 import { nameOf } from "../process/queues.js"
 import { runForkWith } from "../util/runtime.js"
@@ -60,7 +59,7 @@ const failureOf = (run: ClaimedRun, { exit, wire }: End) => ({
   workflow: run.workflow,
   status: "failed" as const,
   error: wire.kind === "failure" && Exit.isFailure(exit) ? Cause.failureOption(exit.cause) : { _tag: "None" },
-  detail: wire.kind === "defect" ? describeDefect(wire.value) : wire.text ?? ""
+  detail: wire.kind === "defect" ? describeDefect(wire.data) : wire.text ?? ""
 })
 
 /** The runs that follow the end of a run of a workflow with these links. */

@@ -54,13 +54,13 @@ describe("an exit on the wire", () => {
   it("that cannot be written is a defect that says why", () => {
     const wrong = codec.encode(Exit.fail("no such error"))
     assert.strictEqual(wrong.kind, "defect")
-    assert.include(describeDefect(wrong.value), "result of step s is not valid")
+    assert.include(describeDefect(wrong.data), "result of step s is not valid")
     const large = makeExitCodec({ success: Schema.String, failure: Schema.Never, what: "it", limitBytes: 4 })
-    assert.instanceOf(decodeDefect(large.encode(Exit.succeed("long")).value), ValueTooLarge)
+    assert.instanceOf(decodeDefect(large.encode(Exit.succeed("long")).data), ValueTooLarge)
   })
 
   it("that is not what the schema says is unreadable, not a defect of the program", () => {
-    const read = codec.decode({ kind: "success", value: 12, text: "12" })
+    const read = codec.decode({ kind: "success", data: 12, text: "12" })
     assert.include(Either.isLeft(read) ? read.left : "", "result of step s cannot be read by its schema")
   })
 })

@@ -27,7 +27,7 @@ import { type Durable, live, machineOf, n, START, value } from "../../replay/rep
 
 const text = (result: string | number): MachineEntry["exit"] => ({
   kind: "success",
-  value: result,
+  data: result,
   text: JSON.stringify(result)
 })
 
@@ -152,7 +152,7 @@ describe("what the program and the journal disagree about", () => {
   it("is a value that cannot be read", () => {
     const divergence = diverges(value("n1", 1), [{
       ...done(0, "n1", 1),
-      exit: { kind: "success", value: { no: 1 }, text: "{}" }
+      exit: { kind: "success", data: { no: 1 }, text: "{}" }
     }])
     assert.strictEqual(divergence?.reason, "undecodable")
     assert.include(divergence?.detail ?? "", "result of step n1")

@@ -19,7 +19,7 @@ const done = (op: number, name: string, result: number): MachineEntry => ({
   op,
   kind: "step",
   name,
-  exit: { kind: "success", value: result, text: JSON.stringify(result) },
+  exit: { kind: "success", data: result, text: JSON.stringify(result) },
   at: START
 })
 

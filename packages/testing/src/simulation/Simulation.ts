@@ -313,7 +313,7 @@ class Life {
       ...entry,
       exit: {
         kind: entry.exit.kind,
-        value: entry.exit.value === null ? undefined : JSON.parse(entry.exit.value),
+        data: entry.exit.value === null ? undefined : JSON.parse(entry.exit.value),
         text: entry.exit.value
       }
     })))
