@@ -2,7 +2,9 @@
 import * as Effect from "effect/Effect"
 import { ValueInvalid } from "../../Errors.js"
 import type { Attributes } from "../../driver/JournalDriver.js"
-import { idProblem } from "./names.js"
+import { id, idProblem } from "./names.js"
+import type { Rule } from "./Rule.js"
+import { arrayOf, mustBe, recordOf, rule, string } from "./Rule.js"
 import { shown as whole, storable } from "../codec/wire.js"
 
 /** Characters of a tag or of an attribute's name. */
@@ -13,6 +15,38 @@ const MOST = 32
 
 /** All but control and format characters, lone surrogates, and what is not assigned. */
 const printable = /^\P{C}+$/u
+
+const label: Rule<string> = rule(
+  `a string of 1 to ${LENGTH} printable characters`,
+  (value) => typeof value === "string" && value.length <= LENGTH && printable.test(value)
+)
+
+const isScalar = (value: unknown): boolean =>
+  typeof value === "string" || typeof value === "boolean" || (typeof value === "number" && Number.isFinite(value))
+
+const scalar: Rule<string | number | boolean> = rule("a string, a finite number or a boolean", isScalar)
+
+const attribute: Rule<string | number | boolean> = {
+  expected: scalar.expected,
+  problems: (value, place) =>
+    typeof value === "string"
+      ? id.problems(value, place)
+      : isScalar(value)
+      ? []
+      : [mustBe(place, scalar.expected, value)]
+}
+
+/** Tags of one run, or of a filter. */
+export const tags: Rule<ReadonlyArray<string>> = arrayOf(label, { max: MOST })
+
+/** Attributes of one run, or of a filter. */
+export const attributes: Rule<Attributes> = recordOf(label, attribute, { max: MOST })
+
+/** Tags by their type alone. */
+export const labelTags: Rule<ReadonlyArray<string>> = arrayOf(string())
+
+/** Attributes by their type alone. */
+export const labelAttributes: Rule<Attributes> = recordOf(string(), scalar)
 
 /** As much of a bad value as helps. */
 const shown = (value: unknown): string => storable(whole(value).slice(0, LENGTH))

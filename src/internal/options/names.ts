@@ -1,11 +1,30 @@
 /** Names and ids that users choose, checked above the drivers: what one storage cannot hold, none is asked to. */
 import { bytesAbove, notJson } from "../codec/wire.js"
+import type { Rule } from "./Rule.js"
+import { count, rule, string } from "./Rule.js"
+
+const NAME_LENGTH = 200
+
+/** The name of a workflow, a version, a queue, a schedule or a worker: an index key that appears in URLs and logs. */
+export const name: Rule<string> = rule(
+  `a string of 1 to ${NAME_LENGTH} printable ASCII characters that does not begin with a space`,
+  (value) => typeof value === "string" && value.length <= NAME_LENGTH && /^[\x21-\x7E][\x20-\x7E]*$/.test(value)
+)
+
+/** Lower is claimed first. */
+export const priority: Rule<number> = count({ min: -32_768, max: 32_767 })
+
+/** A workflow, or its name. */
+export type WorkflowReference = string | { readonly name: string; readonly toLayer: unknown }
 
 /**
  * The longest name or id, in bytes of UTF-8. A row of a Postgres index holds 2,704 bytes, and beside an id it has a run's
  * id or a workflow's name.
  */
 export const ID_BYTES = 1000
+
+/** The id of a run or of a message, the name of a step or a signal, a key: any string that storage can index. */
+export const id: Rule<string> = string({ maxBytes: ID_BYTES })
 
 /** How much of a bad one is shown. */
 const SHOWN = 40

@@ -1,0 +1,21 @@
+/** Who asks for a change, and why. Public as `Run.Attribution`. */
+import type { Rule, Table } from "./Rule.js"
+import { fields, optional, string } from "./Rule.js"
+
+export interface Attribution {
+  /** Who asks: at most 1,000 characters. */
+  readonly by?: string
+  /** Why: at most 1,000 characters. */
+  readonly reason?: string
+}
+
+/** Both are stored with what they explain, and read with it each time. */
+const LENGTH = 1_000
+
+/** UTF-8 has at most three bytes for each UTF-16 unit. */
+const note = optional(string({ max: LENGTH, maxBytes: 3 * LENGTH }))
+
+/** For options that extend `Attribution`. */
+export const attributionTable: Table<Attribution> = { by: note, reason: note }
+
+export const attribution: Rule<Attribution> = fields(attributionTable)
