@@ -96,24 +96,24 @@ const markOf = (commit: Driver.RunCommit): number => {
 const isFinish = ({ transition }: Driver.RunCommit): boolean => transition?._tag === "Finish"
 const isContinue = ({ transition }: Driver.RunCommit): boolean => transition?._tag === "Continue"
 
-/** Runs that are known to have no parent, and those known to have no key. */
-export interface Without {
-  readonly parent: ReadonlySet<string>
-  readonly key: ReadonlySet<string>
+/** Ids of runs that have no parent, and of runs that have no key; not of all such runs. */
+export interface Origins {
+  readonly parentless: ReadonlySet<string>
+  readonly keyless: ReadonlySet<string>
 }
 
 /** What the batch needs of the statement. */
-export const shapeOf = (commits: ReadonlyArray<Driver.RunCommit>, without: Without): Shape => ({
+export const shapeOf = (commits: ReadonlyArray<Driver.RunCommit>, origins: Origins): Shape => ({
   // The messages that a Continue has read are deleted, not marked.
   consumed: commits.some((commit) => commit.consumed.length > 0 && !isContinue(commit)),
   children: commits.some(({ children }) => children.length > 0),
   messages: commits.some(({ messages }) => messages.length > 0),
   published: commits.some(({ published }) => published.length > 0),
   moves: commits.some(({ transition }) => transition !== null),
-  ends: commits.some((commit) => isFinish(commit) && !without.parent.has(commit.run)),
+  ends: commits.some((commit) => isFinish(commit) && !origins.parentless.has(commit.run)),
   finishes: commits.some(isFinish),
   continues: commits.some(isContinue),
-  frees: commits.some((commit) => isFinish(commit) && !without.key.has(commit.run)),
+  frees: commits.some((commit) => isFinish(commit) && !origins.keyless.has(commit.run)),
   keyed: commits.some(({ children }) => children.some(({ key }) => key !== null))
 })
 

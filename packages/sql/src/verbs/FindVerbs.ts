@@ -1,15 +1,15 @@
-/** The part of the driver that finds runs, counts them, and deletes those that are kept no longer. */
+/** Finding and counting runs, and the deletion of runs past their retention. */
 import * as Effect from "effect/Effect"
 import type * as Driver from "perdure/JournalDriver"
 import * as Find from "../statements/find.js"
 import { decodeRecords } from "../statements/read.js"
 import * as Retain from "../statements/retain.js"
-import type { Tools } from "./Tools.js"
+import type { Session } from "./Session.js"
 
-export const make = ({ ask }: Tools): Driver.JournalFinding => ({
+export const make = ({ query }: Session): Driver.JournalFinding => ({
   find: ({ after, filter, limit }) => {
     const { parameters, verb } = Find.find(filter, after, limit)
-    return Effect.map(ask(verb, parameters, decodeRecords, "find"), ({ now, value }) => {
+    return Effect.map(query(verb, parameters, decodeRecords, "find"), ({ now, value }) => {
       const runs = value.slice(0, limit)
       const last = runs.at(-1)
       return {
@@ -23,8 +23,8 @@ export const make = ({ ask }: Tools): Driver.JournalFinding => ({
   },
   count: (filter) => {
     const { parameters, verb } = Find.count(filter)
-    return ask(verb, parameters, Find.decodeCounts, "count")
+    return query(verb, parameters, Find.decodeCounts, "count")
   },
   retain: ({ limit, rules }) =>
-    ask(Retain.retain, [Retain.encodeRules(rules), Math.min(Retain.most, Math.max(0, limit))], Retain.decode)
+    query(Retain.retain, [Retain.encodeRules(rules), Math.min(Retain.most, Math.max(0, limit))], Retain.decode)
 })
