@@ -9,7 +9,8 @@ import type * as DateTime from "effect/DateTime"
 import type * as Duration from "effect/Duration"
 import * as Predicate from "effect/Predicate"
 import type * as Types from "effect/Types"
-import { bytesAbove, notJson, shown, storable } from "../codec/wire.js"
+import { bytesAbove, notJson } from "../codec/wire.js"
+import { isFields, quote } from "../util/show.js"
 import { EARLIEST, instantOf, millisOf } from "../util/time.js"
 
 /** Complete sentences, each with the place, the value and the cure. Empty: the value is valid. */
@@ -27,32 +28,15 @@ export interface Rule<in out A> {
 /** The largest count that every storage can hold. */
 export const MAX_COUNT = 2_147_483_647
 
-/** Characters of a value that a message shows. */
-const SHOWN_LENGTH = 200
-
 const NONE: Problems = []
-
-/** A value as a message shows it. */
-export const show = (value: unknown): string => {
-  const text = typeof value === "string"
-    ? JSON.stringify(value)
-    : typeof value === "function"
-    ? "a function"
-    : storable(shown(value)).replaceAll(/\s+/g, " ")
-  return text.length > SHOWN_LENGTH ? `${text.slice(0, SHOWN_LENGTH)}…` : text
-}
 
 const named = (place: string): string => place === "" ? "the options" : JSON.stringify(place)
 
 /** The one form of all messages. */
 export const mustBe = (place: string, expected: string, value: unknown): string =>
-  `${named(place)} must be ${expected}, got ${show(value)}`
+  `${named(place)} must be ${expected}, got ${quote(value)}`
 
 const within = (place: string, key: string): string => place === "" ? key : `${place}.${key}`
-
-/** A plain object. Maps, arrays and strings are none: their contents are not fields. */
-export const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === "object" && value !== null && !Predicate.isIterable(value)
 
 /** The rule for all that `isValid` accepts. */
 export const rule = <A>(expected: string, isValid: (value: unknown) => boolean): Rule<A> => ({
@@ -173,13 +157,13 @@ export const string = (
 /** Why storage cannot hold a string. */
 const storageProblems = (value: string, place: string, maxBytes: number): Problems => {
   const cannot = notJson(value, named(place))
-  if (cannot !== undefined) return [`${cannot}, got ${show(value)}: remove or escape it`]
+  if (cannot !== undefined) return [`${cannot}, got ${quote(value)}: remove or escape it`]
   const bytes = bytesAbove(value, maxBytes)
   return bytes === undefined
     ? NONE
     : [
       `${named(place)} has ${bytes} bytes, the limit is ${maxBytes}, got ${
-        show(value)
+        quote(value)
       }: shorten it, or use a hash of it`
     ]
 }
@@ -223,7 +207,7 @@ export const recordOf = <A>(
   return {
     expected,
     problems: (given, place) => {
-      if (!isRecord(given) || Object.keys(given).length < min) return [mustBe(place, expected, given)]
+      if (!isFields(given) || Object.keys(given).length < min) return [mustBe(place, expected, given)]
       const entries = Object.entries(given)
       if (entries.length > max) return [`${mustBe(place, expected, given)} (${entries.length} keys)`]
       return entries.flatMap(([name, each]) => [
@@ -245,7 +229,7 @@ export const fields = <Options extends object>(table: Table<Options>): Rule<Opti
   return {
     expected,
     problems: (value, place) =>
-      isRecord(value)
+      isFields(value)
         ? [
           ...Object.keys(value).filter((key) => !names.includes(key)).map((key) => unknownOption(place, key, names)),
           ...rules.flatMap(([name, { problems }]) => problems(value[name], within(place, name)))

@@ -20,7 +20,7 @@
  */
 import * as Effect from "effect/Effect"
 import { ConfigurationInvalid, Misuse, ValueInvalid } from "../../Errors.js"
-import { storable } from "../codec/wire.js"
+import { storable } from "../util/show.js"
 import type { Problems } from "./Rule.js"
 
 /** Fails with all problems of a definition, or of the options of a layer. */

@@ -22,9 +22,17 @@ export const shown = (value: unknown): string =>
 /** The beginning of the value as storable text. */
 export const show = (value: unknown): string => storable(shown(value)).slice(0, EXCERPT_LENGTH)
 
-/** As `show`, with strings and dates as a program writes them. */
-export const quote = (value: unknown): string =>
-  typeof value === "string" ? `"${show(value)}"` : value instanceof Date ? String(value) : show(value)
+/** The beginning of the value on one line, as a program writes it: strings in quotes, no source of functions. */
+export const quote = (value: unknown): string => {
+  const text = typeof value === "string"
+    ? JSON.stringify(value)
+    : typeof value === "function"
+    ? "a function"
+    : value instanceof Date
+    ? Number.isNaN(value.getTime()) ? "Invalid Date" : value.toISOString()
+    : shown(value).replaceAll(/\s+/g, " ")
+  return storable(text.length > EXCERPT_LENGTH ? `${text.slice(0, EXCERPT_LENGTH)}…` : text)
+}
 
 /** Whether the value is an object with named fields: not null, a string, a list, a map or another iterable. */
 export const isFields = (value: unknown): value is Readonly<Record<string, unknown>> =>
