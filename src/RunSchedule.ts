@@ -1,16 +1,18 @@
 /**
  * Schedules: runs of a workflow that start by a calendar, exactly one for each slot, however many processes there are.
- * A schedule binds a workflow, a payload (or a function of the slot) and a calendar (`perdure/Calendar`), and is a Layer;
- * one may be made and changed while programs run, too.
+ * A schedule binds a workflow, a payload (or a function of the slot) and a calendar (`perdure/Calendar`), and is a Layer.
+ * Schedules can also be made and changed at run time.
  *
- * Workers fire schedules, all of them side by side. `docs/schedules.md` has a recipe for each policy:
+ * Workers fire schedules side by side. `docs/schedules.md` has a recipe for each policy:
  *
- * | policy                        | says                                                                               |
- * |-------------------------------|------------------------------------------------------------------------------------|
- * | `overlap`                     | what becomes of a slot while the run before it has not ended                         |
- * | `catchUp`                     | what becomes of slots that were missed because nobody was there to fire them         |
- * | `jitter`                      | by how much its runs are spread after their slots, the same for whoever fires them   |
- * | `startsAt`, `endsAt`, `maxRuns` | from when on, until when, and how often                                            |
+ * | policy                          | decides                                                          |
+ * |---------------------------------|------------------------------------------------------------------|
+ * | `overlap`                       | what happens to a slot while the previous run is live            |
+ * | `catchUp`                       | what happens to slots that no worker fired in time               |
+ * | `jitter`                        | how far runs are spread after their slots, the same everywhere   |
+ * | `startsAt`, `endsAt`, `maxRuns` | the first slot, the last slot, and the number of runs            |
+ *
+ * A run is *live* until it has ended: it waits, runs, sleeps or is paused.
  *
  * @since 0.1.0
  */
@@ -30,10 +32,11 @@ import { ConfigurationInvalid, UnknownSchedule } from "./Errors.js"
 import { isFields, show } from "./internal/options/reading.js"
 import { askProblem, pauseProblem, refuse, showProblem } from "./internal/options/requests.js"
 import * as Control from "./internal/schedules/control.js"
-import { define } from "./internal/schedules/definitions.js"
-import type { Given } from "./internal/schedules/definition.js"
+import type { Definition } from "./internal/schedules/definition.js"
 import type { Info } from "./internal/schedules/info.js"
 import { infoOf } from "./internal/schedules/info.js"
+import * as ManualRuns from "./internal/schedules/manualRuns.js"
+import { register } from "./internal/schedules/registration.js"
 import { makeValue } from "./internal/util/value.js"
 import { Journal } from "./Journal.js"
 import type { Attributes } from "./driver/JournalDriver.js"
@@ -54,13 +57,13 @@ export const TypeId: unique symbol = Symbol.for("perdure/RunSchedule")
 export type TypeId = typeof TypeId
 
 /**
- * What becomes of a slot that comes while the run before it has not ended.
+ * What happens to a slot that is due while the previous run is live.
  *
  * - `skip`: it has no run.
- * - `queueOne`: the first one that comes meanwhile has its run as soon as the one before has ended; those after it have none.
- * - `queueAll`: each has its run, one after the other.
- * - `cancelPrevious`: the run before is cancelled, and when it has ended, the latest slot has its run.
- * - `allow`: its run starts, beside the other.
+ * - `queueOne`: the first such slot starts when the previous run has ended; later ones have no run.
+ * - `queueAll`: each such slot has its run, one after the other.
+ * - `cancelPrevious`: the previous run is cancelled; when it has ended, the latest slot starts.
+ * - `allow`: its run starts, in parallel.
  *
  * @since 0.1.0
  * @category models
@@ -68,12 +71,12 @@ export type TypeId = typeof TypeId
 export type Overlap = "skip" | "queueOne" | "queueAll" | "cancelPrevious" | "allow"
 
 /**
- * What becomes of slots that were missed: nobody was there to fire them within a minute.
+ * What happens to missed slots: no worker fired them within a minute.
  *
- * - `none`: they have no runs.
- * - `latest`: of those that are due, the latest has a run.
+ * - `none`: they have no run.
+ * - `latest`: of all slots that are due, the latest has a run.
  * - `all`: each has its run, in order.
- * - `within`: those that are not older than that have runs, in order. Less than a minute counts as a minute.
+ * - `within`: those not older than this have their runs, in order. Less than a minute counts as a minute.
  *
  * @since 0.1.0
  * @category models
@@ -81,7 +84,7 @@ export type Overlap = "skip" | "queueOne" | "queueAll" | "cancelPrevious" | "all
 export type CatchUp = "none" | "latest" | "all" | { readonly within: Duration.DurationInput }
 
 /**
- * When a schedule fires, and how.
+ * When a schedule fires, and how its runs start.
  *
  * @since 0.1.0
  * @category models
@@ -92,27 +95,28 @@ export interface Options {
   readonly overlap?: Overlap
   /** Default `"latest"`. */
   readonly catchUp?: CatchUp
-  /** Each run starts at its slot, or up to this much later, at most 7 days. Default 0. */
+  /** Each run starts at its slot or up to this time later, at most 7 days. Default 0. */
   readonly jitter?: Duration.DurationInput
   /** No slot before this instant. */
   readonly startsAt?: Calendar.Instant
   /** No slot at this instant or later. */
   readonly endsAt?: Calendar.Instant
-  /** After so many runs it ends. Runs that were asked for by hand do not count. */
+  /** The schedule ends after this number of runs. Manual runs do not count. */
   readonly maxRuns?: number
-  /** Of its runs. Default: the workflow's. */
+  /** The queue of its runs. Default: the workflow's. */
   readonly queue?: RunQueue.Ref
-  /** Of its runs. Default: the workflow's. */
+  /** The priority of its runs. Default: the workflow's. */
   readonly priority?: number
-  /** Its runs are `expired` unless a worker takes them within this time after they were started. */
+  /** A run becomes `expired` unless a worker claims it within this time after its start. */
   readonly expiresIn?: Duration.DurationInput
-  /** What its runs are found by, besides the workflow's. They have the attributes `perdure.schedule` and `perdure.slot`, too. */
+  /** Tags of its runs, besides the workflow's. */
   readonly tags?: ReadonlyArray<string>
+  /** Attributes of its runs, besides the workflow's, `perdure.schedule` and `perdure.slot`. */
   readonly attributes?: Attributes
 }
 
 /**
- * Options of a schedule that are to be changed. Null takes one away: it is its default again, or the workflow's.
+ * Options to change. Null removes one: its default, or the workflow's, applies again.
  *
  * @since 0.1.0
  * @category models
@@ -124,7 +128,7 @@ export type Changes =
   }
 
 /**
- * A schedule's definition.
+ * The definition of a schedule.
  *
  * @since 0.1.0
  * @category models
@@ -133,15 +137,15 @@ export interface RunSchedule extends Pipeable, Inspectable {
   readonly [TypeId]: TypeId
   readonly name: string
   /**
-   * Store the definition, and its queue's if it has one, if it is new or differs from what was stored last. Workers of the process
-   * fire it. A new schedule, and one whose calendar or `startsAt` has changed, begins with the next slot; one that has changed
-   * otherwise goes on where it was. What was changed by hand stays until the definition changes.
+   * Stores the definition, and that of its queue if it has one, where it is new or differs from the one stored last. Workers of
+   * this process then fire it. A new schedule, and one whose calendar or `startsAt` has changed, begins with its next slot; after
+   * other changes it goes on where it was. An operator's changes stay until the definition changes.
    *
-   * Fails with `ConfigurationInvalid`, before anything is written.
+   * Fails with `ConfigurationInvalid` before anything is written.
    */
   readonly layer: Layer.Layer<never, ConfigurationInvalid | JournalError, Journal>
   /** @internal */
-  readonly given: Given
+  readonly definition: Definition
 }
 
 /**
@@ -153,7 +157,7 @@ export interface RunSchedule extends Pipeable, Inspectable {
 export type Ref = RunSchedule | string
 
 /**
- * A schedule as it is.
+ * A stored schedule.
  *
  * @since 0.1.0
  * @category models
@@ -161,14 +165,14 @@ export type Ref = RunSchedule | string
 export interface ScheduleInfo extends Info {}
 
 /**
- * Whether a value is a schedule's definition.
+ * Whether a value is the definition of a schedule.
  *
  * @since 0.1.0
  * @category guards
  */
 export const isRunSchedule = (u: unknown): u is RunSchedule => Predicate.hasProperty(u, TypeId)
 
-/** Do something with the schedule of a name; what is none, nobody has. */
+/** Calls `use` with the name of a schedule. */
 const named = <A, E, R>(
   schedule: Ref,
   use: (name: string) => Effect.Effect<A, E, R>
@@ -178,7 +182,7 @@ const named = <A, E, R>(
 }
 
 /**
- * Define a schedule.
+ * Defines a schedule. Problems are reported where it is stored: by its layer, by `put`, or by `Check`.
  *
  * @since 0.1.0
  * @category constructors
@@ -207,11 +211,11 @@ export const make = <Payload, Success, Failure>(
   name: string,
   options: Options & {
     readonly workflow: Workflow<Payload, Success, Failure>
-    /** The payload of each run, or what makes it of the slot. The function should only compute. */
+    /** The payload of each run, or a pure function of the slot that computes it. */
     readonly payload: NoInfer<Payload> | ((slot: DateTime.Utc) => NoInfer<Payload>)
   }
 ): RunSchedule => {
-  // Whatever its type says: what is wrong is told when it is stored, for no module throws while it loads.
+  // No module throws while it loads.
   const given: Readonly<Record<string, unknown>> = isFields(options) ? options : {}
   const { payload, workflow, ...rest } = given
   const { queue } = given
@@ -219,41 +223,41 @@ export const make = <Payload, Success, Failure>(
     ...makeValue({ _id: "perdure/RunSchedule", name }),
     [TypeId]: TypeId,
     name,
-    given: { name, workflow: isWorkflow(workflow) ? workflow.shape : null, payload, options: rest },
+    definition: { name, workflow: isWorkflow(workflow) ? workflow.shape : null, payload, options: rest },
     layer: Layer.scopedDiscard(
       Effect.suspend(() =>
-        define(schedule.given, schedule, RunQueue.isRunQueue(queue) ? RunQueue.define(queue) : Effect.void)
+        register(schedule.definition, schedule, RunQueue.isRunQueue(queue) ? RunQueue.define(queue) : Effect.void)
       )
     )
   }
   return schedule
 }
 
-/** The errors of changing a schedule: there is none, what is stored of it cannot be read, storage. */
-type ChangeError = UnknownSchedule | ValueInvalid | JournalError
+/** The schedule does not exist, its stored text cannot be read, or storage fails. */
+type ControlError = UnknownSchedule | ValueInvalid | JournalError
 
 /**
- * Store a schedule at run time, in place of the one of its name if there is one. Any worker that has its workflow fires it.
- * Its payload must be given, not computed, and its queue be there. Of a schedule that has a definition in code, this is a change
- * by hand, which cannot change its workflow, unless no process has that definition any more (`orphaned`).
+ * Stores a schedule at run time; it replaces one of the same name. Any worker that has its workflow fires it. Its payload must
+ * be a value, and its queue must exist. If the schedule has a definition in code, this is an operator's change: it cannot change
+ * the workflow, unless no process has that definition any more (`orphaned`).
  *
- * Fails with `ConfigurationInvalid`, before anything is written.
+ * Fails with `ConfigurationInvalid` before anything is written.
  *
  * @since 0.1.0
  * @category control
  */
 export const put = (schedule: RunSchedule): Effect.Effect<void, ConfigurationInvalid | JournalError, Journal> =>
   outsideOnly("RunSchedule.put", (): Effect.Effect<void, ConfigurationInvalid | JournalError, Journal> => {
-    if (isRunSchedule(schedule)) return Control.put(schedule.given)
-    const problem = `${show(schedule)} is no schedule: make it with RunSchedule.make`
+    if (isRunSchedule(schedule)) return Control.put(schedule.definition)
+    const problem = `${show(schedule)} is not a schedule: make it with RunSchedule.make`
     return new ConfigurationInvalid({ what: "RunSchedule.put", problems: [problem] })
   })
 
 /**
- * Change some options of a schedule; null takes one away. With another calendar or `startsAt` it goes on with its next slot, and
- * slots that wait are passed over; else it goes on where it was.
+ * Changes some options of a schedule; null removes one. With another calendar or `startsAt` it goes on with its next slot, and
+ * slots that wait are skipped. Otherwise it goes on where it was.
  *
- * Fails with `ConfigurationInvalid` or `UnknownSchedule`, before anything is written.
+ * Fails with `ConfigurationInvalid` or `UnknownSchedule` before anything is written.
  *
  * @since 0.1.0
  * @category control
@@ -268,11 +272,12 @@ export const put = (schedule: RunSchedule): Effect.Effect<void, ConfigurationInv
 export const change = (
   schedule: Ref,
   options: Changes
-): Effect.Effect<void, ConfigurationInvalid | ChangeError, Journal> =>
-  outsideOnly("RunSchedule.change", () => named(schedule, (name) => Control.alter(name, options)))
+): Effect.Effect<void, ConfigurationInvalid | ControlError, Journal> =>
+  outsideOnly("RunSchedule.change", () => named(schedule, (name) => Control.change(name, options)))
 
 /**
- * Take a schedule away. Its runs stay. One that has a definition in code comes back when a process with it starts.
+ * Removes a schedule. Its runs stay. A schedule that has a definition in code is stored again by the next process that starts
+ * with it.
  *
  * Fails with `UnknownSchedule`.
  *
@@ -283,41 +288,42 @@ export const remove = (schedule: Ref): Effect.Effect<void, UnknownSchedule | Jou
   outsideOnly("RunSchedule.remove", () => named(schedule, Control.remove))
 
 /**
- * Fire nothing until it is resumed; `note` says why, in at most 1,000 characters. What runs goes on, and what is asked for
- * by hand starts. Pausing one that is paused changes its note.
+ * Stops a schedule from firing until it is resumed. `by` and `reason` are kept, at most 1,000 characters each. Live runs go on,
+ * and manual runs start. Pausing a paused schedule replaces `by` and `reason`.
  *
  * @since 0.1.0
  * @category control
  */
 export const pause = (
   schedule: Ref,
-  options: { readonly by?: string; readonly note?: string } = {}
-): Effect.Effect<void, ChangeError, Journal> =>
+  options: { readonly by?: string; readonly reason?: string } = {}
+): Effect.Effect<void, ControlError, Journal> =>
   outsideOnly("RunSchedule.pause", () =>
     named(schedule, (name) =>
       Effect.zipRight(
         refuse(`RunSchedule.pause of schedule "${name}"`, pauseProblem(options)),
-        Effect.suspend(() => Control.pause(name, options.note ?? null, options.by ?? null))
+        Effect.suspend(() => Control.pause(name, { by: options.by ?? null, reason: options.reason ?? null }))
       )))
 
 /**
- * Let a schedule go on that was paused or quarantined. After a pause it goes on with its next slot; after a quarantine,
- * what was missed is caught up with. One that is active stays as it is.
+ * Resumes a schedule that is paused or quarantined. After a pause it goes on with its next slot. After a quarantine it catches
+ * up with missed slots. An active schedule does not change.
  *
  * @since 0.1.0
  * @category control
  */
-export const resume = (schedule: Ref): Effect.Effect<void, ChangeError, Journal> =>
+export const resume = (schedule: Ref): Effect.Effect<void, ControlError, Journal> =>
   outsideOnly("RunSchedule.resume", () => named(schedule, Control.resume))
 
 /**
- * Start a run now, besides those of the calendar, whether or not it is paused. Answers the run's id. The run is there when
- * this returns if the process has the schedule's definition or, for one made at run time, its workflow; else as soon as one
- * that has hears of it. In a transaction of the caller's it is started by COMMIT.
+ * Starts a manual run now, besides those of the calendar, whether or not the schedule is paused. Returns the run's id.
  *
- * With `overlap: "queueAll"` it waits for the run before it to end; the default is `"allow"`.
+ * The run has started when this returns, if this process has the schedule's definition or, for a schedule made at run time, its
+ * workflow. Otherwise the next process that has it starts the run. In a caller's transaction, COMMIT starts it.
  *
- * Fails with `ValueInvalid` if the schedule is quarantined, and if the run's payload cannot be made.
+ * With `overlap: "queueAll"` it waits for the previous run to end; the default is `"allow"`.
+ *
+ * Fails with `ValueInvalid` if the schedule is quarantined, or if the run's payload cannot be made.
  *
  * @since 0.1.0
  * @category control
@@ -325,22 +331,22 @@ export const resume = (schedule: Ref): Effect.Effect<void, ChangeError, Journal>
 export const trigger = (
   schedule: Ref,
   options: { readonly overlap?: "allow" | "queueAll" } = {}
-): Effect.Effect<string, ChangeError, Journal> =>
+): Effect.Effect<string, ControlError, Journal> =>
   outsideOnly("RunSchedule.trigger", () =>
     named(schedule, (name) =>
       Effect.zipRight(
         refuse(`RunSchedule.trigger of schedule "${name}"`, askProblem(options)),
-        Effect.suspend(() => Control.trigger(name, options.overlap))
+        Effect.suspend(() => ManualRuns.trigger(name, options.overlap))
       )))
 
 /**
- * Start the runs of the slots of a time that has passed, for example from before the schedule was made; answers the slots. A
- * slot that has had its run has no second one.
+ * Starts manual runs for the slots from `from` to before `to`, which must have passed. Returns these slots. A slot that had its
+ * run gets no second one.
  *
  * With `overlap: "allow"` (the default) they start together, with `"queueAll"` one after the other.
  *
- * Fails with `ValueInvalid` for more than 1,000 slots, for a time that has not passed, if a payload cannot be made, and if the
- * schedule is quarantined.
+ * Fails with `ValueInvalid` for more than 1,000 slots, if `to` is ahead, if a payload cannot be made, or if the schedule is
+ * quarantined.
  *
  * @since 0.1.0
  * @category control
@@ -358,54 +364,57 @@ export const trigger = (
 export const backfill = (
   schedule: Ref,
   range: { readonly from: Calendar.Instant; readonly to: Calendar.Instant; readonly overlap?: "allow" | "queueAll" }
-): Effect.Effect<ReadonlyArray<DateTime.Utc>, ChangeError, Journal> =>
+): Effect.Effect<ReadonlyArray<DateTime.Utc>, ControlError, Journal> =>
   outsideOnly("RunSchedule.backfill", () =>
     named(schedule, (name) =>
       Effect.zipRight(
         refuse(`RunSchedule.backfill of schedule "${name}"`, askProblem(range ?? null, ["from", "to"])),
-        Effect.suspend(() => Control.backfill(name, range))
+        Effect.suspend(() => ManualRuns.backfill(name, range))
       )))
 
-/** A page of schedules, of these names or all after one, as they are shown. */
-const page = (names: ReadonlyArray<string> | null, after: string | null, count: number) =>
+/** Schedules that one statement reads. */
+const PAGE_SIZE = 200
+
+/** A page of schedules: of these names, or all after one. */
+const page = (names: ReadonlyArray<string> | null, after: string | null, upcoming: number) =>
   Effect.flatMap(
     Journal,
     ({ driver, registry, time }) =>
-      Effect.map(driver.schedules({ names, after, limit: PAGE }), ({ now, value }): ReadonlyArray<ScheduleInfo> => {
-        time.observe(now)
-        const known = registry.schedules
-        return value.map((record) => infoOf(record, { now, count, isKnown: known.has(record.name) }))
-      })
+      Effect.map(
+        driver.schedules({ names, after, limit: PAGE_SIZE }),
+        ({ now, value }): ReadonlyArray<ScheduleInfo> => {
+          time.observe(now)
+          const registered = registry.schedules
+          return value.map((record) => infoOf(record, { now, upcoming, isRegistered: registered.has(record.name) }))
+        }
+      )
   )
 
-/** Schedules that one statement reads. */
-const PAGE = 200
-
 /**
- * A schedule as it is, with when its next runs start: 5, or `next` of them, at most 1,000.
+ * A stored schedule, with up to `upcoming` start times of its next runs: 5 by default, at most 1,000.
  *
- * Fails with `UnknownSchedule`, and with `ValueInvalid` for another `next`.
+ * Fails with `UnknownSchedule`, and with `ValueInvalid` for another `upcoming`.
  *
  * @since 0.1.0
  * @category reading
  */
 export const get = (
   schedule: Ref,
-  options: { readonly next?: number } = {}
+  options: { readonly upcoming?: number } = {}
 ): Effect.Effect<ScheduleInfo, UnknownSchedule | ValueInvalid | JournalError, Journal> =>
   outsideOnly("RunSchedule.get", () =>
     named(schedule, (name) =>
       Effect.gen(function*() {
         yield* refuse(`RunSchedule.get of schedule "${name}"`, showProblem(options))
-        yield* Control.known(name)
-        const [info] = yield* page([name], null, options.next ?? 5)
+        yield* Control.requireStorable(name)
+        const [info] = yield* page([name], null, options.upcoming ?? 5)
         return info === undefined ? yield* new UnknownSchedule({ schedule: name }) : info
       })))
 
 /**
- * All schedules, in order of name, each with when its next runs start: 1, or `next` of them, at most 1,000.
+ * All schedules, in order of name, each with up to `upcoming` start times of its next runs: 1 by default, at most 1,000.
  *
- * Fails with `ValueInvalid` for another `next`.
+ * Fails with `ValueInvalid` for another `upcoming`.
  *
  * @since 0.1.0
  * @category reading
@@ -415,11 +424,14 @@ export const get = (
  * import * as Stream from "effect/Stream"
  * import * as RunSchedule from "perdure/RunSchedule"
  *
- * const show = Stream.runForEach(RunSchedule.list({ next: 3 }), ({ name, next, status }) => Effect.log(name, status, next))
+ * const show = Stream.runForEach(
+ *   RunSchedule.list({ upcoming: 3 }),
+ *   ({ name, status, upcoming }) => Effect.log(name, status, upcoming)
+ * )
  * ```
  */
 export const list = (
-  options: { readonly next?: number } = {}
+  options: { readonly upcoming?: number } = {}
 ): Stream.Stream<ScheduleInfo, ValueInvalid | JournalError, Journal> =>
   Stream.unwrap(
     outsideOnly("RunSchedule.list", () =>
@@ -428,10 +440,10 @@ export const list = (
         Stream.flattenIterables(Stream.paginateEffect(
           Option.none<string>(),
           (after) =>
-            Effect.map(page(null, Option.getOrNull(after), options.next ?? 1), (infos) =>
+            Effect.map(page(null, Option.getOrNull(after), options.upcoming ?? 1), (infos) =>
               [
                 infos,
-                infos.length < PAGE
+                infos.length < PAGE_SIZE
                   ? Option.none()
                   : Option.map(Option.fromNullable(infos.at(-1)), ({ name }) => Option.some(name))
               ] as const)

@@ -61,7 +61,7 @@ describe("what is asked for by hand and cannot be started", () => {
       assert.deepInclude(yield* process.use(RunSchedule.get("jobs")), {
         status: "active",
         backlog: 0,
-        note: Option.none()
+        detail: Option.none()
       })
       yield* until("00:20")
       assert.deepStrictEqual(notes, ["00:10@00:10", "00:20@00:20"])
@@ -81,11 +81,11 @@ describe("what is asked for by hand and cannot be started", () => {
       const triggered = yield* process.use(RunSchedule.trigger("jobs"))
       assert.strictEqual((yield* world.record(triggered)).workflow, "Job")
       yield* until("00:19")
-      const { backlog, note, status } = yield* process.use(RunSchedule.get("jobs"))
+      const { backlog, detail, status } = yield* process.use(RunSchedule.get("jobs"))
       assert.deepStrictEqual([status, backlog], ["active", 0])
       assert.include(
-        Option.getOrThrow(note).text,
-        "asked for by hand: slot 2025-12-31T23:50:00.000Z: there were no jobs"
+        Option.getOrThrow(detail).reason,
+        "manual runs were not started: slot 2025-12-31T23:50:00.000Z: there were no jobs"
       )
       assert.deepStrictEqual(notes, ["00:10@00:10", "00:13@00:13", "00:00@00:18"])
     }))

@@ -55,11 +55,11 @@ describe("a trigger", () => {
       })
       const world = yield* makeWorld()
       const process = yield* world.launch(Layer.merge(live, never.layer))
-      yield* process.use(RunSchedule.pause("jobs", { note: "month's end" }))
+      yield* process.use(RunSchedule.pause("jobs", { reason: "month's end" }))
       const error = yield* Effect.flip(process.use(RunSchedule.trigger("jobs")))
       assert.include(error.message, "not at midnight")
-      const { backlog, note, status } = yield* info(process)
-      assert.deepStrictEqual([status, backlog, Option.getOrThrow(note).text], ["paused", 0, "month's end"])
+      const { backlog, detail, status } = yield* info(process)
+      assert.deepStrictEqual([status, backlog, Option.getOrThrow(detail).reason], ["paused", 0, "month's end"])
     }))
 })
 
@@ -103,12 +103,12 @@ describe("changes", () => {
       } as const
       const process = yield* world.launch(Layer.merge(live, schedule(options).layer))
       yield* process.use(RunSchedule.change("jobs", { startsAt: null, jitter: null }))
-      assert.deepStrictEqual(shownAt((yield* info(process)).next), ["01:00"])
+      assert.deepStrictEqual(shownAt((yield* info(process)).upcoming), ["01:00"])
       yield* process.use(RunSchedule.change("jobs", { maxRuns: null, overlap: null }))
-      const { next, overlap } = yield* info(process, { next: 9 })
-      assert.deepStrictEqual([overlap, shownAt(next).join()], ["skip", "01:00,02:00,03:00,04:00,05:00,06:00"])
+      const { overlap, upcoming } = yield* info(process, { upcoming: 9 })
+      assert.deepStrictEqual([overlap, shownAt(upcoming).join()], ["skip", "01:00,02:00,03:00,04:00,05:00,06:00"])
       yield* process.use(RunSchedule.change("jobs", { endsAt: null }))
-      assert.strictEqual((yield* info(process, { next: 100 })).next.length, 100)
+      assert.strictEqual((yield* info(process, { upcoming: 100 })).upcoming.length, 100)
       const refused = yield* Effect.exit(
         // @ts-expect-error: a schedule has a calendar.
         process.use(RunSchedule.change("jobs", { calendar: null }))
@@ -158,9 +158,9 @@ describe("bounds that are moved to before what is left", () => {
       yield* process.use(RunSchedule.change("jobs", { maxRuns: 2 }))
       assert.deepInclude(yield* info(process), { status: "ended", waiting: 0, skipped: 1 })
       yield* process.use(RunSchedule.change("jobs", { maxRuns: null }))
-      assert.deepStrictEqual(shownAt((yield* info(process)).next), ["04:00", "05:00", "06:00", "07:00", "08:00"])
+      assert.deepStrictEqual(shownAt((yield* info(process)).upcoming), ["04:00", "05:00", "06:00", "07:00", "08:00"])
       yield* process.use(RunSchedule.change("jobs", { endsAt: new Date(midnight + 3 * 3_600_000) }))
-      assert.deepInclude(yield* info(process), { status: "ended", next: [] })
+      assert.deepInclude(yield* info(process), { status: "ended", upcoming: [] })
       yield* until("08:00")
       assert.deepStrictEqual(notes, ["01:00@01:00", "02:00@02:30"])
     }))
@@ -173,7 +173,7 @@ describe("bounds that are moved to before what is left", () => {
       const process = yield* world.launch(Layer.merge(live, schedule({ calendar: hourly, overlap: "queueAll" }).layer))
       yield* until("04:10")
       yield* process.use(RunSchedule.change("jobs", { endsAt: new Date(midnight + 90 * 60_000) }))
-      assert.deepInclude(yield* info(process), { waiting: 3, next: [], status: "active" })
+      assert.deepInclude(yield* info(process), { waiting: 3, upcoming: [], status: "active" })
       yield* until("08:00")
       assert.deepStrictEqual(slotsOf(notes), ["01:00", "02:00", "03:00", "04:00"])
       assert.deepInclude(yield* info(process), { status: "ended", started: 4, skipped: 0 })
@@ -183,23 +183,26 @@ describe("bounds that are moved to before what is left", () => {
 describe("the next slots", () => {
   it.scoped.each(
     [
-      { catchUp: "none", next: ["11:00", "12:00"] },
-      { catchUp: "latest", next: ["10:00", "11:00"] },
-      { catchUp: { within: "2 hours" }, next: ["09:00", "10:00"] },
-      { catchUp: "all", next: ["02:00", "03:00"] }
+      { catchUp: "none", upcoming: ["11:00", "12:00"] },
+      { catchUp: "latest", upcoming: ["10:00", "11:00"] },
+      { catchUp: { within: "2 hours" }, upcoming: ["09:00", "10:00"] },
+      { catchUp: "all", upcoming: ["02:00", "03:00"] }
     ] as const
-  )("of a schedule that nobody fires are those that count: $catchUp", ({ catchUp, next }) =>
-    Effect.gen(function*() {
-      yield* TestClock.setTime(midnight)
-      const { live, schedule } = makeJobs()
-      const world = yield* makeWorld()
-      const process = yield* world.launch(Layer.merge(live, schedule({ calendar: hourly, catchUp }).layer))
-      yield* until("01:30")
-      yield* process.kill
-      yield* until("10:30")
-      const shown = yield* world.use(RunSchedule.get("jobs", { next: 2 }))
-      assert.deepStrictEqual(shownAt(shown.next), [...next])
-    }))
+  )(
+    "of a schedule that nobody fires are those that count: $catchUp",
+    ({ catchUp, upcoming }) =>
+      Effect.gen(function*() {
+        yield* TestClock.setTime(midnight)
+        const { live, schedule } = makeJobs()
+        const world = yield* makeWorld()
+        const process = yield* world.launch(Layer.merge(live, schedule({ calendar: hourly, catchUp }).layer))
+        yield* until("01:30")
+        yield* process.kill
+        yield* until("10:30")
+        const shown = yield* world.use(RunSchedule.get("jobs", { upcoming: 2 }))
+        assert.deepStrictEqual(shownAt(shown.upcoming), [...upcoming])
+      })
+  )
 
   it.scoped("that jitter holds back start at once if there is no jitter any more", () =>
     Effect.gen(function*() {
@@ -232,11 +235,11 @@ describe("the next slots", () => {
       const options = { calendar: hourly, jitter: "6 hours", overlap: "allow" } as const
       const process = yield* world.launch(Layer.merge(live, schedule(options).layer))
       yield* until("05:00")
-      const before = yield* info(process, { next: 20 })
+      const before = yield* info(process, { upcoming: 20 })
       assert.isBelow(before.started, 5)
       yield* process.use(RunSchedule.pause("jobs"))
       yield* process.use(RunSchedule.resume("jobs"))
-      assert.deepStrictEqual((yield* info(process, { next: 20 })).next, before.next)
+      assert.deepStrictEqual((yield* info(process, { upcoming: 20 })).upcoming, before.upcoming)
       yield* process.use(RunSchedule.change("jobs", { jitter: "7 hours" }))
       yield* until("23:59")
       const { skipped, started } = yield* info(process)

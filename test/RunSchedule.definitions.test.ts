@@ -125,7 +125,7 @@ describe("definitions", () => {
       yield* until("03:10")
       const bad = yield* info(next)
       assert.strictEqual(bad.status, "quarantined")
-      assert.include(Option.getOrThrow(bad.note).text ?? "", "more")
+      assert.include(Option.getOrThrow(bad.detail).reason ?? "", "more")
       assert.deepStrictEqual(others, ["ran"])
       const trigger = yield* Effect.either(next.use(RunSchedule.trigger("jobs")))
       assert.isTrue(trigger._tag === "Left" && trigger.left instanceof ValueInvalid)
@@ -159,7 +159,7 @@ describe("definitions", () => {
         ["a-bad", "quarantined"],
         ["good", "active"]
       ])
-      assert.include(Option.getOrThrow([...shown][0]?.note ?? Option.none()).text ?? "", "settings cannot be read")
+      assert.include(Option.getOrThrow([...shown][0]?.detail ?? Option.none()).reason ?? "", "settings cannot be read")
       // Stored anew, it goes on.
       yield* process.use(RunSchedule.put(made("a-bad")))
       yield* until("02:10")

@@ -33,12 +33,12 @@ const untyped: (value: unknown) => never = unsafeCoerce
 const attributes = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, i) => [`a${i}`, i]))
 
 describe("how many of the next runs to show", () => {
-  it.scoped.each([Infinity, NaN, -1, 1.5, 1_001, "5", null].map((next) => ({ next })))(
-    "cannot be $next",
-    ({ next }) =>
+  it.scoped.each([Infinity, NaN, -1, 1.5, 1_001, "5", null].map((upcoming) => ({ upcoming })))(
+    "cannot be $upcoming",
+    ({ upcoming }) =>
       Effect.gen(function*() {
         const { process } = yield* start
-        const options = { next: untyped(next) }
+        const options = { upcoming: untyped(upcoming) }
         for (
           const shown of [
             process.use(Effect.asVoid(RunSchedule.get("jobs", options))),
@@ -47,7 +47,7 @@ describe("how many of the next runs to show", () => {
         ) {
           const error = yield* Effect.flip(shown)
           assert.instanceOf(error, ValueInvalid)
-          assert.include(error.message, "next is ")
+          assert.include(error.message, "upcoming is ")
           assert.include(error.message, "an integer from 0 to 1000")
         }
       })
@@ -56,8 +56,8 @@ describe("how many of the next runs to show", () => {
   it.scoped("is an integer up to 1,000, and no other option", () =>
     Effect.gen(function*() {
       const { process } = yield* start
-      for (const next of [0, 1_000]) {
-        assert.strictEqual((yield* process.use(RunSchedule.get("jobs", { next }))).next.length, next)
+      for (const upcoming of [0, 1_000]) {
+        assert.strictEqual((yield* process.use(RunSchedule.get("jobs", { upcoming }))).upcoming.length, upcoming)
       }
       const error = yield* Effect.flip(process.use(RunSchedule.get("jobs", untyped({ nex: 3 }))))
       assert.include(error.message, "nex is no option")
@@ -73,9 +73,9 @@ describe("instants", () => {
       yield* process.use(
         RunSchedule.put(made({ calendar: Calendar.at(new Date(end), new Date(end - 1)), jitter: "7 days" }, "end"))
       )
-      const shown = [...yield* process.use(Stream.runCollect(RunSchedule.list({ next: 3 })))]
+      const shown = [...yield* process.use(Stream.runCollect(RunSchedule.list({ upcoming: 3 })))]
       assert.deepStrictEqual(shown.map(({ name }) => name), ["end", "jobs"])
-      assert.strictEqual(shown[0]?.next.at(-1)?.epochMillis, end)
+      assert.strictEqual(shown[0]?.upcoming.at(-1)?.epochMillis, end)
     }))
 })
 
@@ -189,14 +189,14 @@ describe("controls", () => {
     },
     { title: "pause with null", use: RunSchedule.pause("jobs", untyped(null)), told: "must be an object" },
     {
-      title: "pause with a note that is no text",
-      use: RunSchedule.pause("jobs", untyped({ note: 5 })),
-      told: "note is 5"
+      title: "pause with a reason that is no text",
+      use: RunSchedule.pause("jobs", untyped({ reason: 5 })),
+      told: "reason is 5"
     },
     {
-      title: "pause with a note that is too long",
-      use: RunSchedule.pause("jobs", { note: "x".repeat(1_001) }),
-      told: "note has 1001 characters, at most 1000"
+      title: "pause with a reason that is too long",
+      use: RunSchedule.pause("jobs", { reason: "x".repeat(1_001) }),
+      told: "reason has 1001 characters, at most 1000"
     }
   ]
 
@@ -210,10 +210,10 @@ describe("controls", () => {
       assert.deepStrictEqual(yield* stored, before)
     }))
 
-  it.scoped("take a note of 1,000 characters", () =>
+  it.scoped("take a reason of 1,000 characters", () =>
     Effect.gen(function*() {
       const { process } = yield* start
-      yield* process.use(RunSchedule.pause("jobs", { note: "x".repeat(1_000) }))
+      yield* process.use(RunSchedule.pause("jobs", { reason: "x".repeat(1_000) }))
       assert.strictEqual((yield* process.use(RunSchedule.get("jobs"))).status, "paused")
     }))
 
@@ -244,17 +244,17 @@ describe("controls", () => {
 
 describe("what was not made as it should be", () => {
   it.scoped.each([
-    { title: "no options", make: () => RunSchedule.make("x", untyped(undefined)), told: "workflow is none" },
-    { title: "null for options", make: () => RunSchedule.make("x", untyped(null)), told: "workflow is none" },
+    { title: "no options", make: () => RunSchedule.make("x", untyped(undefined)), told: "workflow is not a workflow" },
+    { title: "null for options", make: () => RunSchedule.make("x", untyped(null)), told: "workflow is not a workflow" },
     {
       title: "no workflow",
       make: () => RunSchedule.make("x", untyped({ calendar: hourly })),
-      told: "workflow is none"
+      told: "workflow is not a workflow"
     },
     {
       title: "a name for a workflow",
       make: () => RunSchedule.make("x", untyped({ workflow: "Job", payload: {}, calendar: hourly })),
-      told: "workflow is none"
+      told: "workflow is not a workflow"
     },
     {
       title: "no calendar",
@@ -283,7 +283,7 @@ describe("what was not made as it should be", () => {
         const { process } = yield* start
         const error = yield* Effect.flip(process.use(RunSchedule.put(untyped(given))))
         assert.instanceOf(error, ConfigurationInvalid)
-        assert.include(error.message, "is no schedule")
+        assert.include(error.message, "is not a schedule")
       })
   )
 

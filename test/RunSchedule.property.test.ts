@@ -1,50 +1,50 @@
 /**
- * Random schedules through random downtimes and busy times: what `turn` says is what a naive schedule does, which has a list
- * of its slots; and what must hold, whatever the policies are, does. Other ones each time; what fails tells its seed.
+ * Random schedules through random downtimes and busy times: each decision agrees with a naive schedule, which keeps a list of its
+ * slots, and with the invariants of all policies. The stories differ in each run; a failure prints its seed.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "effect/FastCheck"
-import { initial } from "perdure/internal/schedules/rows"
-import type { Asked, Settings, State } from "perdure/internal/schedules/settings"
-import { Overlap } from "perdure/internal/schedules/settings"
-import { jitterOf, Slots, type Stretches } from "perdure/internal/schedules/slots"
-import { turn, wakes as wakesOf } from "perdure/internal/schedules/turn"
+import { decide, wakeUp } from "perdure/internal/schedules/decision"
+import type { ManualRun, Settings, State } from "perdure/internal/schedules/model"
+import { initialState, Overlap } from "perdure/internal/schedules/model"
+import { jitterOf, Slots, type Stretches } from "perdure/internal/schedules/Slots"
 import { type Spec, slotsOf } from "./fixtures/calendarOracle.js"
 import { calendarOf } from "./fixtures/calendarSamples.js"
 import { NaiveSchedule } from "./fixtures/naiveSchedule.js"
 
-const SECOND = 1_000
+const SECOND_MILLIS = 1_000
 const BEGIN = Date.UTC(2026, 2, 29, 0, 30)
 const NAME = "some schedule"
 
-/** What happens before the schedule is looked at once more. */
+/** What happens before the next decision. */
 interface Event {
-  /** How long nobody is there after it should be looked at; milliseconds. */
+  /** For how many milliseconds no process decides after the schedule is due. */
   readonly down: number
-  /** Looked at though nothing is due, so much later. */
+  /** After how many milliseconds a process decides though nothing is due; null: none does. */
   readonly early: number | null
-  readonly most: number
-  /** How long its next run takes. */
+  readonly limit: number
+  /** How long the next run takes. */
   readonly takes: number
-  readonly asked: ReadonlyArray<boolean>
-  /** Its policy is another one from then on. */
+  /** Manual runs: whether each is serial. */
+  readonly manual: ReadonlyArray<boolean>
+  /** The policy changes to this one. */
   readonly overlap: Overlap | null
 }
 
 interface Story {
   readonly spec: Spec
   readonly settings: Pick<Settings, "overlap" | "catchUp" | "jitter" | "maxRuns">
-  /** How long it has slots. */
-  readonly lasts: number
+  /** For how many milliseconds the schedule has slots. */
+  readonly duration: number
   readonly events: ReadonlyArray<Event>
 }
 
-const seconds = (least: number, most: number) => fc.integer({ min: least * SECOND, max: most * SECOND })
+const seconds = (least: number, most: number) => fc.integer({ min: least * SECOND_MILLIS, max: most * SECOND_MILLIS })
 
 const every: fc.Arbitrary<Spec> = fc.record({
   kind: fc.constant("every" as const),
   seconds: fc.oneof(fc.integer({ min: 1, max: 20 }), fc.integer({ min: 20, max: 200 })),
-  anchor: fc.integer({ min: 0, max: 1_000 }).map((anchor) => anchor * SECOND)
+  anchor: fc.integer({ min: 0, max: 1_000 }).map((anchor) => anchor * SECOND_MILLIS)
 })
 
 const spec: fc.Arbitrary<Spec> = fc.oneof(
@@ -61,9 +61,9 @@ const spec: fc.Arbitrary<Spec> = fc.oneof(
       zone: fc.constant("UTC"),
       dates: fc.constant([]),
       ranges: fc.array(
-        fc.tuple(seconds(0, 900), seconds(1, 300)).map(([from, lasts]) => ({
+        fc.tuple(seconds(0, 900), seconds(1, 300)).map(([from, duration]) => ({
           from: BEGIN + from,
-          to: BEGIN + from + lasts
+          to: BEGIN + from + duration
         })),
         { maxLength: 2 }
       )
@@ -85,126 +85,130 @@ const story: fc.Arbitrary<Story> = fc.record({
     jitter: fc.oneof(fc.constant(0), seconds(0, 1), seconds(1, 300)),
     maxRuns: rarely<number | null>(fc.integer({ min: 1, max: 10 }), null, 3)
   }),
-  lasts: seconds(1, 1_200),
+  duration: seconds(1, 1_200),
   events: fc.array(
     fc.record({
       down: fc.oneof(fc.constant(0), fc.constantFrom(59_999, 60_000, 60_001), seconds(0, 3), seconds(0, 300)),
       early: rarely<number | null>(seconds(0, 10), null),
-      most: fc.integer({ min: 1, max: 8 }),
+      limit: fc.integer({ min: 1, max: 8 }),
       takes: fc.oneof(fc.constant(0), seconds(0, 5), seconds(0, 200)),
-      asked: rarely<ReadonlyArray<boolean>>(fc.array(fc.boolean(), { maxLength: 4 }), [], 10),
+      manual: rarely<ReadonlyArray<boolean>>(fc.array(fc.boolean(), { maxLength: 4 }), [], 10),
       overlap: rarely<Overlap | null>(fc.constantFrom(...Overlap.literals), null, 20)
     }),
     { minLength: 1, maxLength: 40 }
   )
 })
 
-const settingsOf = ({ lasts, settings, spec }: Story): Settings => ({
+const settingsOf = ({ duration, settings, spec }: Story): Settings => ({
   workflow: "Job",
   version: "1",
   payload: null,
   calendar: calendarOf(spec, "fields"),
-  from: BEGIN,
-  until: BEGIN + lasts,
+  startsAt: BEGIN,
+  endsAt: BEGIN + duration,
   run: { queue: null, priority: null, expiresIn: null, tags: [], attributes: {} },
   ...settings
 })
 
-const slotsOfAll = (slots: Slots, queue: Stretches): ReadonlyArray<number> =>
-  queue.flatMap(([first, last]) => slots.between(first, last + 1, Infinity))
+const slotsOfAll = (slots: Slots, stretches: Stretches): ReadonlyArray<number> =>
+  stretches.flatMap(([first, last]) => slots.between(first, last + 1, Infinity))
 
-/** How a story goes; the first thing that is wrong with it, in words. */
-const wrongOf = (subject: typeof turn, told: Story): string | undefined => {
+/** Plays a story. Returns the first problem, in words. */
+const problemOf = (subject: typeof decide, told: Story): string | undefined => {
   const first = settingsOf(told)
   let settings = first
-  const slots = new Slots(NAME, settings)
-  const naive = new NaiveSchedule(settings, slotsOf(told.spec, BEGIN, BEGIN + told.lasts), (slot) => slots.fireAt(slot))
+  const slots = new Slots({ name: NAME, settings })
+  const naive = new NaiveSchedule(
+    settings,
+    slotsOf(told.spec, BEGIN, BEGIN + told.duration),
+    (slot) => slots.fireAt(slot)
+  )
   const fired: Array<number> = []
-  let state: State = { ...initial, slot: slots.after(BEGIN - 1) }
+  let state: State = { ...initialState, nextSlot: slots.after(BEGIN - 1) }
   let [now, busyUntil, dueAt, waits] = [BEGIN, -Infinity, 0, false]
   for (const [index, event] of told.events.entries()) {
-    const asked = event.asked.map((serial, n): Asked => ({ slot: now, run: `asked ${index} ${n}`, serial }))
-    const before: State = { ...state, backlog: state.backlog.concat(asked) }
-    naive.asked.push(...asked)
+    const manual = event.manual.map((serial, n): ManualRun => ({ slot: now, run: `manual ${index} ${n}`, serial }))
+    const before: State = { ...state, backlog: state.backlog.concat(manual) }
+    naive.backlog.push(...manual)
     if (event.overlap !== null) {
       settings = { ...first, overlap: event.overlap }
       naive.settings = settings
-      const woken = wakesOf(slots, settings, state, now < busyUntil, now)
+      const woken = wakeUp({ name: NAME, settings, state }, now < busyUntil, now)
       dueAt = woken.dueAt
       waits = woken.waits
     }
-    const wakes = asked.length > 0 ? now : Math.min(dueAt, waits ? busyUntil : Infinity)
-    const isEarly = event.early !== null && now + event.early < wakes
-    now = isEarly ? now + (event.early ?? 0) : Math.max(now, wakes === Infinity ? now : wakes) + event.down
-    const look = { now, most: event.most, busy: now < busyUntil }
-    const isDue = asked.length > 0 || dueAt <= now || (waits && !look.busy)
-    const done = subject(NAME, settings, before, look)
-    const expected = naive.look({ now, most: event.most, isBusy: look.busy })
-    state = done.state
-    const starts = done.starts.map(({ run, slot }) => run ?? slot)
-    const place = `look ${index} at ${now - BEGIN}`
+    const wakesAt = manual.length > 0 ? now : Math.min(dueAt, waits ? busyUntil : Infinity)
+    const isEarly = event.early !== null && now + event.early < wakesAt
+    now = isEarly ? now + (event.early ?? 0) : Math.max(now, wakesAt === Infinity ? now : wakesAt) + event.down
+    const situation = { now, limit: event.limit, busy: now < busyUntil }
+    const isDue = manual.length > 0 || dueAt <= now || (waits && !situation.busy)
+    const decision = subject({ name: NAME, settings, state: before }, situation)
+    const expected = naive.decide({ now, limit: event.limit, isBusy: situation.busy })
+    state = decision.state
+    const starts = decision.starts.map(({ run, slot }) => run ?? slot)
+    const place = `decision ${index} at ${now - BEGIN}`
     const show = (value: unknown) => JSON.stringify(value)
-    const differs = (what: string, is: unknown, should: unknown) =>
-      show(is) === show(should) ? [] : [`${place}: ${what} ${show(is)}, it should be ${show(should)}`]
-    const regular = done.starts.flatMap(({ run, slot }) => run === null ? [slot] : [])
+    const differs = (what: string, actual: unknown, wanted: unknown) =>
+      show(actual) === show(wanted) ? [] : [`${place}: ${what} ${show(actual)}, expected ${show(wanted)}`]
+    const slotRuns = decision.starts.flatMap(({ run, slot }) => run === null ? [slot] : [])
     const [problem] = [
       ...differs("starts", starts, expected.starts),
-      ...differs("cancels", done.cancels, expected.cancels),
-      ...differs("next slot", state.slot, naive.left[0] ?? null),
-      ...differs("waiting", slotsOfAll(slots, state.queue), naive.waiting),
+      ...differs("cancels", decision.cancels, expected.cancels),
+      ...differs("next slot", state.nextSlot, naive.ahead[0] ?? null),
+      ...differs("waiting", slotsOfAll(slots, state.waiting), naive.waiting),
       ...differs("started", state.started, naive.started),
       ...differs("skipped", state.skipped, naive.skipped),
-      ...differs("backlog", state.backlog, naive.asked),
-      ...differs("due", `${done.dueAt}`, `${expected.dueAt}`),
-      ...differs("waits", done.waits, expected.waits),
-      // Or they grow without end, one a slot.
-      ...state.queue.flatMap(([first], n) => {
-        const last = state.queue[n - 1]?.[1]
-        return last !== undefined && slots.after(last) === first ? [`${place}: two stretches wait that are one`] : []
+      ...differs("backlog", state.backlog, naive.backlog),
+      ...differs("due", `${decision.dueAt}`, `${expected.dueAt}`),
+      ...differs("waits", decision.waits, expected.waits),
+      // Otherwise the stretches grow by one with each slot.
+      ...state.waiting.flatMap(([first], n) => {
+        const last = state.waiting[n - 1]?.[1]
+        return last !== undefined && slots.after(last) === first ? [`${place}: two stretches touch`] : []
       }),
       ...differs(
         "ended",
         state.status === "ended",
         before.status === "ended" ||
-          (naive.left.length === 0 && naive.waiting.length === 0 && naive.asked.length === 0)
+          (naive.ahead.length === 0 && naive.waiting.length === 0 && naive.backlog.length === 0)
       ),
-      ...regular.flatMap((slot, n) => {
-        const last = regular[n - 1] ?? fired.at(-1) ?? -Infinity
-        return slot > last ? [] : [`${place}: slot ${slot - BEGIN} comes after ${last - BEGIN}`]
+      ...slotRuns.flatMap((slot, n) => {
+        const last = slotRuns[n - 1] ?? fired.at(-1) ?? -Infinity
+        return slot > last ? [] : [`${place}: slot ${slot - BEGIN} starts after ${last - BEGIN}`]
       }),
-      ...regular.filter((slot) => slot > now).map((slot) => `${place}: slot ${slot - BEGIN} comes before its time`),
-      ...(fired.length + regular.length > (settings.maxRuns ?? Infinity)
-        ? [`${place}: more runs than it may have`]
+      ...slotRuns.filter((slot) => slot > now).map((slot) => `${place}: slot ${slot - BEGIN} starts early`),
+      ...(fired.length + slotRuns.length > (settings.maxRuns ?? Infinity) ? [`${place}: more runs than maxRuns`] : []),
+      ...(state.waiting.length > 0 && !situation.busy && starts.length === 0
+        ? [`${place}: a slot waits, but no run is live`]
         : []),
-      ...(state.queue.length > 0 && !look.busy && starts.length === 0 ? [`${place}: it waits for nobody`] : []),
-      ...(starts.length > event.most ? [`${place}: more runs than it may start at a time`] : []),
-      // What is due makes progress, or is looked at without end.
-      ...(isDue && show([before, dueAt, waits]) === show([state, done.dueAt, done.waits]) &&
-          look.busy === now < busyUntil
-          && done.dueAt <= now
-        ? [`${place}: it is due and nothing comes of it`]
+      ...(starts.length > event.limit ? [`${place}: more runs than the limit`] : []),
+      // A due schedule makes progress; otherwise it stays due for ever.
+      ...(isDue && show([before, dueAt, waits]) === show([state, decision.dueAt, decision.waits]) &&
+          situation.busy === now < busyUntil
+          && decision.dueAt <= now
+        ? [`${place}: it is due and nothing changes`]
         : []),
-      ...(!isDue && (starts.length > 0 || done.cancels) ? [`${place}: it is not due`] : [])
+      ...(!isDue && (starts.length > 0 || decision.cancels) ? [`${place}: it acts though it is not due`] : [])
     ]
     if (problem !== undefined) return problem
-    fired.push(...regular)
-    if (done.starts.some(({ beside }) => !beside)) busyUntil = now + event.takes
-    dueAt = done.dueAt
-    waits = done.waits
+    fired.push(...slotRuns)
+    if (decision.starts.some(({ serial }) => serial)) busyUntil = now + event.takes
+    dueAt = decision.dueAt
+    waits = decision.waits
   }
   return undefined
 }
 
-const agrees = (subject: typeof turn, numRuns: number) =>
-  fc.check(fc.property(story, (told) => void assert.isUndefined(wrongOf(subject, told))), { numRuns })
+const agrees = (subject: typeof decide, numRuns: number) =>
+  fc.check(fc.property(story, (told) => void assert.isUndefined(problemOf(subject, told))), { numRuns })
 
-describe("turns of random schedules", () => {
-  it("are as a naive schedule has them", () => {
-    const result = agrees(turn, 3_000)
+describe("decisions about random schedules", () => {
+  it("agree with a naive schedule", () => {
+    const result = agrees(decide, 3_000)
     assert.isFalse(result.failed, fc.defaultReportMessage(result) ?? "")
   })
 
-  it("fire each slot within its jitter, wherever they are asked", () =>
+  it("delay each slot by less than its jitter, the same each time", () =>
     fc.assert(fc.property(fc.integer(), seconds(1, 300), (slot, jitter) => {
       const late = jitterOf(NAME, slot, jitter)
       assert.isTrue(late >= 0 && late < jitter)
@@ -212,49 +216,56 @@ describe("turns of random schedules", () => {
     })))
 })
 
-describe("a turn that is wrong", () => {
-  const mutants: Readonly<Record<string, typeof turn>> = {
-    "does not know that it is busy": (name, settings, state, look) =>
-      turn(name, settings, state, { ...look, busy: false }),
-    "forgets what waits": (name, settings, state, look) => {
-      const done = turn(name, settings, state, look)
-      return { ...done, state: { ...done.state, queue: [] } }
+describe("a faulty decision", () => {
+  const mutants: Readonly<Record<string, typeof decide>> = {
+    "ignores the previous run": (schedule, situation) => decide(schedule, { ...situation, busy: false }),
+    "forgets waiting slots": (schedule, situation) => {
+      const decision = decide(schedule, situation)
+      return { ...decision, state: { ...decision.state, waiting: [] } }
     },
-    "fires early": (name, settings, state, look) => turn(name, settings, state, { ...look, now: look.now + 1 }),
-    "passes over a slot": (name, settings, state, look) => {
-      const done = turn(name, settings, state, look)
-      const slot = done.starts.length > 1 && done.state.slot !== null
-        ? new Slots(name, settings).after(done.state.slot)
-        : done.state.slot
-      return { ...done, state: { ...done.state, slot } }
+    "fires early": (schedule, situation) => decide(schedule, { ...situation, now: situation.now + 1 }),
+    "loses a slot": (schedule, situation) => {
+      const decision = decide(schedule, situation)
+      const nextSlot = decision.starts.length > 1 && decision.state.nextSlot !== null
+        ? new Slots(schedule).after(decision.state.nextSlot)
+        : decision.state.nextSlot
+      return { ...decision, state: { ...decision.state, nextSlot } }
     },
-    "remembers what nobody has seen": (name, settings, state, look) =>
-      turn(name, state.queue.length > 0 ? { ...settings, catchUp: "all" } : settings, state, look),
-    "catches up with everything": (name, settings, state, look) =>
-      turn(name, { ...settings, catchUp: "all" }, state, look),
-    "has no maximum": (name, settings, state, look) => turn(name, { ...settings, maxRuns: null }, state, look),
-    "starts too many": (name, settings, state, look) => turn(name, settings, state, { ...look, most: look.most + 1 }),
-    "waits in pieces": (name, settings, state, look) => {
-      const done = turn(name, settings, state, look)
-      const queue = done.state.queue.flatMap(([first, last]): Stretches => {
-        const next = new Slots(name, settings).after(first)
+    "misses no slot while others wait": (schedule, situation) =>
+      decide(
+        schedule.state.waiting.length > 0
+          ? { ...schedule, settings: { ...schedule.settings, catchUp: "all" } }
+          : schedule,
+        situation
+      ),
+    "catches up with all missed slots": (schedule, situation) =>
+      decide({ ...schedule, settings: { ...schedule.settings, catchUp: "all" } }, situation),
+    "ignores maxRuns": (schedule, situation) =>
+      decide({ ...schedule, settings: { ...schedule.settings, maxRuns: null } }, situation),
+    "starts more runs than the limit": (schedule, situation) =>
+      decide(schedule, { ...situation, limit: situation.limit + 1 }),
+    "splits stretches": (schedule, situation) => {
+      const decision = decide(schedule, situation)
+      const waiting = decision.state.waiting.flatMap(([first, last]): Stretches => {
+        const next = new Slots(schedule).after(first)
         return next !== null && next <= last ? [[first, first], [next, last]] : [[first, last]]
       })
-      return { ...done, state: { ...done.state, queue } }
+      return { ...decision, state: { ...decision.state, waiting } }
     },
-    "counts no slot that it passes over": (name, settings, state, look) => {
-      const done = turn(name, settings, state, look)
-      return { ...done, state: { ...done.state, skipped: state.skipped } }
+    "does not count skipped slots": (schedule, situation) => {
+      const decision = decide(schedule, situation)
+      return { ...decision, state: { ...decision.state, skipped: schedule.state.skipped } }
     },
-    "cancels nobody": (name, settings, state, look) => ({ ...turn(name, settings, state, look), cancels: false }),
-    "does not wait": (name, settings, state, look) => ({ ...turn(name, settings, state, look), waits: false }),
-    "is looked at once more": (name, settings, state, look) => {
-      const done = turn(name, settings, state, look)
-      return { ...done, dueAt: done.starts.length > 0 ? Math.min(done.dueAt, look.now) : done.dueAt }
+    "cancels no run": (schedule, situation) => ({ ...decide(schedule, situation), cancels: false }),
+    "does not wait": (schedule, situation) => ({ ...decide(schedule, situation), waits: false }),
+    "is due once more": (schedule, situation) => {
+      const decision = decide(schedule, situation)
+      const dueAt = decision.starts.length > 0 ? Math.min(decision.dueAt, situation.now) : decision.dueAt
+      return { ...decision, dueAt }
     },
-    "is looked at without end": (name, settings, state, look) => ({ ...turn(name, settings, state, look), dueAt: 0 })
+    "is due for ever": (schedule, situation) => ({ ...decide(schedule, situation), dueAt: 0 })
   }
-  for (const [what, mutant] of Object.entries(mutants)) {
-    it(`is found: it ${what}`, () => assert.isTrue(agrees(mutant, 3_000).failed))
+  for (const [fault, mutant] of Object.entries(mutants)) {
+    it(`is detected: it ${fault}`, () => assert.isTrue(agrees(mutant, 3_000).failed))
   }
 })

@@ -113,9 +113,9 @@ describe("a run that storage refuses", () => {
       // All together, then each by itself.
       assert.deepStrictEqual(asked, [3, 1, 1, 1])
       assert.deepStrictEqual(yield* statuses, ["active 1", "quarantined 0", "active 1"])
-      const { note } = yield* process.use(RunSchedule.get("b"))
-      const { text } = Option.getOrThrow(note)
-      assert.match(text ?? "", /^storage refuses its run: .*the words of storage/)
+      const { detail } = yield* process.use(RunSchedule.get("b"))
+      const { reason } = Option.getOrThrow(detail)
+      assert.match(reason ?? "", /^storage refuses its run: .*the words of storage/)
       yield* until("02:10")
       assert.deepStrictEqual(notes.slice(2).toSorted(), ["a 02:00@02:00", "c 02:00@02:00"])
       assert.deepStrictEqual(asked.slice(4), [2])
@@ -150,7 +150,7 @@ describe("a run by hand that storage refuses", () => {
   it.scoped("fails who asks for it, and leaves the schedule as it was", () =>
     Effect.gen(function*() {
       const { process, world } = yield* start((runs) => runs.length > 0)
-      yield* process.use(RunSchedule.pause("jobs", { note: "moving" }))
+      yield* process.use(RunSchedule.pause("jobs", { reason: "moving" }))
       const before = yield* world.driver.schedules({ names: null, after: null, limit: 9 })
       const refused = yield* Effect.flip(process.use(RunSchedule.trigger("jobs")))
       assert.strictEqual(refused._tag, "JournalError")
@@ -186,26 +186,26 @@ describe("a run by hand that storage refuses", () => {
   it.scoped("is dropped if it had to wait, and the schedule goes on; why it is paused stays", () =>
     Effect.gen(function*() {
       const { notes, process } = yield* start((runs) =>
-        runs.some(({ idempotencyKey }) => idempotencyKey?.includes("by hand") === true)
+        runs.some(({ idempotencyKey }) => idempotencyKey?.includes("trigger") === true)
       )
       const later = process.use(RunSchedule.trigger("jobs", { overlap: "queueAll" }))
-      const note = Effect.map(info(process), ({ backlog, note, status }) => [
+      const shown = Effect.map(info(process), ({ backlog, detail, status }) => [
         status,
         backlog,
-        Option.getOrNull(note)?.text ?? null
+        Option.getOrNull(detail)?.reason ?? null
       ])
       yield* until("01:10")
       yield* later
-      assert.deepStrictEqual(yield* note, ["active", 1, null])
+      assert.deepStrictEqual(yield* shown, ["active", 1, null])
       yield* until("01:30")
-      const [status, backlog, text] = yield* note
+      const [status, backlog, reason] = yield* shown
       assert.deepStrictEqual([status, backlog], ["active", 0])
-      assert.include(text, "not started, though asked for by hand: storage refuses its run")
+      assert.include(reason, "manual runs were not started: storage refuses its run")
       yield* until("02:10")
       yield* later
-      yield* process.use(RunSchedule.pause("jobs", { note: "moving" }))
+      yield* process.use(RunSchedule.pause("jobs", { reason: "moving" }))
       yield* until("02:30")
-      assert.deepStrictEqual(yield* note, ["paused", 0, "moving"])
+      assert.deepStrictEqual(yield* shown, ["paused", 0, "moving"])
       assert.deepStrictEqual(notes, ["01:00@01:00", "02:00@02:00"])
     }))
 })

@@ -39,7 +39,7 @@ describe("a schedule", () => {
         yield* world.launch(layers)
         yield* TestClock.adjust("1 second")
       }
-      const expected = Calendar.slots(schedule.given.options["calendar"] as Calendar.Calendar, {
+      const expected = Calendar.slots(schedule.definition.options["calendar"] as Calendar.Calendar, {
         from: new Date(midnight),
         to: new Date(midnight + 365 * 86_400_000),
         most: 1_000
@@ -170,7 +170,7 @@ describe("a schedule", () => {
       const world = yield* makeWorld()
       const process = yield* world.launch(Layer.merge(live, bounded.layer))
       assert.deepStrictEqual(
-        (yield* info(process)).next.map((at) => timeOf(DateTime.toEpochMillis(at))),
+        (yield* info(process)).upcoming.map((at) => timeOf(DateTime.toEpochMillis(at))),
         ["02:00", "03:00", "04:00"]
       )
       yield* until("06:00")
@@ -178,7 +178,7 @@ describe("a schedule", () => {
       assert.strictEqual((yield* info(process)).status, "ended")
       // Another definition, and it goes on.
       yield* process.use(RunSchedule.change("jobs", { endsAt: new Date(midnight + 86_400_000), maxRuns: 5 }))
-      assert.strictEqual((yield* info(process, { next: 9 })).next.length, 2)
+      assert.strictEqual((yield* info(process, { upcoming: 9 })).upcoming.length, 2)
       yield* until("12:00")
       assert.deepStrictEqual(slotsOf(notes).slice(3), ["07:00", "08:00"])
       assert.strictEqual((yield* info(process)).status, "ended")
@@ -191,10 +191,10 @@ describe("a schedule", () => {
       const jittered = schedule({ calendar: hourly, jitter: "40 minutes" })
       const [one, other] = [yield* makeWorld(), yield* makeWorld()]
       const process = yield* one.launch(Layer.merge(live, jittered.layer))
-      const { next } = yield* info(process, { next: 20 })
+      const { upcoming } = yield* info(process, { upcoming: 20 })
       const twin = yield* other.launch(Layer.merge(live, jittered.layer))
-      assert.deepStrictEqual((yield* info(twin, { next: 20 })).next, next)
-      const late = next.map((at) => DateTime.toEpochMillis(at) % 3_600_000)
+      assert.deepStrictEqual((yield* info(twin, { upcoming: 20 })).upcoming, upcoming)
+      const late = upcoming.map((at) => DateTime.toEpochMillis(at) % 3_600_000)
       assert.isTrue(late.every((millis) => millis >= 0 && millis < 40 * 60_000))
       assert.isAbove(new Set(late).size, 15)
       yield* twin.kill
@@ -209,16 +209,16 @@ describe("a schedule", () => {
       const { live, notes, schedule } = makeJobs()
       const world = yield* makeWorld()
       const process = yield* world.launch(Layer.merge(live, schedule({ calendar: hourly, catchUp: "all" }).layer))
-      for (const request of [{ by: 5 }, { note: {} }, { reason: "?" }]) {
+      for (const request of [{ by: 5 }, { reason: {} }, { note: "?" }]) {
         const error = yield* Effect.flip(process.use(RunSchedule.pause("jobs", request as { readonly by: string })))
         assert.strictEqual(error._tag, "ValueInvalid")
       }
       assert.strictEqual((yield* info(process)).status, "active")
-      yield* process.use(RunSchedule.pause("jobs", { by: "ann", note: "month's end" }))
+      yield* process.use(RunSchedule.pause("jobs", { by: "ann", reason: "month's end" }))
       yield* until("02:30")
       const paused = yield* info(process)
-      assert.deepStrictEqual([paused.status, paused.next], ["paused", []])
-      assert.deepInclude(Option.getOrThrow(paused.note), { text: "month's end", by: "ann" })
+      assert.deepStrictEqual([paused.status, paused.upcoming], ["paused", []])
+      assert.deepInclude(Option.getOrThrow(paused.detail), { reason: "month's end", by: "ann" })
       yield* process.use(RunSchedule.resume("jobs"))
       yield* until("03:10")
       assert.deepStrictEqual(notes, ["03:00@03:00"])

@@ -251,9 +251,9 @@ describe("what waits", () => {
       const process = yield* world.launch(Layer.merge(live, schedule({ calendar: every10, overlap: "queueAll" }).layer))
       yield* until("00:32")
       yield* process.use(RunSchedule.change("jobs", { calendar: hourly }))
-      const { next, skipped, waiting } = yield* info(process, { next: 1 })
+      const { skipped, upcoming, waiting } = yield* info(process, { upcoming: 1 })
       assert.deepStrictEqual({ skipped, waiting }, { skipped: 2, waiting: 0 })
-      assert.deepStrictEqual(next.map((at) => timeOf(DateTime.toEpochMillis(at))), ["01:00"])
+      assert.deepStrictEqual(upcoming.map((at) => timeOf(DateTime.toEpochMillis(at))), ["01:00"])
       yield* until("02:05")
       assert.deepStrictEqual(notes.slice(1), ["01:00@01:00", "02:00@02:00"])
       assert.deepInclude(yield* info(process), { started: 3, skipped: 2 })
@@ -367,13 +367,16 @@ describe("a schedule that has had all of its runs", () => {
       const options = { calendar: every10, overlap: "queueAll", maxRuns: 3 } as const
       const process = yield* world.launch(Layer.merge(live, schedule(options).layer))
       yield* until("00:22")
-      const shown = Effect.map(info(process), ({ next, skipped, waiting }) => ({ next: next.length, waiting, skipped }))
-      assert.deepStrictEqual(yield* shown, { next: 1, waiting: 1, skipped: 0 })
+      const shown = Effect.map(
+        info(process),
+        ({ skipped, upcoming, waiting }) => ({ upcoming: upcoming.length, waiting, skipped })
+      )
+      assert.deepStrictEqual(yield* shown, { upcoming: 1, waiting: 1, skipped: 0 })
       yield* until("00:32")
-      assert.deepStrictEqual(yield* shown, { next: 0, waiting: 2, skipped: 0 })
+      assert.deepStrictEqual(yield* shown, { upcoming: 0, waiting: 2, skipped: 0 })
       yield* until("01:30")
       assert.deepStrictEqual(notes, ["00:10@00:10", "00:20@00:34", "00:30@00:58"])
-      assert.deepStrictEqual(yield* shown, { next: 0, waiting: 0, skipped: 2 })
+      assert.deepStrictEqual(yield* shown, { upcoming: 0, waiting: 0, skipped: 2 })
     }))
 
   it.scoped("has ended, whatever else is changed, until it may have more", () =>
@@ -386,7 +389,7 @@ describe("a schedule that has had all of its runs", () => {
       )
       yield* until("02:10")
       const isOver = Effect.gen(function*() {
-        assert.deepInclude(yield* info(process), { status: "ended", next: [], started: 2, waiting: 0 })
+        assert.deepInclude(yield* info(process), { status: "ended", upcoming: [], started: 2, waiting: 0 })
       })
       yield* isOver
       yield* process.use(RunSchedule.change("jobs", { tags: ["late"] }))
@@ -416,8 +419,8 @@ describe("slots with a jitter longer than they are apart", () => {
       const world = yield* makeWorld()
       const process = yield* world.launch(Layer.merge(live, layer))
       const times = Effect.map(
-        info(process, { next: 12 }),
-        ({ next }) => next.map((at) => timeOf(DateTime.toEpochMillis(at)))
+        info(process, { upcoming: 12 }),
+        ({ upcoming }) => upcoming.map((at) => timeOf(DateTime.toEpochMillis(at)))
       )
       const said = yield* times
       assert.deepStrictEqual(said, said.toSorted())

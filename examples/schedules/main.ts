@@ -59,20 +59,22 @@ const operate = Effect.gen(function*() {
   yield* Console.log(`the second report is of ${((second ?? 0) - (first ?? 0)) / 1_000} s later`)
 
   // What is to come: clocks skip 02:30 on the 30th, and the 31st is left out.
-  const { next } = yield* RunSchedule.get(Nightly, { next: 5 })
+  const { upcoming } = yield* RunSchedule.get(Nightly, { upcoming: 5 })
   yield* Effect.forEach(
-    next,
+    upcoming,
     (at) => Console.log(`nightly: ${DateTime.formatIsoZoned(DateTime.unsafeMakeZoned(at, { timeZone: zone }))}`)
   )
 
-  yield* RunSchedule.pause(EachSecond, { by: "ann", note: "the printer is out of paper" })
+  yield* RunSchedule.pause(EachSecond, { by: "ann", reason: "the printer is out of paper" })
   const { started } = yield* RunSchedule.get(EachSecond)
   yield* completed(EachSecond, started)
   yield* Stream.runForEach(
     RunSchedule.list(),
-    ({ name, note, status }) =>
+    ({ detail, name, status }) =>
       Console.log(
-        `${name}: ${status}${Option.match(note, { onNone: () => "", onSome: ({ by, text }) => ` by ${by}, ${text}` })}`
+        `${name}: ${status}${
+          Option.match(detail, { onNone: () => "", onSome: ({ by, reason }) => ` by ${by}, ${reason}` })
+        }`
       )
   )
 

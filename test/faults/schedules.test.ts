@@ -63,7 +63,7 @@ const orNull = (value: unknown): number | null => value === null ? null : Number
 
 const madeOf = (row: Row): Made => {
   const [schedule, slot, key] = [String(row["schedule"]), String(row["slot"]), String(row["key"])]
-  const byHand = key === `schedule ${schedule} by hand ${row["run"]}`
+  const byHand = key === `schedule ${schedule} trigger ${row["run"]}`
   if (!byHand) assert.strictEqual(key, `schedule ${schedule} ${slot}`)
   const payload: { readonly slot: number | null } = JSON.parse(String(row["payload"]))
   return {
@@ -118,7 +118,7 @@ const prepare = (database: Database, entries: ReadonlyArray<Entry>, window: Wind
     const late = entries.filter(({ isLate }) => isLate)
     yield* database.rows(
       `update perdure.schedules s set due_at = to_timestamp(l.slot / 1000),
-        state = jsonb_set(s.state::jsonb, '{slot}', to_jsonb(l.slot))::text
+        state = jsonb_set(s.state::jsonb, '{nextSlot}', to_jsonb(l.slot))::text
       from json_to_recordset($1::json) as l(name text, slot float8) where l.name = s.name`,
       [JSON.stringify(late.map(({ from, name, spec }) => ({ name, slot: slotsOf(spec, from, from + 60 * SECOND)[0] })))]
     )
@@ -170,7 +170,7 @@ describe.each(sizes)("$name", ({ LASTS, LEAD, count, server }) => {
         const pauses = Effect.gen(function*() {
           yield* moment(0.1)
           for (const { name } of paused) {
-            const { span } = yield* within(database, RunSchedule.pause(name, { note: "for a while" }))
+            const { span } = yield* within(database, RunSchedule.pause(name, { reason: "for a while" }))
             add(done.phases, name, { begins: span, slots: () => [] })
           }
           yield* moment(0.35)
@@ -248,7 +248,11 @@ describe.each(sizes)("$name", ({ LASTS, LEAD, count, server }) => {
 
         const infos = Chunk.toReadonlyArray(yield* Stream.runCollect(RunSchedule.list()))
         assert.deepStrictEqual(
-          infos.filter(({ status }) => status !== "ended").map(({ name, note, status }) => ({ name, status, note })),
+          infos.filter(({ status }) => status !== "ended").map(({ detail, name, status }) => ({
+            name,
+            status,
+            detail
+          })),
           []
         )
         assert.lengthOf(infos, count)

@@ -35,9 +35,9 @@ const noteProblem = (name: string, value: unknown): string | undefined =>
 
 /** What is wrong with the request to pause a schedule, if anything. */
 export const pauseProblem = (request: unknown): string | undefined => {
-  const problem = optionsProblem(request, ["by", "note"])
+  const problem = optionsProblem(request, ["by", "reason"])
   if (problem !== undefined || !isFields(request)) return problem
-  return noteProblem("by", request["by"]) ?? noteProblem("note", request["note"])
+  return noteProblem("by", request["by"]) ?? noteProblem("reason", request["reason"])
 }
 
 /** The most of its next runs that are shown of a schedule. */
@@ -45,12 +45,13 @@ const NEXT = 1_000
 
 /** What is wrong with how schedules are to be shown, if anything. */
 export const showProblem = (options: unknown): string | undefined => {
-  const problem = optionsProblem(options, ["next"])
+  const problem = optionsProblem(options, ["upcoming"])
   if (problem !== undefined || !isFields(options)) return problem
-  const { next } = options
-  return next === undefined || (typeof next === "number" && Number.isInteger(next) && next >= 0 && next <= NEXT)
+  const { upcoming } = options
+  return upcoming === undefined ||
+      (typeof upcoming === "number" && Number.isInteger(upcoming) && upcoming >= 0 && upcoming <= NEXT)
     ? undefined
-    : `next is ${show(next)}, it must be an integer from 0 to ${NEXT}`
+    : `upcoming is ${show(upcoming)}, it must be an integer from 0 to ${NEXT}`
 }
 
 /** What is wrong with asking a schedule for runs by hand, if anything. */

@@ -1,109 +1,76 @@
-/** What changes make of a schedule: pure functions of the row as it is, of what it is to be, and of the time. */
-import * as Either from "effect/Either"
-import type { ScheduleRecord, ScheduleRow } from "../../driver/JournalDriver.js"
-import type { Readable } from "./rows.js"
-import { initial, isOrphan, rowOf } from "./rows.js"
-import type { Settings, State } from "./settings.js"
-import { decodeSettings, decodeState, encodeSettings } from "./settings.js"
-import { Slots } from "./slots.js"
-import { GRACE, isOver } from "./turn.js"
+/** What operations make of a schedule: new settings, a pause, a resumption. Pure functions of the schedule and the time. */
+import { GRACE_MILLIS, isOver } from "./decision.js"
+import type { Schedule, Settings, State } from "./model.js"
+import { encodeSettings } from "./model.js"
+import { Slots } from "./Slots.js"
 
-/** What waits is passed over. */
-const passedOver = (name: string, settings: Settings, state: State): State => ({
-  ...state,
-  queue: [],
-  skipped: state.skipped + new Slots(name, settings).count(state.queue)
+const withState = (schedule: Schedule, state: Partial<State>): Schedule => ({
+  ...schedule,
+  state: { ...schedule.state, ...state }
 })
 
-/** A schedule that goes on, unless it is paused. */
-const goOn = (name: string, settings: Settings, state: State): Readable =>
-  state.status === "paused"
-    ? { settings, state }
-    : isOver(settings, state)
-    ? { settings, state: { ...passedOver(name, settings, state), status: "ended", note: null, slot: null } }
-    : { settings, state: { ...state, status: "active", note: null } }
+/** Skips the slots that wait. */
+const skipWaiting = (schedule: Schedule): Schedule =>
+  withState(schedule, {
+    waiting: [],
+    skipped: schedule.state.skipped + new Slots(schedule).count(schedule.state.waiting)
+  })
 
-/** A schedule that begins now: with its next slot. */
-const begin = (name: string, settings: Settings, state: State, now: number): Readable =>
-  goOn(name, settings, { ...state, slot: new Slots(name, settings).after(now) })
+/** The schedule goes on, or ends if no slot is left. A paused one stays paused. */
+const settle = (schedule: Schedule): Schedule =>
+  schedule.state.status === "paused"
+    ? schedule
+    : isOver(schedule.settings, schedule.state)
+    ? withState(skipWaiting(schedule), { status: "ended", detail: null, nextSlot: null })
+    : withState(schedule, { status: "active", detail: null })
 
-/** Whether both have the same slots, but for their ends. */
+/** The schedule begins with its next slot. */
+export const begin = (schedule: Schedule, now: number): Schedule =>
+  settle(withState(schedule, { nextSlot: new Slots(schedule).after(now) }))
+
+/** Whether both have the same slots, up to their ends. */
 const haveSameSlots = (a: Settings, b: Settings): boolean =>
-  encodeSettings({ ...b, calendar: a.calendar }) === encodeSettings(b) && a.from === b.from
+  encodeSettings({ ...b, calendar: a.calendar }) === encodeSettings(b) && a.startsAt === b.startsAt
 
-/** With less jitter, slots may be overdue that were not: somebody was there, so they are not missed. */
-const heldBack = (name: string, before: Settings, settings: Settings, state: State, now: number): State => {
-  const [old, slots] = [new Slots(name, before), new Slots(name, settings)]
-  const slot = state.slot === null ? null : slots.after(state.slot - 1)
-  if (slot === null || before.jitter === settings.jitter || old.fireAt(slot) <= now - GRACE) return { ...state, slot }
-  if (slots.fireAt(slot) > now) return { ...state, slot }
-  const ahead = slots.firing(slot, now + 1)
-  return { ...state, slot: ahead, queue: slots.join(state.queue, slots.stretch(slot, ahead, now)) }
+/** With less jitter, slots can be overdue that were not. They are not missed: they wait. */
+const withJitterOf = (after: Schedule, before: Schedule, now: number): Schedule => {
+  const { nextSlot, waiting } = after.state
+  const [old, slots] = [new Slots(before), new Slots(after)]
+  const slot = nextSlot === null ? null : slots.after(nextSlot - 1)
+  const isUnaffected = slot === null || before.settings.jitter === after.settings.jitter ||
+    old.fireAt(slot) <= now - GRACE_MILLIS || slots.fireAt(slot) > now
+  if (isUnaffected) return withState(after, { nextSlot: slot })
+  const ahead = slots.firingFrom(slot, now + 1)
+  return withState(after, { nextSlot: ahead, waiting: slots.join(waiting, slots.stretch(slot, ahead, now)) })
 }
 
 /**
- * A schedule with other settings. If its slots are the same, it goes on where it was, and loses none; else it begins with the
- * next one, and what waits is passed over.
+ * The schedule with other settings. If its slots stay the same, it goes on where it was and loses none. Otherwise it begins with
+ * its next slot, and slots that wait are skipped.
  */
-export const turnInto = (
-  name: string,
-  { settings: before, state }: Readable,
-  settings: Settings,
-  now: number
-): Readable => {
-  if (!haveSameSlots(before, settings)) return begin(name, settings, passedOver(name, before, state), now)
-  if (state.slot === null) return begin(name, settings, state, now)
-  const cancelled = state.cancelled && before.overlap === settings.overlap
-  return goOn(name, settings, { ...heldBack(name, before, settings, state, now), cancelled })
+export const withSettings = (before: Schedule, settings: Settings, now: number): Schedule => {
+  if (!haveSameSlots(before.settings, settings)) return begin({ ...skipWaiting(before), settings }, now)
+  const after: Schedule = { ...before, settings }
+  if (before.state.nextSlot === null) return begin(after, now)
+  const cancelled = before.state.cancelled && before.settings.overlap === settings.overlap
+  return settle(withState(withJitterOf(after, before, now), { cancelled }))
 }
 
-/** After a pause, a schedule goes on with the next slot that fires. */
-export const resumed = (name: string, { settings, state }: Readable, now: number): Readable => {
-  const active: State = { ...state, status: "active" }
-  return state.slot === null
-    ? begin(name, settings, active, now)
-    : goOn(name, settings, { ...active, slot: new Slots(name, settings).firing(state.slot, now + 1) })
-}
+export const pause = (schedule: Schedule, detail: State["detail"]): Schedule =>
+  withState(schedule, { status: "paused", detail })
 
-/** One that was quarantined goes on where it was, or with its next slot if nobody can read any more where that is. */
-export const mended = (name: string, { settings, state }: Readable, now: number): Readable =>
-  state.slot === null
-    ? resumed(name, { settings, state }, now)
-    : goOn(name, settings, { ...state, status: "active" })
-
-/** What a row is made of when there is none. */
-const fresh = (name: string): Pick<ScheduleRecord, "name" | "run" | "runStatus"> => ({
-  name,
-  run: null,
-  runStatus: null
-})
-
-/** The row of a schedule when settings are stored, by hand or as what its definition says; null if that changes nothing. */
-export const stored = (
-  name: string,
-  record: ScheduleRecord | null,
-  settings: Settings,
-  { byHand, isKnown, now }: {
-    readonly byHand: boolean
-    /** This process has its definition. */
-    readonly isKnown: boolean
-    readonly now: number
-  }
-): ScheduleRow | null => {
-  const text = encodeSettings(settings)
-  const state = record === null ? initial : Either.getOrElse(decodeState(record.state), () => initial)
-  // An orphan that is put anew has no definition any more.
-  const defined = record === null || isOrphan(record, isKnown, now) ? null : record.definition
-  const definition = byHand ? defined : text
-  const isSame = record !== null && definition === record.definition && (!byHand || text === record.settings)
-  if (isSame && state.status !== "quarantined") return null
-  const before = record === null ? Either.left(null) : decodeSettings(record.settings)
-  const next = isSame
-    // Perhaps this process can: what was missed meanwhile is caught up with.
-    ? mended(name, { settings: Either.getOrElse(before, () => settings), state }, now)
-    : Either.match(before, {
-      onLeft: () => begin(name, settings, state, now),
-      onRight: (readable) => turnInto(name, { settings: readable, state }, settings, now)
-    })
-  return rowOf({ ...record ?? fresh(name), definition }, next, now)
+/**
+ * The schedule after a pause or a quarantine; null if it has neither. After a pause it goes on with the next slot that fires.
+ * After a quarantine it goes on where it was, or with its next slot if that was lost.
+ */
+export const resume = (schedule: Schedule, now: number): Schedule | null => {
+  const { nextSlot, status } = schedule.state
+  if (status !== "paused" && status !== "quarantined") return null
+  const active = withState(schedule, { status: "active" })
+  if (nextSlot === null) return begin(active, now)
+  return settle(
+    status === "quarantined"
+      ? active
+      : withState(active, { nextSlot: new Slots(schedule).firingFrom(nextSlot, now + 1) })
+  )
 }

@@ -1,122 +1,112 @@
-/** A schedule as it is shown. */
+/** The public view of a schedule, made from its row. Nothing is read or written here. */
 import * as DateTime from "effect/DateTime"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
-import type { Calendar } from "../../Calendar.js"
 import type { Millis, ScheduleRecord } from "../../driver/JournalDriver.js"
+import type { Calendar } from "../calendar/model.js"
 import { LAST } from "../util/time.js"
-import { initial, isBusy, isOrphan } from "./rows.js"
-import type { CatchUp, Overlap, Settings, Status } from "./settings.js"
-import { decodeSettings, decodeState } from "./settings.js"
-import { Slots } from "./slots.js"
-import { comeBy } from "./turn.js"
+import { dueSlots } from "./decision.js"
+import type { CatchUp, Overlap, Schedule, Status } from "./model.js"
+import { decodeSettings, decodeState, initialState } from "./model.js"
+import { isBusy, isOrphan } from "./row.js"
+import { Slots } from "./Slots.js"
 
-/** What is shown of a schedule. */
 export interface Info {
   readonly name: string
-  /** Null for what cannot be read any more; `note` says why. */
+  /** Null if the stored settings cannot be read; `detail` says why. */
   readonly workflow: string | null
   readonly calendar: Calendar | null
   readonly overlap: Overlap | null
   readonly catchUp: CatchUp | null
-  /** `quarantined`: it cannot fire; `note` says why. `ended`: no slot is left. */
+  /** `quarantined`: it cannot fire; `detail` says why. `ended`: no slot is left. */
   readonly status: Status
-  /** Why it is paused or quarantined, who has paused it, and since when. */
-  readonly note: Option.Option<{
-    readonly text: string | null
+  /** Why it is paused or quarantined, who paused it, and since when; or why manual runs were not started. */
+  readonly detail: Option.Option<{
+    readonly reason: string | null
     readonly by: string | null
     readonly at: DateTime.Utc
   }>
-  /** It has a definition in code; else it was made at run time. */
+  /** It has a definition in code; otherwise it was made at run time. */
   readonly defined: boolean
-  /** No process has had its definition for some minutes: it does not fire until one has. */
+  /** No process has had its definition for three minutes: it does not fire until one has it again. */
   readonly orphaned: boolean
   /** When its next runs start, as far as that depends on time. */
-  readonly next: ReadonlyArray<DateTime.Utc>
-  /** The run that it started last. */
+  readonly upcoming: ReadonlyArray<DateTime.Utc>
+  /** The latest run of a slot. */
   readonly last: Option.Option<{
     readonly slot: DateTime.Utc
     readonly runId: string
     readonly at: DateTime.Utc
   }>
-  /** That run has not ended. */
+  /** That run is live. */
   readonly running: boolean
-  /** Slots that have come and wait for that run to end. Counting stops at 1,000. */
+  /** Slots that are due and wait for that run to end, at most 1,000. */
   readonly waiting: number
-  /** Runs that were asked for by hand and wait. */
+  /** Manual runs that wait. */
   readonly backlog: number
   /** Runs started for slots. */
   readonly started: number
   /**
-   * Slots that have no run, because the run before had not ended, because they were missed, or because they still waited when the
-   * schedule ended or got other slots. At most 1,000 are counted at a time.
+   * Slots without a run: the previous run was live, they were missed, or they waited when the schedule ended or its slots
+   * changed. At most 1,000 are counted at a time.
    */
   readonly skipped: number
 }
 
-/** What lies beyond the instants that there are is shown as the last of them, for one row must not hide the others. */
+/** An instant that is out of range is shown as the last one, so that one row does not hide the others. */
 const utc = (millis: number): DateTime.Utc => DateTime.unsafeMake(Math.max(-LAST, Math.min(millis, LAST)))
 
-/**
- * When the next slots fire, `count` at most: those that have come and count, and those that are ahead; each when it is due, and
- * no sooner than the one before it.
- */
-export const nextOf = (
-  name: string,
-  settings: Settings,
-  slot: number | null,
-  count: number,
-  now: number
-): ReadonlyArray<DateTime.Utc> => {
-  const slots = new Slots(name, settings)
-  const { ahead, come } = comeBy(slots, settings, slot, now)
-  const next: Array<DateTime.Utc> = []
+/** When the next slots fire, at most `limit`: those that are due and count, then those ahead. None fires before its predecessor. */
+const upcomingOf = (schedule: Schedule, limit: number, now: number): ReadonlyArray<DateTime.Utc> => {
+  const slots = new Slots(schedule)
+  const { due, nextSlot } = dueSlots(slots, schedule.settings, schedule.state.nextSlot, now)
+  const upcoming: Array<DateTime.Utc> = []
   let at = -Infinity
   const add = (from: number | null, to: number) => {
-    for (let each = from; each !== null && each <= to && next.length < count; each = slots.after(each)) {
-      at = Math.max(at, slots.fireAt(each))
-      next.push(utc(at))
+    for (let slot = from; slot !== null && slot <= to && upcoming.length < limit; slot = slots.after(slot)) {
+      at = Math.max(at, slots.fireAt(slot))
+      upcoming.push(utc(at))
     }
   }
-  for (const [first, last] of come) add(first, last)
-  add(ahead, Infinity)
-  return next
+  for (const [first, last] of due) add(first, last)
+  add(nextSlot, Infinity)
+  return upcoming
 }
 
 export const infoOf = (
   record: ScheduleRecord,
-  { count, isKnown, now }: {
+  { isRegistered, now, upcoming }: {
     readonly now: Millis
-    /** How many of the next runs to show. */
-    readonly count: number
-    /** This process has its definition. */
-    readonly isKnown: boolean
+    /** The number of start times to show. */
+    readonly upcoming: number
+    /** This process has the definition. */
+    readonly isRegistered: boolean
   }
 ): Info => {
-  const settings = decodeSettings(record.settings)
-  const read = decodeState(record.state)
-  const state = Either.getOrElse(read, () => initial)
-  const problem = Either.isLeft(settings) ? settings.left : Either.isLeft(read) ? read.left : null
-  const said = Either.getOrNull(settings)
-  const waiting = said === null ? 0 : new Slots(record.name, said).count(state.queue)
-  const left = said === null || said.maxRuns === null ? Infinity : said.maxRuns - state.started - waiting
+  const { name } = record
+  const [readSettings, readState] = [decodeSettings(record.settings), decodeState(record.state)]
+  const problem = Either.isLeft(readSettings) ? readSettings.left : Either.isLeft(readState) ? readState.left : null
+  const settings = Either.getOrNull(readSettings)
+  const state = Either.getOrElse(readState, () => initialState)
+  const waiting = settings === null ? 0 : new Slots({ name, settings }).count(state.waiting)
+  const left = settings === null || settings.maxRuns === null ? Infinity : settings.maxRuns - state.started - waiting
   return {
-    name: record.name,
-    workflow: said?.workflow ?? null,
-    calendar: said?.calendar ?? null,
-    overlap: said?.overlap ?? null,
-    catchUp: said?.catchUp ?? null,
+    name,
+    workflow: settings?.workflow ?? null,
+    calendar: settings?.calendar ?? null,
+    overlap: settings?.overlap ?? null,
+    catchUp: settings?.catchUp ?? null,
     status: problem === null ? state.status : "quarantined",
-    note: state.note !== null
-      ? Option.some({ text: state.note.text, by: state.note.by, at: utc(state.note.at) })
+    detail: state.detail !== null
+      ? Option.some({ ...state.detail, at: utc(state.detail.at) })
       : problem === null
       ? Option.none()
-      : Option.some({ text: problem, by: null, at: utc(now) }),
+      : Option.some({ reason: problem, by: null, at: utc(now) }),
     defined: record.definition !== null,
-    orphaned: isOrphan(record, isKnown, now),
-    next: said === null || state.status !== "active"
+    orphaned: isOrphan(record, isRegistered, now),
+    upcoming: settings === null || state.status !== "active"
       ? []
-      : nextOf(record.name, said, state.slot, Math.min(count, left), now),
+      : upcomingOf({ name, settings, state }, Math.min(upcoming, left), now),
     last: Option.map(
       Option.fromNullable(state.last),
       ({ at, run, slot }) => ({ slot: utc(slot), runId: run, at: utc(at) })

@@ -5,7 +5,7 @@ import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import type { JournalError } from "../../Errors.js"
 import type { JournalService } from "../../Journal.js"
-import { fireDue } from "../schedules/fire.js"
+import { fireDue } from "../schedules/firing.js"
 import { transientFaults } from "./Committer.js"
 import { Latch } from "./Latch.js"
 

@@ -1,13 +1,12 @@
-/** Which run the next slot waits for, once storage has said what has become of those that were to be started. */
+/** The previous run of a schedule's next decision, by what storage answers to the runs of a plan. */
 import { assert, describe, it } from "@effect/vitest"
-import type { Enqueued, RunStatus, ScheduleRecord } from "perdure/JournalDriver"
-import { corrected, type Plan } from "perdure/internal/schedules/plan"
-import { initial } from "perdure/internal/schedules/rows"
-import { decodeState, type State } from "perdure/internal/schedules/settings"
 import * as Either from "effect/Either"
+import { decodeState, initialState, type State } from "perdure/internal/schedules/model"
+import { correctedPlan, type Plan } from "perdure/internal/schedules/plan"
+import type { Enqueued, RunStatus, ScheduleRecord } from "perdure/JournalDriver"
 import { newRun } from "../../fixtures/newRun.js"
 
-const record = (runStatus: RunStatus | null): ScheduleRecord => ({
+const recordOf = (runStatus: RunStatus | null): ScheduleRecord => ({
   name: "s",
   needs: "",
   dueAt: 0,
@@ -30,65 +29,67 @@ const enqueued = (id: string, answer: Answer): Enqueued =>
     ? { _tag: "Joined", id: `other ${id}` }
     : { _tag: "Existing", id: `other ${id}`, payload: "null", status: answer }
 
-/** The run that is waited for after some were to be started one after the other, besides those by hand (`beside`). */
-const standing = (
+/**
+ * The previous run after a plan whose runs got these answers; undefined if the planned one is right. `before` is the status of
+ * the previous run until then; the runs of these indexes are manual and `parallel`.
+ */
+const previousRun = (
   before: RunStatus | null,
   answers: ReadonlyArray<Answer>,
-  beside: ReadonlyArray<number> = []
+  parallel: ReadonlyArray<number> = []
 ): string | undefined => {
   const runs = answers.map((_, n) => newRun(`run ${n}`))
-  const state: State = { ...initial, last: { slot: answers.length, run: runs.at(-1)?.id ?? "", at: 9 } }
-  const one = record(before)
+  const state: State = { ...initialState, last: { slot: answers.length, run: runs.at(-1)?.id ?? "", at: 9 } }
+  const record = recordOf(before)
   const plan: Plan = {
-    record: one,
-    row: { ...one, run: state.last?.run ?? null },
-    before: { ...initial, last: { slot: -1, run: "before", at: 1 } },
+    record,
+    row: { ...record, run: state.last?.run ?? null },
+    before: { ...initialState, last: { slot: -1, run: "before", at: 1 } },
     state,
     runs,
-    starts: runs.map((_, n) => ({ slot: n, run: null, beside: beside.includes(n) })),
+    starts: runs.map((_, n) => ({ slot: n, run: null, serial: !parallel.includes(n) })),
     cancels: null,
-    isByHand: false,
-    dropped: null,
-    refused: null
+    isManual: false,
+    dropped: null
   }
-  const found = corrected(plan, new Map(answers.map((answer, n) => [`run ${n}`, enqueued(`run ${n}`, answer)])))
+  const found = correctedPlan(plan, new Map(answers.map((answer, n) => [`run ${n}`, enqueued(`run ${n}`, answer)])))
   if (found === undefined) return undefined
   const written = Either.getOrThrow(decodeState(found.row.state))
   assert.strictEqual(written.last?.run ?? null, found.row.run)
   return found.row.run ?? undefined
 }
 
-describe("the run that the next slot waits for", () => {
-  it("is the last that was started, as was planned", () => {
-    assert.isUndefined(standing(null, ["started"]))
-    assert.isUndefined(standing("running", ["completed", "started"]))
-    assert.isUndefined(standing(null, []))
+describe("the previous run", () => {
+  it("is the last run that started, as planned", () => {
+    assert.isUndefined(previousRun(null, ["started"]))
+    assert.isUndefined(previousRun("running", ["completed", "started"]))
+    assert.isUndefined(previousRun(null, []))
   })
 
-  it("is the one that the last of them joined", () => {
-    assert.strictEqual(standing(null, ["joined"]), "other run 0")
-    assert.strictEqual(standing("running", ["started", "joined"]), "other run 1")
+  it("is the run that the last one joined", () => {
+    assert.strictEqual(previousRun(null, ["joined"]), "other run 0")
+    assert.strictEqual(previousRun("running", ["started", "joined"]), "other run 1")
   })
 
-  it("is the last new one, if slots after it have had their runs", () => {
-    assert.strictEqual(standing(null, ["started", "completed"]), "run 0")
-    assert.strictEqual(standing("running", ["started", "started", "running", "failed"]), "run 1")
+  it("is the last new run if later slots had their runs before", () => {
+    assert.strictEqual(previousRun(null, ["started", "completed"]), "run 0")
+    assert.strictEqual(previousRun("running", ["started", "started", "running", "failed"]), "run 1")
   })
 
-  it("is one that goes on, if there is no new one, rather than one that has ended", () => {
-    assert.strictEqual(standing(null, ["running"]), "other run 0")
-    assert.strictEqual(standing(null, ["suspended", "completed"]), "other run 0")
-    assert.strictEqual(standing("completed", ["running", "paused", "failed"]), "other run 1")
-    assert.strictEqual(standing(null, ["completed", "failed"]), "other run 1")
+  it("is a live run rather than an ended one if none is new", () => {
+    assert.strictEqual(previousRun(null, ["running"]), "other run 0")
+    assert.strictEqual(previousRun(null, ["suspended", "completed"]), "other run 0")
+    assert.strictEqual(previousRun("completed", ["running", "paused", "failed"]), "other run 1")
+    assert.strictEqual(previousRun(null, ["completed", "failed"]), "other run 1")
   })
 
-  it("stays the one before while that goes on, if all have had their runs", () => {
-    assert.strictEqual(standing("running", ["completed"]), "before")
-    assert.strictEqual(standing("pending", ["running", "completed"]), "before")
+  it("stays the same while it is live if all slots had their runs before", () => {
+    assert.strictEqual(previousRun("running", ["completed"]), "before")
+    assert.strictEqual(previousRun("pending", ["running", "completed"]), "before")
   })
 
-  it("is none that was asked for beside the others", () => {
-    assert.isUndefined(standing("running", ["completed"], [0]))
-    assert.strictEqual(standing(null, ["running", "joined"], [1]), "other run 0")
+  it("is never a manual run in parallel", () => {
+    assert.isUndefined(previousRun("running", ["completed"], [0]))
+    assert.strictEqual(previousRun(null, ["running", "joined"], [1]), "other run 0")
   })
 })
