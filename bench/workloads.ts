@@ -56,7 +56,8 @@ const startMany = <A, E>(workflow: Workflow.Workflow<{ readonly n: number }, A, 
 /** Wait until the ends of all these runs are durable. */
 const allEnded = (runs: ReadonlyArray<Run.Run<unknown, unknown>>) =>
   Effect.gen(function*() {
-    const { ask, driver, watch } = yield* Journal
+    const journal = yield* Journal
+    const { watch } = journal.process
     const done = Deferred.unsafeMake<void>(FiberId.none)
     const open = new Set(runs.map((run) => run.id))
     const ended = (id: string) => {
@@ -72,7 +73,7 @@ const allEnded = (runs: ReadonlyArray<Run.Run<unknown, unknown>>) =>
     }
     // Those that ended before anybody listened are asked for, once.
     for (const page of Array.chunksOf([...open], BULK)) {
-      for (const { finishedAt, id } of yield* ask(driver.get(page))) if (finishedAt !== null) ended(id)
+      for (const { finishedAt, id } of yield* journal.get(page)) if (finishedAt !== null) ended(id)
     }
     yield* Deferred.await(done)
   })

@@ -139,14 +139,8 @@ export const make = <S extends AnySchema = typeof Schema.Void, E extends AnySche
       const parsed = parseToken(token)
       if (parsed === undefined) return "NoSuchRun"
       const journal = yield* Journal
-      const [disposition] = yield* journal.ask(journal.driver.deliver([{
-        to: parsed.run,
-        kind: "callback",
-        name: parsed.slot,
-        id: `callback/${parsed.slot}`,
-        payload: JSON.stringify(toEncoded(wire))
-      }]))
-      return disposition === "Delivered" || disposition === "Buffered" ? "Accepted" : disposition ?? "NoSuchRun"
+      const disposition = yield* journal.complete({ run: parsed.run, place: parsed.slot }, toEncoded(wire))
+      return disposition === "Delivered" || disposition === "Buffered" ? "Accepted" : disposition
     })
 
   return {

@@ -11,8 +11,9 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import { ConfigurationInvalid } from "./Errors.js"
-import type * as internal from "./internal/process/Registry.js"
-import { problemText, Registry } from "./internal/process/Registry.js"
+import * as Problems from "./internal/process/Problem.js"
+import * as Process from "./internal/process/Process.js"
+import type { Registrations } from "./internal/process/Registrations.js"
 import { Journal } from "./Journal.js"
 import * as JournalMemory from "./JournalMemory.js"
 
@@ -31,33 +32,15 @@ import * as JournalMemory from "./JournalMemory.js"
  * @since 0.1.0
  * @category models
  */
-export const ProblemCode = Schema.Literal(
-  "BadDefinition",
-  "TwoHandlers",
-  "TwoSignals",
-  "TwoWorkers",
-  "TwoQueues",
-  "TwoSchedules",
-  "BadOption",
-  "QueueNotServed",
-  "NoSuchWorkflow",
-  "LayerFailed"
-)
+export const ProblemCode = Problems.ProblemCode
 
 /**
- * Something that is wrong.
+ * A problem: its code, the place (for example `workflow "Fulfil" version "1"`), the detail, and the cure.
  *
  * @since 0.1.0
  * @category models
  */
-export const Problem = Schema.Struct({
-  code: ProblemCode,
-  /** Where, for example `workflow "Fulfil" version "1"`. */
-  place: Schema.String,
-  /** What. */
-  detail: Schema.String,
-  cure: Schema.String
-})
+export const Problem = Problems.Problem
 
 /**
  * @since 0.1.0
@@ -85,9 +68,9 @@ export const Report = Schema.Struct({
  */
 export type Report = typeof Report.Type
 
-const reportOf = (registry: Registry, more: ReadonlyArray<internal.Problem> = []): Report => {
-  const problems = [...registry.check(), ...more]
-  return { ok: problems.length === 0, problems, workflows: registry.list() }
+const reportOf = (registrations: Registrations, more: ReadonlyArray<Problem> = []): Report => {
+  const problems = [...registrations.check(), ...more]
+  return { ok: problems.length === 0, problems, workflows: registrations.list() }
 }
 
 /**
@@ -97,13 +80,16 @@ const reportOf = (registry: Registry, more: ReadonlyArray<internal.Problem> = []
  * @since 0.1.0
  * @category checks
  */
-export const report: Effect.Effect<Report, never, Journal> = Effect.map(Journal, ({ registry }) => reportOf(registry))
-
-/** A journal that refuses nothing, and on which no worker starts. */
-const checking: Layer.Layer<Journal> = Layer.map(
-  Layer.fresh(JournalMemory.layer),
-  (context) => Context.add(context, Journal, { ...Context.get(context, Journal), registry: new Registry(true) })
+export const report: Effect.Effect<Report, never, Journal> = Effect.map(
+  Journal,
+  ({ process }) => reportOf(process.registrations)
 )
+
+/** A journal whose process notes problems, and on which no worker starts. */
+const checking: Layer.Layer<Journal> = Layer.map(Layer.fresh(JournalMemory.layer), (context) => {
+  const journal = Context.get(context, Journal)
+  return Context.add(context, Journal, { ...journal, process: Process.makeChecking(journal.process) })
+})
 
 /**
  * Check the layers of a process: those of its workflows, workers and queues, merged. Give it the layer that needs a
@@ -129,7 +115,7 @@ const checking: Layer.Layer<Journal> = Layer.map(
 export const run = <A, E, R>(layer: Layer.Layer<A, E, R>): Effect.Effect<Report, never, Exclude<R, Journal>> =>
   Effect.scoped(Effect.gen(function*() {
     const journal = yield* Layer.build(checking)
-    const { registry } = Context.get(journal, Journal)
+    const { process } = Context.get(journal, Journal)
     // What the layer asks for is the journal, and what the caller provides.
     const built = yield* Effect.exit(Effect.provide(Layer.build(layer), journal))
     const failed = Exit.isSuccess(built) ? [] : [
@@ -140,7 +126,7 @@ export const run = <A, E, R>(layer: Layer.Layer<A, E, R>): Effect.Effect<Report,
         cure: "mend what the detail says; problems of layers that were not built yet may show up then"
       } as const
     ]
-    return reportOf(registry, failed)
+    return reportOf(process.registrations, failed)
   }))
 
 /**
@@ -167,4 +153,7 @@ export const orFail = <A, E, R>(
   Effect.flatMap(run(layer), (found) =>
     found.ok
       ? Effect.succeed(found)
-      : new ConfigurationInvalid({ what: "the check of all layers", problems: found.problems.map(problemText) }))
+      : new ConfigurationInvalid({
+        what: "the check of all layers",
+        problems: found.problems.map(Problems.problemText)
+      }))

@@ -1,7 +1,8 @@
 /**
- * The journal as the rest of the core uses it: a storage driver, the workflows registered in this process, and what the
- * process knows of its own (its workers, its waiters, its estimate of the driver's clock). One `Journal` is shared by
- * everything in a process that works on the same storage.
+ * The journal: the typed service above a storage driver, through which everything else of the core reads and writes runs.
+ *
+ * It encodes and decodes values, answers questions about runs that cannot exist, and observes the driver's clock. One
+ * `Journal` is shared by everything in a process that works on the same storage.
  *
  * @since 0.1.0
  */
@@ -10,58 +11,34 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
-import type { JournalError } from "./Errors.js"
-import { DriverTime } from "./internal/process/DriverTime.js"
-import { possibleRunsOnly } from "./internal/journal/possibleRuns.js"
-import { Registry } from "./internal/process/Registry.js"
-import { RunWatch } from "./internal/process/RunWatch.js"
-import type { Answer, ClaimedRun, Hint, WorkerRef } from "./driver/JournalDriver.js"
 import { JournalDriver } from "./driver/JournalDriver.js"
+import type { Operations } from "./internal/journal/operations.js"
+import { makeOperations } from "./internal/journal/operations.js"
+import { storableOnly } from "./internal/journal/storable.js"
+import type { ValueOperations } from "./internal/journal/values.js"
+import { makeValueOperations } from "./internal/journal/values.js"
+import { DriverTime } from "./internal/process/DriverTime.js"
+import { KnownQueues } from "./internal/process/KnownQueues.js"
+import * as Process from "./internal/process/Process.js"
+import { RunWatch } from "./internal/process/RunWatch.js"
 
 /**
- * A worker of this process, as those see it who start runs beside it.
+ * The service behind the `Journal` tag: the operations of the storage contract (`JournalDriver`), each of which gives its
+ * value instead of an answer. Operations on values take the definition of the value and the value itself.
  *
  * @since 0.1.0
  * @category models
  */
-export interface LocalWorker {
-  readonly ref: WorkerRef
-  /** How many of `wanted` new runs it could take at once; the slots are kept until `adopt`. */
-  readonly reserve: (
-    run: { readonly workflow: string; readonly version: string; readonly queue: string },
-    wanted: number
-  ) => number
-  /** Give back `slots` that were reserved, and run what the insert claimed for it. */
-  readonly adopt: (slots: number, runs: ReadonlyArray<ClaimedRun>) => void
-  /** Whether it holds this run now. */
-  readonly holds: (run: string) => boolean
-  /** A claim for this worker was sent and its answer lost: reconcile. */
-  readonly suspect: () => void
-  readonly hint: (hint: Hint) => void
-}
-
-/**
- * The service behind the `Journal` tag.
- *
- * @since 0.1.0
- * @category models
- */
-export interface JournalService {
-  readonly driver: JournalDriver
+export interface JournalService
+  extends
+    Omit<Operations, "deliver" | keyof ValueOperations>,
+    ValueOperations,
+    Pick<JournalDriver, "inTransaction" | "transaction">
+{
+  /** The driver's time as estimated, in whole milliseconds since the epoch. */
+  readonly now: () => number
   /** @internal */
-  readonly registry: Registry
-  /** @internal */
-  readonly time: DriverTime
-  /** @internal */
-  readonly watch: RunWatch
-  /** @internal */
-  readonly workers: Set<LocalWorker>
-  /** @internal Queues that are known to be there. */
-  readonly queues: Set<string>
-  /** @internal Queues that were made in a transaction, which may have been undone. */
-  readonly unsettledQueues: Set<string>
-  /** An operation's value; its `now` refreshes the estimate of the driver's clock. */
-  readonly ask: <A>(operation: Effect.Effect<Answer<A>, JournalError>) => Effect.Effect<A, JournalError>
+  readonly process: Process.Process
 }
 
 /**
@@ -88,28 +65,27 @@ export class Journal extends Context.Tag("perdure/Journal")<Journal, JournalServ
 
 const make = Effect.fnUntraced(function*(options?: JournalOptions) {
   const time = new DriverTime(yield* Effect.clockWith(Effect.succeed))
-  const driver = possibleRunsOnly(yield* JournalDriver, time)
-  const watch = new RunWatch(driver, time, Duration.decode(options?.pollInterval ?? "2 seconds"))
-  const workers = new Set<LocalWorker>()
-  yield* Effect.forkScoped(Stream.runForEach(driver.hints, (hint) =>
-    Effect.sync(() => {
-      if (hint._tag === "Changed") return watch.changed(hint.run)
-      for (const worker of workers) worker.hint(hint)
-    })))
-  yield* Effect.forkScoped(watch.run)
-  const service: JournalService = {
-    driver,
-    registry: new Registry(),
+  const driver = storableOnly(yield* JournalDriver, time)
+  const { hints, inTransaction, transaction } = driver
+  const operations = makeOperations(driver, time)
+  const process = Process.make({
     time,
-    watch,
-    workers,
-    queues: new Set(),
-    unsettledQueues: new Set(),
-    ask: (operation) =>
-      Effect.map(operation, (answer) => {
-        time.observe(answer.now)
-        return answer.value
-      })
+    watch: new RunWatch(operations, time, Duration.decode(options?.pollInterval ?? "2 seconds")),
+    queues: new KnownQueues({ queues: operations.queues, inTransaction })
+  })
+  yield* Effect.forkScoped(Stream.runForEach(hints, (hint) =>
+    Effect.sync(() => {
+      if (hint._tag === "Changed") return process.watch.changed(hint.run)
+      for (const worker of process.workers) worker.hint(hint)
+    })))
+  yield* Effect.forkScoped(process.watch.run)
+  const service: JournalService = {
+    ...operations,
+    ...makeValueOperations(operations),
+    transaction,
+    inTransaction,
+    now: () => time.now(),
+    process
   }
   return service
 })

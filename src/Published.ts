@@ -19,7 +19,7 @@ import { Misuse } from "./Errors.js"
 import { idProblem } from "./internal/options/names.js"
 import { runNews } from "./internal/runs/news.js"
 import { invariant, makeValue } from "./internal/util/value.js"
-import { decodeText, encodeText } from "./internal/codec/wire.js"
+import { encodePublished } from "./internal/codec/published.js"
 import { Journal } from "./Journal.js"
 import { Limits } from "./Limits.js"
 
@@ -87,17 +87,13 @@ export const isPublished = (u: unknown): u is Published<unknown> => Predicate.ha
  * ```
  */
 export const make = <S extends Schema.Schema.AnyNoContext>(key: string, schema: S): Published<S["Type"]> => {
-  const what = `published value ${key}`
+  const shape = { key, schema }
   const problem = idProblem("the key of published value", key)
 
   const read = Effect.fnUntraced(function*(runId: string) {
     if (problem !== undefined) return yield* Effect.die(new Misuse({ detail: problem }))
     const journal = yield* Journal
-    const values = yield* journal.ask(journal.driver.published(runId))
-    const found = values.find((value) => value.key === key)
-    if (found === undefined) return Option.none()
-    const value = yield* decodeText(schema, found.value, what)
-    return Option.some({ value, version: found.version })
+    return yield* journal.published(shape, runId)
   })
 
   return {
@@ -112,7 +108,7 @@ export const make = <S extends Schema.Schema.AnyNoContext>(key: string, schema: 
             dieOfMisuse(current, problem) :
             Effect.flatMap(Limits, (limits) =>
               Either.map(
-                encodeText(schema, value, what, limits.payloadBytes),
+                encodePublished(shape, value, limits.payloadBytes),
                 (text) => current.machine.publish(key, text)
               ))
       ),
@@ -120,16 +116,14 @@ export const make = <S extends Schema.Schema.AnyNoContext>(key: string, schema: 
       outsideOnly("Published.publishFor", () =>
         Effect.gen(function*() {
           if (problem !== undefined) return yield* Effect.die(new Misuse({ detail: problem }))
-          const limits = yield* Limits
-          const text = yield* encodeText(schema, value, what, limits.payloadBytes)
           const journal = yield* Journal
-          return yield* journal.ask(journal.driver.publish({ run: runId, key, value: text }))
+          return yield* journal.publish(shape, runId, value)
         })),
     get: (runId) => outsideOnly("Published.get", () => Effect.map(read(runId), Option.map(({ value }) => value))),
     changes: (runId) =>
       Stream.unwrap(
         outsideOnly("Published.changes", () =>
-          Effect.map(Journal, ({ watch }) =>
+          Effect.map(Journal, ({ process: { watch } }) =>
             runNews(watch, runId).pipe(
               Stream.mapEffect((ended) => Effect.map(read(runId), (value) => ({ value, ended }))),
               Stream.takeUntil(({ ended }) => ended),

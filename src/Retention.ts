@@ -18,7 +18,7 @@ import * as Stream from "effect/Stream"
 import { outsideOnly } from "./CurrentRun.js"
 import type { JournalError } from "./Errors.js"
 import { ConfigurationInvalid } from "./Errors.js"
-import { badOptions } from "./internal/process/Registry.js"
+import { badOptions } from "./internal/process/Problem.js"
 import { nameProblem } from "./internal/workflow/definition.js"
 import { millisOf } from "./internal/util/time.js"
 import { Reading, show } from "./internal/options/reading.js"
@@ -163,7 +163,7 @@ const sweep = ({ batch, pause, rules }: Settings): Stream.Stream<Progress, Journ
     Effect.gen(function*() {
       const journal = yield* Journal
       if (before > 0) yield* Effect.sleep(pause)
-      const now = yield* journal.ask(journal.driver.retain({ rules, limit: batch }))
+      const now = yield* journal.retain({ rules, limit: batch })
       const deleted = before + now
       // A batch that is not full may have passed over what others were busy with; they, or the next sweep, take it.
       const done = now < batch
@@ -210,16 +210,14 @@ export const run = (
  */
 export const layer = (options: RetentionOptions): Layer.Layer<never, ConfigurationInvalid, Journal> =>
   Layer.scopedDiscard(Effect.gen(function*() {
-    const { registry } = yield* Journal
-    if (registry.checking) {
-      const problems = Either.match(settingsOf(options), { onLeft: (all) => all, onRight: () => [] })
-      return yield* registry.note(badOptions(WHAT, problems))
-    }
-    const settings = yield* checked(options)
-    yield* Stream.runDrain(sweep(settings)).pipe(
+    const { process } = yield* Journal
+    const settings = settingsOf(options)
+    const admitted = yield* process.admit(Either.isLeft(settings) ? badOptions(WHAT, settings.left) : [])
+    if (!admitted || Either.isLeft(settings)) return
+    yield* Stream.runDrain(sweep(settings.right)).pipe(
       Effect.sandbox,
       Effect.catchAll((cause) => Effect.logWarning("deleting old runs failed, and is tried again", cause)),
-      Effect.repeat(Schedule.spaced(settings.every)),
+      Effect.repeat(Schedule.spaced(settings.right.every)),
       Effect.interruptible,
       Effect.forkScoped
     )

@@ -27,6 +27,7 @@ import type {
 } from "./Errors.js"
 import { Misuse, NoSuchRun, RunEnded, ValueUnreadable } from "./Errors.js"
 import type { ExitCodec } from "./internal/codec/exits.js"
+import { encodeCancel } from "./internal/codec/messages.js"
 import { describeDefect, exitOf, fromEncoded } from "./internal/codec/exits.js"
 import { forkRun, retryRun } from "./internal/runs/forking.js"
 import type { Ending } from "./internal/process/RunWatch.js"
@@ -202,13 +203,11 @@ const HISTORY_PAGE = 500
  * @internal
  */
 export const make = <A, E>(journal: JournalService, definition: Definition, id: string): Run<A, E> => {
-  const { driver } = journal
-
   const settle = (ending: Ending): Effect.Effect<A, E | ResultError> => settleAs(definition, id, ending)
 
   const record = () =>
     Effect.flatMap(
-      journal.ask(driver.get([id])),
+      journal.get([id]),
       ([found]) => found === undefined ? Effect.fail(new NoSuchRun({ runId: id })) : Effect.succeed(found)
     )
 
@@ -221,7 +220,7 @@ export const make = <A, E>(journal: JournalService, definition: Definition, id: 
   const changed = (control: "pause" | "resume" | "terminate", request: Request | undefined) =>
     Effect.zipRight(
       refuse(`${control} of run ${id}`, requestProblem(request)),
-      Effect.map(Effect.suspend(() => journal.ask(driver[control](requested(request)))), (count) => count > 0)
+      Effect.map(Effect.suspend(() => journal[control](requested(request))), (count) => count > 0)
     )
 
   return {
@@ -233,7 +232,7 @@ export const make = <A, E>(journal: JournalService, definition: Definition, id: 
       (current) => childResult<A, E>(current, definition, id),
       () =>
         Effect.flatMap(
-          Effect.suspend(() => journal.watch.ending(id, { known: held(journal, id) })),
+          Effect.suspend(() => journal.process.watch.ending(id, { known: held(journal, id) })),
           (ending): Effect.Effect<A, E | ResultError> =>
             ending === undefined ? Effect.fail(new NoSuchRun({ runId: id })) : settle(ending)
         )
@@ -248,7 +247,7 @@ export const make = <A, E>(journal: JournalService, definition: Definition, id: 
       0,
       (from) =>
         Effect.map(
-          outsideOnly("Run.history", () => journal.ask(driver.history({ run: id, from, limit: HISTORY_PAGE }))),
+          outsideOnly("Run.history", () => journal.history({ run: id, from, limit: HISTORY_PAGE })),
           (page) => {
             const last = page.at(-1)
             return [
@@ -261,13 +260,19 @@ export const make = <A, E>(journal: JournalService, definition: Definition, id: 
     cancel: (request) => {
       const problem = requestProblem(request)
       if (problem !== undefined) return refusal(`cancel of run ${id}`, problem)
-      const message = { to: id, id: "cancel", payload: encodeRequest(request) }
       return Effect.flatMap(
         insideOrOutside(
-          (current) => sendFromRun(current, { ...message, message: "cancel", name: "cancel" }),
+          (current) =>
+            sendFromRun(current, {
+              to: id,
+              id: "cancel",
+              message: "cancel",
+              name: "cancel",
+              payload: encodeCancel(request)
+            }),
           () =>
             Effect.map(
-              journal.ask(driver.deliver([{ ...message, kind: "cancel", name: "cancel" }])),
+              journal.cancel([{ run: id, by: request?.by, reason: request?.reason }]),
               ([disposition]) => disposition ?? "NoSuchRun"
             )
         ),
@@ -290,7 +295,7 @@ export const make = <A, E>(journal: JournalService, definition: Definition, id: 
         "Run.fork",
         () => Effect.map(forkRun(journal, id, options), (made) => make<A, E>(journal, definition, made))
       ),
-    controls: outsideOnly("Run.controls", () => journal.ask(driver.controls(id)))
+    controls: outsideOnly("Run.controls", () => journal.controls(id))
   }
 }
 
@@ -382,13 +387,9 @@ export const waitFor: {
       return found as A & HistoryEntry
     }))
 
-/** @internal */
-export const encodeRequest = (request: Request | undefined): string =>
-  JSON.stringify({ by: request?.by ?? null, reason: request?.reason ?? null })
-
 /** Whether a worker of this process holds the run, so that its end will be known without asking storage. */
 const held = (journal: JournalService, id: string): boolean => {
-  for (const worker of journal.workers) if (worker.holds(id)) return true
+  for (const worker of journal.process.workers) if (worker.holds(id)) return true
   return false
 }
 

@@ -24,11 +24,12 @@ import type * as Scope from "effect/Scope"
 import { outsideOnly } from "./CurrentRun.js"
 import type { JournalError, ValueInvalid } from "./Errors.js"
 import { ConfigurationInvalid, UnknownQueue } from "./Errors.js"
-import { badOptions } from "./internal/process/Registry.js"
+import type { Problem } from "./internal/process/Problem.js"
+import { badOptions } from "./internal/process/Problem.js"
 import { nameProblem } from "./internal/workflow/definition.js"
 import { queueProblems } from "./internal/options/queueOptions.js"
 import { Reading } from "./internal/options/reading.js"
-import { making, nameOf, requireQueue } from "./internal/process/queues.js"
+import { nameOf } from "./internal/options/queueReference.js"
 import { refuse, requestProblem } from "./internal/options/requests.js"
 import { makeValue } from "./internal/util/value.js"
 import { Journal } from "./Journal.js"
@@ -159,6 +160,16 @@ export const definitionOf = ({ name, options }: RunQueue): string => {
 }
 
 /**
+ * The problems of a definition.
+ *
+ * @internal
+ */
+export const configurationProblems = ({ name, options }: RunQueue): ReadonlyArray<Problem> => {
+  const place = `queue "${name}"`
+  return badOptions(place, problemsOf(name, options).map((problem) => `${place}: ${problem}`))
+}
+
+/**
  * Store a definition; `by` itself, or with a workflow that waits on it.
  *
  * @internal
@@ -169,15 +180,12 @@ export const define = (
 ): Effect.Effect<void, ConfigurationInvalid | JournalError, Journal | Scope.Scope> =>
   Effect.gen(function*() {
     const { name, options } = queue
-    const problems = problemsOf(name, options)
     const journal = yield* Journal
-    yield* journal.registry.defineQueue({ name, definition: definitionOf(queue), elsewhere: by === "itself" })
-    const place = `queue "${name}"`
-    yield* journal.registry.tell(badOptions(place, problems.map((problem) => `${place}: ${problem}`)))
-    if (journal.registry.checking) return
+    const { queues, registrations } = journal.process
+    yield* registrations.addQueue({ name, definition: definitionOf(queue), elsewhere: by === "itself" })
+    if (!(yield* journal.process.admit(configurationProblems(queue)))) return
     const settings = settingsOf(options)
-    const define = journal.driver.defineQueue({ name, definition: JSON.stringify(settings), settings })
-    yield* making(journal, [name], journal.ask(define))
+    yield* queues.making([name], journal.defineQueue({ name, definition: JSON.stringify(settings), settings }))
   })
 
 /**
@@ -215,10 +223,10 @@ export const make = (name: string, options: Options = {}): RunQueue => {
 const read = (name: string) =>
   Effect.flatMap(Journal, (journal) =>
     Effect.flatMap(
-      requireQueue(journal, name),
+      journal.process.queues.require(name),
       () =>
         Effect.flatMap(
-          journal.ask(journal.driver.queues([name])),
+          journal.queues([name]),
           ([found]) => found === undefined ? new UnknownQueue({ queue: name }) : Effect.succeed(found)
         )
     ))
@@ -240,7 +248,7 @@ export const get = (queue: Ref): Effect.Effect<QueueRecord, UnknownQueue | Journ
  */
 export const list: Effect.Effect<ReadonlyArray<QueueRecord>, JournalError, Journal> = outsideOnly(
   "RunQueue.list",
-  () => Effect.flatMap(Journal, (journal) => journal.ask(journal.driver.queues(null)))
+  () => Effect.flatMap(Journal, (journal) => journal.queues(null))
 )
 
 /**
@@ -264,10 +272,8 @@ export const counts = (
         return yield* new ConfigurationInvalid({ what, problems: reading.problems })
       }
       const journal = yield* Journal
-      yield* requireQueue(journal, name)
-      const [found] = yield* journal.ask(
-        journal.driver.queueCounts({ names: [name], most })
-      )
+      yield* journal.process.queues.require(name)
+      const [found] = yield* journal.queueCounts({ names: [name], most })
       return found ?? { name, ready: 0, delayed: 0, running: 0, suspended: 0, parked: 0 }
     }))
 
@@ -278,7 +284,7 @@ const changed = (
 ): Effect.Effect<QueueRecord, UnknownQueue | JournalError, Journal> =>
   Effect.flatMap(Journal, (journal) =>
     Effect.flatMap(
-      journal.ask(journal.driver.changeQueue({ name: nameOf(queue), change, ...request })),
+      journal.changeQueue({ name: nameOf(queue), change, ...request }),
       (found) => found === null ? new UnknownQueue({ queue: nameOf(queue) }) : Effect.succeed(found)
     ))
 
@@ -392,7 +398,7 @@ export const resumeWorkflows = (
  */
 export const pausedWorkflows: Effect.Effect<ReadonlyArray<PausedWorkflow>, JournalError, Journal> = outsideOnly(
   "RunQueue.pausedWorkflows",
-  () => Effect.flatMap(Journal, (journal) => journal.ask(journal.driver.heldWorkflows))
+  () => Effect.flatMap(Journal, (journal) => journal.heldWorkflows)
 )
 
 const hold = (operation: string, given: Workflows, held: boolean, request?: Request) =>
@@ -403,5 +409,5 @@ const hold = (operation: string, given: Workflows, held: boolean, request?: Requ
     )
     if (problems.length > 0) return yield* new ConfigurationInvalid({ what: operation, problems })
     const journal = yield* Journal
-    return yield* journal.ask(journal.driver.holdWorkflows({ workflows, held, ...request }))
+    return yield* journal.holdWorkflows({ workflows, held, ...request })
   })

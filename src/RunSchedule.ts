@@ -379,12 +379,11 @@ const PAGE_SIZE = 200
 const page = (names: ReadonlyArray<string> | null, after: string | null, upcoming: number) =>
   Effect.flatMap(
     Journal,
-    ({ driver, registry, time }) =>
+    (journal) =>
       Effect.map(
-        driver.schedules({ names, after, limit: PAGE_SIZE }),
+        journal.schedules({ names, after, limit: PAGE_SIZE }),
         ({ now, value }): ReadonlyArray<ScheduleInfo> => {
-          time.observe(now)
-          const registered = registry.schedules
+          const registered = journal.process.registrations.schedules
           return value.map((record) => infoOf(record, { now, upcoming, isRegistered: registered.has(record.name) }))
         }
       )

@@ -197,7 +197,7 @@ export const find = (
       const limit = yield* sizeOf("limit", given["limit"], DEFAULT_PAGE)
       const after = yield* cursorOf(given["cursor"])
       const journal = yield* Journal
-      const { next, runs } = yield* journal.ask(journal.driver.find({ filter: wanted, after, limit }))
+      const { next, runs } = yield* journal.find({ filter: wanted, after, limit })
       return {
         runs: runs.map((record) => ({ ...record, run: handle(journal, record) })),
         next: next === null ? null : encodeCursor(next)
@@ -252,7 +252,7 @@ export const count = (
     Effect.gen(function*() {
       const wanted = yield* toDriver(filter)
       const journal = yield* Journal
-      return { ...none, ...yield* journal.ask(journal.driver.count(wanted)) }
+      return { ...none, ...yield* journal.count(wanted) }
     }))
 
 const none: Readonly<Record<RunStatus, number>> = {
@@ -309,7 +309,7 @@ const bulk = <E = never>(
         { after: null, matched: 0, changed: 0 },
         ({ after, ...before }) =>
           Effect.gen(function*() {
-            const { next, runs } = yield* journal.ask(journal.driver.find({ ...request, after }))
+            const { next, runs } = yield* journal.find({ ...request, after })
             const ids = runs.map(({ id }) => id)
             const matched = before.matched + ids.length
             const changed = before.changed + (ids.length === 0 ? 0 : yield* change(journal, ids, options ?? {}))
@@ -323,7 +323,7 @@ const bulk = <E = never>(
 
 /** What the driver does to a batch in one statement. */
 const controlled = (control: "pause" | "resume" | "terminate"): Change<never> => (journal, runs, { by, reason }) =>
-  journal.ask(journal.driver[control]({ runs, by: by ?? null, reason: reason ?? null }))
+  journal[control]({ runs, by: by ?? null, reason: reason ?? null })
 
 /**
  * Cancel all live runs that match, as `Run.cancel` does each: durably, finalizers run. In batches, with progress after
@@ -345,13 +345,11 @@ const controlled = (control: "pause" | "resume" | "terminate"): Change<never> =>
  * )
  * ```
  */
-export const cancel = bulk("Runs.cancel", live, (journal, runs, request) => {
-  const message = { id: "cancel", kind: "cancel" as const, name: "cancel", payload: Run.encodeRequest(request) }
-  return Effect.map(
-    journal.ask(journal.driver.deliver(runs.map((to) => ({ ...message, to })))),
+export const cancel = bulk("Runs.cancel", live, (journal, runs, { by, reason }) =>
+  Effect.map(
+    journal.cancel(runs.map((run) => ({ run, by, reason }))),
     (dispositions) => dispositions.filter((each) => each === "Delivered" || each === "Buffered").length
-  )
-})
+  ))
 
 /**
  * End all live runs that match at once, with their attached children, as `Run.terminate` does each; no finalizer runs.
@@ -419,7 +417,7 @@ export const retry = bulk<UnknownQueue>(
   ["failed", "exhausted", "terminated", "expired"],
   (journal, runs, { by, reason }) =>
     Effect.gen(function*() {
-      const records = yield* journal.ask(journal.driver.get(runs.map(retryId)))
+      const records = yield* journal.get(runs.map(retryId))
       const known = new Set(
         records.flatMap(({ id, source }) => source !== null && retryId(source.run) === id ? [source.run] : [])
       )

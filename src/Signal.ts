@@ -18,12 +18,13 @@ import type { CurrentRunInfo } from "./CurrentRun.js"
 import { CurrentRun, dieOfMisuse, insideOrOutside } from "./CurrentRun.js"
 import { type JournalError, Misuse, type ValueInvalid, type ValueTooLarge } from "./Errors.js"
 import { dueAt } from "./internal/util/time.js"
+import { encodeSignal, payloadOfSignal } from "./internal/codec/messages.js"
 import { makeIncarnation } from "./internal/codec/ids.js"
 import type { Decode } from "./internal/codec/exits.js"
 import { canBeStored, idProblem } from "./internal/options/names.js"
 import { invariant, makeValue } from "./internal/util/value.js"
 import type { AnySchema } from "./internal/codec/wire.js"
-import { codecOf, encodeText } from "./internal/codec/wire.js"
+import { codecOf } from "./internal/codec/wire.js"
 import { Journal } from "./Journal.js"
 import type { Disposition } from "./driver/JournalDriver.js"
 import { Limits } from "./Limits.js"
@@ -150,12 +151,12 @@ export const make: {
     ? options.payload
     : Schema.Struct(options.payload as Record<string, Schema.Schema.AnyNoContext>)
   const codec = codecOf(schema)
-  const what = `payload of signal ${name}`
+  const shape = { name, schema }
 
   const decode: Decode = (exit) =>
     exit.kind === "failure"
       ? Either.right(Effect.succeedNone)
-      : Either.mapBoth(codec.decode(exit.data, what), {
+      : Either.mapBoth(codec.decode(exit.data, payloadOfSignal(name)), {
         onLeft: (error) => error.message,
         onRight: (value) => Effect.succeedSome(value)
       })
@@ -225,7 +226,7 @@ export const make: {
             () => Effect.die(new Misuse({ detail: problem }))
           )
         }
-        const text = encodeText(schema, payload, what, limits.signalBytes)
+        const text = encodeSignal(shape, payload, limits.signalBytes)
         if (Either.isLeft(text)) return Effect.succeed(SendResult.InvalidPayload({ error: text.left }))
         if (!canBeStored(runId)) return Effect.succeed(results.NoSuchRun)
         const message = { to: runId, name, payload: text.right }
@@ -243,14 +244,11 @@ export const make: {
             },
             () =>
               Effect.flatMap(Journal, (journal) =>
-                Effect.map(
-                  journal.ask(journal.driver.deliver([{
-                    ...message,
-                    kind: "signal",
-                    id: sendOptions?.id === undefined ? makeIncarnation() : `signal/${sendOptions.id}`
-                  }])),
-                  ([disposition]) => disposition ?? "NoSuchRun"
-                ))
+                Effect.orDie(journal.sendSignal(shape, {
+                  run: runId,
+                  id: sendOptions?.id === undefined ? makeIncarnation() : `signal/${sendOptions.id}`,
+                  payload
+                })))
           ),
           (disposition) => results[disposition]
         )

@@ -13,9 +13,8 @@ import * as Schedule from "effect/Schedule"
 import type { JournalError, WorkerIdTaken } from "./Errors.js"
 import { ConfigurationInvalid } from "./Errors.js"
 import { HostProcess } from "./HostProcess.js"
-import { badOptions } from "./internal/process/Registry.js"
+import { badOptions } from "./internal/process/Problem.js"
 import { makeIncarnation } from "./internal/codec/ids.js"
-import { making } from "./internal/process/queues.js"
 import { readOptions } from "./internal/worker/settings.js"
 import { WorkerCore } from "./internal/worker/WorkerCore.js"
 import { Journal } from "./Journal.js"
@@ -73,18 +72,18 @@ export const makeCore = (
   options: WorkerOptions
 ): Effect.Effect<WorkerCore, ConfigurationInvalid, Journal> =>
   Effect.gen(function*() {
-    const journal = yield* Journal
-    const { id, problems, settings } = readOptions(options)
-    if (problems.length > 0 && !journal.registry.checking)
-      return yield* new ConfigurationInvalid({ what: "the options of Worker.layer", problems })
+    const reading = readOptions(options)
+    const { problems } = reading
+    if (problems.length > 0) return yield* new ConfigurationInvalid({ what: "the options of Worker.layer", problems })
+    return yield* coreOf(reading)
+  })
+
+/** A worker with these settings; an option with a problem has its default. */
+const coreOf = ({ id, settings }: ReturnType<typeof readOptions>): Effect.Effect<WorkerCore, never, Journal> =>
+  Effect.gen(function*() {
     const incarnation = makeIncarnation()
     const { describe } = yield* HostProcess
-    return new WorkerCore(
-      journal,
-      { id: id ?? `worker-${incarnation}`, incarnation },
-      settings,
-      describe
-    )
+    return new WorkerCore(yield* Journal, { id: id ?? `worker-${incarnation}`, incarnation }, settings, describe)
   })
 
 /** A loop that dies would leave a worker that looks alive and does nothing: it is logged, and begins again. */
@@ -101,8 +100,9 @@ const prepareQueues = (names: ReadonlyArray<string>, queues: ReadonlyArray<RunQu
   Effect.gen(function*() {
     const journal = yield* Journal
     for (const queue of queues) if (typeof queue !== "string") yield* RunQueue.define(queue)
-    const others = names.filter((name) => !journal.queues.has(name))
-    if (others.length > 0) yield* making(journal, others, journal.ask(journal.driver.ensureQueues(others)))
+    const { queues: seen } = journal.process
+    const others = names.filter((name) => !seen.has(name))
+    if (others.length > 0) yield* seen.making(others, journal.ensureQueues(others))
   })
 
 /**
@@ -124,22 +124,18 @@ export const layer = (
     Worker,
     Effect.gen(function*() {
       const journal = yield* Journal
-      const core = yield* makeCore(options)
-      const { id, problems, queues } = readOptions(options)
-      yield* journal.registry.addWorker({ id, queues: core.settings.queues })
-      if (journal.registry.checking) {
-        for (const queue of queues) {
-          if (typeof queue !== "string") {
-            yield* journal.registry.defineQueue({
-              name: queue.name,
-              definition: RunQueue.definitionOf(queue),
-              elsewhere: false
-            })
-          }
-        }
-        yield* journal.registry.note(badOptions(id === undefined ? "Worker.layer" : `worker "${id}"`, problems))
-        return { id: core.ref.id, core }
+      const { admit, registrations } = journal.process
+      const reading = readOptions(options)
+      const { id, problems, queues } = reading
+      const core = yield* coreOf(reading)
+      yield* registrations.addWorker({ id, queues: core.settings.queues })
+      for (const queue of queues) {
+        if (typeof queue === "string") continue
+        const definition = RunQueue.definitionOf(queue)
+        yield* registrations.addQueue({ name: queue.name, definition, elsewhere: false })
       }
+      const place = id === undefined ? "Worker.layer" : `worker "${id}"`
+      if (!(yield* admit(badOptions(place, problems)))) return { id: core.ref.id, core }
       yield* prepareQueues(core.settings.queues, queues)
       yield* core.lease.acquire
       // Finalizers run in reverse: the loops that a drain needs are stopped after it.
@@ -147,14 +143,14 @@ export const layer = (
       yield* supervise("inbox reader", core.inboxLoop)
       yield* supervise("heartbeat", core.lease.run)
       for (let i = 0; i < core.settings.commitsInFlight; i++) yield* supervise("committer", core.committer.run)
-      yield* Effect.acquireRelease(Effect.sync(() => journal.workers.add(core)), () =>
-        Effect.zipRight(Effect.sync(() => journal.workers.delete(core)), core.drain))
+      yield* Effect.acquireRelease(Effect.sync(() => journal.process.workers.add(core)), () =>
+        Effect.zipRight(Effect.sync(() => journal.process.workers.delete(core)), core.drain))
       yield* supervise("answers to pings", core.pingResponder.run)
       yield* supervise("reaper", core.lease.reaper)
       yield* supervise("upkeep", core.upkeepLoop)
       yield* supervise("claimer", core.claimer.run)
       yield* supervise("schedules", core.scheduleLoop.run)
-      const stop = journal.registry.onChange(() => {
+      const stop = journal.process.registrations.onChange(() => {
         core.claimer.hint()
         core.scheduleLoop.hint()
       })

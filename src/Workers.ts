@@ -104,9 +104,7 @@ export const list: Effect.Effect<ReadonlyArray<WorkerState>, JournalError, Journ
   const all: Array<WorkerState> = []
   let after: string | null = null
   while (true) {
-    const page: ReadonlyArray<WorkerRecord> = yield* journal.ask(
-      journal.driver.workers({ id: null, after, limit: PAGE })
-    )
+    const page: ReadonlyArray<WorkerRecord> = yield* journal.workers({ id: null, after, limit: PAGE })
     for (const record of page) all.push(stateOf(record))
     const last = page.at(-1)
     if (last === undefined || page.length < PAGE) return all
@@ -133,7 +131,7 @@ export const samples = (
     yield* refused("Workers.samples", reading)
     if (!canBeNamed(id)) return []
     const journal = yield* Journal
-    const all = yield* journal.ask(journal.driver.samples({ worker: id, limit: most }))
+    const all = yield* journal.samples({ worker: id, limit: most })
     return all.map((sample) => ({ ...sample, info: decodeInfo(sample.info) }))
   })
 
@@ -180,11 +178,11 @@ export const ping = (
     const journal = yield* Journal
     const before = yield* Clock.currentTimeNanos
     const nonce = yield* Effect.sync(makeIncarnation)
-    const open = yield* journal.ask(journal.driver.ping({ worker: id, nonce }))
+    const open = yield* journal.ping({ worker: id, nonce })
     if (open === null) return yield* new NoSuchWorker({ workerId: id })
     const answered = Effect.gen(function*() {
       for (let attempt = 0;; attempt++) {
-        const [record] = yield* journal.ask(journal.driver.workers({ id, after: null, limit: 1 }))
+        const [record] = yield* journal.workers({ id, after: null, limit: 1 })
         if (record === undefined) return yield* new NoSuchWorker({ workerId: id })
         // A ping is replaced only once it is answered.
         if (record.ping !== open) return

@@ -22,12 +22,14 @@ import type { ConfigurationInvalid, JournalError, ResultError, RuntimeError, Sta
 import { NoSuchRun, TimedOut } from "./Errors.js"
 import type { Link } from "./internal/workflow/continuations.js"
 import { linkedTo, linkProblems, makeContinuations } from "./internal/workflow/continuations.js"
-import type { Shape } from "./internal/workflow/definition.js"
+import type { Shape } from "./internal/process/Shape.js"
 import { continueAs, definitionProblems, makeOpen } from "./internal/workflow/definition.js"
 import { makeExitCodec } from "./internal/codec/exits.js"
-import { DEFAULT_QUEUE, nameOf } from "./internal/process/queues.js"
+import { DEFAULT_QUEUE } from "./internal/process/KnownQueues.js"
+import { nameOf } from "./internal/options/queueReference.js"
 import { canBeStored, idProblem } from "./internal/options/names.js"
 import { startChild, startRuns } from "./internal/runs/start.js"
+import type { WorkflowRegistration } from "./internal/process/Registration.js"
 import { invariant, makeValue } from "./internal/util/value.js"
 import type { AnySchema, Given } from "./internal/codec/wire.js"
 import { Journal } from "./Journal.js"
@@ -352,22 +354,15 @@ const define = <Payload, Success, Failure>(
             onTimeout: () => new TimedOut({ what: `workflow ${name}`, millis: Duration.toMillis(timeout) })
           })
         const queues = [options.queue, ...links.map((link) => link.options?.queue)].filter(RunQueue.isRunQueue)
-        const problems = [...definitionProblems(shape), ...linkProblems(name, links)]
-        const ofQueues = queues.flatMap((queue) =>
-          RunQueue.problemsOf(queue.name, queue.options).map((problem) => `queue "${queue.name}": ${problem}`)
-        )
-        // Nothing is stored of what will be refused; a check notes the problems of queues by itself.
-        if (journal.registry.checking || problems.length + ofQueues.length === 0) {
-          for (const queue of queues) yield* RunQueue.define(queue, "workflow")
-        }
-        yield* journal.registry.register({
+        const registration: WorkflowRegistration = {
           name,
           version,
           queue: shape.options.queue,
           shape,
-          signals: options.signals ?? [],
+          // Options are checked as they are: they may come from code without types.
+          signals: Array.isArray(options.signals) ? options.signals : [],
           continuations: linkedTo(links),
-          problems: journal.registry.checking ? problems : [...problems, ...ofQueues],
+          problems: [...definitionProblems(shape), ...linkProblems(name, links)],
           open: makeOpen({
             continuations: makeContinuations({ links, context, fiberRefs }),
             shape,
@@ -379,7 +374,13 @@ const define = <Payload, Success, Failure>(
             // layer's context leaves out.
             handler: (payload) => Effect.scoped(limited(payload as Payload) as Effect.Effect<unknown, unknown>)
           })
-        })
+        }
+        const { admit, registrations } = journal.process
+        // Nothing is stored for a definition that is refused, and no run is claimed before its queue has its limits.
+        yield* admit([...registrations.problemsOf(registration), ...queues.flatMap(RunQueue.configurationProblems)])
+        for (const queue of queues) yield* RunQueue.define(queue, "workflow")
+        yield* Effect.suspend(() => admit(registrations.problemsOf(registration)))
+        yield* registrations.addWorkflow(registration)
       })),
     start,
     startAll: (payloads, started) => outsideOnly("Workflow.startAll", () => startMany(payloads, started)),

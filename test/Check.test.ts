@@ -267,7 +267,7 @@ describe("Check.orFail", () => {
 describe("Check.report", () => {
   const journal = Effect.map(Layer.build(Layer.fresh(JournalMemory.layer)), (context) => ({
     context,
-    registry: Context.get(context, Journal).registry
+    registrations: Context.get(context, Journal).process.registrations
   }))
 
   it.scoped("says what is wrong with what runs now", () =>
@@ -295,19 +295,19 @@ describe("Check.report", () => {
 
   it.scoped("asks other sources of problems, as long as they are there", () =>
     Effect.gen(function*() {
-      const { context, registry } = yield* journal
+      const { context, registrations } = yield* journal
       const report = Effect.provide(Check.report, context)
       const scope = yield* Scope.make()
       const problem = { code: "BadOption", place: "here", detail: "it is wrong", cure: "mend it" } as const
-      yield* Scope.extend(registry.addSource(() => [problem]), scope)
+      yield* Scope.extend(registrations.addSource(() => [problem]), scope)
       assert.deepStrictEqual((yield* report).problems, [problem])
       yield* Scope.close(scope, Exit.void)
       assert.isTrue((yield* report).ok)
       const Mail = Workflow.make("Mail", { payload: {}, queue: "mail" })
-      yield* registry.addWorker({ id: undefined, queues: ["default"] })
+      yield* registrations.addWorker({ id: undefined, queues: ["default"] })
       yield* Effect.provide(Layer.build(Mail.toLayer(() => Effect.void)), context)
       assert.deepStrictEqual(codes(yield* report), ["QueueNotServed"])
-      yield* registry.defineQueue({ name: "mail", definition: "{}", elsewhere: true })
+      yield* registrations.addQueue({ name: "mail", definition: "{}", elsewhere: true })
       assert.isTrue((yield* report).ok)
     }))
 })

@@ -139,7 +139,7 @@ describe.each(TestDatabase.servers)("statements on $name", (server) => {
       const { asClient, counted, workerContext } = yield* setUp(server)
       const context = yield* workerContext
       const { value: runs } = yield* asClient(Ten.startAll(Array.from({ length: 1000 }, (_, n) => ({ n }))))
-      const { watch } = Context.get(context, Journal)
+      const { process: { watch } } = Context.get(context, Journal)
       const busy = yield* counted(
         "worker",
         Effect.scoped(Effect.gen(function*() {

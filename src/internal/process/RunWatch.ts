@@ -5,7 +5,7 @@ import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FiberId from "effect/FiberId"
-import type { EncodedExit, FinalStatus, JournalDriver, Json, RunRecord, RunStatus } from "../../driver/JournalDriver.js"
+import type { EncodedExit, FinalStatus, Json, RunRecord, RunStatus } from "../../driver/JournalDriver.js"
 import type { JournalError } from "../../Errors.js"
 import type { DriverTime } from "./DriverTime.js"
 
@@ -43,6 +43,14 @@ const LOOK = 25
 /** Runs that one statement asks for. */
 const PAGE = 1000
 
+type Read = (runs: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<RunRecord>, JournalError>
+
+/** What it asks of storage. */
+interface Storage {
+  readonly get: Read
+  readonly await: Read
+}
+
 export class RunWatch {
   private readonly waiting = new Map<string, Set<(news: News) => void>>()
   /** Who wants to know of every commit of a run. */
@@ -57,7 +65,7 @@ export class RunWatch {
   private wake: Deferred.Deferred<void> = Deferred.unsafeMake(FiberId.none)
 
   constructor(
-    private readonly driver: JournalDriver,
+    private readonly storage: Storage,
     private readonly time: DriverTime,
     private readonly pollEvery: Duration.Duration
   ) {
@@ -140,13 +148,13 @@ export class RunWatch {
   readonly runOnce: Effect.Effect<void> = Effect.suspend(() => {
     if (this.fresh.size > 0) {
       return Effect.zipRight(
-        this.ask(takeSome(this.fresh), this.driver.get, (run) => this.lookedAt(run)),
+        this.ask(takeSome(this.fresh), this.storage.get, (run) => this.lookedAt(run)),
         this.runOnce
       )
     }
     return this.due.size === 0
       ? Effect.void
-      : Effect.zipRight(this.ask(takeSome(this.due), this.driver.await, () => undefined), this.runOnce)
+      : Effect.zipRight(this.ask(takeSome(this.due), this.storage.await, () => undefined), this.runOnce)
   })
 
   /** For ever: look at new runs at once, ask soon after, and about everything at every poll or when hinted. */
@@ -177,18 +185,17 @@ export class RunWatch {
 
   private ask(
     page: ReadonlyArray<string>,
-    operation: JournalDriver["get"],
+    read: Read,
     seen: (run: string) => void
   ): Effect.Effect<void> {
-    return Effect.match(operation(page), {
+    return Effect.match(read(page), {
       // A fault that may pass is met by the next poll; one that will not is the waiters' to know.
       onFailure: (error) => {
         if (!error.retryable) { for (const run of page) this.tell(run, { _tag: "Broken", error }) }
       },
-      onSuccess: (answer) => {
-        this.time.observe(answer.now)
+      onSuccess: (records) => {
         const missing = new Set(page)
-        for (const record of answer.value) {
+        for (const record of records) {
           missing.delete(record.id)
           const { detail, exit, status } = record
           if (isFinal(status)) this.tell(record.id, { _tag: "Ended", ending: { status, exit, detail } })

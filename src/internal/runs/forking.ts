@@ -17,7 +17,7 @@ import { makeRunId } from "../codec/ids.js"
 import { idProblem } from "../options/names.js"
 import type * as RunQueue from "../../RunQueue.js"
 import { show } from "../options/reading.js"
-import { nameOf, refProblem, requireQueue } from "../process/queues.js"
+import { nameOf, refProblem } from "../options/queueReference.js"
 import { refusal, requestProblem } from "../options/requests.js"
 
 interface Options {
@@ -55,7 +55,7 @@ const check = (
   Effect.suspend((): Effect.Effect<void, ValueInvalid | UnknownQueue | JournalError> => {
     const problem = requestProblem(options, [...known, "queue", "priority"]) ?? placeProblem(options ?? {})
     if (problem !== undefined) return refusal(what, problem)
-    return options?.queue === undefined ? Effect.void : requireQueue(journal, nameOf(options.queue))
+    return options?.queue === undefined ? Effect.void : journal.process.queues.require(nameOf(options.queue))
   })
 
 const placeProblem = ({ id, priority, queue }: Options & { readonly id?: string }): string | undefined =>
@@ -69,7 +69,7 @@ const fork = Effect.fnUntraced(function*(
   { by, priority, queue, reason }: Options
 ): Effect.fn.Return<string, Refused> {
   const { id, seq, source } = request
-  const answer = yield* journal.ask(journal.driver.fork({
+  const answer = yield* journal.fork({
     ...request,
     // What is no place in any journal is out of its range.
     seq: Number.isInteger(seq) && seq >= 0 && seq <= LAST ? seq : -1,
@@ -77,7 +77,7 @@ const fork = Effect.fnUntraced(function*(
     priority: priority ?? null,
     by: by ?? null,
     reason: reason ?? null
-  }))
+  })
   switch (answer._tag) {
     case "Forked":
       return id
@@ -86,7 +86,7 @@ const fork = Effect.fnUntraced(function*(
     case "OutOfRange":
       return yield* new ForkInvalid({ runId: source, seq, first: answer.first, next: answer.next })
     case "Existing": {
-      const [found] = yield* journal.ask(journal.driver.get([id]))
+      const [found] = yield* journal.get([id])
       if (found?.source?.run === source && (request.action === "retry" || found.source.seq === seq)) return id
       const detail = `run ${id} exists and is not this fork: give another id, or none`
       return yield* new ValueInvalid({ what: `fork of run ${source}`, detail })
@@ -122,7 +122,7 @@ export const retryRun = Effect.fnUntraced(function*(
   if (from !== "failure" && from !== "start" && typeof from !== "number") {
     return yield* refusal(what, `from is ${show(from)}, it must be "failure", "start" or the seq of an entry`)
   }
-  const [record] = yield* journal.ask(journal.driver.get([source]))
+  const [record] = yield* journal.get([source])
   if (record === undefined) return yield* new NoSuchRun({ runId: source })
   const why = unfit(record)
   if (why !== undefined) return yield* new NotRetryable({ runId: source, status: record.status, detail: why })
@@ -162,7 +162,7 @@ const entriesOf = Effect.fnUntraced(function*(
   const entries: Array<HistoryEntry> = []
   for (;;) {
     const from = (entries.at(-1)?.seq ?? -1) + 1
-    const page = yield* journal.ask(journal.driver.history({ run, from, limit: PAGE }))
+    const page = yield* journal.history({ run, from, limit: PAGE })
     entries.push(...page)
     if (page.length < PAGE) return entries
   }
@@ -174,7 +174,7 @@ const place = Effect.fnUntraced(function*(
   from: "failure" | "start"
 ): Effect.fn.Return<number, NotRetryable | JournalError> {
   if (from === "start") {
-    const [first] = yield* journal.ask(journal.driver.history({ run: id, from: 0, limit: 1 }))
+    const [first] = yield* journal.history({ run: id, from: 0, limit: 1 })
     return first?.seq ?? nextSeq
   }
   if (status !== "failed") return nextSeq

@@ -12,11 +12,12 @@ import {
   SingletonBusy,
   ValueInvalid as Invalid
 } from "../../Errors.js"
-import type { JournalService, LocalWorker } from "../../Journal.js"
+import type { JournalService } from "../../Journal.js"
+import type { LocalWorker } from "../process/Process.js"
 import type { ClaimedRun, Enqueued, NewRun, Singleton } from "../../driver/JournalDriver.js"
 import { Limits } from "../../Limits.js"
 import type { StartOptions } from "../../Workflow.js"
-import type { Shape } from "../workflow/definition.js"
+import type { Shape } from "../process/Shape.js"
 import { nameProblem, priorityProblem, singletonProblems } from "../workflow/definition.js"
 import { dueAt, EARLIEST, instantOf, millisOf } from "../util/time.js"
 import { childId, childToken, makeRunId } from "../codec/ids.js"
@@ -24,7 +25,7 @@ import type { ChildSpec } from "../machine/Op.js"
 import { labelsOf } from "../options/labels.js"
 import { idProblem } from "../options/names.js"
 import { show } from "../options/reading.js"
-import { nameOf, refProblem, requireQueue } from "../process/queues.js"
+import { nameOf, refProblem } from "../options/queueReference.js"
 import { optionsProblem, refusal } from "../options/requests.js"
 import { encodeText, sameJson } from "../codec/wire.js"
 
@@ -189,18 +190,18 @@ export const startRuns = Effect.fnUntraced(function*(
   options: StartOptions | undefined
 ) {
   if (payloads.length === 0) return []
-  const place = yield* placement(shape, options, journal.time.now())
-  yield* requireQueue(journal, place.queue)
+  const place = yield* placement(shape, options, journal.now())
+  yield* journal.process.queues.require(place.queue)
   const millis = yield* Clock.currentTimeMillis
   const runs: Array<NewRun> = []
   for (const payload of payloads) runs.push(yield* placedRun(shape, payload, options, place, makeRunId(millis)))
   yield* conflictsWithin(runs)
-  const enqueue = journal.ask(journal.driver.enqueue({ runs, claim: null }))
+  const enqueue = Effect.map(journal.enqueue({ runs, claim: null }), ({ value }) => value)
   const refuses = shape.options.singleton?.mode === "refuse"
   const settle = (answers: ReadonlyArray<Enqueued>) => startedIds(runs, answers, refuses)
   // Several runs start all or none: a stored run with another payload must undo those before it.
   if (runs.length > 1 && runs.some((run) => run.idempotencyKey !== null || run.singleton !== null)) {
-    return yield* journal.driver.transaction(Effect.flatMap(enqueue, settle))
+    return yield* journal.transaction(Effect.flatMap(enqueue, settle))
   }
   const local = place.availableAt === null && runs.every(({ key, singleton }) => key === null && singleton === null)
   return yield* settle(local ? yield* enqueueLocally(journal, runs) : yield* enqueue)
@@ -259,10 +260,10 @@ const enqueueLocally = (journal: JournalService, runs: ReadonlyArray<NewRun>) =>
   Effect.uninterruptibleMask((restore) => {
     const [first] = runs
     const local = first === undefined ? undefined : pickWorker(journal, first, runs.length)
-    if (local === undefined) return restore(journal.ask(journal.driver.enqueue({ runs, claim: null })))
+    if (local === undefined) return restore(Effect.map(journal.enqueue({ runs, claim: null }), ({ value }) => value))
     const { slots, worker } = local
     return Effect.matchCauseEffect(
-      restore(journal.driver.enqueue({ runs, claim: { worker: worker.ref, slots } })),
+      restore(journal.enqueue({ runs, claim: { worker: worker.ref, slots } })),
       {
         onFailure: (cause) => {
           worker.adopt(slots, [])
@@ -271,7 +272,6 @@ const enqueueLocally = (journal: JournalService, runs: ReadonlyArray<NewRun>) =>
         },
         onSuccess: ({ now, value: answers }) =>
           Effect.sync(() => {
-            journal.time.observe(now)
             const claimed: Array<ClaimedRun> = []
             for (const [index, answer] of answers.entries()) {
               const run = runs[index]
@@ -290,7 +290,7 @@ const pickWorker = (
   run: NewRun,
   wanted: number
 ): { readonly worker: LocalWorker; readonly slots: number } | undefined => {
-  for (const worker of journal.workers) {
+  for (const worker of journal.process.workers) {
     const slots = worker.reserve(run, wanted)
     if (slots > 0) return { worker, slots }
   }

@@ -25,7 +25,7 @@ export const waitUntil = <A, E, R>(
   look: Effect.Effect<Option.Option<A>, E, R>
 ): Effect.Effect<A, E | WaitInVain | NoSuchRun | JournalError, R> =>
   canBeStored(runId)
-    ? runNews(journal.watch, runId, { commits: true }).pipe(
+    ? runNews(journal.process.watch, runId, { commits: true }).pipe(
       Stream.mapEffect((ended) => Effect.map(look, (found) => ({ found, ended }))),
       Stream.takeUntil(({ ended, found }) => ended || Option.isSome(found)),
       Stream.filterMap(({ found }) => found),
@@ -45,7 +45,7 @@ export const firstEntry = (
 ): Effect.Effect<Option.Option<HistoryEntry>, JournalError> => {
   let from = 0
   const look: Effect.Effect<Option.Option<HistoryEntry>, JournalError> = Effect.suspend(() =>
-    Effect.flatMap(journal.ask(journal.driver.history({ run: runId, from, limit: PAGE })), (page) => {
+    Effect.flatMap(journal.history({ run: runId, from, limit: PAGE }), (page) => {
       const found = page.find(isMeant)
       if (found !== undefined) return Effect.succeedSome(found)
       from = (page.at(-1)?.seq ?? from - 1) + 1

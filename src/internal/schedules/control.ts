@@ -9,7 +9,6 @@ import type { ScheduleRecord } from "../../driver/JournalDriver.js"
 import { storable } from "../codec/wire.js"
 import { canBeStored } from "../options/names.js"
 import { isFields, show } from "../options/reading.js"
-import { queueMissing } from "../process/queues.js"
 import * as Changes from "./changes.js"
 import type { Definition } from "./definition.js"
 import { verify } from "./definition.js"
@@ -36,7 +35,7 @@ const queueProblems = (
 ): Effect.Effect<ReadonlyArray<string>, JournalError> =>
   run.queue === null
     ? Effect.succeed([])
-    : Effect.map(queueMissing(journal, run.queue), (problem) => problem === undefined ? [] : [problem])
+    : Effect.map(journal.process.queues.missing(run.queue), (problem) => problem === undefined ? [] : [problem])
 
 /** The problems of its runs, as far as this process can tell. */
 const runProblems = (
@@ -59,13 +58,13 @@ export const put = (definition: Definition): Effect.Effect<void, ConfigurationIn
       const problem = "payload is a function, which cannot be stored: give a value, or use the schedule's layer"
       return yield* invalid(name, [problem])
     }
-    const verified = yield* verify(definition, journal.time.now())
+    const verified = yield* verify(definition, journal.now())
     if (Either.isLeft(verified)) return yield* invalid(name, verified.left)
     const settings = verified.right
     const problems = yield* queueProblems(journal, { settings })
     if (problems.length > 0) return yield* invalid(name, problems)
     yield* Store.update(journal, name, (record, now) => {
-      const isRegistered = journal.registry.schedules.has(name)
+      const isRegistered = journal.process.registrations.schedules.has(name)
       const defined = record === null || isOrphan(record, isRegistered, now) ? null : definedWorkflow(record)
       const problem = `its workflow is ${settings.workflow}, but its definition in code starts ${defined}: ` +
         "give it another name, or change the definition"

@@ -35,10 +35,10 @@ export interface Outcome {
 const nothing: Outcome = { fired: 0, started: new Map(), dropped: new Map() }
 
 /** What this process has. Storage finds the schedules by it that this process can fire. */
-export const needsOfProcess = ({ registry }: JournalService): ReadonlyArray<string> => [
+export const needsOfProcess = ({ process: { registrations } }: JournalService): ReadonlyArray<string> => [
   ...new Set([
-    ...registry.list().map(({ name }) => needsOf("", name, false)),
-    ...[...registry.schedules.keys()].map((name) => needsOf(name, "", true))
+    ...registrations.list().map(({ name }) => needsOf("", name, false)),
+    ...[...registrations.schedules.keys()].map((name) => needsOf(name, "", true))
   ])
 ]
 
@@ -55,32 +55,30 @@ const execute = (
   tell: boolean
 ): Effect.Effect<Outcome, JournalError> =>
   Effect.gen(function*() {
-    const { driver } = journal
     // The timeouts of a caller's transaction are the caller's.
-    const timeout = (yield* driver.inTransaction) ? {} : { idleMillis: TRANSACTION_IDLE_MILLIS }
+    const timeout = (yield* journal.inTransaction) ? {} : { idleMillis: TRANSACTION_IDLE_MILLIS }
     const write = (some: ReadonlyArray<Plan>, revisions: number) =>
-      driver.writeSchedules({
+      journal.writeSchedules({
         schedules: some.map(({ record, row }) => ({ ...row, revision: record.revision + revisions })),
         tell,
         ...timeout
       })
     if (plans.every(({ cancels, runs }) => runs.length === 0 && cancels === null)) {
-      const written = new Set(yield* journal.ask(write(plans, 0)))
+      const written = new Set(yield* write(plans, 0))
       return outcomeOf(plans.filter(({ record }) => written.has(record.name)), new Map())
     }
-    return yield* driver.transaction(Effect.gen(function*() {
-      const written = new Set(yield* journal.ask(write(plans, 0)))
+    return yield* journal.transaction(Effect.gen(function*() {
+      const written = new Set(yield* write(plans, 0))
       const mine = plans.filter(({ record }) => written.has(record.name))
       const runs = mine.flatMap((each) => each.runs)
-      const enqueued = runs.length === 0 ? [] : yield* journal.ask(driver.enqueue({ runs, claim: null }))
+      const enqueued = runs.length === 0 ? [] : (yield* journal.enqueue({ runs, claim: null })).value
       const answers = new Map(runs.flatMap(({ id }, index) => {
         const answer = enqueued[index]
         return answer === undefined ? [] : [[id, answer] as const]
       }))
       const corrections = mine.flatMap((each) => correctedPlan(each, answers) ?? [])
-      if (corrections.length > 0) yield* journal.ask(write(corrections, 1))
-      const cancels = mine.flatMap(cancelOf)
-      if (cancels.length > 0) yield* journal.ask(driver.deliver(cancels))
+      if (corrections.length > 0) yield* write(corrections, 1)
+      yield* journal.cancel(mine.flatMap(cancelOf))
       return outcomeOf(mine, answers)
     }))
   })
@@ -113,11 +111,10 @@ export const fireDue = (journal: JournalService) =>
   Effect.gen(function*() {
     const needs = needsOfProcess(journal)
     if (needs.length === 0) return { found: 0, fired: 0, nextDue: null, awaited: [] }
-    const { now, value: { awaited, nextDue, schedules } } = yield* journal.driver.dueSchedules({
+    const { now, value: { awaited, nextDue, schedules } } = yield* journal.dueSchedules({
       needs,
       limit: FIRING_PAGE_SIZE
     })
-    journal.time.observe(now)
     const { dropped, fired } = schedules.length === 0 ? nothing : yield* fire(journal, schedules, now)
     for (const [schedule, reason] of dropped) {
       yield* Effect.logWarning("manual runs of a schedule were dropped").pipe(

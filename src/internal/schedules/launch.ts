@@ -13,7 +13,7 @@ import type { StartOptions } from "../../Workflow.js"
 import { nextSlot } from "../calendar/slots.js"
 import { decodeText, shown, storable } from "../codec/wire.js"
 import { freshRun } from "../runs/start.js"
-import type { Shape } from "../workflow/shape.js"
+import type { Shape } from "../process/Shape.js"
 import type { Schedule, Settings } from "./model.js"
 
 /** The attributes by which the runs of a schedule are found. */
@@ -38,8 +38,8 @@ export interface Launcher {
 /** The launcher of a schedule; undefined if this process has neither its definition nor, where that suffices, its workflow. */
 export type Launchers = (record: ScheduleRecord, settings: Settings) => Launcher | undefined
 
-export const launchersOf = ({ registry }: JournalService): Launchers => {
-  const registered = registry.schedules
+export const launchersOf = ({ process: { registrations } }: JournalService): Launchers => {
+  const registered = registrations.schedules
   return (record, settings) => {
     const isDefined = record.definition !== null
     const definition = isDefined ? registered.get(record.name) : undefined
@@ -47,7 +47,7 @@ export const launchersOf = ({ registry }: JournalService): Launchers => {
       // A payload that an operator has stored takes the place of a computed one.
       return { shape: definition.shape, payload: settings.payload === null ? definition.payload : null }
     }
-    const shape = isDefined ? undefined : registry.shapeOf(settings.workflow, settings.version)
+    const shape = isDefined ? undefined : registrations.shapeOf(settings.workflow, settings.version)
     return shape === undefined ? undefined : { shape, payload: null }
   }
 }

@@ -6,7 +6,6 @@ import type { JournalError } from "../../Errors.js"
 import type { JournalService } from "../../Journal.js"
 import type { Enqueued, Millis, NewRun, ScheduleRecord, ScheduleRow } from "../../driver/JournalDriver.js"
 import { makeRunId } from "../codec/ids.js"
-import { queueMissing } from "../process/queues.js"
 import { isFinal } from "../process/RunWatch.js"
 import type { Decision, Situation, Start } from "./decision.js"
 import { decide, isOver } from "./decision.js"
@@ -50,7 +49,7 @@ const newRunOf = (
       now
     })
     if (Either.isLeft(made)) return made
-    const problem = yield* queueMissing(journal, made.right.queue)
+    const problem = yield* journal.process.queues.missing(made.right.queue)
     return problem === undefined ? made : Either.left(problem)
   })
 
@@ -165,12 +164,9 @@ export const planOf = (
     }
   })
 
-/** The message that cancels the previous run. */
-export const cancelOf = ({ cancels, record }: Plan) => {
-  if (cancels === null) return []
-  const payload = JSON.stringify({ by: `schedule ${record.name}`, reason: "its next run is due" })
-  return [{ to: cancels, kind: "cancel", id: "cancel", name: "cancel", payload } as const]
-}
+/** The request that cancels the previous run. */
+export const cancelOf = ({ cancels, record }: Plan) =>
+  cancels === null ? [] : [{ run: cancels, by: `schedule ${record.name}`, reason: "its next run is due" }]
 
 /**
  * The previous run of the next decision, where it is not the last of these runs: a slot may have had its run before, or its

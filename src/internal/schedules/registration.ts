@@ -8,8 +8,8 @@ import type * as Scope from "effect/Scope"
 import type { ConfigurationInvalid, JournalError } from "../../Errors.js"
 import type { JournalService } from "../../Journal.js"
 import { Journal } from "../../Journal.js"
-import { perJournal } from "../process/perJournal.js"
-import { badOptions } from "../process/Registry.js"
+import { perJournal } from "../journal/perJournal.js"
+import { badOptions } from "../process/Problem.js"
 import { Batch } from "../util/Batch.js"
 import type { Definition } from "./definition.js"
 import { payloadOf, verify } from "./definition.js"
@@ -35,7 +35,7 @@ const store = (
         ? null
         : rowWith(record, registration, { by: "definition", isRegistered: true, now })
     }),
-    journal.ask(journal.driver.seeSchedules(names))
+    journal.seeSchedules(names)
   )
 }
 
@@ -46,7 +46,7 @@ const batchOf = perJournal((journal) =>
 /** Stores a registration with others that come at the same time; in a transaction, by itself. */
 const submit = (journal: JournalService, registration: Registration): Effect.Effect<void, JournalError> =>
   Effect.flatMap(
-    journal.driver.inTransaction,
+    journal.inTransaction,
     (inside) => inside ? store(journal, [registration]) : batchOf(journal).add(registration)
   )
 
@@ -58,11 +58,11 @@ export const register = (
 ): Effect.Effect<void, ConfigurationInvalid | JournalError, Journal | Scope.Scope> =>
   Effect.gen(function*() {
     const journal = yield* Journal
-    const { registry } = journal
+    const { admit, registrations } = journal.process
     const { name, workflow } = definition
-    const settings = yield* verify(definition, journal.time.now())
+    const settings = yield* verify(definition, journal.now())
     if (workflow !== null) {
-      yield* registry.defineSchedule({
+      yield* registrations.addSchedule({
         name,
         shape: workflow,
         definition: Either.match(settings, { onLeft: (problems) => problems.join(), onRight: encodeSettings }),
@@ -72,10 +72,9 @@ export const register = (
     }
     const place = `schedule "${name}"`
     const problems = Either.isRight(settings) ? [] : badOptions(place, settings.left.map((each) => `${place}: ${each}`))
-    // The check looks for rivals itself, when all are there.
-    const rivals = registry.checking ? [] : registry.rivals().filter((problem) => problem.place === place)
-    yield* registry.tell([...problems, ...rivals])
+    const twice = registrations.twoSchedules().filter((problem) => problem.place === place)
+    const admitted = yield* admit([...problems, ...twice])
     yield* dependency
-    if (registry.checking || Either.isLeft(settings)) return
+    if (!admitted || Either.isLeft(settings)) return
     yield* submit(journal, { name, settings: settings.right })
   })

@@ -9,7 +9,7 @@ import * as Random from "effect/Random"
 import { JournalError } from "../../Errors.js"
 import type { JournalService } from "../../Journal.js"
 import type { Millis, ScheduleRecord, ScheduleRow } from "../../driver/JournalDriver.js"
-import { perJournal } from "../process/perJournal.js"
+import { perJournal } from "../journal/perJournal.js"
 import { KeyedMutex } from "../util/KeyedMutex.js"
 
 /**
@@ -59,15 +59,12 @@ export const modify = <A, E, R>(
     const attempts = retryConflicts(
       `schedule "${name}"`,
       Effect.flatMap(
-        journal.driver.schedules({ names: [name], after: null, limit: 1 }),
-        ({ now, value: [record = null] }) => {
-          journal.time.observe(now)
-          return attempt(record, now)
-        }
+        journal.schedules({ names: [name], after: null, limit: 1 }),
+        ({ now, value: [record = null] }) => attempt(record, now)
       )
     )
     // Inside a transaction it must not wait: the caller can have locked the row that the owner of the mutex waits for.
-    return yield* (yield* journal.driver.inTransaction) ? attempts : mutexOf(journal).take(name, attempts)
+    return yield* (yield* journal.inTransaction) ? attempts : mutexOf(journal).take(name, attempts)
   })
 
 /** Changes a schedule. `decide` returns the row to write, or null to write nothing, for the row as it is (null: none). */
@@ -81,7 +78,7 @@ export const update = <E, R>(
       const row = yield* decide(record, now)
       if (row === null) return Option.some(undefined)
       const schedules = [{ ...row, revision: record?.revision ?? 0 }]
-      const written = yield* journal.ask(journal.driver.writeSchedules({ schedules, tell: true }))
+      const written = yield* journal.writeSchedules({ schedules, tell: true })
       return written.length > 0 ? Option.some(undefined) : Option.none()
     }))
 
@@ -99,8 +96,7 @@ export const updateMany = (
     return retryConflicts(
       `schedule "${left[0]}" and others`,
       Effect.gen(function*() {
-        const { now, value } = yield* journal.driver.schedules({ names: left, after: null, limit: UPDATE_PAGE_SIZE })
-        journal.time.observe(now)
+        const { now, value } = yield* journal.schedules({ names: left, after: null, limit: UPDATE_PAGE_SIZE })
         const records = new Map(value.map((record) => [record.name, record]))
         const schedules = left.flatMap((name) => {
           const record = records.get(name) ?? null
@@ -108,7 +104,7 @@ export const updateMany = (
           return row === null ? [] : [{ ...row, revision: record?.revision ?? 0 }]
         })
         if (schedules.length === 0) return Option.some(undefined)
-        const written = new Set(yield* journal.ask(journal.driver.writeSchedules({ schedules, tell: true })))
+        const written = new Set(yield* journal.writeSchedules({ schedules, tell: true }))
         left = schedules.flatMap(({ name }) => written.has(name) ? [] : [name])
         return left.length === 0 ? Option.some(undefined) : Option.none()
       })
@@ -120,6 +116,6 @@ export const remove = (journal: JournalService, name: string): Effect.Effect<boo
   modify(journal, name, (record) =>
     Effect.gen(function*() {
       if (record === null) return Option.some(false)
-      const removed = yield* journal.ask(journal.driver.removeSchedules([{ name, revision: record.revision }]))
+      const removed = yield* journal.removeSchedules([{ name, revision: record.revision }])
       return removed.length > 0 ? Option.some(true) : Option.none()
     }))

@@ -66,7 +66,7 @@ export class Claimer {
   readonly runOnce: Effect.Effect<number, JournalError> = Effect.suspend(() => {
     const { adopt, batch, claimed, freeSlots, held, lapses, mayClaim, suspect, worker } = this.options
     const limit = Math.min(freeSlots(), batch)
-    const workflows = this.journal.registry.list()
+    const workflows = this.journal.process.registrations.list()
     if (limit <= 0 || workflows.length === 0 || !mayClaim()) {
       this.backlog = limit <= 0
       // What was due then may be long overdue: it is no reason to look again before something changes.
@@ -77,7 +77,7 @@ export class Claimer {
     const queues = this.nextQueues()
     // Claimed runs must not be forgotten between the answer and their hold.
     return Effect.uninterruptibleMask((restore) =>
-      restore(this.journal.ask(this.journal.driver.claim({ worker, workflows, queues, limit, held: held() }))).pipe(
+      restore(this.journal.claim({ worker, workflows, queues, limit, held: held() })).pipe(
         Effect.onError(() => Effect.sync(suspect)),
         Effect.map(({ limited, more, nextDue, runs }) => {
           this.nextDue = nextDue
@@ -112,7 +112,7 @@ export class Claimer {
     )
     if (claimed > 0) this.emptyHanded = Infinity
     if (claimed > 0 && (this.backlog || this.more) && this.options.freeSlots() * 4 >= this.options.concurrency) return
-    const now = this.journal.time.now()
+    const now = this.journal.now()
     const { pollMillis } = this.options
     const wait = this.nextDue === null ? pollMillis : Math.min(pollMillis, Math.max(1, this.nextDue - now))
     // A claim passes over rows that somebody else has locked for a moment, so a hint that led to nothing is followed again.

@@ -57,7 +57,7 @@ export class Committer {
   private write(holds: ReadonlyArray<Hold>): Effect.Effect<void> {
     const commits = holds.map((hold) => hold.takeCommit().commit)
     this.inFlight += holds.length
-    return this.journal.ask(this.journal.driver.commit({ worker: this.worker, commits })).pipe(
+    return this.journal.commit({ worker: this.worker, commits }).pipe(
       Effect.tapError((error) =>
         Effect.logWarning("a commit failed").pipe(Effect.annotateLogs({ error: error.message }))
       ),

@@ -12,7 +12,7 @@ import { fromEncoded, interruptWire, notDurableWire, toEncoded, voidWire } from 
 import type { Machine, Stray } from "../machine/Machine.js"
 import type { ChildSpec, MachineEntry, Op } from "../machine/Op.js"
 import { RUN_ENTRY } from "../machine/Op.js"
-import type { Opened, Registered } from "../process/Registry.js"
+import type { OpenedRun, WorkflowRegistration } from "../process/Registration.js"
 import { Draft } from "./Draft.js"
 import { awaitedKey, Mailbox } from "./Mailbox.js"
 
@@ -37,13 +37,13 @@ export class Execution {
   readonly openWork = new Set<Op>()
   /** Why the run is to be parked. */
   parking: unknown
-  private opened: Opened | undefined
+  private opened: OpenedRun | undefined
   private readonly timers = new Map<Op, number>()
   private stray: Stray | undefined
 
   constructor(
     readonly run: ClaimedRun,
-    private readonly registered: Registered,
+    private readonly registered: WorkflowRegistration,
     private readonly events: ExecutionEvents
   ) {
     this.draft = new Draft(run.nextSeq)

@@ -20,7 +20,7 @@ import type * as FiberRefs from "effect/FiberRefs"
 import type { ClaimedRun, Committed, Inbox, Transition } from "../../driver/JournalDriver.js"
 import type { Stray } from "../machine/Machine.js"
 import type { Op } from "../machine/Op.js"
-import type { Registered } from "../process/Registry.js"
+import type { WorkflowRegistration } from "../process/Registration.js"
 import type { Ending } from "../process/RunWatch.js"
 import { shown } from "../codec/wire.js"
 import type { TakenDraft } from "./Draft.js"
@@ -87,7 +87,7 @@ export class Hold {
   constructor(
     /** The run as claimed last. */
     public run: ClaimedRun,
-    private readonly registered: Registered,
+    private readonly registered: WorkflowRegistration,
     private readonly host: Host
   ) {
     this.execution = this.execute(run)

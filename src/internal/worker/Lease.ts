@@ -40,18 +40,17 @@ export class Lease {
 
   /** Whether the lease is good. A process that was paused finds out here that it may no longer start anything. */
   get isGood(): boolean {
-    return this.journal.time.monotonic() < this.goodUntil
+    return this.journal.process.time.monotonic() < this.goodUntil
   }
 
   /** Take or renew the lease. False if another incarnation holds it. */
   readonly beat: Effect.Effect<boolean, JournalError> = Effect.suspend(() => {
     const { info, leaseMillis, onChange, onLapse, onPing, worker } = this.options
     // Counted from before the beat is sent: never later than what storage counts.
-    const goodUntil = this.journal.time.monotonic() + leaseMillis
+    const goodUntil = this.journal.process.time.monotonic() + leaseMillis
     return Effect.flatMap(
-      this.journal.driver.heartbeat({ worker, leaseMillis, info: info?.() ?? null }),
+      this.journal.heartbeat({ worker, leaseMillis, info: info?.() ?? null }),
       ({ now, value: answer }) => {
-        this.journal.time.observe(now)
         if (answer._tag === "Taken") {
           // It was given to another because it had run out.
           this.lapsed = true
@@ -90,10 +89,10 @@ export class Lease {
 
   /** Take the lease at start. A predecessor of the same id that died is waited for as long as its lease may last. */
   readonly acquire: Effect.Effect<void, JournalError | WorkerIdTaken> = Effect.suspend(() => {
-    const deadline = this.journal.time.monotonic() + this.options.leaseMillis * 1.5
+    const deadline = this.journal.process.time.monotonic() + this.options.leaseMillis * 1.5
     const attempt: Effect.Effect<void, JournalError | WorkerIdTaken> = Effect.flatMap(this.beat, (held) => {
       if (held) return Effect.void
-      return this.journal.time.monotonic() >= deadline
+      return this.journal.process.time.monotonic() >= deadline
         ? new WorkerIdTaken({ workerId: this.options.worker.id })
         : Effect.zipRight(Effect.sleep(Duration.millis(Math.max(1, this.options.leaseMillis / 10))), attempt)
     })
@@ -120,7 +119,7 @@ export class Lease {
   /** Free runs of workers whose lease has run out. Answers how many. */
   readonly reapOnce: Effect.Effect<number, JournalError> = Effect.suspend(() =>
     Effect.map(
-      this.journal.ask(this.journal.driver.reap({ limit: REAP_BATCH, maxCrashes: this.options.maxCrashes })),
+      this.journal.reap({ limit: REAP_BATCH, maxCrashes: this.options.maxCrashes }),
       ({ exhausted, released }) => exhausted + released
     )
   )
@@ -128,7 +127,7 @@ export class Lease {
   /** End runs that were not claimed before their deadline. Answers how many. */
   readonly expireOnce: Effect.Effect<number, JournalError> = Effect.suspend(() =>
     Effect.map(
-      this.journal.ask(this.journal.driver.expire({ limit: REAP_BATCH })),
+      this.journal.expire({ limit: REAP_BATCH }),
       ({ expired }) => expired
     )
   )

@@ -21,7 +21,7 @@ export class PingResponder {
     const heard = [...this.nonces]
     this.nonces.clear()
     return Effect.as(
-      Effect.forEach(heard, (nonce) => this.journal.ask(this.journal.driver.pong({ worker: this.worker, nonce }))),
+      Effect.forEach(heard, (nonce) => this.journal.pong({ worker: this.worker, nonce })),
       heard.length
     )
   })

@@ -39,10 +39,10 @@ export class ScheduleLoop {
   readonly runOnce: Effect.Effect<number, JournalError> = Effect.gen(this, function*() {
     this.nextDue = null
     yield* this.see
-    const began = this.journal.time.monotonic()
+    const began = this.journal.process.time.monotonic()
     const { awaited, fired, found, nextDue } = yield* fireDue(this.journal)
     this.nextDue = nextDue
-    const took = this.journal.time.monotonic() - began
+    const took = this.journal.process.time.monotonic() - began
     this.meanwhile = found === 0 || fired > 0
       ? 0
       : Math.min(Math.max(MEANWHILE.least, took * MEANWHILE.times, this.meanwhile * 2), MEANWHILE.most)
@@ -65,17 +65,17 @@ export class ScheduleLoop {
     )
     if (fired > 0) return
     const again = this.meanwhile === 0 ? this.pollMillis : yield* Random.nextRange(2, this.meanwhile)
-    const due = this.nextDue === null ? Infinity : Math.max(1, this.nextDue - this.journal.time.now())
+    const due = this.nextDue === null ? Infinity : Math.max(1, this.nextDue - this.journal.now())
     yield* Effect.raceFirst(this.wake.await, Effect.sleep(Duration.millis(Math.min(again, due))))
   })).pipe(Effect.ensuring(Effect.sync(() => this.listen(new Set()))))
 
   /** Say now and then which definitions there are. */
   private readonly see: Effect.Effect<void, JournalError> = Effect.suspend(() => {
-    const now = this.journal.time.monotonic()
+    const now = this.journal.process.time.monotonic()
     if (now < this.seenAt + SEE) return Effect.void
-    const names = [...this.journal.registry.schedules.keys()]
+    const names = [...this.journal.process.registrations.schedules.keys()]
     if (names.length === 0) return Effect.void
-    return Effect.map(this.journal.ask(this.journal.driver.seeSchedules(names)), () => {
+    return Effect.map(this.journal.seeSchedules(names), () => {
       this.seenAt = now
     })
   })
@@ -90,7 +90,7 @@ export class ScheduleLoop {
       if (this.listening.has(run)) continue
       this.listening.set(
         run,
-        this.journal.watch.listen(run, (news) => {
+        this.journal.process.watch.listen(run, (news) => {
           if (news._tag !== "Seen") this.wake.open()
         })
       )

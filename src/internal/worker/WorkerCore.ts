@@ -6,7 +6,8 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { JournalError } from "../../Errors.js"
 import { NotDurable } from "../../Errors.js"
-import type { JournalService, LocalWorker } from "../../Journal.js"
+import type { JournalService } from "../../Journal.js"
+import type { LocalWorker } from "../process/Process.js"
 import type { ClaimedRun, Hint, WorkerRef } from "../../driver/JournalDriver.js"
 import { notDurableWire } from "../codec/exits.js"
 import type { Stray } from "../machine/Machine.js"
@@ -112,7 +113,7 @@ export class WorkerCore implements LocalWorker, Host {
     wanted: number
   ): number {
     if (!this.mayStart() || this.claimer.backlog || !this.settings.queues.includes(run.queue)) return 0
-    if (this.journal.registry.find(run.workflow, run.version) === undefined) return 0
+    if (this.journal.process.registrations.find(run.workflow, run.version) === undefined) return 0
     const slots = Math.max(0, Math.min(wanted, this.freeSlots))
     this.reserved += slots
     return slots
@@ -150,7 +151,7 @@ export class WorkerCore implements LocalWorker, Host {
   // --- for its holds ---
 
   now(): number {
-    return this.journal.time.now()
+    return this.journal.now()
   }
 
   mayStart(): boolean {
@@ -211,22 +212,22 @@ export class WorkerCore implements LocalWorker, Host {
   }
 
   progressed(hold: Hold): void {
-    this.journal.watch.progressed(hold.id)
+    this.journal.process.watch.progressed(hold.id)
   }
 
   suspended(hold: Hold): void {
     this.held.delete(hold.id)
     if (this.draining) hold.forget()
     else this.hot.add(hold)
-    this.journal.watch.left(hold.id)
+    this.journal.process.watch.left(hold.id)
     this.afterRemoval()
     // A message may have come between the commit's snapshot and now: storage has made the run claimable then.
   }
 
   ended(hold: Hold, ending: Ending | null): void {
     if (this.held.get(hold.id) === hold) this.held.delete(hold.id)
-    if (ending !== null) this.journal.watch.ended(hold.id, ending)
-    else this.journal.watch.left(hold.id)
+    if (ending !== null) this.journal.process.watch.ended(hold.id, ending)
+    else this.journal.process.watch.left(hold.id)
     this.afterRemoval()
   }
 
@@ -239,7 +240,7 @@ export class WorkerCore implements LocalWorker, Host {
     const held = page.filter((hold) => hold.state !== "gone")
     if (held.length === 0) return Effect.succeed(0)
     const asked = new Map(held.map(({ id, run }) => [id, run]))
-    return this.journal.ask(this.journal.driver.inbox(held.map(({ id, seen }) => ({ run: id, after: seen })))).pipe(
+    return this.journal.inbox(held.map(({ id, seen }) => ({ run: id, after: seen }))).pipe(
       Effect.map((answers) => {
         for (const { run, ...inbox } of answers) {
           const before = asked.get(run)
@@ -259,11 +260,10 @@ export class WorkerCore implements LocalWorker, Host {
   private readonly reportStrays: Effect.Effect<void, JournalError> = Effect.suspend(() => {
     if (this.strays.size === 0) return Effect.void
     const reports = Array.from(this.strays, ([run, { fiber, place }]) => {
-      const payload = notDurableWire(new NotDurable({ problem: "StrayWakeUp", place }), fiber).text ?? "null"
-      return { to: run, kind: "defect", name: "StrayWakeUp", id: "defect", payload } as const
+      return { run, defect: notDurableWire(new NotDurable({ problem: "StrayWakeUp", place }), fiber).text ?? "null" }
     })
-    return Effect.map(this.journal.ask(this.journal.driver.deliver(reports)), () => {
-      for (const { to } of reports) this.strays.delete(to)
+    return Effect.map(this.journal.reportStrays(reports), () => {
+      for (const { run } of reports) this.strays.delete(run)
     })
   })
 
@@ -290,7 +290,7 @@ export class WorkerCore implements LocalWorker, Host {
     if (since > claimedBefore - this.settings.leaseMillis / 3) return Effect.void
     const held = [...this.held.keys()]
     return Effect.asVoid(Effect.tap(
-      this.journal.ask(this.journal.driver.reconcile({ worker: this.ref, held, claimedBefore })),
+      this.journal.reconcile({ worker: this.ref, held, claimedBefore }),
       () => {
         if (this.suspectSince === since) this.suspectSince = undefined
         return Effect.void
@@ -310,7 +310,7 @@ export class WorkerCore implements LocalWorker, Host {
   private readonly dropLost: Effect.Effect<void, JournalError> = Effect.suspend(() => {
     const held = [...this.held.values()]
     if (held.length === 0) return Effect.void
-    return Effect.map(this.journal.ask(this.journal.driver.get(held.map((hold) => hold.id))), (records) => {
+    return Effect.map(this.journal.get(held.map((hold) => hold.id)), (records) => {
       const epochs = new Map(records.map((record) => [record.id, record.status === "running" ? record.epoch : -1]))
       for (const hold of held) if (hold.state !== "gone" && hold.run.epoch !== epochs.get(hold.id)) hold.drop()
     })
@@ -337,7 +337,7 @@ export class WorkerCore implements LocalWorker, Host {
       Effect.tap((done) =>
         done._tag === "Some" ? Effect.void : Effect.zipRight(interruptBodies, Effect.timeoutOption(empty, "5 seconds"))
       ),
-      Effect.zipRight(Effect.timeoutOption(Effect.interruptible(this.journal.driver.retire(this.ref)), "5 seconds")),
+      Effect.zipRight(Effect.timeoutOption(Effect.interruptible(this.journal.retire(this.ref)), "5 seconds")),
       Effect.catchAll((error) =>
         Effect.logWarning("the lease was not given up, its runs go to others when it runs out").pipe(
           Effect.annotateLogs({ error: error.message })
@@ -378,7 +378,7 @@ export class WorkerCore implements LocalWorker, Host {
         kept.resume(run)
         continue
       }
-      const registered = this.journal.registry.find(run.workflow, run.version)
+      const registered = this.journal.process.registrations.find(run.workflow, run.version)
       if (registered === undefined) {
         this.suspect()
         continue

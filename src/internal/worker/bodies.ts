@@ -62,13 +62,13 @@ export const runTransaction = (options: {
     const taken = Exit.isSuccess(bodyExit) ? hold.transactionDone(op, bodyExit) : undefined
     if (taken === undefined) return yield* Effect.fail(new RolledBack())
     delivered = taken
-    const [answer] = yield* journal.ask(journal.driver.commit({ worker, commits: [taken.commit] }))
+    const [answer] = yield* journal.commit({ worker, commits: [taken.commit] })
     answered = answer
     return answer?._tag === "Applied" ? answer : yield* Effect.fail(new RolledBack())
   })
   const settled = Effect.uninterruptibleMask((restore) =>
     // The hold must know this fiber before the body ends, which in memory may be at once.
-    Effect.map(Effect.zipRight(Effect.yieldNow(), Effect.exit(restore(journal.driver.transaction(work)))), (exit) => {
+    Effect.map(Effect.zipRight(Effect.yieldNow(), Effect.exit(restore(journal.transaction(work)))), (exit) => {
       hold.transactionOver(op)
       if (Exit.isSuccess(exit)) return hold.committed(exit.value)
       if (delivered !== undefined) return answered?._tag === "Unseen" ? hold.handBack(delivered) : lost(hold)

@@ -2,7 +2,8 @@
 import * as RunQueue from "../../RunQueue.js"
 import { nameProblem } from "../workflow/definition.js"
 import { Reading, show } from "../options/reading.js"
-import { DEFAULT_QUEUE, nameOf } from "../process/queues.js"
+import { nameOf } from "../options/queueReference.js"
+import { DEFAULT_QUEUE } from "../process/KnownQueues.js"
 import type { WorkerSettings } from "./WorkerCore.js"
 
 /** What is left of options; it is the whole of them if there are no problems. */

@@ -8,12 +8,11 @@ import type * as FiberRefs from "effect/FiberRefs"
 import * as Predicate from "effect/Predicate"
 import type { ClaimedRun, NewRun } from "../../driver/JournalDriver.js"
 import type { StartOptions } from "../../Workflow.js"
-import type { Shape } from "./definition.js"
-import type { AnyExit, WireExit } from "../codec/exits.js"
+import type { Shape } from "../process/Shape.js"
 import { describeDefect } from "../codec/exits.js"
 import { continuationId } from "../codec/ids.js"
-import type { Registered } from "../process/Registry.js"
-import { nameOf } from "../process/queues.js"
+import type { End, WorkflowRegistration } from "../process/Registration.js"
+import { nameOf } from "../options/queueReference.js"
 import { runForkWith } from "../util/runtime.js"
 import { freshRun } from "../runs/start.js"
 import { startOptionProblems } from "../options/startOptions.js"
@@ -26,16 +25,6 @@ export interface Link {
   readonly options: StartOptions | undefined
   /** Of what the run gave, or how it failed, and its payload. */
   readonly payload: (ended: unknown, payload: unknown) => unknown
-}
-
-/** How a run ended. */
-export interface End {
-  readonly exit: AnyExit
-  /** The same as it is stored; a value that cannot be is a defect. */
-  readonly wire: WireExit
-  /** The `seq` after its last entry. */
-  readonly seq: number
-  readonly now: number
 }
 
 /** The published value that says why a continuation could not be started. */
@@ -91,7 +80,7 @@ export const makeContinuations = (options: {
 }
 
 /** Names, versions and queues of what is started, for the check. */
-export const linkedTo = (links: ReadonlyArray<Link>): Registered["continuations"] =>
+export const linkedTo = (links: ReadonlyArray<Link>): WorkflowRegistration["continuations"] =>
   links.map(({ on, options, to }) => ({
     on,
     name: to.name,

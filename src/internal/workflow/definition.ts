@@ -17,11 +17,9 @@ import { tagsProblem } from "../options/labels.js"
 import { Machine } from "../machine/Machine.js"
 import { idProblem } from "../options/names.js"
 import { isFields, show, strangers } from "../options/reading.js"
-import type { Opened, Registered } from "../process/Registry.js"
-import type { Shape } from "./shape.js"
+import type { OpenedRun, WorkflowRegistration } from "../process/Registration.js"
+import type { Shape } from "../process/Shape.js"
 import { decodeText, encodeText } from "../codec/wire.js"
-
-export type { Shape } from "./shape.js"
 
 const NAME_LENGTH = 200
 
@@ -174,10 +172,10 @@ export const makeOpen = (options: {
   readonly context: Context.Context<never>
   readonly fiberRefs: FiberRefs.FiberRefs
   readonly handler: (payload: unknown) => Effect.Effect<unknown, unknown>
-  readonly continuations: (run: ClaimedRun, payload: unknown) => Opened["continuations"]
+  readonly continuations: (run: ClaimedRun, payload: unknown) => OpenedRun["continuations"]
   /** Whether what a handler gives says that its run goes on as new. */
   readonly isContinueAsNew: (value: unknown) => boolean
-}): Registered["open"] =>
+}): WorkflowRegistration["open"] =>
 (run, onStray) =>
   Either.mapBoth(decodeText(options.shape.payloadSchema, run.payload, `payload of run ${run.id}`), {
     onLeft: (error) => error.message,

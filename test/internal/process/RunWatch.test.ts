@@ -6,7 +6,6 @@ import * as TestClock from "effect/TestClock"
 import { JournalError } from "perdure/Errors"
 import { DriverTime } from "perdure/internal/process/DriverTime"
 import { type News, RunWatch } from "perdure/internal/process/RunWatch"
-import type { JournalDriver } from "perdure/JournalDriver"
 import * as JournalMemory from "perdure/JournalMemory"
 import { newRun } from "../../fixtures/newRun.js"
 
@@ -15,14 +14,14 @@ const make = Effect.gen(function*() {
   const driver = yield* JournalMemory.make
   const asked: Array<string> = []
   const faults: Array<JournalError> = []
-  const noting = (name: "get" | "await"): JournalDriver["get"] => (runs) => {
+  const noting = (name: "get" | "await") => (runs: ReadonlyArray<string>) => {
     asked.push(`${name} ${runs.join()}`)
     const fault = faults.shift()
-    return fault ?? driver[name](runs)
+    return fault ?? Effect.map(driver[name](runs), ({ value }) => value)
   }
   const clock = yield* Effect.clock
   const watch = new RunWatch(
-    { ...driver, get: noting("get"), await: noting("await") },
+    { get: noting("get"), await: noting("await") },
     new DriverTime(clock),
     Duration.seconds(1)
   )

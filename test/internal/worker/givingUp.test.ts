@@ -22,11 +22,11 @@ const Note = Signal.make("Note", { payload: Schema.Number })
 const refused = new JournalError({ code: "Refused", operation: "commit", detail: "simulated", retryable: false })
 
 /** Counts the machines that a process makes, and those of them that are collected. */
-const watchMachines = ({ registry }: JournalService) => {
+const watchMachines = ({ process: { registrations } }: JournalService) => {
   const count = { made: 0, collected: 0 }
   const collected = new FinalizationRegistry<undefined>(() => void count.collected++)
-  const find = registry.find.bind(registry)
-  registry.find = (name, version) => {
+  const find = registrations.find.bind(registrations)
+  registrations.find = (name, version) => {
     const registered = find(name, version)
     return registered === undefined ? undefined : {
       ...registered,

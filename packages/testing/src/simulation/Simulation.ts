@@ -271,8 +271,8 @@ class Life {
   private async judge(records: ReadonlyArray<RunRecord>): Promise<void> {
     const { ledger, world } = this
     const judged = Effect.gen(this, function*() {
-      const { registry } = yield* Journal
-      const registered = registry.find("Sim", "1")
+      const { process } = yield* Journal
+      const registered = process.registrations.find("Sim", "1")
       for (const record of records) {
         const account = ledger.runs.get(record.id)
         if (account === undefined) world.wrong.push(`run ${record.id} was started by nobody`)

@@ -5,7 +5,7 @@ import type { Ledger } from "./Ledger.js"
 import type { World } from "./World.js"
 
 /** A workflow with its handler. */
-export type Registered = NonNullable<ReturnType<JournalService["registry"]["find"]>>
+export type Registered = NonNullable<ReturnType<JournalService["process"]["registrations"]["find"]>>
 
 /** A machine, with the program that it is to run. */
 export type Opened = Extract<ReturnType<Registered["open"]>, { readonly _tag: "Right" }>["right"]
@@ -20,9 +20,9 @@ export const watchMachines = (journal: JournalService, options: {
   readonly opened: (machine: Opened["machine"]) => void
 }): void => {
   const { ledger, opened, probe, world } = options
-  const { registry } = journal
-  const find = registry.find.bind(registry)
-  registry.find = (name, version) => {
+  const { registrations } = journal.process
+  const find = registrations.find.bind(registrations)
+  registrations.find = (name, version) => {
     const registered = find(name, version)
     if (registered === undefined) return undefined
     return {

@@ -1,4 +1,4 @@
-/** One of something for each journal, made when it is asked for, and gone with the journal. */
+/** One value for each journal: made at first use, and gone with the journal. */
 import type { JournalService } from "../../Journal.js"
 
 export const perJournal = <A>(make: (journal: JournalService) => A): (journal: JournalService) => A => {

@@ -1,28 +1,30 @@
 /**
- * A driver that is asked only about runs that can exist. An id that no storage can hold would fail the whole statement,
- * and with it whoever shares it. Of who asks and why, what no storage can hold is replaced.
+ * A driver that is only asked about runs that can exist. An id that no storage can hold would fail the whole statement,
+ * and with it every other caller of the batch: such a run does not exist, so the answer is known. In texts that explain a
+ * request, characters that no storage can hold are replaced.
  */
 import * as Effect from "effect/Effect"
 import type { Answer, JournalDriver } from "../../driver/JournalDriver.js"
-import type { DriverTime } from "../process/DriverTime.js"
-import { canBeStored } from "../options/names.js"
 import { storable } from "../codec/wire.js"
+import { canBeStored } from "../options/names.js"
+import type { DriverTime } from "../process/DriverTime.js"
 
-interface Said {
+/** The texts by which a request says who asks, and why. */
+interface Explained {
   readonly by?: string | null
   readonly reason?: string | null
 }
 
-const said = <Request extends Said>(request: Request): Request => ({
+const storableTexts = <Request extends Explained>(request: Request): Request => ({
   ...request,
   ...(typeof request.by === "string" ? { by: storable(request.by) } : {}),
   ...(typeof request.reason === "string" ? { reason: storable(request.reason) } : {})
 })
 
-export const possibleRunsOnly = (driver: JournalDriver, time: DriverTime): JournalDriver => {
+export const storableOnly = (driver: JournalDriver, time: DriverTime): JournalDriver => {
   const answer = <A>(value: A): Effect.Effect<Answer<A>> => Effect.sync(() => ({ now: time.now(), value }))
 
-  const several = (ask: JournalDriver["get"]): JournalDriver["get"] => (runs) => {
+  const read = (ask: JournalDriver["get"]): JournalDriver["get"] => (runs) => {
     if (runs.every(canBeStored)) return ask(runs)
     const possible = runs.filter(canBeStored)
     return possible.length === 0 ? answer([]) : ask(possible)
@@ -30,7 +32,7 @@ export const possibleRunsOnly = (driver: JournalDriver, time: DriverTime): Journ
 
   const control = (ask: JournalDriver["pause"]): JournalDriver["pause"] => (request) => {
     const runs = request.runs.filter(canBeStored)
-    return runs.length === 0 ? answer(0) : ask({ ...said(request), runs })
+    return runs.length === 0 ? answer(0) : ask({ ...storableTexts(request), runs })
   }
 
   return {
@@ -46,14 +48,15 @@ export const possibleRunsOnly = (driver: JournalDriver, time: DriverTime): Journ
         }
       })
     },
-    get: several(driver.get),
-    await: several(driver.await),
-    changeQueue: (request) => driver.changeQueue(said(request)),
-    holdWorkflows: (request) => driver.holdWorkflows(said(request)),
+    get: read(driver.get),
+    await: read(driver.await),
+    changeQueue: (request) => driver.changeQueue(storableTexts(request)),
+    holdWorkflows: (request) => driver.holdWorkflows(storableTexts(request)),
     pause: control(driver.pause),
     resume: control(driver.resume),
     terminate: control(driver.terminate),
-    fork: (request) => canBeStored(request.source) ? driver.fork(said(request)) : answer({ _tag: "NoSuchRun" }),
+    fork: (request) =>
+      canBeStored(request.source) ? driver.fork(storableTexts(request)) : answer({ _tag: "NoSuchRun" }),
     controls: (run) => canBeStored(run) ? driver.controls(run) : answer([]),
     history: (request) => canBeStored(request.run) ? driver.history(request) : answer([]),
     messages: (request) => canBeStored(request.run) ? driver.messages(request) : answer([]),
