@@ -22,7 +22,7 @@ import { badOptions } from "./internal/process/Problem.js"
 import { nameProblem } from "./internal/workflow/definition.js"
 import { millisOf } from "./internal/util/time.js"
 import { Reading, show } from "./internal/options/reading.js"
-import { storable } from "./internal/codec/wire.js"
+import { storable } from "./internal/util/show.js"
 import { Journal } from "./Journal.js"
 import type { FinalStatus, RetentionRule } from "./driver/JournalDriver.js"
 

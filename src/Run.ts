@@ -28,7 +28,7 @@ import type {
 import { Misuse, NoSuchRun, RunEnded, ValueUnreadable } from "./Errors.js"
 import type { ExitCodec } from "./internal/codec/exits.js"
 import { encodeCancel } from "./internal/codec/messages.js"
-import { describeDefect, exitOf, fromEncoded } from "./internal/codec/exits.js"
+import { describeDefect, decodeExit, fromEncoded } from "./internal/codec/exits.js"
 import { forkRun, retryRun } from "./internal/runs/forking.js"
 import type { Ending } from "./internal/process/RunWatch.js"
 import { isFinal } from "./internal/process/RunWatch.js"
@@ -400,7 +400,7 @@ const settleAs = <A, E>(definition: Definition, runId: string, ending: Ending): 
   if (status === "completed" || status === "failed") {
     if (exit === null) return ended("failed", "no exit is stored")
     if (exit.kind === "defect") return ended("failed", describeDefect(fromEncoded(exit).data))
-    return Either.match(exitOf(definition.exit, exit), {
+    return Either.match(decodeExit(definition.exit, exit), {
       onLeft: (detail) => Effect.fail(new ValueUnreadable({ what: `result of run ${runId}`, detail })),
       // The codec has checked the value against the workflow's schemas, whose types these are.
       onRight: (effect) => effect as Effect.Effect<A, E | ResultError>

@@ -24,7 +24,7 @@ import type { ExitCodec } from "./internal/codec/exits.js"
 import { makeExitCodec } from "./internal/codec/exits.js"
 import { idProblem } from "./internal/options/names.js"
 import type { AnySchema, Given } from "./internal/codec/wire.js"
-import { shown } from "./internal/codec/wire.js"
+import { shown } from "./internal/util/show.js"
 import { Limits } from "./Limits.js"
 
 /**

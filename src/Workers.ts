@@ -14,7 +14,7 @@ import { ConfigurationInvalid, NoSuchWorker, WorkerUnresponsive } from "./Errors
 import { makeIncarnation } from "./internal/codec/ids.js"
 import { canBeStored } from "./internal/options/names.js"
 import { Reading } from "./internal/options/reading.js"
-import { storable } from "./internal/codec/wire.js"
+import { storable } from "./internal/util/show.js"
 import { Journal } from "./Journal.js"
 import type { WorkerRecord, WorkerSample } from "./driver/JournalDriver.js"
 

@@ -2,7 +2,7 @@
 import * as Either from "effect/Either"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
-import { LAST } from "../util/time.js"
+import { MAX_DATE_MILLIS } from "../util/time.js"
 import { isFields, quote, show } from "../util/show.js"
 import { dayOfIso } from "./civil.js"
 import type { At, Calendar, Every, Except, Join, Wall } from "./model.js"
@@ -27,10 +27,12 @@ const isInteger = (value: unknown, least: number, most: number): boolean =>
   typeof value === "number" && Number.isInteger(value) && value >= least && value <= most
 
 const everyProblems = ({ anchor, millis }: Every): Problems => [
-  isInteger(millis, SHORTEST, LAST)
+  isInteger(millis, SHORTEST, MAX_DATE_MILLIS)
     ? undefined
     : `the interval is ${show(millis)} ms, it must be a whole number of milliseconds and at least ${SHORTEST}`,
-  isInteger(anchor, -LAST, LAST) ? undefined : `the anchor is ${show(anchor)}, it must be an instant`
+  isInteger(anchor, -MAX_DATE_MILLIS, MAX_DATE_MILLIS)
+    ? undefined
+    : `the anchor is ${show(anchor)}, it must be an instant`
 ]
 
 export const zoneProblem = (zone: string): string | undefined =>
@@ -83,7 +85,7 @@ const sizeProblem = (name: string, values: ReadonlyArray<unknown>): string | und
 const atProblems = ({ instants }: At): Problems => [
   instants.length === 0 ? "no instant is given: give at least one" : undefined,
   sizeProblem("at", instants),
-  ...instants.filter((instant) => !isInteger(instant, -LAST, LAST)).slice(0, 1).map((instant) =>
+  ...instants.filter((instant) => !isInteger(instant, -MAX_DATE_MILLIS, MAX_DATE_MILLIS)).slice(0, 1).map((instant) =>
     `at has ${quote(instant)}, which is no instant: give a DateTime or a Date`
   )
 ]
@@ -105,7 +107,7 @@ const datesProblems = (dates: Except["dates"][number]): Problems => {
 const rangeProblem = (range: Except["ranges"][number]): string | undefined => {
   if (!isFields(range)) return `ranges has ${quote(range)}, it must be { from, to }`
   const { from, to } = range
-  if (!isInteger(from, -LAST, LAST) || !isInteger(to, -LAST, LAST)) {
+  if (!isInteger(from, -MAX_DATE_MILLIS, MAX_DATE_MILLIS) || !isInteger(to, -MAX_DATE_MILLIS, MAX_DATE_MILLIS)) {
     return `ranges has one from ${quote(from)} to ${quote(to)}, both must be instants: give a DateTime or a Date`
   }
   return from < to ? undefined : `ranges has one from ${iso(from)} to ${iso(to)}, it must end after it begins`

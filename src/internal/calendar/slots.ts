@@ -1,5 +1,5 @@
 /** The slots of any calendar: those of its parts, joined, or with some left out. One with problems has none. */
-import { LAST } from "../util/time.js"
+import { MAX_DATE_MILLIS } from "../util/time.js"
 import { DAY, dayOfIso } from "./civil.js"
 import type { At, Calendar, Every, Except, Slots } from "./model.js"
 import { problemsOf } from "./problems.js"
@@ -132,20 +132,20 @@ const slotsOf = (calendar: Calendar): Slots => {
   return slots
 }
 
-const within = (instant: number): number => Math.max(-LAST, Math.min(instant, LAST))
+const within = (instant: number): number => Math.max(-MAX_DATE_MILLIS, Math.min(instant, MAX_DATE_MILLIS))
 
 /** The first slot after an instant. */
 export const nextSlot = (calendar: Calendar, after: number): number | null => {
   if (Number.isNaN(after)) return null
   const found = slotsOf(calendar).next(within(after))
-  return found === null || found > LAST ? null : found
+  return found === null || found > MAX_DATE_MILLIS ? null : found
 }
 
 /** The last slot that is after `from` and not after `to`. */
 export const lastSlot = (calendar: Calendar, from: number, to: number): number | null => {
   if (Number.isNaN(from) || Number.isNaN(to) || from >= to) return null
   const found = slotsOf(calendar).last(within(to), from)
-  return found === null || found <= from || found < -LAST ? null : found
+  return found === null || found <= from || found < -MAX_DATE_MILLIS ? null : found
 }
 
 /** The slots from `from` on and before `to`, at most so many. */

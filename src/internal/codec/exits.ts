@@ -1,6 +1,13 @@
 /**
- * Exits on the wire: `success | failure | defect | interrupt`, each with plain JSON data. A `Cause` tree is never
- * stored: the first failure counts, then the first defect, then interruption.
+ * Exits as JSON.
+ *
+ * | form          | holds                                        | used by                              |
+ * |---------------|----------------------------------------------|--------------------------------------|
+ * | `Exit`        | a value, or a `Cause`                        | programs                             |
+ * | `WireExit`    | `data` (JSON) and `text` (its JSON text)     | the machine and the draft of a run   |
+ * | `EncodedExit` | JSON text                                    | the driver                           |
+ *
+ * A `Cause` tree is never stored. Its first failure counts; without one its first defect; without one interruption.
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -12,10 +19,12 @@ import * as Predicate from "effect/Predicate"
 import type { NotDurable, ValueUnreadable } from "../../Errors.js"
 import { RuntimeError } from "../../Errors.js"
 import type { EncodedExit } from "../../driver/JournalDriver.js"
+import { shown, storable } from "../util/show.js"
 import type { AnySchema } from "./wire.js"
-import { byteLength, codecOf, shown, storable, stringify } from "./wire.js"
+import { codecOf, stringify } from "./wire.js"
 
-/** An exit as JSON: the data that the machine reads, and the text that storage keeps. */
+export type AnyExit = Exit.Exit<unknown, unknown>
+
 export interface WireExit {
   readonly kind: EncodedExit["kind"]
   /** JSON data; undefined for void and for interruption. */
@@ -24,13 +33,13 @@ export interface WireExit {
   readonly text: string | null
 }
 
-/** Reads an exit back; the left side says why it does not match its schema. */
+/** Reads an exit. The left side says why it does not match its schema. */
 export type Decode = (exit: WireExit) => Either.Either<Effect.Effect<unknown, unknown>, string>
 
 /** Writes an exit. A value that cannot be written becomes a defect that says why. */
-export type Encode = (exit: Exit.Exit<unknown, unknown>) => WireExit
+export type Encode = (exit: AnyExit) => WireExit
 
-/** The two directions of an exit, for one pair of schemas. */
+/** Both directions, for one pair of schemas. */
 export interface ExitCodec {
   readonly encode: Encode
   readonly decode: Decode
@@ -39,77 +48,83 @@ export interface ExitCodec {
 
 const runtimeErrors = codecOf(RuntimeError)
 
-/** Longest text of a defect that is kept. */
-const DEFECT_TEXT = 8192
+/** Longest stored string of a defect, in UTF-16 units. */
+const DEFECT_STRING_LENGTH = 8192
 
-const clean = (given: unknown, absent?: string): string => {
-  const text = typeof given === "string" ? given : given === undefined && absent !== undefined ? absent : shown(given)
-  return storable(text.slice(0, DEFECT_TEXT))
-}
-
-/** A defect as JSON data: the runtime's own errors whole, others by name, message and stack. Takes whatever was thrown. */
-export const encodeDefect = (defect: unknown): object =>
-  Either.getOrElse(
-    Either.try(() => encodeShown(defect)),
-    () => ({ name: "Defect", message: "a defect that cannot be shown" })
-  )
-
-const encodeShown = (defect: unknown): object => {
-  if (Predicate.isTagged(defect, "JournalError") || isRuntimeError(defect)) {
-    const encoded = runtimeErrors.encode(defect, "defect")
-    if (Either.isRight(encoded)) return { runtimeError: encoded.right }
-  }
-  if (defect instanceof Error) {
-    return { name: clean(defect.name, "Error"), message: clean(defect.message), stack: clean(defect.stack, "") }
-  }
-  return { name: "Defect", message: clean(defect) }
+const defectString = (value: unknown, absent?: string): string => {
+  const string = typeof value === "string" ? value : value === undefined && absent !== undefined ? absent : shown(value)
+  return storable(string.slice(0, DEFECT_STRING_LENGTH))
 }
 
 const isRuntimeError = (value: unknown): boolean =>
   value instanceof Error && RuntimeError.members.some((member) => value instanceof member)
 
-/** A stored defect, as the error that a program dies with. */
-export const decodeDefect = (value: unknown): unknown => {
-  if (Predicate.hasProperty(value, "runtimeError")) {
-    const decoded = runtimeErrors.decode(value.runtimeError, "defect")
+const defectData = (defect: unknown): object => {
+  if (Predicate.isTagged(defect, "JournalError") || isRuntimeError(defect)) {
+    const encoded = runtimeErrors.encode(defect, "defect")
+    if (Either.isRight(encoded)) return { runtimeError: encoded.right }
+  }
+  if (defect instanceof Error) {
+    return {
+      name: defectString(defect.name, "Error"),
+      message: defectString(defect.message),
+      stack: defectString(defect.stack, "")
+    }
+  }
+  return { name: "Defect", message: defectString(defect) }
+}
+
+/** Any thrown value as JSON data: errors of the runtime whole, other values by name, message and stack. */
+export const encodeDefect = (defect: unknown): object =>
+  Either.getOrElse(
+    Either.try(() => defectData(defect)),
+    () => ({ name: "Defect", message: "a defect that cannot be shown" })
+  )
+
+/** The error that a program dies with, from the data of a stored defect. */
+export const decodeDefect = (data: unknown): unknown => {
+  if (Predicate.hasProperty(data, "runtimeError")) {
+    const decoded = runtimeErrors.decode(data.runtimeError, "defect")
     if (Either.isRight(decoded)) return decoded.right
   }
-  const text = (key: string): string | undefined =>
-    Predicate.hasProperty(value, key) && Predicate.isString(value[key]) ? value[key] : undefined
-  const error = new Error(text("message") ?? Inspectable.toStringUnknown(value))
-  error.name = text("name") ?? "Defect"
-  const stack = text("stack")
+  const field = (name: string): string | undefined =>
+    Predicate.hasProperty(data, name) && Predicate.isString(data[name]) ? data[name] : undefined
+  const error = new Error(field("message") ?? Inspectable.toStringUnknown(data))
+  error.name = field("name") ?? "Defect"
+  const stack = field("stack")
   if (stack !== undefined && stack !== "") error.stack = stack
   return error
 }
 
-/** One line about a stored defect. */
-export const describeDefect = (value: unknown): string => {
-  const defect = decodeDefect(value)
+/** The name and message of a stored defect. */
+export const describeDefect = (data: unknown): string => {
+  const defect = decodeDefect(data)
   return defect instanceof Error ? `${defect.name}: ${defect.message}` : Inspectable.toStringUnknown(defect)
 }
 
-const wire = (kind: WireExit["kind"], data: unknown, text: string | null): WireExit => ({ kind, data, text })
+const wireOf = (kind: WireExit["kind"], data: unknown, text: string | null): WireExit => ({ kind, data, text })
 
-export const interruptWire: WireExit = wire("interrupt", undefined, null)
+const wireOfDefectData = (data: object): WireExit => wireOf("defect", data, JSON.stringify(data))
 
-export const voidWire: WireExit = wire("success", undefined, null)
+export const interruptWire: WireExit = wireOf("interrupt", undefined, null)
 
-export const defectWire = (defect: unknown): WireExit => {
-  const data = encodeDefect(defect)
-  return wire("defect", data, JSON.stringify(data))
-}
+export const voidWire: WireExit = wireOf("success", undefined, null)
 
-/** The defect of a run that was seen to do what cannot be durable, with the number of the fiber that did it. */
-export const notDurableWire = (defect: NotDurable, fiber: number): WireExit => {
-  const data = { ...encodeDefect(defect), fiber }
-  return wire("defect", data, JSON.stringify(data))
-}
+export const defectWire = (defect: unknown): WireExit => wireOfDefectData(encodeDefect(defect))
+
+/** The defect of a run that waited for something outside the journal. `fiber` is the number of the fiber that did. */
+export const notDurableWire = (defect: NotDurable, fiber: number): WireExit =>
+  wireOfDefectData({ ...encodeDefect(defect), fiber })
+
+/** The success `data` whose JSON text is `text`. */
+export const successWire = (data: unknown, text: string): WireExit => wireOf("success", data, text)
+
+const messageOf = (error: ValueUnreadable): string => error.message
 
 export const makeExitCodec = (options: {
   readonly success: AnySchema
   readonly failure: AnySchema
-  /** For messages, for example `result of step reserve`. */
+  /** The role of the value in error messages, for example `result of step reserve`. */
   readonly what: string
   readonly limitBytes: number
 }): ExitCodec => {
@@ -118,9 +133,9 @@ export const makeExitCodec = (options: {
   const failure = codecOf(options.failure)
   const write = (kind: "success" | "failure", encoded: Either.Either<unknown, unknown>): WireExit => {
     if (Either.isLeft(encoded)) return defectWire(encoded.left)
-    if (encoded.right === undefined) return wire(kind, undefined, null)
+    if (encoded.right === undefined) return wireOf(kind, undefined, null)
     const text = stringify(encoded.right, what, limitBytes)
-    return Either.isLeft(text) ? defectWire(text.left) : wire(kind, encoded.right, text.right)
+    return Either.isLeft(text) ? defectWire(text.left) : wireOf(kind, encoded.right, text.right)
   }
   return {
     limitBytes,
@@ -136,20 +151,20 @@ export const makeExitCodec = (options: {
       }
       return Cause.isInterruptedOnly(exit.cause) ? interruptWire : defectWire(Cause.squash(exit.cause))
     },
-    decode: (exit) => {
-      switch (exit.kind) {
+    decode: ({ data, kind }) => {
+      switch (kind) {
         case "success":
-          return Either.mapBoth(success.decode(exit.data, what), { onLeft: readable, onRight: Effect.succeed })
+          return Either.mapBoth(success.decode(data, what), { onLeft: messageOf, onRight: Effect.succeed })
         case "failure":
           return Either.mapBoth(
             Either.orElse(
-              failure.decode(exit.data, what),
-              (left) => Either.mapLeft(runtimeErrors.decode(exit.data, what), () => left)
+              failure.decode(data, what),
+              (left) => Either.mapLeft(runtimeErrors.decode(data, what), () => left)
             ),
-            { onLeft: readable, onRight: Effect.fail }
+            { onLeft: messageOf, onRight: Effect.fail }
           )
         case "defect":
-          return Either.right(Effect.die(decodeDefect(exit.data)))
+          return Either.right(Effect.die(decodeDefect(data)))
         case "interrupt":
           return Either.right(Effect.interrupt)
       }
@@ -157,22 +172,14 @@ export const makeExitCodec = (options: {
   }
 }
 
-const readable = (error: ValueUnreadable): string => error.message
-
-/** How storage has it. */
 export const toEncoded = (exit: WireExit): EncodedExit => ({ kind: exit.kind, value: exit.text })
 
-/** Back from storage. The text was written by `stringify`, or by SQL that writes valid JSON. */
+/** `exit` comes from storage: its text was written by `stringify`, or by SQL that writes valid JSON. */
 export const fromEncoded = (exit: EncodedExit): WireExit =>
-  wire(exit.kind, exit.value === null ? undefined : JSON.parse(exit.value), exit.value)
+  wireOf(exit.kind, exit.value === null ? undefined : JSON.parse(exit.value), exit.value)
 
-/** An exit that ended otherwise than this codec can tell, for example of a run that was terminated. */
-export const exitOf = (
+/** Reads a stored exit. The left side says why it does not match its schema. */
+export const decodeExit = (
   codec: ExitCodec,
   encoded: EncodedExit
 ): Either.Either<Effect.Effect<unknown, unknown>, string> => codec.decode(fromEncoded(encoded))
-
-/** Bytes that an exit takes on the wire. */
-export const wireBytes = (exit: WireExit): number => exit.text === null ? 0 : byteLength(exit.text)
-
-export type AnyExit = Exit.Exit<unknown, unknown>

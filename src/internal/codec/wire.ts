@@ -1,6 +1,6 @@
 /**
- * The one boundary between typed values and JSON text. Encoding is strict: a value that would not come back the same is
- * refused before anything is written. Decoding is driven by the reader's schema.
+ * The boundary between typed values and JSON: value ⇄ (schema) ⇄ data ⇄ text. Encoding is strict: it refuses a value
+ * that would not come back the same, before anything is written. Decoding uses the reader's schema.
  */
 import * as Either from "effect/Either"
 import { identity, pipe } from "effect/Function"
@@ -10,36 +10,34 @@ import type * as Schema from "effect/Schema"
 import { ValueInvalid, ValueTooLarge, ValueUnreadable } from "../../Errors.js"
 import { loneSurrogate, shown } from "../util/show.js"
 
-export { shown, storable } from "../util/show.js"
-
 /** A schema that needs no services: encoding and decoding are synchronous and pure. */
 export type AnySchema = Schema.Schema.AnyNoContext | Schema.Schema<never>
 
 /**
- * What a program may give where `A` is declared. TypeScript takes anything for a result of `void`, so that a forgotten
- * schema would go unnoticed; it does not for `void | undefined`.
+ * What a program may return where `A` is declared. TypeScript accepts any result for `void`, so a forgotten schema
+ * would go unnoticed; for `void | undefined` it does not.
  */
 export type Given<A> = void extends A ? A | undefined : A
 
-/** Deeper data is refused: whoever reads it, here or in the database, does so by recursion. */
+/** Levels of nesting. Deeper data is refused: readers, here and in the database, recurse. */
 const MAX_DEPTH = 1000
 
-/** Why `value` cannot be carried by JSON without change, with the path to the place; undefined if it can. */
+/** Why JSON cannot represent the value without change, with the path to the place; undefined if it can. */
 export const notJson = (value: unknown, path = "$", ancestors: ReadonlyArray<object> = []): string | undefined => {
   switch (typeof value) {
     case "string":
-      return textProblem(value, path)
+      return notStorable(value, path)
     case "boolean":
       return undefined
     case "number":
-      return Number.isFinite(value) ? undefined : `${path} is ${value}, which JSON has no number for`
+      return Number.isFinite(value) ? undefined : `${path} is ${value}, which JSON cannot represent`
     case "object":
       break
     default:
       return `${path} is ${typeof value === "undefined" ? "undefined: leave it out, or use null" : `a ${typeof value}`}`
   }
   if (value === null) return undefined
-  if (ancestors.includes(value)) return `${path} refers back to a value that holds it`
+  if (ancestors.includes(value)) return `${path} refers back to a value that contains it`
   if (ancestors.length >= MAX_DEPTH) return `the value is nested more than ${MAX_DEPTH} deep`
   const within = [...ancestors, value]
   if (Array.isArray(value)) {
@@ -58,50 +56,51 @@ export const notJson = (value: unknown, path = "$", ancestors: ReadonlyArray<obj
   }
   if ("toJSON" in value) return `${path} has a toJSON method`
   for (const [key, each] of Object.entries(value)) {
-    const problem = textProblem(key, `a key of ${path}`) ?? notJson(each, `${path}.${key}`, within)
+    const problem = notStorable(key, `a key of ${path}`) ?? notJson(each, `${path}.${key}`, within)
     if (problem !== undefined) return problem
   }
   return Object.getOwnPropertySymbols(value).length > 0 ? `${path} has a symbol as key` : undefined
 }
 
-const textProblem = (text: string, path: string): string | undefined => {
+/** Why storage cannot hold the string; undefined if it can. */
+const notStorable = (text: string, path: string): string | undefined => {
   if (text.includes("\u0000")) return `${path} contains the character NUL, which Postgres cannot store`
   return loneSurrogate.test(text) ? `${path} contains a lone surrogate, which UTF-8 cannot carry` : undefined
 }
 
 const utf8 = new TextEncoder()
 
-/** The size of a text, in bytes of UTF-8. */
+/** Bytes of UTF-8. */
 export const byteLength = (text: string): number => utf8.encode(text).length
 
-/** The size of a text if it is above the limit, in bytes of UTF-8. */
+/** The size in bytes of UTF-8 if it exceeds the limit, else undefined. */
 export const bytesAbove = (text: string, limit: number): number | undefined => {
-  // No UTF-16 unit takes more than three bytes, so most texts need no counting.
+  // A UTF-16 unit takes at most three bytes, so most strings need no counting.
   if (text.length * 3 <= limit) return undefined
   const bytes = byteLength(text)
   return bytes > limit ? bytes : undefined
 }
 
-/** JSON text of at most `limit` bytes; for a value that `notJson` has passed. */
-export const stringify = (value: unknown, what: string, limit: number): Either.Either<string, ValueTooLarge> => {
-  const text = JSON.stringify(value)
+/** JSON text of at most `limit` bytes. `data` must have passed `notJson`. */
+export const stringify = (data: unknown, what: string, limit: number): Either.Either<string, ValueTooLarge> => {
+  const text = JSON.stringify(data)
   const bytes = bytesAbove(text, limit)
   return bytes === undefined ? Either.right(text) : Either.left(new ValueTooLarge({ what, bytes, limit }))
 }
 
-/** A schema's two directions, compiled once. */
+/** Both directions of a schema, compiled once. */
 export interface Codec {
-  /** To plain JSON data; `undefined` stands for the value of `Schema.Void`. */
+  /** To JSON data; undefined stands for the value of `Schema.Void`. */
   readonly encode: (value: unknown, what: string) => Either.Either<unknown, ValueInvalid>
-  readonly decode: (json: unknown, what: string) => Either.Either<unknown, ValueUnreadable>
+  readonly decode: (data: unknown, what: string) => Either.Either<unknown, ValueUnreadable>
 }
 
 const codecs = new WeakMap<object, Codec>()
 
 export const codecOf = (schema: AnySchema): Codec => {
-  const made = codecs.get(schema.ast)
-  if (made !== undefined) return made
-  // `Schema.Never` is a schema like any other here; only its type parameters, being invariant, say otherwise.
+  const compiled = codecs.get(schema.ast)
+  if (compiled !== undefined) return compiled
+  // `Schema.Never` works as any other schema; only its invariant type parameters differ.
   const plain = schema as Schema.Schema.AnyNoContext
   const encode = ParseResult.encodeUnknownEither(plain, { onExcessProperty: "error", errors: "all" })
   const decode = ParseResult.decodeUnknownEither(plain, { errors: "all" })
@@ -122,9 +121,9 @@ export const codecOf = (schema: AnySchema): Codec => {
         ),
         (detail) => new ValueInvalid({ what, detail })
       ),
-    decode: (json, what) =>
+    decode: (data, what) =>
       Either.mapLeft(
-        totally(() => Either.mapLeft(decode(json), formatIssue)),
+        totally(() => Either.mapLeft(decode(data), formatIssue)),
         (detail) => new ValueUnreadable({ what, detail })
       )
   }
@@ -132,20 +131,20 @@ export const codecOf = (schema: AnySchema): Codec => {
   return codec
 }
 
-/** A schema's own functions may throw, and values may be too deep for any of them: that is one more way to be refused. */
+/** Functions of a schema may throw, also because a value is nested too deeply for them: the value is refused. */
 const totally = <A>(run: () => Either.Either<A, string>): Either.Either<A, string> =>
   Either.flatMap(Either.try({ try: run, catch: (cause) => `the schema throws: ${shown(cause)}` }), identity)
 
 const formatIssue = (issue: ParseResult.ParseIssue): string => ParseResult.TreeFormatter.formatIssueSync(issue)
 
 /**
- * Whether a value was refused only for own properties that an instance has besides its fields (an error has a `stack`):
- * those are the class's business. Excess keys of plain data are not.
+ * Whether a value was refused only for properties that an instance of a class has besides its fields, such as the
+ * `stack` of an error. Those are accepted; excess keys of plain data are not.
  */
-const onlyInstanceExtras = (issue: ParseResult.ParseIssue, holder: unknown): boolean => {
+const onlyInstanceExtras = (issue: ParseResult.ParseIssue, owner: unknown): boolean => {
   switch (issue._tag) {
     case "Unexpected":
-      return typeof holder === "object" && holder !== null && Object.getPrototypeOf(holder) !== Object.prototype
+      return typeof owner === "object" && owner !== null && Object.getPrototypeOf(owner) !== Object.prototype
     case "Pointer":
       return onlyInstanceExtras(issue.issue, issue.actual)
     case "Transformation":
@@ -154,7 +153,7 @@ const onlyInstanceExtras = (issue: ParseResult.ParseIssue, holder: unknown): boo
     case "Composite": {
       const issues = Array.isArray(issue.issues) ? issue.issues : [issue.issues]
       const accepts = (each: ParseResult.ParseIssue) => onlyInstanceExtras(each, issue.actual)
-      // One member that takes the value is enough for a union.
+      // A union needs one member that accepts the value.
       return issue.ast._tag === "Union" ? issues.some(accepts) : issues.every(accepts)
     }
     case "Type":
@@ -164,7 +163,7 @@ const onlyInstanceExtras = (issue: ParseResult.ParseIssue, holder: unknown): boo
   }
 }
 
-/** Encode to JSON text of at most `limit` bytes. A `void` value is the text `null`. */
+/** JSON text of at most `limit` bytes. Void is encoded as `null`. */
 export const encodeText = (
   schema: AnySchema,
   value: unknown,
@@ -176,31 +175,30 @@ export const encodeText = (
     (encoded) => encoded === undefined ? Either.right("null") : stringify(encoded, what, limit)
   )
 
-/** Decode JSON text. */
 export const decodeText = (schema: AnySchema, text: string, what: string): Either.Either<unknown, ValueUnreadable> =>
   Either.flatMap(
     Either.try({
       try: (): unknown => JSON.parse(text),
       catch: (cause) => new ValueUnreadable({ what, detail: `not JSON: ${String(cause)}` })
     }),
-    (json) => {
+    (data) => {
       const codec = codecOf(schema)
-      // `null` is also how undefined is written. A `void` takes anything, and is undefined.
-      return json === null && schema.ast._tag !== "VoidKeyword"
+      // Undefined is also written as `null`. `Schema.Void` accepts any data and decodes to undefined.
+      return data === null && schema.ast._tag !== "VoidKeyword"
         ? Either.orElse(codec.decode(null, what), () => codec.decode(undefined, what))
-        : codec.decode(json ?? undefined, what)
+        : codec.decode(data ?? undefined, what)
     }
   )
 
-/** Whether two JSON texts say the same, whatever the order of their keys. */
+/** Whether both are the same JSON data; the order of keys does not matter. */
 export const sameJson = (a: string, b: string): boolean =>
-  a === b || JSON.stringify(sorted(JSON.parse(a))) === JSON.stringify(sorted(JSON.parse(b)))
+  a === b || JSON.stringify(withSortedKeys(JSON.parse(a))) === JSON.stringify(withSortedKeys(JSON.parse(b)))
 
-const sorted = (value: unknown): unknown =>
+const withSortedKeys = (value: unknown): unknown =>
   Array.isArray(value)
-    ? value.map(sorted)
+    ? value.map(withSortedKeys)
     : typeof value === "object" && value !== null
     ? Object.fromEntries(
-      Object.entries(value).sort(([a], [b]) => a < b ? -1 : 1).map(([key, each]) => [key, sorted(each)])
+      Object.entries(value).sort(([a], [b]) => a < b ? -1 : 1).map(([key, each]) => [key, withSortedKeys(each)])
     )
     : value

@@ -5,7 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import type { Answer, JournalDriver } from "../../driver/JournalDriver.js"
-import { storable } from "../codec/wire.js"
+import { storable } from "../util/show.js"
 import { canBeStored } from "../options/names.js"
 import type { DriverTime } from "../process/DriverTime.js"
 

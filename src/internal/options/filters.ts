@@ -11,7 +11,7 @@ import { attributesProblem, tagsProblem } from "./labels.js"
 import { canBeStored, idProblem } from "./names.js"
 import { isFields } from "./reading.js"
 import { isRunQueue } from "../../RunQueue.js"
-import { shown, storable } from "../codec/wire.js"
+import { shown, storable } from "../util/show.js"
 
 /** How much of a bad value is shown. */
 const SHOWN = 200

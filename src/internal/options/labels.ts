@@ -5,7 +5,7 @@ import type { Attributes } from "../../driver/JournalDriver.js"
 import { id, idProblem } from "./names.js"
 import type { Rule } from "./Rule.js"
 import { arrayOf, mustBe, recordOf, rule, string } from "./Rule.js"
-import { shown as whole, storable } from "../codec/wire.js"
+import { shown as whole, storable } from "../util/show.js"
 
 /** Characters of a tag or of an attribute's name. */
 const LENGTH = 200

@@ -2,7 +2,7 @@
 import * as Effect from "effect/Effect"
 import { ValueInvalid } from "../../Errors.js"
 import { isFields, show, strangers } from "./reading.js"
-import { storable } from "../codec/wire.js"
+import { storable } from "../util/show.js"
 
 /** What is wrong with optional options of which these are known, if anything. */
 export const optionsProblem = (options: unknown, known: ReadonlyArray<string>): string | undefined => {

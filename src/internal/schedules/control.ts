@@ -6,7 +6,7 @@ import { ConfigurationInvalid, UnknownSchedule, ValueInvalid } from "../../Error
 import type { JournalService } from "../../Journal.js"
 import { Journal } from "../../Journal.js"
 import type { ScheduleRecord } from "../../driver/JournalDriver.js"
-import { storable } from "../codec/wire.js"
+import { storable } from "../util/show.js"
 import { canBeStored } from "../options/names.js"
 import { isFields, show } from "../options/reading.js"
 import * as Changes from "./changes.js"

@@ -4,7 +4,7 @@ import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import type { Millis, ScheduleRecord } from "../../driver/JournalDriver.js"
 import type { Calendar } from "../calendar/model.js"
-import { LAST } from "../util/time.js"
+import { MAX_DATE_MILLIS } from "../util/time.js"
 import { dueSlots } from "./decision.js"
 import type { CatchUp, Overlap, Schedule, Status } from "./model.js"
 import { decodeSettings, decodeState, initialState } from "./model.js"
@@ -54,7 +54,8 @@ export interface Info {
 }
 
 /** An instant that is out of range is shown as the last one, so that one row does not hide the others. */
-const utc = (millis: number): DateTime.Utc => DateTime.unsafeMake(Math.max(-LAST, Math.min(millis, LAST)))
+const utc = (millis: number): DateTime.Utc =>
+  DateTime.unsafeMake(Math.max(-MAX_DATE_MILLIS, Math.min(millis, MAX_DATE_MILLIS)))
 
 /** When the next slots fire, at most `limit`: those that are due and count, then those ahead. None fires before its predecessor. */
 const upcomingOf = (schedule: Schedule, limit: number, now: number): ReadonlyArray<DateTime.Utc> => {

@@ -64,7 +64,7 @@ export const modify = <A, E, R>(
       )
     )
     // Inside a transaction it must not wait: the caller can have locked the row that the owner of the mutex waits for.
-    return yield* (yield* journal.inTransaction) ? attempts : mutexOf(journal).take(name, attempts)
+    return yield* (yield* journal.inTransaction) ? attempts : mutexOf(journal).withLock(name, attempts)
   })
 
 /** Changes a schedule. `decide` returns the row to write, or null to write nothing, for the row as it is (null: none). */

@@ -1,21 +1,27 @@
-/** Effects of one name are run one after the other, those of different names side by side. */
+/** Runs the effects of one key one after the other; effects of different keys run concurrently. */
 import * as Effect from "effect/Effect"
 
-export class KeyedMutex {
-  private readonly held = new Map<string, { readonly semaphore: Effect.Semaphore; users: number }>()
+interface Lock {
+  readonly semaphore: Effect.Semaphore
+  /** Effects that run or wait under this lock. */
+  users: number
+}
 
-  take<A, E, R>(name: string, self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
+export class KeyedMutex {
+  private readonly locks = new Map<string, Lock>()
+
+  withLock<A, E, R>(key: string, self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
     return Effect.acquireUseRelease(
       Effect.sync(() => {
-        const held = this.held.get(name) ?? { semaphore: Effect.unsafeMakeSemaphore(1), users: 0 }
-        held.users++
-        this.held.set(name, held)
-        return held
+        const lock = this.locks.get(key) ?? { semaphore: Effect.unsafeMakeSemaphore(1), users: 0 }
+        lock.users++
+        this.locks.set(key, lock)
+        return lock
       }),
       ({ semaphore }) => semaphore.withPermits(1)(self),
-      (held) =>
+      (lock) =>
         Effect.sync(() => {
-          if (--held.users === 0) this.held.delete(name)
+          if (--lock.users === 0) this.locks.delete(key)
         })
     )
   }

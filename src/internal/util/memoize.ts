@@ -1,14 +1,16 @@
-/** Answers that are kept: a function that says at once what it has said lately. */
+/** A function that keeps its recent results. */
 
-/** `most` answers are kept; with more, all of them are forgotten, so that what strangers ask fills no memory. */
-export const memoize = <K, A>(most: number, answer: (key: K) => A): (key: K) => A => {
-  const known = new Map<K, { readonly answer: A }>()
+/**
+ * Keeps up to `capacity` results. When it is full it forgets all of them, so that foreign keys cannot fill the memory.
+ */
+export const memoize = <K, A>(capacity: number, compute: (key: K) => A): (key: K) => A => {
+  const results = new Map<K, { readonly result: A }>()
   return (key) => {
-    const before = known.get(key)
-    if (before !== undefined) return before.answer
-    if (known.size >= most) known.clear()
-    const made = answer(key)
-    known.set(key, { answer: made })
-    return made
+    const stored = results.get(key)
+    if (stored !== undefined) return stored.result
+    if (results.size >= capacity) results.clear()
+    const result = compute(key)
+    results.set(key, { result })
+    return result
   }
 }

@@ -1,7 +1,4 @@
-/**
- * The only place that touches Effect's runtime: forking a fiber with a given context, fiber refs and scheduler, and
- * taking the refs of a fiber for a step body.
- */
+/** The only module that uses Effect's `Runtime`: it forks a fiber with a given context, fiber refs and scheduler. */
 import type * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
@@ -10,10 +7,10 @@ import * as Runtime from "effect/Runtime"
 import * as RuntimeFlags from "effect/RuntimeFlags"
 import type * as Scheduler from "effect/Scheduler"
 
-// Counting every fiber that starts and ends would cost a step more than its journal entry.
+// Metrics of each fiber would cost a step more than its journal entry.
 const runtimeFlags = RuntimeFlags.disable(Runtime.defaultRuntimeFlags, RuntimeFlags.RuntimeMetrics)
 
-/** Fork `effect` as a root fiber at once; it runs until it first waits. */
+/** Forks `effect` as a root fiber. It runs synchronously until it first waits. */
 export const runForkWith = <A, E>(
   effect: Effect.Effect<A, E>,
   context: Context.Context<never>,

@@ -1,21 +1,20 @@
-/** Instants and durations as users give them: types are no promise for what comes out of a configuration or a request. */
+/**
+ * Instants and durations as users write them. Nothing here trusts a type: values also come from configuration files.
+ */
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 
-/**
- * The last instant that a `Date` can be, in milliseconds since the epoch; the first is as far on the other side. What
- * Postgres can store ends somewhat later.
- */
-export const LAST = 8.64e15
+/** The last instant of a `Date`; the first is its negative. Postgres stores somewhat later instants, too. */
+export const MAX_DATE_MILLIS = 8.64e15
 
-/** When something is due: beyond the end of all calendars is never. */
-export const dueAt = (millis: number): number => millis > LAST ? Infinity : millis
-
-/** Year -4000, some centuries after what Postgres can store begins. */
+/** The first instant that every storage can hold: year -4000, some centuries after Postgres begins. */
 export const EARLIEST = -188_395_027_200_000
 
-/** Milliseconds of a point in time; undefined for what is none. */
+/** The instant at which something is due; `Infinity` (never) beyond the last date. */
+export const dueAt = (millis: number): number => millis > MAX_DATE_MILLIS ? Infinity : millis
+
+/** Milliseconds since the epoch of a `Date` or `DateTime`; undefined for other values. */
 export const instantOf = (value: unknown): number | undefined => {
   const millis = value instanceof Date
     ? value.getTime()
@@ -25,8 +24,8 @@ export const instantOf = (value: unknown): number | undefined => {
   return Number.isNaN(millis) ? undefined : millis
 }
 
-/** What Effect would take for no time at all: less than nothing, and what is no number. */
-const isNoTime = (value: unknown): boolean =>
+/** Inputs that Effect would decode to a duration of zero: negative numbers and values that are not numbers. */
+const isNegativeOrNaN = (value: unknown): boolean =>
   typeof value === "number"
     ? !(value >= 0)
     : typeof value === "bigint"
@@ -35,6 +34,8 @@ const isNoTime = (value: unknown): boolean =>
     ? value.startsWith("-")
     : Array.isArray(value) && !(Number(value[0]) * 1e9 + Number(value[1]) >= 0)
 
-/** Milliseconds of a duration, at least 0; undefined for what is none. */
+/** Milliseconds of a duration, at least 0; undefined for other values. */
 export const millisOf = (value: unknown): number | undefined =>
-  isNoTime(value) ? undefined : Option.getOrUndefined(Option.map(Duration.decodeUnknown(value), Duration.toMillis))
+  isNegativeOrNaN(value)
+    ? undefined
+    : Option.getOrUndefined(Option.map(Duration.decodeUnknown(value), Duration.toMillis))

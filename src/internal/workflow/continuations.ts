@@ -16,7 +16,7 @@ import { nameOf } from "../options/queueReference.js"
 import { runForkWith } from "../util/runtime.js"
 import { freshRun } from "../runs/start.js"
 import { startOptionProblems } from "../options/startOptions.js"
-import { shown } from "../codec/wire.js"
+import { shown } from "../util/show.js"
 
 /** What a workflow goes on with. */
 export interface Link {

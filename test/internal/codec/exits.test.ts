@@ -19,24 +19,24 @@ class Failed extends Schema.TaggedError<Failed>()("Failed", { at: Schema.Date })
 
 const codec = makeExitCodec({ success: Schema.Date, failure: Failed, what: "result of step s", limitBytes: 200 })
 
-/** Through storage and back. */
+/** The exit after it was stored and read. */
 const back = (exit: Exit.Exit<unknown, unknown>) =>
   Effect.runSyncExit(Either.getOrThrow(codec.decode(fromEncoded(toEncoded(codec.encode(exit))))))
 
-describe("an exit on the wire", () => {
-  it("comes back as it was: success, failure, interruption", () => {
+describe("an exit codec", () => {
+  it("returns successes, failures and interruptions unchanged", () => {
     const at = new Date(5)
     assert.deepStrictEqual(back(Exit.succeed(at)), Exit.succeed(at))
     assert.deepStrictEqual(back(Exit.fail(new Failed({ at }))), Exit.fail(new Failed({ at })))
     assert.isTrue(Exit.isInterrupted(back(Exit.interrupt(FiberId.none))))
   })
 
-  it("of void has no text", () => {
+  it("encodes void without text", () => {
     const nothing = makeExitCodec({ success: Schema.Void, failure: Schema.Never, what: "it", limitBytes: 10 })
     assert.deepStrictEqual(toEncoded(nothing.encode(Exit.void)), { kind: "success", value: null })
   })
 
-  it("of several causes keeps the failure, then the defect, then the interruption", () => {
+  it("keeps of several causes the failure, else the defect, else the interruption", () => {
     const failed = Cause.fail(new Failed({ at: new Date(1) }))
     const died = Cause.die("bones")
     const interrupted = Cause.interrupt(FiberId.none)
@@ -46,12 +46,12 @@ describe("an exit on the wire", () => {
     assert.strictEqual(kind(Cause.parallel(interrupted, interrupted)), "interrupt")
   })
 
-  it("takes errors of the runtime as failures though no schema declares them", () => {
+  it("encodes errors of the runtime as failures without a schema that declares them", () => {
     const error = new RunEnded({ runId: "r", workflow: "w", status: "cancelled", detail: "" })
     assert.deepStrictEqual(back(Exit.fail(error)), Exit.fail(error))
   })
 
-  it("that cannot be written is a defect that says why", () => {
+  it("encodes an invalid or too large value as a defect that says why", () => {
     const wrong = codec.encode(Exit.fail("no such error"))
     assert.strictEqual(wrong.kind, "defect")
     assert.include(describeDefect(wrong.data), "result of step s is not valid")
@@ -59,14 +59,14 @@ describe("an exit on the wire", () => {
     assert.instanceOf(decodeDefect(large.encode(Exit.succeed("long")).data), ValueTooLarge)
   })
 
-  it("that is not what the schema says is unreadable, not a defect of the program", () => {
+  it("returns a reason for data that does not match the schema, not a defect", () => {
     const read = codec.decode({ kind: "success", data: 12, text: "12" })
     assert.include(Either.isLeft(read) ? read.left : "", "result of step s cannot be read by its schema")
   })
 })
 
-describe("a defect on the wire", () => {
-  it("keeps name, message and stack, cleaned of what storage cannot take", () => {
+describe("a stored defect", () => {
+  it("keeps name, message and stack, without characters that storage refuses", () => {
     const error = new RangeError("a\u0000b\uD800")
     const stored = JSON.parse(JSON.stringify(encodeDefect(error)))
     assert.deepInclude(stored, { name: "RangeError", message: "a\uFFFDb\uFFFD" })
@@ -76,7 +76,7 @@ describe("a defect on the wire", () => {
     assert.include(read.stack, "exits.test.ts")
   })
 
-  it("of any value is some text", () => {
+  it("of any thrown value has a bounded description", () => {
     const loop: { self?: unknown } = {}
     loop.self = loop
     for (const value of [undefined, null, 1, "text", Symbol("s"), loop, { a: 1 }, () => 1]) {

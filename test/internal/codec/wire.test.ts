@@ -8,8 +8,8 @@ const text = fc.string({ unit: "grapheme" }).filter((s) => !s.includes("\u0000")
 
 const json = fc.jsonValue({ stringUnit: "grapheme" }).filter((value) => !JSON.stringify(value).includes("\\u0000"))
 
-describe("what JSON can carry", () => {
-  it("comes back the same, whatever it is", () =>
+describe("JSON data", () => {
+  it("comes back the same after encoding and decoding", () =>
     fc.assert(fc.property(json, (value) => {
       assert.isUndefined(notJson(value))
       const written = Either.getOrThrow(encodeText(Schema.Unknown, value, "it", Infinity))
@@ -19,7 +19,7 @@ describe("what JSON can carry", () => {
       )
     })))
 
-  it("is all that is let through: what is let through comes back the same", () =>
+  it("is the only accepted data: each accepted value comes back the same", () =>
     fc.assert(
       fc.property(
         fc.anything({ withDate: true, withMap: true, withSparseArray: true, withNullPrototype: false }),
@@ -30,15 +30,15 @@ describe("what JSON can carry", () => {
       )
     ))
 
-  it("may hold one value in two places, but none in itself", () => {
+  it("may contain one value in two places, but no cycle", () => {
     const shared = { a: 1 }
     assert.isUndefined(notJson([shared, { shared }]))
     const loop: { next?: unknown } = {}
     loop.next = { loop }
-    assert.strictEqual(notJson(loop), "$.next.loop refers back to a value that holds it")
+    assert.strictEqual(notJson(loop), "$.next.loop refers back to a value that contains it")
   })
 
-  it("is counted in bytes of UTF-8", () =>
+  it("is measured in bytes of UTF-8", () =>
     fc.assert(fc.property(text, (value) => {
       const bytes = Buffer.byteLength(JSON.stringify(value))
       assert.strictEqual(byteLength(JSON.stringify(value)), bytes)
@@ -48,9 +48,9 @@ describe("what JSON can carry", () => {
 })
 
 describe("a codec", () => {
-  it("is compiled once for a schema", () => assert.strictEqual(codecOf(Schema.String), codecOf(Schema.String)))
+  it("is compiled once for each schema", () => assert.strictEqual(codecOf(Schema.String), codecOf(Schema.String)))
 
-  it("refuses excess keys at any depth, but takes the instances of a class as they are", () => {
+  it("refuses excess keys at any depth, but accepts the extra properties of class instances", () => {
     class Failed extends Schema.TaggedError<Failed>()("Failed", { why: Schema.String }) {}
     const schema = Schema.Array(Schema.Union(Failed, Schema.Struct({ n: Schema.Number })))
     const encode = (value: unknown) => codecOf(schema).encode(value, "it")
@@ -62,7 +62,7 @@ describe("a codec", () => {
     assert.isTrue(Either.isLeft(encode([{ n: "1" }])))
   })
 
-  it("keeps void, null and undefined apart where the schema does", () => {
+  it("distinguishes void, null and undefined where the schema does", () => {
     const back = (schema: Schema.Schema.AnyNoContext, value: unknown) =>
       Either.flatMap(encodeText(schema, value, "it", 100), (written) => decodeText(schema, written, "it"))
     assert.deepStrictEqual(back(Schema.Void, undefined), Either.right(undefined))
@@ -71,7 +71,7 @@ describe("a codec", () => {
     assert.deepStrictEqual(back(Schema.UndefinedOr(Schema.String), undefined), Either.right(undefined))
   })
 
-  it("says of text that is no JSON what it was meant to be", () => {
+  it("names the role of a value whose text is not JSON", () => {
     const read = decodeText(Schema.String, "{", "payload of run r")
     assert.include(
       Either.isLeft(read) ? read.left.message : "",
@@ -80,8 +80,8 @@ describe("a codec", () => {
   })
 })
 
-describe("sameness", () => {
-  it("does not depend on the order of keys, but on all else", () => {
+describe("sameJson", () => {
+  it("ignores the order of keys and nothing else", () => {
     assert.isTrue(sameJson(`{"a":1,"b":{"c":2,"d":[1,2]}}`, `{"b":{"d":[1,2],"c":2},"a":1}`))
     assert.isFalse(sameJson(`[1,2]`, `[2,1]`))
     assert.isFalse(sameJson(`{"a":1}`, `{"a":1,"b":null}`))

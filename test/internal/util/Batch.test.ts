@@ -5,7 +5,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import { Batch } from "perdure/internal/util/Batch"
 
-/** A batch whose first sending waits for `open`, and what was sent. */
+/** A batch whose first send waits for `open`, and the sent items. */
 const gated = Effect.gen(function*() {
   const open = yield* Deferred.make<void>()
   const sent: Array<ReadonlyArray<string>> = []
@@ -21,7 +21,7 @@ const gated = Effect.gen(function*() {
 })
 
 describe("a batch", () => {
-  it.effect("takes what came while the one before was on its way", () =>
+  it.effect("collects the items that are added while the previous batch is on its way", () =>
     Effect.gen(function*() {
       const { add, open, sent } = yield* gated
       const fibers = yield* Effect.forEach(["a", "b", "c", "d"], add)
@@ -33,7 +33,7 @@ describe("a batch", () => {
       assert.deepStrictEqual(sent.slice(2), [["e"]])
     }))
 
-  it.effect("takes what comes at the same time", () =>
+  it.effect("collects the items that are added in the same moment", () =>
     Effect.gen(function*() {
       const sent: Array<ReadonlyArray<number>> = []
       const batch = new Batch<number, never>((items) => Effect.sync(() => void sent.push(items)))
@@ -41,7 +41,7 @@ describe("a batch", () => {
       assert.deepStrictEqual(sent, [[1, 2, 3]])
     }))
 
-  it.effect("fails for all that are in it, and for nobody else", () =>
+  it.effect("fails for the callers of its items, and for no others", () =>
     Effect.gen(function*() {
       const { add, open } = yield* gated
       const fibers = yield* Effect.forEach(["a", "b", "bad"], add)
@@ -51,7 +51,7 @@ describe("a batch", () => {
       yield* Fiber.join(yield* add("c"))
     }))
 
-  it.effect("goes on without who sends it, if he is interrupted", () =>
+  it.effect("is sent again without the item of the caller that sent it, if that caller is interrupted", () =>
     Effect.gen(function*() {
       const open = yield* Deferred.make<void>()
       const sent: Array<ReadonlyArray<string>> = []
@@ -73,7 +73,7 @@ describe("a batch", () => {
       assert.deepStrictEqual(sent.slice(1), [["b", "c"]])
     }))
 
-  it.effect("is sent by another if who sends it is interrupted, without what was his; what waits can be taken back", () =>
+  it.effect("that waits loses the items of interrupted callers, and another caller sends it", () =>
     Effect.gen(function*() {
       const { add, open, sent } = yield* gated
       const [a, b, c] = yield* Effect.all([add("a"), add("b"), add("c")])

@@ -1,4 +1,4 @@
-/** What all public values have in common: guards that tell them apart, `pipe`, and a short way to be printed. */
+/** The common part of public values: a guard that identifies them, `pipe`, and a short printed form. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
@@ -36,12 +36,12 @@ const makeValues = Effect.map(
 )
 
 describe("a public value", () => {
-  it.effect("is known by the guard of its module, and by no other", () =>
+  it.effect("is accepted by the guard of its module and by no other guard", () =>
     Effect.gen(function*() {
       const values = yield* makeValues
       for (const [index, { guard, shown }] of values.entries()) {
-        const known = values.map(({ value }) => guard(value))
-        assert.deepStrictEqual(known, values.map((_, other) => other === index), shown._id)
+        const accepted = values.map(({ value }) => guard(value))
+        assert.deepStrictEqual(accepted, values.map((_, other) => other === index), shown._id)
         for (const other of [undefined, null, "text", {}, shown, () => 1]) assert.isFalse(guard(other), shown._id)
       }
     }))
@@ -51,7 +51,7 @@ describe("a public value", () => {
       for (const { value } of yield* makeValues) assert.strictEqual(value.pipe((self) => [self]).at(0), value)
     }))
 
-  it.effect("is printed as what it is", () =>
+  it.effect("is printed as its kind and its name", () =>
     Effect.gen(function*() {
       for (const { shown, value } of yield* makeValues) {
         assert.deepStrictEqual(JSON.parse(JSON.stringify(value)), shown)
