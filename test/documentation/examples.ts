@@ -1,6 +1,6 @@
 /**
- * The TypeScript examples of the documentation (fences of Markdown files and of docstrings), and what the compiler says
- * of them. Fences of one document that give a name after `ts` are one module, in order: ` ```ts fulfil `.
+ * The TypeScript examples of the documentation (fences of Markdown files and of docstrings), and the errors that the
+ * compiler finds in them. Fences of one document with the same name after `ts` are one module: ` ```ts fulfil `.
  */
 import * as Effect from "effect/Effect"
 import { execFile } from "node:child_process"
@@ -107,7 +107,13 @@ const compile = (folder: string) =>
       resume(Effect.succeed(stdout + stderr)))
   })
 
-/** What the compiler says of these examples, each line led by its place in the documents. */
+/** Where an example is compiled. One that is named by a path can be imported by others of its document. */
+const fileOf = ({ document, name }: Example): string => {
+  const folder = document.replaceAll(/[^\w]+/g, "_")
+  return /^[\w/.-]+\.ts$/.test(name) ? `${folder}/${name}` : `${folder}/${name.replaceAll(/[^\w-]+/g, "_")}.ts`
+}
+
+/** The errors of the compiler in these examples, each with its place in the documents. */
 export const complaints = (examples: ReadonlyArray<Example>): Effect.Effect<ReadonlyArray<string>> =>
   Effect.acquireUseRelease(
     Effect.promise(async () => {
@@ -117,10 +123,7 @@ export const complaints = (examples: ReadonlyArray<Example>): Effect.Effect<Read
     (folder) =>
       Effect.gen(function*() {
         const files = new Map(
-          examples.map((example) => [
-            `${example.document.replaceAll(/[^\w]+/g, "_")}__${example.name.replaceAll(/[^\w-]+/g, "_")}.ts`,
-            example
-          ])
+          examples.map((example) => [fileOf(example), example])
         )
         const config = {
           extends: path.join(root, "tsconfig.base.json"),
@@ -129,13 +132,16 @@ export const complaints = (examples: ReadonlyArray<Example>): Effect.Effect<Read
           files: [...files.keys()]
         }
         yield* Effect.promise(async () => {
-          for (const [file, { text }] of files) await fs.writeFile(path.join(folder, file), text)
+          for (const [file, { text }] of files) {
+            await fs.mkdir(path.dirname(path.join(folder, file)), { recursive: true })
+            await fs.writeFile(path.join(folder, file), text)
+          }
           await fs.writeFile(path.join(folder, "tsconfig.json"), JSON.stringify(config))
         })
         const said = yield* compile(folder)
         return said.split("\n").filter((line) => line.trim() !== "").map((line) =>
           line.replace(/^([^(]+)\((\d+),\d+\)/, (whole, file: string, at: string) => {
-            const example = files.get(path.basename(file))
+            const example = files.get(file)
             return example === undefined ? whole : `${example.document}:${at}`
           })
         )

@@ -1,0 +1,80 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { readFileSync } from "node:fs"
+import { fileURLToPath } from "node:url"
+import { missingLines, partsOf, play } from "./tutorial.js"
+
+const root = fileURLToPath(new URL("../..", import.meta.url))
+
+const page = readFileSync(`${root}docs/tutorial.md`, "utf8")
+
+describe("the tutorial", () => {
+  it("has files, commands and outputs in each part", () => {
+    const parts = partsOf(page)
+    assert.isAtLeast(parts.length, 6)
+    for (const { commands } of parts) assert.isNotEmpty(commands)
+    assert.deepStrictEqual(parts.flatMap(({ files }) => [...files.keys()]), [
+      "tsconfig.json",
+      "src/expense.ts",
+      "src/expenseLive.ts",
+      "src/main.ts",
+      "test/expense.test.ts"
+    ])
+  })
+
+  it("installs the versions that this repository is tested with", () => {
+    const { devDependencies }: { readonly devDependencies: Readonly<Record<string, string>> } = JSON.parse(
+      readFileSync(`${root}package.json`, "utf8")
+    )
+    const installed = [...page.matchAll(/^npm install .*$/gm)].flatMap(([line]) =>
+      [...line.matchAll(/ (@?[\w/-]+)@\^([\d.]+)/g)].map(([, name = "", version = ""]) => ({ name, version }))
+    )
+    assert.includeMembers(installed.map(({ name }) => name), ["effect", "@effect/platform-node", "vitest", "tsx"])
+    for (const { name, version } of installed.filter((each) => each.name !== "typescript")) {
+      assert.isTrue(
+        devDependencies[name]?.startsWith(version),
+        `${name}@^${version}, tested with ${devDependencies[name]}`
+      )
+    }
+  })
+
+  it.live("does what it says, in the order of its steps", () =>
+    Effect.gen(function*() {
+      const results = yield* play(page)
+      assert.deepStrictEqual(results.filter(({ missing }) => missing.length > 0), [])
+      const again = results[1]?.output ?? ""
+      assert.notInclude(again, "checking receipt 1", "a step that finished executes again")
+    }), 300_000)
+})
+
+describe("the player of a tutorial", () => {
+  const small = [
+    "```ts src/a.ts",
+    "console.log(1)",
+    "```",
+    "```sh",
+    "npm install x",
+    "A=1 node a.js",
+    "```",
+    "```text",
+    "one",
+    "two",
+    "```"
+  ].join("\n")
+
+  it("reads files, the commands that it runs, and what they must print", () =>
+    assert.deepStrictEqual(partsOf(small), [
+      {
+        line: 8,
+        files: new Map([["src/a.ts", "console.log(1)\n"]]),
+        commands: ["A=1 node a.js"],
+        expected: ["one", "two"]
+      }
+    ]))
+
+  it("reports the lines that are missing or out of order", () => {
+    assert.deepStrictEqual(missingLines("zero\none\nhalf\ntwo\n", ["one", "two"]), [])
+    assert.deepStrictEqual(missingLines("two\none\n", ["one", "two"]), ["two"])
+    assert.deepStrictEqual(missingLines("", ["one", "two"]), ["one", "two"])
+  })
+})
