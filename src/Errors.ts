@@ -1,6 +1,5 @@
 /**
- * The typed errors of the core. A message names the value, the place and the cure. `docs/errors.md` has a section for
- * each error.
+ * The typed errors of the core. A message names the value, the place and the cure. See `docs/errors.md`.
  *
  * @since 0.1.0
  */
@@ -64,8 +63,7 @@ export class ValueInvalid extends Schema.TaggedError<ValueInvalid>("perdure/Valu
 }
 
 /**
- * The JSON of a value is larger than its limit. Store the value elsewhere and pass a reference, or raise the limit
- * (`Limits`).
+ * The JSON of a value is larger than its limit. Pass a reference instead, or raise the limit (`Limits`).
  *
  * @since 0.1.0
  * @category errors
@@ -308,8 +306,7 @@ export class NotDurable extends Schema.TaggedError<NotDurable>("perdure/NotDurab
 }
 
 /**
- * A call that cannot be right, whatever the data: a mistake in the calling code. It is a defect. The message says what
- * to write instead.
+ * A mistake in the calling code, whatever the data. It is a defect. The message says what to write instead.
  *
  * @since 0.1.0
  * @category errors
@@ -354,7 +351,7 @@ export class WorkerIdTaken extends Schema.TaggedError<WorkerIdTaken>("perdure/Wo
 }
 
 /**
- * No worker with this id exists: it never existed, it stopped normally, or it died more than a week ago.
+ * No worker with this id exists: it never did, it stopped normally, or it died more than a week ago.
  *
  * @since 0.1.0
  * @category errors
@@ -465,8 +462,7 @@ export type StartError =
   | JournalError
 
 /**
- * The errors of the runtime that a handler may fail with, and that a run's stored exit can contain beside the
- * workflow's own errors.
+ * The errors of the runtime that a handler may fail with, and that a run's stored exit can contain.
  *
  * @since 0.1.0
  * @category errors
