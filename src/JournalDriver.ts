@@ -5,3 +5,4 @@
  * @since 0.1.0
  */
 export * from "./driver/JournalDriver.js"
+export * from "./driver/verbs.js"

@@ -123,8 +123,9 @@ export const make: Effect.Effect<JournalDriver> = Effect.gen(function*() {
     ensureQueues: (names) => operation(() => Queues.ensure(store, names)),
     defineQueue: (request) => operation((now) => Queues.define(store, now, request)),
     changeQueue: (request) => operation((now) => Queues.alter(store, now, request)),
-    holdWorkflows: (request) => operation((now) => Queues.hold(store, now, request)),
-    heldWorkflows: operation(() => Queues.held(store)),
+    pauseWorkflows: (request) => operation((now) => Queues.pauseWorkflows(store, now, request)),
+    resumeWorkflows: (workflows) => operation(() => Queues.resumeWorkflows(store, workflows)),
+    pausedWorkflows: () => operation(() => Queues.pausedWorkflows(store)),
     enqueue: (request) =>
       operation((now, inside) => enqueue(store, now, inside ? { ...request, claim: null } : request)),
     claim: (request) => operation((now) => claim(store, now, request)),

@@ -32,7 +32,7 @@ import { Reading } from "./internal/options/reading.js"
 import { nameOf } from "./internal/options/queueReference.js"
 import { refuse, requestProblem } from "./internal/options/requests.js"
 import { makeValue } from "./internal/util/value.js"
-import { Journal } from "./Journal.js"
+import { Journal, type JournalService } from "./Journal.js"
 import type { PausedWorkflow, QueueCounts, QueueRecord, QueueSettings } from "./driver/JournalDriver.js"
 import type { Request } from "./Run.js"
 
@@ -377,7 +377,12 @@ export const pauseWorkflows = (
   workflows: Workflows,
   request?: Request
 ): Effect.Effect<ReadonlyArray<string>, ConfigurationInvalid | JournalError, Journal> =>
-  outsideOnly("RunQueue.pauseWorkflows", () => hold("RunQueue.pauseWorkflows", workflows, true, request))
+  outsideOnly(
+    "RunQueue.pauseWorkflows",
+    () =>
+      withWorkflows("RunQueue.pauseWorkflows", workflows, request, (journal, names) =>
+        journal.pauseWorkflows({ workflows: names, by: request?.by ?? null, reason: request?.reason ?? null }))
+  )
 
 /**
  * Let the runs of paused workflows be claimed again. Answers which were paused. Outside of workflows, and in steps.
@@ -388,7 +393,16 @@ export const pauseWorkflows = (
 export const resumeWorkflows = (
   workflows: Workflows
 ): Effect.Effect<ReadonlyArray<string>, ConfigurationInvalid | JournalError, Journal> =>
-  outsideOnly("RunQueue.resumeWorkflows", () => hold("RunQueue.resumeWorkflows", workflows, false))
+  outsideOnly(
+    "RunQueue.resumeWorkflows",
+    () =>
+      withWorkflows(
+        "RunQueue.resumeWorkflows",
+        workflows,
+        undefined,
+        (journal, names) => journal.resumeWorkflows(names)
+      )
+  )
 
 /**
  * The workflows that are paused, in order of name: since when, by whom and why. Outside of workflows, and in steps.
@@ -398,10 +412,15 @@ export const resumeWorkflows = (
  */
 export const pausedWorkflows: Effect.Effect<ReadonlyArray<PausedWorkflow>, JournalError, Journal> = outsideOnly(
   "RunQueue.pausedWorkflows",
-  () => Effect.flatMap(Journal, (journal) => journal.heldWorkflows)
+  () => Effect.flatMap(Journal, (journal) => journal.pausedWorkflows())
 )
 
-const hold = (operation: string, given: Workflows, held: boolean, request?: Request) =>
+const withWorkflows = <A>(
+  operation: string,
+  given: Workflows,
+  request: Request | undefined,
+  run: (journal: JournalService, workflows: ReadonlyArray<string>) => Effect.Effect<A, JournalError>
+) =>
   Effect.gen(function*() {
     const workflows = Array.ensure(given).map(nameOf)
     const problems = [...workflows.map((name) => nameProblem("the workflow", name)), requestProblem(request)].filter(
@@ -409,5 +428,5 @@ const hold = (operation: string, given: Workflows, held: boolean, request?: Requ
     )
     if (problems.length > 0) return yield* new ConfigurationInvalid({ what: operation, problems })
     const journal = yield* Journal
-    return yield* journal.holdWorkflows({ workflows, held, ...request })
+    return yield* run(journal, workflows)
   })

@@ -145,16 +145,18 @@ export interface JournalQueues {
   }) => Op<QueueRecord | null>
 
   /**
-   * Pause workflows (no run of theirs is claimed) or let them go on. Answers which were not so before. By whom and why is
-   * kept of the first pause, as long as it holds.
+   * Pause workflows: no run of them is claimed. Returns the names that were not paused before. A workflow that is already
+   * paused keeps who paused it, when and why.
    */
-  readonly holdWorkflows: (request: {
+  readonly pauseWorkflows: (request: {
     readonly workflows: ReadonlyArray<string>
-    readonly held: boolean
-    readonly by?: string | null
-    readonly reason?: string | null
+    readonly by: string | null
+    readonly reason: string | null
   }) => Op<ReadonlyArray<string>>
 
+  /** Undo `pauseWorkflows`. Returns the names that were paused before. */
+  readonly resumeWorkflows: (workflows: ReadonlyArray<string>) => Op<ReadonlyArray<string>>
+
   /** The workflows that are paused, in order of name. */
-  readonly heldWorkflows: Op<ReadonlyArray<PausedWorkflow>>
+  readonly pausedWorkflows: () => Op<ReadonlyArray<PausedWorkflow>>
 }

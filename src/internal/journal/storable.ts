@@ -51,7 +51,7 @@ export const storableOnly = (driver: JournalDriver, time: DriverTime): JournalDr
     get: read(driver.get),
     await: read(driver.await),
     changeQueue: (request) => driver.changeQueue(storableTexts(request)),
-    holdWorkflows: (request) => driver.holdWorkflows(storableTexts(request)),
+    pauseWorkflows: (request) => driver.pauseWorkflows(storableTexts(request)),
     pause: control(driver.pause),
     resume: control(driver.resume),
     terminate: control(driver.terminate),

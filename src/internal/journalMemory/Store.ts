@@ -128,7 +128,7 @@ export interface Store {
   /** Claimable runs by queue, but those that wait for their key's turn. */
   readonly claimable: Map<string, Waiting>
   readonly queues: Map<string, Queue>
-  readonly heldWorkflows: Map<string, Driver.PausedWorkflow>
+  readonly pausedWorkflows: Map<string, Driver.PausedWorkflow>
   readonly schedules: Map<string, Schedule>
   /** Runs that wait for their key's turn, by queue and key. */
   readonly keyed: Map<string, Map<string, SortedList<Row>>>
@@ -158,7 +158,7 @@ export const make = (): Store => ({
   children: new Map(),
   claimable: new Map(),
   queues: new Map(),
-  heldWorkflows: new Map(),
+  pausedWorkflows: new Map(),
   schedules: new Map(),
   keyed: new Map(),
   turns: new Map(),
@@ -437,12 +437,12 @@ export const takeNotices = (
   return { notices: taken.map(([, notice]) => notice), more: all.size > 0 }
 }
 
-/** Null: it may go on. */
-export const holdWorkflow = (store: Store, workflow: string, held: Driver.PausedWorkflow | null): void => {
-  const before = store.heldWorkflows.get(workflow) ?? null
+/** Pauses a workflow, or resumes it if `pause` is null. */
+export const pauseWorkflow = (store: Store, workflow: string, pause: Driver.PausedWorkflow | null): void => {
+  const before = store.pausedWorkflows.get(workflow) ?? null
   const change = (value: Driver.PausedWorkflow | null) =>
-    value === null ? store.heldWorkflows.delete(workflow) : store.heldWorkflows.set(workflow, value)
-  change(held)
+    value === null ? store.pausedWorkflows.delete(workflow) : store.pausedWorkflows.set(workflow, value)
+  change(pause)
   undoing(store, () => change(before))
 }
 

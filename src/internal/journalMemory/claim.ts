@@ -162,7 +162,7 @@ const least = (instants: ReadonlyArray<Driver.Millis>): Driver.Millis | null =>
 export const claim = (store: Store.Store, now: Driver.Millis, request: Request): Answered => {
   const workflows = new Set(
     request.workflows
-      .filter(({ name }) => !store.heldWorkflows.has(name))
+      .filter(({ name }) => !store.pausedWorkflows.has(name))
       .map(({ name, version }) => Store.pairKey(name, version))
   )
   const { limit } = request

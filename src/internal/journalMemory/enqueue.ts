@@ -63,7 +63,7 @@ export const insertRun = (
 const isForAnybody = (store: Store.Store, now: Driver.Millis, run: Driver.NewRun): boolean => {
   const { admission, concurrency, paused, rate } = Store.queue(store, run.queue)
   return (run.availableAt ?? now) <= now && run.key === null && (run.expiresAt ?? Infinity) > now &&
-    !paused && admission === null && concurrency === null && rate === null && !store.heldWorkflows.has(run.workflow)
+    !paused && admission === null && concurrency === null && rate === null && !store.pausedWorkflows.has(run.workflow)
 }
 
 /** The live run for the key of a singleton. */

@@ -57,19 +57,23 @@ export const alter = (
   return record(Store.queue(store, request.name))
 }
 
-export const held = (store: Store.Store): ReadonlyArray<Driver.PausedWorkflow> =>
-  [...store.heldWorkflows.values()].sort(byName)
+export const pausedWorkflows = (store: Store.Store): ReadonlyArray<Driver.PausedWorkflow> =>
+  [...store.pausedWorkflows.values()].sort(byName)
 
-export const hold = (
+export const pauseWorkflows = (
   store: Store.Store,
   now: Driver.Millis,
-  request: Parameters<Driver.JournalDriver["holdWorkflows"]>[0]
+  { by, reason, workflows }: Parameters<Driver.JournalDriver["pauseWorkflows"]>[0]
 ): ReadonlyArray<string> => {
-  const changed = [...new Set(request.workflows)].filter((name) => store.heldWorkflows.has(name) !== request.held)
-    .sort()
-  const { by = null, reason = null } = request
-  for (const name of changed) Store.holdWorkflow(store, name, request.held ? { name, at: now, by, reason } : null)
-  if (!request.held) { for (const queue of store.queues.keys()) Store.hint(store, { _tag: "Ready", queue }) }
+  const changed = [...new Set(workflows)].filter((name) => !store.pausedWorkflows.has(name)).sort()
+  for (const name of changed) Store.pauseWorkflow(store, name, { name, at: now, by, reason })
+  return changed
+}
+
+export const resumeWorkflows = (store: Store.Store, workflows: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const changed = [...new Set(workflows)].filter((name) => store.pausedWorkflows.has(name)).sort()
+  for (const name of changed) Store.pauseWorkflow(store, name, null)
+  for (const queue of store.queues.keys()) Store.hint(store, { _tag: "Ready", queue })
   return changed
 }
 

@@ -42,13 +42,13 @@ export const make = ({ hints, query }: Session): Driver.JournalQueues => {
         ({ value }) => value === null ? Effect.void : ready([name])
       )
     },
-    holdWorkflows: ({ by = null, held, reason = null, workflows }) =>
-      held
-        ? query(Queues.hold, [distinct(workflows), by, reason], Queues.decodeNames)
-        : Effect.map(
-          Effect.tap(query(Queues.unhold, [distinct(workflows)], Queues.decodeUnheld), ({ queues }) => ready(queues)),
-          ({ now, value }) => ({ now, value })
-        ),
-    heldWorkflows: query(Queues.held, [], Queues.decodeHeld)
+    pauseWorkflows: ({ by, reason, workflows }) =>
+      query(Queues.hold, [distinct(workflows), by, reason], Queues.decodeNames),
+    resumeWorkflows: (workflows) =>
+      Effect.map(
+        Effect.tap(query(Queues.unhold, [distinct(workflows)], Queues.decodeUnheld), ({ queues }) => ready(queues)),
+        ({ now, value }) => ({ now, value })
+      ),
+    pausedWorkflows: () => query(Queues.held, [], Queues.decodeHeld)
   }
 }

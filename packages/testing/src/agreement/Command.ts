@@ -121,7 +121,7 @@ export type Operation =
   | { readonly _tag: "Reap"; readonly maxCrashes: number }
   | { readonly _tag: "Limit"; readonly queue: Index; readonly change: Partial<QueueSettings> }
   | { readonly _tag: "Define"; readonly queue: Index; readonly settings: Omit<QueueSettings, "paused"> }
-  | { readonly _tag: "Hold"; readonly workflow: Index; readonly held: boolean }
+  | { readonly _tag: "Hold"; readonly workflow: Index; readonly paused: boolean }
   | { readonly _tag: "Terminate" | "Pause" | "Resume"; readonly runs: ReadonlyArray<Index> }
   | { readonly _tag: "Expire"; readonly limit: number }
   | {
@@ -407,7 +407,7 @@ const operation: FastCheck.Arbitrary<Operation> = oneof(
     arbitrary: record({
       _tag: constant("Hold" as const),
       workflow: index(2),
-      held: mostly(constant(false), constant(true), 1)
+      paused: mostly(constant(false), constant(true), 1)
     })
   },
   {

@@ -76,7 +76,10 @@ export class Player {
         ])),
       queues: value(driver.queues(queues)),
       counts: value(driver.queueCounts({ names: queues, most: 5 })),
-      held: Effect.map(value(driver.heldWorkflows), (held) => held.filter(({ name }) => name.startsWith(this.prefix))),
+      paused: Effect.map(
+        value(driver.pausedWorkflows()),
+        (workflows) => workflows.filter(({ name }) => name.startsWith(this.prefix))
+      ),
       found: Effect.flatMap(
         Clock.currentTimeMillis,
         (now) => Effect.forEach(soughtAlone, (sought) => this.find(Pool.filter(this.prefix, now, sought), 5))
@@ -225,7 +228,11 @@ export class Player {
         }
         case "Hold": {
           const workflows = [Pool.workflow(prefix, operation.workflow).name]
-          return Effect.succeed(value(driver.holdWorkflows({ workflows, held: operation.held, by: null, reason: "r" })))
+          return Effect.succeed(value(
+            operation.paused
+              ? driver.pauseWorkflows({ workflows, by: null, reason: "r" })
+              : driver.resumeWorkflows(workflows)
+          ))
         }
         case "Read":
           return Effect.succeed(this.read(operation))

@@ -131,8 +131,8 @@ export const hints = [
         Effect.gen(function*() {
           const [queue, workflow] = [t.id(`queue-${n}`), t.id(`workflow-${n}`)]
           yield* t.driver.ensureQueues([queue])
-          yield* t.driver.holdWorkflows({ workflows: [workflow], held: true })
-          yield* t.driver.holdWorkflows({ workflows: [workflow], held: false })
+          yield* t.driver.pauseWorkflows({ workflows: [workflow], by: null, reason: null })
+          yield* t.driver.resumeWorkflows([workflow])
           return ready(queue)
         }))
   ),

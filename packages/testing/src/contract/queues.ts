@@ -163,7 +163,7 @@ export const queues = [
       Effect.gen(function*() {
         const capped = yield* queueWith(t, { concurrency: 5 }, "capped")
         const paused = yield* queueWith(t, { paused: true }, "paused")
-        yield* t.driver.holdWorkflows({ workflows: [t.id("held")], held: true })
+        yield* t.driver.pauseWorkflows({ workflows: [t.id("held")], by: null, reason: null })
         const runs = [
           t.newRun("a", { queue: capped }),
           t.newRun("b", { queue: paused }),
@@ -287,21 +287,22 @@ export const queues = [
       yield* fill(t, queue, ["a"])
       yield* fill(t, queue, ["b"], { workflow: other.name })
       yield* fill(t, queue, ["c"], { key: "k" })
-      const hold = (held: boolean, by: string | null, reason: string | null) =>
-        value(t.driver.holdWorkflows({ workflows: [t.workflow.name, t.workflow.name], held, by, reason }))
+      const names = [t.workflow.name, t.workflow.name]
+      const pause = (by: string, reason: string | null) =>
+        value(t.driver.pauseWorkflows({ workflows: names, by, reason }))
       const shown = Effect.map(
-        value(t.driver.heldWorkflows),
+        value(t.driver.pausedWorkflows()),
         (all) => all.filter(({ name }) => name === t.workflow.name)
       )
       yield* pass(1)
-      assert.deepStrictEqual(yield* hold(true, "ann", "it is wrong"), [t.workflow.name])
+      assert.deepStrictEqual(yield* pause("ann", "it is wrong"), [t.workflow.name])
       yield* pass(1)
-      assert.deepStrictEqual(yield* hold(true, "bob", null), [])
+      assert.deepStrictEqual(yield* pause("bob", null), [])
       assert.deepStrictEqual(yield* shown, [
         { name: t.workflow.name, at: start + 1, by: "ann", reason: "it is wrong" }
       ])
       assert.deepStrictEqual((yield* t.claim([queue], { workflows })).map(({ id }) => id), [t.id("b")])
-      assert.deepStrictEqual(yield* hold(false, null, null), [t.workflow.name])
+      assert.deepStrictEqual(yield* value(t.driver.resumeWorkflows(names)), [t.workflow.name])
       assert.deepStrictEqual(yield* shown, [])
       assert.deepStrictEqual((yield* t.claim([queue], { workflows })).map(({ id }) => id), [t.id("a"), t.id("c")])
     })),

@@ -12,9 +12,10 @@ import * as Random from "effect/Random"
 import * as Stream from "effect/Stream"
 import { JournalError } from "perdure/Errors"
 import { Journal, type JournalService } from "perdure/Journal"
-import type { Answer } from "perdure/JournalDriver"
-import { JournalDriver } from "perdure/JournalDriver"
+import type { VerbArguments, VerbName, VerbValues } from "perdure/JournalDriver"
+import { JournalDriver, verbs } from "perdure/JournalDriver"
 import * as Worker from "perdure/Worker"
+import { type AroundVerb, mapDriver } from "../mapDriver.js"
 import { between, type Dice, dice, seedOf } from "./Dice.js"
 import { simLive } from "./interpret.js"
 import type { Ledger } from "./Ledger.js"
@@ -68,11 +69,20 @@ const unsettled = FiberRef.unsafeMake<Array<() => void> | undefined>(undefined)
 const DAWDLE = 200
 const DAWDLERS = 0.05
 
-type Call = <A>(
-  operation: string,
-  run: Effect.Effect<Answer<A>, JournalError>,
-  options: { readonly writes?: boolean; readonly changed?: (value: A) => boolean; readonly note?: (value: A) => void }
-) => Effect.Effect<Answer<A>, JournalError>
+/** Verbs that processes repeat by themselves: a fault at one of them tests nothing, so no fate waits there. */
+const UPKEEP: ReadonlySet<VerbName> = new Set(["ensureQueues", "seeSchedules", "heartbeat", "ping", "pong", "retire"])
+
+/** For verbs that often change nothing: whether the answer shows a change. Their fate waits only after a change. */
+const hasChanged: { readonly [Name in VerbName]?: (value: VerbValues[Name]) => boolean } = {
+  claim: ({ runs }) => runs.length > 0,
+  inbox: ([first]) => (first?.messages.length ?? 0) > 0,
+  reconcile: ({ released }) => released > 0,
+  reap: ({ released }) => released > 0
+}
+
+/** Whether a fate waits before and after every call of the verb. */
+const isFateful = (verb: VerbName): boolean =>
+  verbs[verb] === "write" && hasChanged[verb] === undefined && !UPKEEP.has(verb)
 
 export class Process implements Sleeper {
   isDead = false
@@ -187,27 +197,44 @@ export class Process implements Sleeper {
       : Effect.void
   )
 
-  private readonly call: Call = (operation, run, { changed = () => true, note, writes = false }) => {
+  /** What the ledger notes of answers, or of those in a transaction once it is committed. */
+  private readonly notes: {
+    readonly [Name in VerbName]?: (value: VerbValues[Name], ...request: VerbArguments[Name]) => void
+  } = {
+    enqueue: (_, { runs }) => runs.forEach((run) => this.shared.ledger.enqueued(run)),
+    commit: (answers, { commits }) =>
+      answers.forEach((answer, index) => {
+        const commit = commits[index]
+        if (commit !== undefined) this.shared.ledger.committed(commit, answer, this.id)
+      }),
+    reap: ({ exhausted }) => {
+      if (exhausted > 0) this.shared.recheck()
+    },
+    terminate: () => this.shared.recheck()
+  }
+
+  /** Runs a verb as this process experiences it: late both ways, and with the fate that waits before or after it. */
+  private readonly call: AroundVerb = (call, verb, request) => {
     const { isReal, latency, ledger, time } = this.shared
-    const noted = Effect.tap(
-      run,
-      ({ value }) =>
-        note === undefined
-          ? Effect.void
-          : Effect.map(FiberRef.get(unsettled), (later) =>
-            later === undefined ? note(value) : later.push(() => note(value)))
-    )
-    const settled = writes ? ledger.duringWrite(noted) : noted
+    const note = this.notes[verb]
+    const noted = note === undefined ?
+      call :
+      Effect.tap(call, ({ value }) =>
+        Effect.map(FiberRef.get(unsettled), (later) => {
+          if (later === undefined) note(value, ...request)
+          else later.push(() => note(value, ...request))
+        }))
+    const settled = isFateful(verb) ? ledger.duringWrite(noted) : noted
     const applied = isReal ? time.waitFor(settled) : settled
     return Effect.gen(this, function*() {
       yield* this.gate
-      if (writes) yield* this.meet("before", operation)
+      if (isFateful(verb)) yield* this.meet("before", verb)
       yield* this.gate
       const most = this.roll() < DAWDLERS ? DAWDLE : latency
       yield* this.pause(most)
       yield* this.gate
       const answer = yield* applied
-      if (changed(answer.value)) yield* this.meet("after", operation)
+      if (hasChanged[verb]?.(answer.value) ?? isFateful(verb)) yield* this.meet("after", verb)
       yield* this.gate
       yield* this.pause(most)
       yield* this.gate
@@ -216,78 +243,14 @@ export class Process implements Sleeper {
   }
 
   private wrap(driver: JournalDriver): JournalDriver {
-    const { call, shared } = this
-    const { ledger, recheck } = shared
-    const read = { changed: () => false }
+    const { isReal, ledger, time } = this.shared
+    const seeing: JournalDriver = {
+      ...driver,
+      claim: (request) => Effect.tap(driver.claim(request), ({ value }) => ledger.caughtUp(value.runs))
+    }
     return {
-      queues: (names) => call("queues", driver.queues(names), read),
-      queueCounts: (request) => call("queueCounts", driver.queueCounts(request), read),
-      ensureQueues: (names) => call("ensureQueues", driver.ensureQueues(names), read),
-      defineQueue: (request) => call("defineQueue", driver.defineQueue(request), { writes: true }),
-      changeQueue: (request) => call("changeQueue", driver.changeQueue(request), { writes: true }),
-      holdWorkflows: (request) => call("holdWorkflows", driver.holdWorkflows(request), { writes: true }),
-      heldWorkflows: call("heldWorkflows", driver.heldWorkflows, read),
-      schedules: (request) => call("schedules", driver.schedules(request), read),
-      dueSchedules: (request) => call("dueSchedules", driver.dueSchedules(request), read),
-      writeSchedules: (request) => call("writeSchedules", driver.writeSchedules(request), { writes: true }),
-      removeSchedules: (request) => call("removeSchedules", driver.removeSchedules(request), { writes: true }),
-      seeSchedules: (names) => call("seeSchedules", driver.seeSchedules(names), read),
-      enqueue: (request) =>
-        call("enqueue", driver.enqueue(request), {
-          writes: true,
-          note: () => {
-            for (const run of request.runs) ledger.enqueued(run)
-          }
-        }),
-      claim: (request) =>
-        call("claim", Effect.tap(driver.claim(request), ({ value }) => ledger.caughtUp(value.runs)), {
-          changed: ({ runs }) => runs.length > 0
-        }),
-      commit: (request) =>
-        call("commit", driver.commit(request), {
-          writes: true,
-          note: (answers) => {
-            answers.forEach((answer, index) => {
-              const commit = request.commits[index]
-              if (commit !== undefined) ledger.committed(commit, answer, this.id)
-            })
-          }
-        }),
-      deliver: (messages) => call("deliver", driver.deliver(messages), { writes: true }),
-      inbox: (requests) =>
-        call("inbox", driver.inbox(requests), { changed: ([first]) => (first?.messages.length ?? 0) > 0 }),
-      heartbeat: (request) => call("heartbeat", driver.heartbeat(request), read),
-      workers: (request) => call("workers", driver.workers(request), read),
-      samples: (request) => call("samples", driver.samples(request), read),
-      ping: (request) => call("ping", driver.ping(request), read),
-      pong: (request) => call("pong", driver.pong(request), read),
-      reconcile: (request) => call("reconcile", driver.reconcile(request), { changed: ({ released }) => released > 0 }),
-      retire: (worker) => call("retire", driver.retire(worker), read),
-      reap: (request) =>
-        call("reap", driver.reap(request), {
-          changed: ({ released }) => released > 0,
-          note: ({ exhausted }) => {
-            if (exhausted > 0) recheck()
-          }
-        }),
-      pause: (request) => call("pause", driver.pause(request), { writes: true }),
-      expire: (request) => call("expire", driver.expire(request), { writes: true }),
-      fork: (request) => call("fork", driver.fork(request), { writes: true }),
-      controls: (run) => call("controls", driver.controls(run), { writes: false }),
-      terminate: (request) => call("terminate", driver.terminate(request), { writes: true, note: recheck }),
-      resume: (runs) => call("resume", driver.resume(runs), { writes: true }),
-      get: (runs) => call("get", driver.get(runs), read),
-      await: (runs) => call("await", driver.await(runs), read),
-      lookup: (request) => call("lookup", driver.lookup(request), read),
-      history: (request) => call("history", driver.history(request), read),
-      messages: (request) => call("messages", driver.messages(request), read),
-      publish: (request) => call("publish", driver.publish(request), { writes: true }),
-      published: (run) => call("published", driver.published(run), read),
-      find: (request) => call("find", driver.find(request), read),
-      count: (filter) => call("count", driver.count(filter), read),
-      retain: (request) => call("retain", driver.retain(request), { writes: true }),
-      inTransaction: driver.inTransaction,
-      // The connection of a process that dies is closed, and its transaction rolled back.
+      ...mapDriver(seeing, this.call),
+      // A dead process loses its connection, so its transaction is rolled back.
       transaction: (self) =>
         Effect.suspend(() => {
           const aborted = Effect.async<never, JournalError>((resume) => {
@@ -299,7 +262,6 @@ export class Process implements Sleeper {
             else this.dying.push(abort)
           })
           const notes: Array<() => void> = []
-          const { isReal, time } = this.shared
           const whole = Effect.tap(
             driver.transaction(Effect.raceFirst(Effect.locally(self, unsettled, notes), aborted)),
             () => Effect.sync(() => notes.forEach((note) => note()))
@@ -310,7 +272,7 @@ export class Process implements Sleeper {
             (exit) => this.isDead ? forEver : exit
           )
         }),
-      // Whoever is dead must not stay among those who are told.
+      // A dead process must not stay subscribed.
       hints: Stream.interruptWhen(
         driver.hints,
         Effect.async<void>((resume) => void this.dying.push(() => resume(Effect.void)))
