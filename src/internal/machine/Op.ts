@@ -1,9 +1,9 @@
 /**
- * Durable operations and journal entries, as the machine sees them.
+ * Durable operations (ops) and journal entries, as the machine uses them.
  *
- * An op is what a workflow fiber waits for: a step's exit, a timer, a message, a child's end. Ops are numbered in the
- * order in which the program requests them. A finished op is an entry; an entry carries the wire form of an exit, so
- * that the program sees the very same value when it runs and when it is replayed.
+ * A fiber of a workflow waits for an op: the exit of a step, a timer, a message, the end of a child. Ops are numbered
+ * in the order in which the program requests them. A finished op is an entry. An entry has the exit in its wire form,
+ * so the program gets the same value at first execution and on replay.
  */
 import type * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
@@ -18,26 +18,28 @@ export interface MachineEntry {
   readonly kind: string
   readonly name: string
   readonly exit: WireExit
-  /** Milliseconds since the epoch: the machine's "now" from this entry on. */
+  /** The machine's "now" from this entry on, in milliseconds since the epoch. */
   readonly at: number
 }
 
-/** Entries of the run itself rather than of an op bear this op number. */
+/** The op number of entries that belong to the run itself: cancel, defect, patch. */
 export const RUN_ENTRY = -1
 
-/** A child run to be started. */
+/** A child that the program starts. */
 export interface ChildSpec {
   readonly id: string
+  /** The address, within the parent, of the message about its end. */
   readonly token: string
   readonly workflow: string
   readonly version: string
   readonly queue: string
   readonly priority: number
+  /** JSON text. */
   readonly payload: string
   readonly attached: boolean
-  /** Earliest instant of its first claim; null for now. */
+  /** The earliest instant of its first claim; null for now. */
   readonly availableAt: number | null
-  /** It expires unless its first claim comes before; null for never. */
+  /** The deadline of its first claim; null for none. */
   readonly expiresAt: number | null
   /** The key within its queue; null for none. */
   readonly key: string | null
@@ -45,13 +47,13 @@ export interface ChildSpec {
   readonly attributes: Readonly<Record<string, string | number | boolean>>
 }
 
-/** What the world outside has to do to finish an op. */
+/** How an op is finished from outside of the machine. */
 export type OpData =
   | {
     readonly _tag: "Step"
-    /** Runs on the normal runtime with the services that its fiber had; it never sees the machine. */
+    /** Runs on the normal runtime with the services of its fiber. It has no access to the machine. */
     readonly body: Effect.Effect<unknown, unknown>
-    /** Closes what the body acquired; undefined if that is nothing. */
+    /** Releases the resources that the body acquired; undefined if it acquired none. */
     readonly close: (exit: Exit.Exit<unknown, unknown>) => Effect.Effect<void> | undefined
     readonly context: Context.Context<never>
     readonly fiberRefs: FiberRefs.FiberRefs
@@ -60,12 +62,12 @@ export type OpData =
     readonly transaction: boolean
   }
   | { readonly _tag: "Timer"; readonly due: number }
-  /** A message of kind `signal`; with `due`, failure of value undefined at that time, and the window closes. */
+  /** A message of kind `signal`. At `due` the op fails with undefined, and the window closes. */
   | { readonly _tag: "Receive"; readonly due: number | null }
-  /** The end of a child run; `cancels` says whether giving up waiting cancels it. */
+  /** The end of a child. `cancels`: the child is cancelled if the program gives up waiting for it. */
   | { readonly _tag: "Child"; readonly id: string; readonly token: string; readonly cancels: boolean }
   | { readonly _tag: "Callback"; readonly token: string }
-  /** A message to another run; the entry holds what became of it. */
+  /** A message to another run. The entry has its disposition. */
   | {
     readonly _tag: "Send"
     readonly to: string
@@ -74,8 +76,8 @@ export type OpData =
     readonly payload: string
   }
 
-/** What comes once, by its token. */
-export type AwaitedOnce = Extract<OpData, { readonly _tag: "Child" | "Callback" }>
+/** Ops that finish at most once in a generation, by their token. */
+export type SharedOpData = Extract<OpData, { readonly _tag: "Child" | "Callback" }>
 
 export interface Op {
   readonly id: number
@@ -88,7 +90,7 @@ export interface Op {
   readonly waiters: () => Iterable<Fiber.RuntimeFiber<unknown, unknown>>
 }
 
-/** The journal's `kind` of each op. */
+/** The `kind` of the op's entry. */
 export const kindOf = (data: OpData): string => {
   switch (data._tag) {
     case "Step":

@@ -1,5 +1,19 @@
-/** What a machine's program asks for between two looks at it. */
+/** The requests of a machine's program since the last `takeOutbox`. */
 import type { ChildSpec, MachineEntry, Op } from "./Op.js"
+
+export interface Outbox {
+  readonly requested: ReadonlyArray<Op>
+  /** Ops that were taken as requested before, and whose fibers were interrupted since. */
+  readonly cancelled: ReadonlyArray<Op>
+  readonly children: ReadonlyArray<ChildSpec>
+  /** Children that the program gave up waiting for: they are to be cancelled. */
+  readonly cancelledChildren: ReadonlyArray<string>
+  readonly published: ReadonlyArray<{ readonly key: string; readonly value: string }>
+  /** Signals whose windows close. */
+  readonly closes: ReadonlyArray<string>
+  /** Entries of patches. They precede the next entry of the journal. */
+  readonly patches: ReadonlyArray<MachineEntry>
+}
 
 export interface MutableOutbox {
   requested: Array<Op>
@@ -21,19 +35,5 @@ export const emptyOutbox = (): MutableOutbox => ({
   patches: []
 })
 
-/** Stands for an outbox that nothing was put into; never changed. */
+/** The shared empty outbox. It is never changed. */
 export const noOutbox = emptyOutbox()
-
-/** What the program asked for during the deliveries since the last `takeOutbox`. */
-export interface Outbox {
-  readonly requested: ReadonlyArray<Op>
-  /** Ops whose fibers were interrupted after they had been taken. */
-  readonly cancelled: ReadonlyArray<Op>
-  readonly children: ReadonlyArray<ChildSpec>
-  /** Children whose wait was given up: to be cancelled. */
-  readonly cancelledChildren: ReadonlyArray<string>
-  readonly published: ReadonlyArray<{ readonly key: string; readonly value: string }>
-  readonly closes: ReadonlyArray<string>
-  /** Entries that the program made by itself (patches), to precede the entry that comes next. */
-  readonly patches: ReadonlyArray<MachineEntry>
-}

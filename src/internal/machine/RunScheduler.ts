@@ -1,57 +1,68 @@
 /**
- * The scheduler of one run: tasks run only inside an activation, in the order in which they were scheduled.
+ * Effect's `Scheduler` for one run: tasks run only inside an activation, in the order in which they were scheduled.
  *
- * Effect resumes fibers by scheduling tasks. Inside an activation a task belongs to what the delivered entry set off;
- * outside one, something that the journal does not know has resumed a fiber: a stray wake-up, which is reported and
- * never run.
+ * Effect resumes fibers by scheduling tasks. A task that is scheduled inside an activation follows from the delivered
+ * entry. A task that is scheduled outside of one is a stray wake-up: something that is not in the journal resumed a
+ * fiber. It is reported and does not run.
  *
- * An activation has a budget of tasks. A program that waits by yielding is always runnable, and without a budget it would
- * hold the whole process for ever. Tasks are counted, not time, so that a replay stops at the very same place.
+ * | state    | meaning                               | leaves by                                      |
+ * |----------|---------------------------------------|------------------------------------------------|
+ * | inactive | no task runs                          | `activate` → active                            |
+ * | active   | tasks run                             | no task left → inactive; budget spent → halted |
+ * | halted   | the program spins; its tasks are kept | `resume`, then the next `activate` → active    |
+ *
+ * An activation has a budget of tasks. A program that waits by yielding is always runnable; without a budget it would
+ * block the whole process. The budget counts tasks and not time, so that a replay stops at the same task.
  */
 import type * as Fiber from "effect/Fiber"
 import type * as Scheduler from "effect/Scheduler"
 
 type AnyFiber = Fiber.RuntimeFiber<unknown, unknown>
 
-/** Operations that a fiber may perform before it lets others run: Effect's own default, fixed so that replay agrees. */
-const OPS_BEFORE_YIELD = 2048
+/** Operations of a fiber before it must yield. It is Effect's own default, fixed here so that replays agree. */
+const YIELD_INTERVAL_OPS = 2048
 
 /**
- * Tasks that one activation may run. Journals depend on it: where a spinning program is stopped follows from it. Large
- * enough for a hundred thousand elements through concurrent streams, small enough to be over in some seconds.
+ * Tasks that one activation can run. Journals depend on it: it decides where a spinning program is stopped. It is large
+ * enough for a hundred thousand elements through concurrent streams, and small enough to be spent within seconds.
  */
-export const TASKS_PER_ACTIVATION = 3_000_000
+export const ACTIVATION_BUDGET_TASKS = 3_000_000
 
-/** What a fiber counts, in tasks, that had to be made to yield: it has run far longer than one that yields by itself. */
-const LONG_TASK = 500
+/** The cost of a task that had to be made to yield: it ran far longer than a task that yields by itself. */
+const FORCED_YIELD_COST_TASKS = 500
 
-/** Whoever is scheduled during the last tasks of a budget is taken to spin. */
-const LAST_TASKS = 100_000
+/** A fiber that is scheduled within the last tasks of a budget counts as spinning. */
+const SPINNING_WINDOW_TASKS = 100_000
+
+/** The queue of tasks is shortened after this many have run. */
+const QUEUE_CHUNK_TASKS = 1024
 
 export class RunScheduler implements Scheduler.Scheduler {
   private tasks: Array<() => void> = []
+  /** Tasks of a priority other than 0. */
   private later: Array<[priority: number, task: () => void]> = []
   private active = false
-  private ran = 0
+  /** Tasks of the budget that are spent. */
+  private spent = 0
   private halted = false
   private readonly spinning = new Set<AnyFiber>()
 
   constructor(
     readonly onFiber: (fiber: AnyFiber) => void,
-    /** The task is not run: its fiber stays as it is until `push` brings the task back. */
+    /** The task does not run. Its fiber stays as it is until `push` returns the task. */
     readonly onStray: (fiber: AnyFiber | undefined, task: () => void) => void
   ) {}
 
   shouldYield(fiber: AnyFiber): number | false {
-    if ((fiber as AnyFiber & { currentOpCount: number }).currentOpCount <= OPS_BEFORE_YIELD) return false
-    this.ran += LONG_TASK
+    if ((fiber as AnyFiber & { currentOpCount: number }).currentOpCount <= YIELD_INTERVAL_OPS) return false
+    this.spent += FORCED_YIELD_COST_TASKS
     return 0
   }
 
   scheduleTask(task: () => void, priority: number, fiber?: AnyFiber): void {
     if (fiber !== undefined) this.onFiber(fiber)
     if (!this.active) return this.onStray(fiber, task)
-    if (fiber !== undefined && this.ran > TASKS_PER_ACTIVATION - LAST_TASKS) this.spinning.add(fiber)
+    if (fiber !== undefined && this.spent > ACTIVATION_BUDGET_TASKS - SPINNING_WINDOW_TASKS) this.spinning.add(fiber)
     if (priority === 0) this.tasks.push(task)
     else this.later.push([priority, task])
   }
@@ -61,26 +72,25 @@ export class RunScheduler implements Scheduler.Scheduler {
     this.tasks.push(task)
   }
 
-  /** The budget was spent: what is runnable stays as it is until `goOn`. */
   get isHalted(): boolean {
     return this.halted
   }
 
-  /** The fibers that spent the budget, in the order in which they were first noted. */
+  /** The fibers that spent the budget, in the order in which they were first noticed. */
   get spinners(): ReadonlyArray<AnyFiber> {
     return [...this.spinning]
   }
 
-  /** With the next activation, go on where the budget was spent, with a new one. */
-  goOn(): void {
+  /** The next activation continues where the budget was spent, with a new budget. */
+  resume(): void {
     this.halted = false
     this.spinning.clear()
   }
 
-  /** Run `begin`, then everything runnable, until nothing is. Tasks of a higher priority number wait for all lower ones. */
+  /** Run `begin`, then tasks until none is left. Tasks with a higher priority number wait for all with a lower one. */
   activate(begin: () => void): void {
     this.active = true
-    this.ran = 0
+    this.spent = 0
     try {
       begin()
       while (!this.halted && this.tasks.length + this.later.length > 0) {
@@ -95,24 +105,24 @@ export class RunScheduler implements Scheduler.Scheduler {
 
   private runTasks(): void {
     for (let i = 0; i < this.tasks.length; i++) {
-      if (this.ran >= TASKS_PER_ACTIVATION) {
+      if (this.spent >= ACTIVATION_BUDGET_TASKS) {
         this.tasks = this.tasks.slice(i)
         this.halted = true
         return
       }
-      this.ran++
+      this.spent++
       const task = this.tasks[i]
       if (task !== undefined) task()
-      // A program that yields for ever must not grow the queue for ever.
-      if (i === 1023) {
-        this.tasks = this.tasks.slice(1024)
+      // A program that always yields must not grow the queue without bound.
+      if (i === QUEUE_CHUNK_TASKS - 1) {
+        this.tasks = this.tasks.slice(QUEUE_CHUNK_TASKS)
         i = -1
       }
     }
     this.tasks.length = 0
   }
 
-  /** Of the tasks that wait, the first of the lowest priority number is next. */
+  /** Move the first task of the lowest priority number to the queue. */
   private promote(): void {
     let lowest = 0
     this.later.forEach(([priority], index) => {

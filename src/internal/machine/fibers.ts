@@ -1,7 +1,7 @@
 /**
- * Letting go of fibers. Effect keeps every root fiber in a global set until it ends; a machine that is forgotten never
- * ends, so its fibers must be taken out by hand or they could never be collected. This is the only file that reaches
- * into that set, and into the timer by which `Effect.never` keeps a process alive.
+ * Releases the fibers of forgotten machines. Effect keeps every root fiber in a global set until it ends. A forgotten
+ * machine never ends, so its fibers must be removed from the set, or they are never garbage collected. Only this module
+ * uses that set, and the interval by which `Effect.never` keeps a process alive.
  */
 import type * as Fiber from "effect/Fiber"
 import { globalValue } from "effect/GlobalValue"
@@ -10,17 +10,20 @@ type AnyFiber = Fiber.RuntimeFiber<unknown, unknown>
 
 const roots = globalValue(Symbol.for("effect/FiberScope/Global"), () => ({ roots: new Set<AnyFiber>() })).roots
 
-/** The delay of the interval by which `Effect.never` keeps the process alive. */
-const NEVER = 2 ** 31 - 1
+/** The delay of the interval of `Effect.never`. */
+const NEVER_INTERVAL_MILLIS = 2 ** 31 - 1
 
-let watching: RunFibers | undefined
+/** The run of the current activation. */
+let current: RunFibers | undefined
 
-// A fiber that starts at once is never scheduled before it waits, so its entry into the set is the only sure sign of it.
-const enter = roots.add.bind(roots)
+// A fiber that starts synchronously is not scheduled before it first waits. Only its addition to the set shows it.
+const addRoot = roots.add.bind(roots)
 roots.add = (fiber) => {
-  watching?.noteRoot(fiber)
-  return enter(fiber)
+  current?.noteRoot(fiber)
+  return addRoot(fiber)
 }
+
+const MIN_PRUNE_SIZE = 64
 
 const originalSetInterval = globalThis.setInterval
 
@@ -28,43 +31,44 @@ const watchedSetInterval: typeof setInterval = Object.assign(
   (...args: Parameters<typeof setInterval>) => {
     const handle = originalSetInterval(...args)
     const delay = args[1]
-    if (delay === NEVER) watching?.noteInterval(handle)
+    if (delay === NEVER_INTERVAL_MILLIS) current?.noteInterval(handle)
     return handle
   },
   originalSetInterval
 )
 
 /**
- * What one run leaves in the process: its root fibers (the workflow's own, the daemons that it forked; bounded `forEach`
- * and `FiberMap` fork some, too), and the intervals of `Effect.never`. A run does not need those (its worker keeps the
- * process alive) and, forgotten, would never clear them.
+ * The global state of one run: its root fibers (the root of the workflow, its daemons, and those that bounded `forEach`
+ * and `FiberMap` fork), and the intervals of `Effect.never`. The run does not need the intervals, as its worker keeps
+ * the process alive.
  */
 export class RunFibers {
-  private mine = new Set<AnyFiber>()
-  private pruneAt = 64
+  private fibers = new Set<AnyFiber>()
+  /** The size of the set at which ended fibers are removed. */
+  private pruneSize = MIN_PRUNE_SIZE
   private intervals: Array<ReturnType<typeof setInterval>> = []
 
   constructor(private readonly onRoot: (fiber: AnyFiber) => void) {}
 
-  /** Run `activate`, which is synchronous; what it leaves is noted. */
+  /** Run `activate`, which is synchronous, and note its root fibers and intervals. */
   watch(activate: () => void): void {
     const before = globalThis.setInterval
-    watching = this
+    current = this
     globalThis.setInterval = watchedSetInterval
     try {
       activate()
     } finally {
       globalThis.setInterval = before
-      watching = undefined
+      current = undefined
     }
   }
 
   noteRoot(fiber: AnyFiber): void {
-    this.mine.add(fiber)
+    this.fibers.add(fiber)
     this.onRoot(fiber)
-    if (this.mine.size < this.pruneAt) return
-    for (const each of this.mine) if (each !== fiber && !roots.has(each)) this.mine.delete(each)
-    this.pruneAt = Math.max(64, this.mine.size * 2)
+    if (this.fibers.size < this.pruneSize) return
+    for (const each of this.fibers) if (each !== fiber && !roots.has(each)) this.fibers.delete(each)
+    this.pruneSize = Math.max(MIN_PRUNE_SIZE, this.fibers.size * 2)
   }
 
   noteInterval(handle: ReturnType<typeof setInterval>): void {
@@ -73,8 +77,8 @@ export class RunFibers {
 
   /** Drop every fiber without interrupting it: no finalizer runs. */
   forget(): void {
-    for (const fiber of this.mine) roots.delete(fiber)
-    this.mine.clear()
+    for (const fiber of this.fibers) roots.delete(fiber)
+    this.fibers.clear()
     for (const handle of this.intervals) clearInterval(handle)
     this.intervals = []
   }

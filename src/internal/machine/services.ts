@@ -1,9 +1,9 @@
 /**
  * The default services of runs: a clock that stands still between entries, random numbers from the run's seed, and a
- * console, a tracer, loggers and metrics that are silent while the run is replayed.
+ * console, a tracer, loggers and metrics that are silent during replay.
  *
- * A run's fibers run only inside its activations, which are synchronous, so one set of services serves all runs: it asks
- * which run is being activated. Outside of activations it stands for nobody and does nothing.
+ * All runs share one set of services. The fibers of a run execute only inside its activations, which are synchronous,
+ * so the services use the run of the current activation. Outside of activations they do nothing.
  */
 import * as Clock from "effect/Clock"
 import * as Console from "effect/Console"
@@ -20,26 +20,26 @@ import * as Metric from "effect/Metric"
 import * as Random from "effect/Random"
 import * as Tracer from "effect/Tracer"
 
-/** What the services need to know of a run. */
+/** The part of a run that the services use. */
 export interface RunState {
-  /** Milliseconds since the epoch: the time of the entry delivered last. */
+  /** The time of the entry that was delivered last, in milliseconds since the epoch. */
   readonly now: number
-  /** True while journaled entries are delivered: what the program says now it has said before. */
+  /** True while journaled entries are delivered: the program has logged, traced and counted this before. */
   readonly replaying: boolean
   readonly random: Random.Random
   readonly sleepUntil: (due: number) => Effect.Effect<void>
 }
 
-const nobody: RunState = {
+const noRun: RunState = {
   now: 0,
   replaying: false,
-  random: Random.make("nobody"),
+  random: Random.make("no run"),
   sleepUntil: () => Effect.never
 }
 
-let current: RunState = nobody
+let current: RunState = noRun
 
-/** Run `activation`, which is synchronous, as this run. */
+/** Run `activation`, which is synchronous, with the services of this run. */
 export const actingAs = (run: RunState, activation: () => void): void => {
   const before = current
   current = run
@@ -119,11 +119,11 @@ const makeLoggers = (
     for (const logger of outer) logger.log(options)
   }))
 
-// Each metric caches its hook, so the hooks themselves have to ask.
+// Each metric caches its hook, so the hooks check for replay.
 const registry = Metric.globalMetricRegistry
-const lookUp = registry.get.bind(registry)
+const getHook = registry.get.bind(registry)
 registry.get = (key) => {
-  const hook = lookUp(key)
+  const hook = getHook(key)
   return {
     ...hook,
     update: (input) => current.replaying ? undefined : hook.update(input),
@@ -131,12 +131,13 @@ registry.get = (key) => {
   }
 }
 
-const known = new WeakMap<FiberRefs.FiberRefs, FiberRefs.FiberRefs>()
+/** By the fiber refs of the handler. */
+const insideRefsCache = new WeakMap<FiberRefs.FiberRefs, FiberRefs.FiberRefs>()
 
-/** The fiber refs of a handler's runs: the handler's, with the services above. */
+/** The fiber refs of a handler's runs: those of the handler, with the services above. */
 export const insideRefs = (base: FiberRefs.FiberRefs): FiberRefs.FiberRefs => {
-  const made = known.get(base)
-  if (made !== undefined) return made
+  const cached = insideRefsCache.get(base)
+  if (cached !== undefined) return cached
   const outer = FiberRefs.getOrDefault(base, DefaultServices.currentServices)
   const services = outer.pipe(
     Context.add(Clock.Clock, clock),
@@ -151,17 +152,17 @@ export const insideRefs = (base: FiberRefs.FiberRefs): FiberRefs.FiberRefs => {
       [FiberRef.currentLoggers, [[FiberId.none, makeLoggers(FiberRefs.getOrDefault(base, FiberRef.currentLoggers))]]]
     ]
   })
-  known.set(base, refs)
+  insideRefsCache.set(base, refs)
   return refs
 }
 
-const replaced = [Clock.Clock.key, Console.Console.key, Random.Random.key, Tracer.Tracer.key] as const
+const replacedServices = [Clock.Clock.key, Console.Console.key, Random.Random.key, Tracer.Tracer.key] as const
 
-/** The refs of a run's fiber with those services taken out again: for what runs outside of the machine. */
+/** The fiber refs for a step body: those of the run's fiber, with the services of the handler. */
 export const outsideRefs = (inside: FiberRefs.FiberRefs, base: FiberRefs.FiberRefs): FiberRefs.FiberRefs => {
   const services = new Map(FiberRefs.getOrDefault(inside, DefaultServices.currentServices).unsafeMap)
   const outer = FiberRefs.getOrDefault(base, DefaultServices.currentServices).unsafeMap
-  for (const key of replaced) services.set(key, outer.get(key))
+  for (const key of replacedServices) services.set(key, outer.get(key))
   return FiberRefs.updateManyAs(inside, {
     forkAs: FiberId.none,
     entries: [

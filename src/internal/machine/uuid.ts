@@ -1,4 +1,4 @@
-/** UUIDs (version 4, RFC 9562) from a run's random numbers. */
+/** UUIDs (version 4, RFC 9562) from the random numbers of a run. */
 import * as Effect from "effect/Effect"
 import type * as Random from "effect/Random"
 

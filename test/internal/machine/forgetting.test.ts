@@ -1,4 +1,4 @@
-/** Suspending is forgetting: machines that are dropped in any state leave nothing behind. */
+/** A forgotten machine leaves nothing in the process, whatever its state. */
 import { assert, describe, it } from "@effect/vitest"
 import { dice } from "@perdure/testing/simulation/Dice"
 import * as Deferred from "effect/Deferred"
@@ -20,7 +20,7 @@ const roots = (): Set<unknown> =>
 
 const Go = Signal.make("Go", { payload: {} })
 
-/** Ways to be suspended. */
+/** Programs that wait. */
 const waits: Record<string, () => Durable<unknown>> = {
   "a step": () => n(1),
   "a timer": () => Effect.sleep("30 days"),
@@ -49,7 +49,7 @@ const waits: Record<string, () => Durable<unknown>> = {
 
 const programs = Object.values(waits)
 
-/** Intervals that keep the process alive. */
+/** The count of intervals that keep the process alive. */
 const intervals = (): number => process.getActiveResourcesInfo().filter((name) => name === "Timeout").length
 
 describe("a forgotten machine", () => {
@@ -65,7 +65,7 @@ describe("a forgotten machine", () => {
       machine.forget()
       assert.strictEqual(roots().size, before.roots)
       assert.strictEqual(intervals(), before.intervals)
-      // It does nothing any more, whatever it is told.
+      // Deliveries have no effect.
       const outbox = machine.takeOutbox()
       assert.deepStrictEqual([outbox.requested, outbox.cancelled], [[], []])
       assert.deepStrictEqual(strays, [])
@@ -86,8 +86,8 @@ describe("a forgotten machine", () => {
     }
   )
 
-  it("leaves no memory, 100,000 times over", { timeout: 300_000 }, () => {
-    const COUNT = 100_000
+  it("uses no memory after it was forgotten, 100,000 times", { timeout: 300_000 }, () => {
+    const MACHINE_COUNT = 100_000
     let collected = 0
     const registry = new FinalizationRegistry<undefined>(() => void collected++)
     const before = { roots: roots().size, intervals: intervals() }
@@ -97,7 +97,7 @@ describe("a forgotten machine", () => {
         if (program === undefined) continue
         const { machine, start } = machineOf(program(), { id: `run ${i}` })
         start([])
-        // Some have gone a step further.
+        // Some machines are one step further.
         const [op] = machine.pending.values()
         if (i % 3 === 0 && op?.data._tag === "Timer")
           machine.deliver({ op: op.id, kind: op.kind, name: op.name, exit: voidWire, at: START })
@@ -108,17 +108,17 @@ describe("a forgotten machine", () => {
     lives(2_000)
     collect()
     const heap = process.memoryUsage().heapUsed
-    lives(COUNT)
+    lives(MACHINE_COUNT)
     collect()
     const grown = process.memoryUsage().heapUsed - heap
     assert.strictEqual(roots().size, before.roots)
     assert.strictEqual(intervals(), before.intervals)
-    // One machine takes 15 to 20 KB: a thousand that are left would be seen.
+    // A machine takes 15 to 20 KB: the test would notice a thousand that remain.
     assert.isBelow(grown, 16 * 1024 * 1024)
-    return collectedAll(() => collected, COUNT)
+    return collectedAll(() => collected, MACHINE_COUNT)
   })
 
-  it("is collected only because it is forgotten", () => {
+  it("is garbage collected only because it was forgotten", () => {
     const before = roots().size
     const { machine, start } = machineOf(Effect.sleep("1 day"))
     start([])

@@ -44,8 +44,8 @@ const ops = (machine: Machine): ReadonlyArray<string> =>
 
 const two = Effect.zip(n(1), n(2), { concurrent: true })
 
-describe("ops", () => {
-  it("are numbered in the order in which they are asked for", () => {
+describe("an op", () => {
+  it("is numbered in the order of requests", () => {
     const { machine, start } = machineOf(
       Effect.forEach([1, 2, 3, 4], (i) => Effect.zipLeft(n(i), Effect.sleep(i)), { concurrency: 2 })
     )
@@ -57,7 +57,7 @@ describe("ops", () => {
     assert.deepStrictEqual(ops(machine), ["2 timer sleep", "3 timer sleep"])
   })
 
-  it("are told once, and those that are cancelled as well", () => {
+  it("is in the outbox once when it is requested and once when it is cancelled", () => {
     const { machine, start } = machineOf(Effect.race(n(1), n(2)))
     start([])
     assert.deepStrictEqual(machine.takeOutbox().requested.map(({ id }) => id), [0, 1])
@@ -69,20 +69,20 @@ describe("ops", () => {
 })
 
 describe("replay", () => {
-  it("asks only for what is still pending", () => {
+  it("requests only the ops that are still pending", () => {
     const { machine, start } = machineOf(Effect.zip(two, n(3)))
     assert.isUndefined(start([done(1, "n2", 2), done(0, "n1", 1)]))
     assert.deepStrictEqual(machine.takeOutbox().requested.map(({ id, name }) => [id, name]), [[2, "n3"]])
   })
 
-  it("takes its time from the entries", () => {
+  it("takes the time from the entries", () => {
     const now = Effect.flatMap(n(1), () => Clock.currentTimeMillis)
     const { machine, start } = machineOf(Effect.zip(Clock.currentTimeMillis, now))
     start([done(0, "n1", 1, START + 12_345)])
     assert.deepStrictEqual(machine.exit, Exit.succeed([START, START + 12_345]))
   })
 
-  it("gives the same random numbers and uuids, and others to another run", () => {
+  it("repeats the random numbers and UUIDs of the run; another run has others", () => {
     const program: Durable<unknown> = Effect.gen(function*() {
       const { uuid } = yield* CurrentRun
       return [yield* Random.nextInt, yield* uuid, yield* n(1), yield* Random.next, yield* uuid]
@@ -105,7 +105,7 @@ describe("replay", () => {
       let operations = 0
       const scheduler = Reflect.get(machine, "scheduler") as { shouldYield: (fiber: never) => number | false }
       const ask = scheduler.shouldYield.bind(scheduler)
-      // Effect asks before each operation of a fiber.
+      // Effect calls this before each operation of a fiber.
       scheduler.shouldYield = (fiber) => {
         operations++
         return ask(fiber)
@@ -120,11 +120,11 @@ describe("replay", () => {
   })
 })
 
-describe("what the program and the journal disagree about", () => {
+describe("a divergence", () => {
   const diverges = (program: Durable<unknown>, journal: ReadonlyArray<MachineEntry>) =>
     machineOf(program).start(journal)
 
-  it("is another name", () => {
+  it("is reported for an op with another name", () => {
     assert.deepInclude(diverges(n(1), [done(0, "n2", 2)]), {
       reason: "mismatch",
       delivered: 0,
@@ -133,23 +133,23 @@ describe("what the program and the journal disagree about", () => {
     })
   })
 
-  it("is another kind", () => {
+  it("is reported for an op of another kind", () => {
     assert.strictEqual(diverges(Effect.sleep(1), [done(0, "sleep", 1)])?.reason, "mismatch")
   })
 
-  it("is an op that the program does not wait for", () => {
+  it("is reported for an op that the program does not wait for", () => {
     const divergence = diverges(Effect.zipRight(n(1), n(2)), [done(0, "n1", 1), done(5, "n9", 1)])
     assert.deepInclude(divergence, { reason: "mismatch", delivered: 1, program: null })
     assert.include(divergence?.detail ?? "", "step \"n2\" (op 1)")
   })
 
-  it("is more than the program does", () => {
+  it("is reported for entries after the end of the program", () => {
     const divergence = diverges(n(1), [done(0, "n1", 1), done(1, "n2", 2)])
     assert.deepInclude(divergence, { reason: "ended", delivered: 1 })
     assert.include(divergence?.detail ?? "", "success")
   })
 
-  it("is a value that cannot be read", () => {
+  it("is reported for a value that does not match its schema", () => {
     const divergence = diverges(value("n1", 1), [{
       ...done(0, "n1", 1),
       exit: { kind: "success", data: { no: 1 }, text: "{}" }
@@ -161,8 +161,8 @@ describe("what the program and the journal disagree about", () => {
 
 const cancelEntry: MachineEntry = { op: RUN_ENTRY, kind: "cancel", name: "cancel", exit: text("by hand"), at: START }
 
-describe("a durable cancel", () => {
-  it("interrupts, and lets finalizers run steps", () => {
+describe("a cancel entry", () => {
+  it("interrupts the program, whose finalizers can run steps", () => {
     const program = Effect.acquireUseRelease(n(1), () => Effect.sleep("1 day"), () => value("release", 1))
     const { machine, start } = machineOf(program)
     start([done(0, "n1", 1), cancelEntry])
@@ -172,7 +172,7 @@ describe("a durable cancel", () => {
     assert.isTrue(machine.exit !== undefined && Exit.isInterrupted(machine.exit))
   })
 
-  it("comes after what must not be interrupted", () => {
+  it("takes effect after an uninterruptible region", () => {
     const { machine, start } = machineOf(Effect.zipRight(Effect.uninterruptible(n(1)), n(2)))
     start([cancelEntry])
     assert.deepStrictEqual(ops(machine), ["0 step n1"])
@@ -181,8 +181,8 @@ describe("a durable cancel", () => {
   })
 })
 
-describe("a program that waits for what no entry can bring", () => {
-  it("is stuck, at a place that is named", () => {
+describe("a program that waits for something outside the journal", () => {
+  it("is stuck, and the place is named", () => {
     const { machine, start } = machineOf(
       Effect.zipRight(
         n(1),
@@ -195,7 +195,7 @@ describe("a program that waits for what no entry can bring", () => {
     assert.include(machine.stuck ?? "", "run run, in span \"waiting\", after step \"n1\" (op 0)")
   })
 
-  it("and is woken all the same is told, and does not go on", () => {
+  it("is reported as a stray wake-up when it wakes, and does not continue", () => {
     const outside = Deferred.unsafeMake<string>(FiberId.none)
     const { machine, start, strays } = machineOf(Effect.zipRight(n(1), Effect.zip(Deferred.await(outside), n(2))))
     start([done(0, "n1", 1)])
@@ -205,14 +205,14 @@ describe("a program that waits for what no entry can bring", () => {
     assert.strictEqual(machine.pending.size, 0)
   })
 
-  it("is found by a replay, too, if it began at once and was never scheduled before", () => {
+  it("is found by a replay even if its fiber started synchronously and was never scheduled", () => {
     const outside = Deferred.unsafeMake<string>(FiberId.none)
     const interrupted: Array<string> = []
     const program = (outside: Deferred.Deferred<string>) =>
       Effect.gen(function*() {
         const runtime = yield* Effect.runtime<never>()
         const waiting = Effect.onInterrupt(Deferred.await(outside), () => Effect.sync(() => interrupted.push("daemon")))
-        // Begins inside the program, on its scheduler, as a root of its own.
+        // Starts inside the program, on its scheduler, as a root.
         Runtime.runFork(runtime)(waiting)
         return yield* Effect.sleep("1 day")
       })
@@ -230,7 +230,7 @@ describe("a program that waits for what no entry can bring", () => {
     assert.deepStrictEqual(interrupted, ["daemon"])
   })
 
-  it("ends with that defect, of which a replay finds the fiber by its number", () => {
+  it("ends with the defect, and a replay finds its fiber by number", () => {
     const outside = Deferred.unsafeMake<string>(FiberId.none)
     const program = () =>
       Effect.ensuring(
@@ -262,13 +262,13 @@ describe("a program that waits for what no entry can bring", () => {
   })
 })
 
-describe("patches", () => {
+describe("a patch", () => {
   const program: Durable<string> = Effect.flatMap(
     n(1),
     () => Effect.flatMap(Workflow.patched("p"), (patched) => patched ? value("new", "new") : value("old", "old"))
   )
 
-  it("are taken by a run that gets there first, and written before the next entry", () => {
+  it("is taken by a run that reaches it for the first time, and written before the next entry", () => {
     const { machine, start } = machineOf(program)
     start([])
     machine.deliver(done(0, "n1", 1))
@@ -280,35 +280,35 @@ describe("patches", () => {
     ]])
   })
 
-  it("are not taken by a run that has passed", () => {
+  it("is not taken by a replay of a run that passed it before", () => {
     const { machine, start } = machineOf(program)
     assert.isUndefined(start([done(0, "n1", 1), done(1, "old", "old")]))
     assert.deepStrictEqual(machine.exit, Exit.succeed("old"))
   })
 
-  it("are found in the journal of a run that has taken them", () => {
+  it("is taken by a replay whose journal has its entry", () => {
     const { entries, exit } = live(program, [], dice(1))
     assert.deepStrictEqual(entries.map(({ kind }) => kind), ["step", "patch", "step"])
     assert.strictEqual(live(program, entries, dice(1)).exit, exit)
   })
 })
 
-describe("what a program says", () => {
-  /** Everything that is said through the services of the handler. */
-  const listening = () => {
-    const said: Array<string> = []
-    const say = (what: string) => Effect.sync(() => void said.push(what))
+describe("the output of a program", () => {
+  /** Collects the output of the services of the handler. */
+  const recorder = () => {
+    const output: Array<string> = []
+    const record = (what: string) => Effect.sync(() => void output.push(what))
     const services = DefaultServices.liveServices.pipe(
       Context.add(Console.Console, {
         ...Context.get(DefaultServices.liveServices, Console.Console),
-        log: (what: string) => say(`console ${what}`)
+        log: (what: string) => record(`console ${what}`)
       }),
       Context.add(
         Tracer.Tracer,
         Tracer.make({
           context: (f) => f(),
           span: (name, parent, context, links, startTime, kind) => {
-            said.push(`span ${name}`)
+            output.push(`span ${name}`)
             return Context.get(DefaultServices.liveServices, Tracer.Tracer).span(
               name,
               parent,
@@ -321,7 +321,7 @@ describe("what a program says", () => {
         })
       )
     )
-    const logger = Logger.make<unknown, void>(({ message }) => void said.push(`log ${String(message)}`))
+    const logger = Logger.make<unknown, void>(({ message }) => void output.push(`log ${String(message)}`))
     const refs = FiberRefs.updateManyAs(FiberRefs.empty(), {
       forkAs: FiberId.none,
       entries: [
@@ -329,40 +329,40 @@ describe("what a program says", () => {
         [FiberRef.currentLoggers, [[FiberId.none, HashSet.make(logger)]]]
       ]
     })
-    return { said, refs }
+    return { output, refs }
   }
 
-  const counter = Metric.counter("test/machine/said")
+  const counter = Metric.counter("test/machine/output")
 
-  const speak = (what: string) =>
+  const emit = (what: string) =>
     Effect.withSpan(
       Effect.zipRight(Effect.all([Effect.log(what), Console.log(what), Metric.increment(counter)]), n(1)),
       what
     )
 
-  it("is heard once: not in a replay, and again when it is live", () => {
-    const { refs, said } = listening()
+  it("is silent during replay and resumes after it", () => {
+    const { refs, output } = recorder()
     const counted = () => Effect.runSync(Metric.value(counter)).count
     const before = counted()
-    const { machine, start } = machineOf(Effect.zipRight(speak("first"), speak("second")), { refs })
+    const { machine, start } = machineOf(Effect.zipRight(emit("first"), emit("second")), { refs })
     start([done(0, "n1", 1)])
-    assert.deepStrictEqual(said, [])
+    assert.deepStrictEqual(output, [])
     assert.strictEqual(counted(), before)
     assert.deepStrictEqual(ops(machine), ["1 step n1"])
     machine.deliver(done(1, "n1", 1))
-    assert.deepStrictEqual(said, [])
+    assert.deepStrictEqual(output, [])
 
-    const live = machineOf(Effect.zipRight(speak("first"), speak("second")), { refs })
+    const live = machineOf(Effect.zipRight(emit("first"), emit("second")), { refs })
     live.start([])
-    assert.deepStrictEqual(said, ["span first", "log first", "console first"])
+    assert.deepStrictEqual(output, ["span first", "log first", "console first"])
     live.machine.deliver(done(0, "n1", 1))
-    assert.deepStrictEqual(said.slice(3), ["span second", "log second", "console second"])
+    assert.deepStrictEqual(output.slice(3), ["span second", "log second", "console second"])
     assert.strictEqual(counted(), before + 2)
   })
 })
 
-describe("an exit", () => {
-  it("is a timer's when it is due", () => {
+describe("a timer", () => {
+  it("ends its sleep when its entry is delivered", () => {
     const { machine, start } = machineOf(Effect.sleep("1 minute"))
     start([])
     const [op] = machine.takeOutbox().requested

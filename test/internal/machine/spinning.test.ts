@@ -1,4 +1,4 @@
-/** Programs that wait by yielding: they are stopped, at the same place in each replay. */
+/** Programs that wait by yielding are stopped, at the same place in each replay. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
@@ -43,7 +43,7 @@ const assertSpun = (machine: Machine) => {
 }
 
 describe("a program that spins", () => {
-  it("beside a step is stuck at a place that is named, and its finalizers run; so in a replay", () => {
+  it("beside a step is stuck at a named place, its finalizers run, and a replay repeats that", () => {
     const program = Effect.gen(function*() {
       const flag = yield* Ref.make(false)
       yield* Effect.addFinalizer(() => Effect.asVoid(value("final", 1)))
@@ -68,7 +68,7 @@ describe("a program that spins", () => {
     }
   })
 
-  it("does not go on when something else is delivered before it is stopped", () => {
+  it("does not continue when another entry is delivered before its defect", () => {
     const began: Array<string> = []
     const program = Effect.gen(function*() {
       yield* Effect.fork(Effect.zipRight(n(1), Effect.sync(() => began.push("after n1"))))
@@ -86,7 +86,7 @@ describe("a program that spins", () => {
     assertSpun(again.machine)
   })
 
-  it("as daemons ends with the finalizers of its root", () => {
+  it("in daemons ends with the finalizers of its root", () => {
     const { machine, start } = machineOf(Effect.gen(function*() {
       yield* Effect.addFinalizer(() => Effect.asVoid(value("final", 1)))
       yield* Effect.forkDaemon(spin)
@@ -101,7 +101,7 @@ describe("a program that spins", () => {
     assertSpun(machine)
   })
 
-  it("in its finalizers, too, is over with its defect; after a cancel, it is stuck", () => {
+  it("in its finalizers ends with the first defect; after a cancel it is stuck", () => {
     const program = Effect.ensuring(spin, Effect.zipRight(value("final", 1), spin))
     const first = machineOf(program)
     first.start([])
@@ -119,7 +119,7 @@ describe("a program that spins", () => {
     assertSpun(again.machine)
   })
 
-  it("can be cancelled before it is told", () => {
+  it("can be cancelled before its defect is delivered", () => {
     const { machine, start } = machineOf(spin)
     start([])
     machine.deliver(cancel)
@@ -146,7 +146,7 @@ describe("a large program", () => {
 })
 
 describe("a run that spins", () => {
-  it.scoped("ends with a defect that says what to do, and its worker serves others", () =>
+  it.scoped("ends with a defect that names the cure, and its worker serves other runs", () =>
     Effect.gen(function*() {
       const Poll = Workflow.make("Poll", { payload: {} })
       const world = yield* makeWorld()
