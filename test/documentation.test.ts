@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
-import { complaints, examplesOf } from "./documentation/examples.js"
+import { compilerErrors, examplesOf } from "./documentation/examples.js"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
 
@@ -26,12 +26,12 @@ const documents = [
   ])
 ].map((path) => ({ path, text: readFileSync(`${root}${path}`, "utf8") }))
 
-describe("the documentation", () => {
-  it.effect("has examples that compile", () =>
+describe("the examples of documents and docstrings", () => {
+  it.effect("compile", () =>
     Effect.gen(function*() {
       const examples = documents.flatMap(examplesOf)
       assert.isAbove(examples.length, 3)
-      assert.deepStrictEqual(yield* complaints(examples), [])
+      assert.deepStrictEqual(yield* compilerErrors(examples), [])
     }), 120_000)
 })
 
@@ -55,17 +55,17 @@ const declared: Readonly<Record<string, ReadonlyArray<readonly [path: string, na
   "Limits.layer": [["src/Limits.ts", "LimitsOptions"]]
 }
 
-describe("the page of options", () => {
+describe("docs/options.md", () => {
   const sections = readFileSync(`${root}docs/options.md`, "utf8").split(/^## `/m).slice(1)
 
-  it("has a section for each of these", () =>
+  it("has a section for each public option type", () =>
     assert.deepStrictEqual(
       sections.map((section) => section.split("(")[0]),
       Object.keys(declared)
     ))
 
   for (const [heading, interfaces] of Object.entries(declared)) {
-    it(`has a row for every option of ${heading}, and no other`, () => {
+    it(`has a row for every option of ${heading}, and no other row`, () => {
       const fields = interfaces.flatMap(([path, name]) => {
         const source = documents.find((document) => document.path === path)?.text ?? ""
         const [, body = ""] = new RegExp(`^(?:export )?interface ${name}\\b[^{]*\\{$(.*?)^\\}$`, "ms").exec(source) ??
@@ -86,12 +86,12 @@ const anchorsOf = (text: string) =>
     title.toLowerCase().replaceAll(/[^\w\- ]/g, "").replaceAll(" ", "-")
   )
 
-describe("the pages", () => {
+describe("the links and commands of the pages", () => {
   const pages = documents.filter(({ path }) => path.endsWith(".md"))
   const found = (pattern: RegExp) =>
     pages.flatMap(({ path, text }) => [...text.matchAll(pattern)].map(([, what = ""]) => ({ path, what })))
 
-  it("link to files and sections that exist", () => {
+  it("name files and sections that exist", () => {
     const links = found(/\]\(([^)\s]+)\)/g).filter(({ what }) => !what.includes("://"))
     assert.isAbove(links.length, 10)
     const broken = links.filter(({ path, what }) => {
@@ -103,7 +103,7 @@ describe("the pages", () => {
     assert.deepStrictEqual(broken, [])
   })
 
-  it("name scripts that there are", () => {
+  it("name npm scripts that exist", () => {
     const { scripts }: { readonly scripts: Readonly<Record<string, string>> } = JSON.parse(
       readFileSync(`${root}package.json`, "utf8")
     )
@@ -115,10 +115,10 @@ describe("the pages", () => {
 
 const page = (...lines: ReadonlyArray<string>) => ({ path: "docs/page.md", text: lines.join("\n") })
 
-describe("the checker", () => {
-  it.effect("says where an example does not compile", () =>
+describe("the checker of examples", () => {
+  it.effect("reports the place of an error in the document", () =>
     Effect.gen(function*() {
-      const said = yield* complaints(examplesOf(page(
+      const errors = yield* compilerErrors(examplesOf(page(
         "# Title",
         "```ts",
         "import * as Effect from \"effect/Effect\"",
@@ -134,15 +134,15 @@ describe("the checker", () => {
         "const two: string = one",
         "```"
       )))
-      assert.deepStrictEqual(said.filter((line) => line.startsWith("docs/")).map((line) => line.split(" ")[0]), [
+      assert.deepStrictEqual(errors.filter((line) => line.startsWith("docs/")).map((line) => line.split(" ")[0]), [
         "docs/page.md:4:",
         "docs/page.md:13:"
       ])
     }), 120_000)
 
-  it("does not let code hide from the compiler", () => {
+  it("refuses code that would hide from the compiler", () => {
     const source = (...lines: ReadonlyArray<string>) => ({ ...page(...lines), path: "src/X.ts" })
-    const hidden: ReadonlyArray<readonly [document: ReturnType<typeof page>, says: string]> = [
+    const hidden: ReadonlyArray<readonly [document: ReturnType<typeof page>, message: string]> = [
       [page("```ts nocheck", "wrong", "```"), "1: an example that is not checked"],
       [page("```ts", "// @ts-ignore", "wrong", "```"), "2: an example that silences the compiler"],
       [page("text", "```typescript", "wrong", "```"), `2: a fence of language "typescript"`],
@@ -161,12 +161,12 @@ describe("the checker", () => {
       [source("/**", " * @example How to", " * wrong", " */"), "2: an `@example` without code right after it"],
       [source("/**", " * @example", " * f()", " * @example", " * g()", " */"), "4: an `@example` right after one"]
     ]
-    for (const [document, says] of hidden) {
-      assert.throws(() => examplesOf(document), `${document.path}:${says}`)
+    for (const [document, message] of hidden) {
+      assert.throws(() => examplesOf(document), `${document.path}:${message}`)
     }
   })
 
-  it("reads the examples of docstrings", () =>
+  it("reads fences in docstrings", () =>
     assert.deepStrictEqual(
       examplesOf({
         path: "src/X.ts",
@@ -175,7 +175,7 @@ describe("the checker", () => {
       [{ document: "src/X.ts", name: "line-3", text: "\n\n\nconst x = {\n  y: 1\n\n}\n" }]
     ))
 
-  it("reads examples of docstrings that have no fence", () =>
+  it("reads examples in docstrings that have no fence", () =>
     assert.deepStrictEqual(
       examplesOf({
         path: "src/X.ts",

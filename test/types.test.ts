@@ -6,7 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { readdirSync, readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
-import { complaints } from "./documentation/examples.js"
+import { compilerErrors } from "./documentation/examples.js"
 
 const folder = fileURLToPath(new URL("types/", import.meta.url))
 
@@ -33,7 +33,7 @@ describe("what must not compile", () => {
         name: "types",
         text: lines.map((line) => line.replace(directive, "// ")).join("\n")
       }))
-      const said = byPlace(yield* complaints(examples))
+      const said = byPlace(yield* compilerErrors(examples))
       const expected = files.flatMap(({ lines, name }) =>
         lines.flatMap((line, index) =>
           line.includes(directive)

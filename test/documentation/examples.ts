@@ -15,24 +15,24 @@ export interface Document {
   readonly text: string
 }
 
-/** A module made of fences; its lines stand where they stand in the document. */
+/** A module made of fences. Each line has the same number as in the document. */
 export interface Example {
   readonly document: string
   readonly name: string
   readonly text: string
 }
 
-/** Fences whose text nobody compiles. No other language is let in, or TypeScript could hide under another name. */
+/** The languages that are not compiled. Others are refused, so that TypeScript cannot hide under another name. */
 const unchecked: ReadonlySet<string> = new Set(["text", "sh", "sql", "json"])
 
-/** What stands before each line of a docstring. */
+/** The margin of each line of a docstring. */
 const docstring = /^ *\* $/
 
 const fence = /^(\s*(?:\* ?)?)(?:```|~~~)([^\s`]*) *(.*)$/
 
 type Refuse = (index: number, why: string) => never
 
-/** Code that stands in a docstring after `@example` as it is becomes a fence; lines stay where they are. */
+/** Puts code that follows `@example` in a docstring into a fence. Lines keep their numbers. */
 const withFences = (lines: ReadonlyArray<string>, refuse: Refuse): ReadonlyArray<string> => {
   const all = [...lines]
   for (const [index, line] of lines.entries()) {
@@ -53,8 +53,8 @@ const withFences = (lines: ReadonlyArray<string>, refuse: Refuse): ReadonlyArray
 }
 
 /**
- * All examples of a document. What would hide code from the compiler is not one, but a mistake: a fence that asks not to
- * be checked, that names another language or none, that is not closed, or has lines without the docstring's margin.
+ * The examples of a document. Throws for anything that would hide code from the compiler: a fence that asks not to be
+ * checked, that names another language or none, that is not closed, or that has lines without the docstring's margin.
  */
 export const examplesOf = ({ path: document, text }: Document): ReadonlyArray<Example> => {
   const refuse: Refuse = (index, why) => {
@@ -67,7 +67,7 @@ export const examplesOf = ({ path: document, text }: Document): ReadonlyArray<Ex
   for (const [index, line] of (isSource ? withFences(lines, refuse) : lines).entries()) {
     if (open !== undefined) {
       const { into, margin } = open
-      // An empty line has less than the whole margin.
+      // An empty line may lack the end of the margin.
       if (!line.startsWith(margin) && line !== margin.trimEnd()) refuse(index, "a line without the margin of its fence")
       const code = line.slice(margin.length)
       if (/^\s*(?:```|~~~)/.test(code)) {
@@ -88,7 +88,7 @@ export const examplesOf = ({ path: document, text }: Document): ReadonlyArray<Ex
       open = { at: index, margin, into: [] }
       continue
     }
-    if (language !== "ts") refuse(index, `a fence of language "${language}", which nobody checks`)
+    if (language !== "ts") refuse(index, `a fence of language "${language}", which is not compiled`)
     const name = rest.trim()
     if (/nocheck|ignore|skip/.test(name)) refuse(index, "an example that is not checked")
     const key = name === "" ? `line-${index + 1}` : name
@@ -114,7 +114,7 @@ const fileOf = ({ document, name }: Example): string => {
 }
 
 /** The errors of the compiler in these examples, each with its place in the documents. */
-export const complaints = (examples: ReadonlyArray<Example>): Effect.Effect<ReadonlyArray<string>> =>
+export const compilerErrors = (examples: ReadonlyArray<Example>): Effect.Effect<ReadonlyArray<string>> =>
   Effect.acquireUseRelease(
     Effect.promise(async () => {
       await fs.mkdir(path.join(root, "dist"), { recursive: true })
@@ -127,7 +127,7 @@ export const complaints = (examples: ReadonlyArray<Example>): Effect.Effect<Read
         )
         const config = {
           extends: path.join(root, "tsconfig.base.json"),
-          // An example shows; it need not use all that it shows.
+          // Examples may declare what they do not use.
           compilerOptions: { noEmit: true, composite: false, incremental: false, noUnusedLocals: false, rootDir: root },
           files: [...files.keys()]
         }
@@ -138,8 +138,8 @@ export const complaints = (examples: ReadonlyArray<Example>): Effect.Effect<Read
           }
           await fs.writeFile(path.join(folder, "tsconfig.json"), JSON.stringify(config))
         })
-        const said = yield* compile(folder)
-        return said.split("\n").filter((line) => line.trim() !== "").map((line) =>
+        const output = yield* compile(folder)
+        return output.split("\n").filter((line) => line.trim() !== "").map((line) =>
           line.replace(/^([^(]+)\((\d+),\d+\)/, (whole, file: string, at: string) => {
             const example = files.get(file)
             return example === undefined ? whole : `${example.document}:${at}`
