@@ -110,7 +110,7 @@ const compile = (folder: string) =>
 /** Where an example is compiled. One that is named by a path can be imported by others of its document. */
 const fileOf = ({ document, name }: Example): string => {
   const folder = document.replaceAll(/[^\w]+/g, "_")
-  return /^[\w/.-]+\.ts$/.test(name) ? `${folder}/${name}` : `${folder}/${name.replaceAll(/[^\w-]+/g, "_")}.ts`
+  return /^[\w/.-]+\.ts$/.test(name) ? `${folder}/${name}` : `${folder}__${name.replaceAll(/[^\w-]+/g, "_")}.ts`
 }
 
 /** The errors of the compiler in these examples, each with its place in the documents. */
