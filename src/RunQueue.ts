@@ -28,6 +28,7 @@ import type { Problem } from "./internal/process/Problem.js"
 import { badOptions } from "./internal/process/Problem.js"
 import { nameProblem } from "./internal/workflow/definition.js"
 import { queueProblems } from "./internal/options/queueOptions.js"
+import { QueueTypeId } from "./internal/options/queues.js"
 import { Reading } from "./internal/options/reading.js"
 import { nameOf } from "./internal/options/queueReference.js"
 import { refuse, requestProblem } from "./internal/options/requests.js"
@@ -40,7 +41,7 @@ import type { Request } from "./Run.js"
  * @since 0.1.0
  * @category symbols
  */
-export const TypeId: unique symbol = Symbol.for("perdure/RunQueue")
+export const TypeId: typeof QueueTypeId = QueueTypeId
 
 /**
  * @since 0.1.0

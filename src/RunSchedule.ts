@@ -1,7 +1,7 @@
 /**
- * Schedules: runs of a workflow that start by a calendar, exactly one for each slot, however many processes there are.
- * A schedule binds a workflow, a payload (or a function of the slot) and a calendar (`perdure/Calendar`), and is a Layer.
- * Schedules can also be made and changed at run time.
+ * Schedules: runs of a workflow that start by a calendar, exactly one for each slot, however many processes there
+ * are. A schedule binds a workflow, a payload (or a function of the slot) and a calendar (`perdure/Calendar`), and is
+ * a Layer. Schedules can also be made and changed at run time.
  *
  * Workers fire schedules side by side. `docs/schedules.md` has a recipe for each policy:
  *
@@ -17,29 +17,33 @@
  * @since 0.1.0
  */
 import type * as DateTime from "effect/DateTime"
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { dual } from "effect/Function"
 import type { Inspectable } from "effect/Inspectable"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type { Pipeable } from "effect/Pipeable"
 import * as Predicate from "effect/Predicate"
 import * as Stream from "effect/Stream"
-import type * as Calendar from "./Calendar.js"
 import { outsideOnly } from "./CurrentRun.js"
-import type { JournalError, ValueInvalid } from "./Errors.js"
-import { ConfigurationInvalid, UnknownSchedule } from "./Errors.js"
-import { isFields, show } from "./internal/options/reading.js"
-import { askProblem, pauseProblem, refuse, showProblem } from "./internal/options/requests.js"
+import type { ConfigurationInvalid, JournalError, ValueInvalid } from "./Errors.js"
+import { UnknownSchedule } from "./Errors.js"
+import type { Attribution } from "./internal/options/Attribution.js"
+import { attribution } from "./internal/options/Attribution.js"
+import { requireArguments } from "./internal/options/policy.js"
+import type { Problems, Rule } from "./internal/options/Rule.js"
+import { count, fields, optional, rule } from "./internal/options/Rule.js"
 import * as Control from "./internal/schedules/control.js"
 import type { Definition } from "./internal/schedules/definition.js"
 import type { Info } from "./internal/schedules/info.js"
-import { infoOf } from "./internal/schedules/info.js"
+import { readInfos } from "./internal/schedules/info.js"
 import * as ManualRuns from "./internal/schedules/manualRuns.js"
+import type { CatchUp as ScheduleCatchUp, ScheduleChanges, ScheduleOptions } from "./internal/schedules/options.js"
+import { scheduleChanges } from "./internal/schedules/options.js"
 import { register } from "./internal/schedules/registration.js"
+import { isFields } from "./internal/util/show.js"
 import { makeValue } from "./internal/util/value.js"
-import { Journal } from "./Journal.js"
-import type { Attributes } from "./driver/JournalDriver.js"
+import type { Journal } from "./Journal.js"
 import * as RunQueue from "./RunQueue.js"
 import type { Workflow } from "./Workflow.js"
 import { isWorkflow } from "./Workflow.js"
@@ -81,7 +85,7 @@ export type Overlap = "skip" | "queueOne" | "queueAll" | "cancelPrevious" | "all
  * @since 0.1.0
  * @category models
  */
-export type CatchUp = "none" | "latest" | "all" | { readonly within: Duration.DurationInput }
+export type CatchUp = ScheduleCatchUp
 
 /**
  * When a schedule fires, and how its runs start.
@@ -89,31 +93,7 @@ export type CatchUp = "none" | "latest" | "all" | { readonly within: Duration.Du
  * @since 0.1.0
  * @category models
  */
-export interface Options {
-  readonly calendar: Calendar.Calendar
-  /** Default `"skip"`. */
-  readonly overlap?: Overlap
-  /** Default `"latest"`. */
-  readonly catchUp?: CatchUp
-  /** Each run starts at its slot or up to this time later, at most 7 days. Default 0. */
-  readonly jitter?: Duration.DurationInput
-  /** No slot before this instant. */
-  readonly startsAt?: Calendar.Instant
-  /** No slot at this instant or later. */
-  readonly endsAt?: Calendar.Instant
-  /** The schedule ends after this number of runs. Manual runs do not count. */
-  readonly maxRuns?: number
-  /** The queue of its runs. Default: the workflow's. */
-  readonly queue?: RunQueue.Ref
-  /** The priority of its runs. Default: the workflow's. */
-  readonly priority?: number
-  /** A run becomes `expired` unless a worker claims it within this time after its start. */
-  readonly expiresIn?: Duration.DurationInput
-  /** Tags of its runs, besides the workflow's. */
-  readonly tags?: ReadonlyArray<string>
-  /** Attributes of its runs, besides the workflow's, `perdure.schedule` and `perdure.slot`. */
-  readonly attributes?: Attributes
-}
+export interface Options extends ScheduleOptions {}
 
 /**
  * Options to change. Null removes one: its default, or the workflow's, applies again.
@@ -121,11 +101,34 @@ export interface Options {
  * @since 0.1.0
  * @category models
  */
-export type Changes =
-  & { readonly calendar?: Calendar.Calendar }
-  & {
-    readonly [Name in Exclude<keyof Options, "calendar">]?: Options[Name] | null
-  }
+export interface Changes extends ScheduleChanges {}
+
+/**
+ * How a manual run starts.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TriggerOptions extends ManualRuns.TriggerOptions {}
+
+/**
+ * The slots of a backfill, and how their runs start.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface BackfillOptions extends ManualRuns.BackfillOptions {}
+
+/**
+ * How much of a schedule is shown.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface GetOptions {
+  /** The number of start times in `upcoming`, at most 1,000. Default 5. */
+  readonly upcoming?: number
+}
 
 /**
  * The definition of a schedule.
@@ -137,9 +140,10 @@ export interface RunSchedule extends Pipeable, Inspectable {
   readonly [TypeId]: TypeId
   readonly name: string
   /**
-   * Stores the definition, and that of its queue if it has one, where it is new or differs from the one stored last. Workers of
-   * this process then fire it. A new schedule, and one whose calendar or `startsAt` has changed, begins with its next slot; after
-   * other changes it goes on where it was. An operator's changes stay until the definition changes.
+   * Stores the definition, and that of its queue if it has one, where it is new or differs from the one stored last.
+   * Workers of this process then fire it. A new schedule, and one whose calendar or `startsAt` has changed, begins
+   * with its next slot; after other changes it continues where it was. An operator's changes stay until the
+   * definition changes.
    *
    * Fails with `ConfigurationInvalid` before anything is written.
    */
@@ -154,7 +158,7 @@ export interface RunSchedule extends Pipeable, Inspectable {
  * @since 0.1.0
  * @category models
  */
-export type Ref = RunSchedule | string
+export type Reference = RunSchedule | string
 
 /**
  * A stored schedule.
@@ -171,15 +175,6 @@ export interface ScheduleInfo extends Info {}
  * @category guards
  */
 export const isRunSchedule = (u: unknown): u is RunSchedule => Predicate.hasProperty(u, TypeId)
-
-/** Calls `use` with the name of a schedule. */
-const named = <A, E, R>(
-  schedule: Ref,
-  use: (name: string) => Effect.Effect<A, E, R>
-): Effect.Effect<A, E | UnknownSchedule, R> => {
-  const name: unknown = isRunSchedule(schedule) ? schedule.name : schedule
-  return typeof name === "string" ? use(name) : new UnknownSchedule({ schedule: show(name) })
-}
 
 /**
  * Defines a schedule. Problems are reported where it is stored: by its layer, by `put`, or by `Check`.
@@ -216,14 +211,12 @@ export const make = <Payload, Success, Failure>(
   }
 ): RunSchedule => {
   // No module throws while it loads.
-  const given: Readonly<Record<string, unknown>> = isFields(options) ? options : {}
-  const { payload, workflow, ...rest } = given
-  const { queue } = given
+  const { queue, workflow }: Readonly<Record<string, unknown>> = isFields(options) ? options : {}
   const schedule: RunSchedule = {
     ...makeValue({ _id: "perdure/RunSchedule", name }),
     [TypeId]: TypeId,
     name,
-    definition: { name, workflow: isWorkflow(workflow) ? workflow.shape : null, payload, options: rest },
+    definition: { name, workflow: isWorkflow(workflow) ? workflow.shape : null, options },
     layer: Layer.scopedDiscard(
       Effect.suspend(() =>
         register(schedule.definition, schedule, RunQueue.isRunQueue(queue) ? RunQueue.define(queue) : Effect.void)
@@ -236,10 +229,34 @@ export const make = <Payload, Success, Failure>(
 /** The schedule does not exist, its stored text cannot be read, or storage fails. */
 type ControlError = UnknownSchedule | ValueInvalid | JournalError
 
+const isReference = (u: unknown): u is Reference => isRunSchedule(u) || typeof u === "string"
+
+/** Whether the first argument is the schedule, in calls whose options may be left out. */
+const isDataFirst = (args: IArguments): boolean => args.length > 1 || isReference(args[0])
+
+const reference: Rule<Reference> = rule("a RunSchedule or its name", isReference)
+
+const definition: Rule<RunSchedule> = rule("a schedule made by RunSchedule.make", isRunSchedule)
+
+const nameOf = (schedule: Reference): string => typeof schedule === "string" ? schedule : schedule.name
+
+/** Calls `use` with the name of a schedule, if all arguments are valid. */
+const call = <A, E, R>(
+  operation: string,
+  schedule: Reference,
+  use: (name: string) => Effect.Effect<A, E, R>,
+  problems: Problems = []
+): Effect.Effect<A, E, R> =>
+  outsideOnly(operation, () =>
+    Effect.zipRight(
+      requireArguments(operation, [...reference.problems(schedule, "schedule"), ...problems]),
+      Effect.suspend(() => use(nameOf(schedule)))
+    ))
+
 /**
- * Stores a schedule at run time; it replaces one of the same name. Any worker that has its workflow fires it. Its payload must
- * be a value, and its queue must exist. If the schedule has a definition in code, this is an operator's change: it cannot change
- * the workflow, unless no process has that definition any more (`orphaned`).
+ * Stores a schedule at run time; it replaces one of the same name. Any worker that has its workflow fires it. Its
+ * payload must be a value, and its queue must exist. If the schedule has a definition in code, this is an operator's
+ * change: it cannot change the workflow, unless no process has that definition any more (`orphaned`).
  *
  * Fails with `ConfigurationInvalid` before anything is written.
  *
@@ -247,15 +264,15 @@ type ControlError = UnknownSchedule | ValueInvalid | JournalError
  * @category control
  */
 export const put = (schedule: RunSchedule): Effect.Effect<void, ConfigurationInvalid | JournalError, Journal> =>
-  outsideOnly("RunSchedule.put", (): Effect.Effect<void, ConfigurationInvalid | JournalError, Journal> => {
-    if (isRunSchedule(schedule)) return Control.put(schedule.definition)
-    const problem = `${show(schedule)} is not a schedule: make it with RunSchedule.make`
-    return new ConfigurationInvalid({ what: "RunSchedule.put", problems: [problem] })
-  })
+  outsideOnly("RunSchedule.put", () =>
+    Effect.zipRight(
+      requireArguments("RunSchedule.put", definition.problems(schedule, "schedule")),
+      Effect.suspend(() => Control.put(schedule.definition))
+    ))
 
 /**
- * Changes some options of a schedule; null removes one. With another calendar or `startsAt` it goes on with its next slot, and
- * slots that wait are skipped. Otherwise it goes on where it was.
+ * Changes some options of a schedule; null removes one. With another calendar or `startsAt` it continues with its
+ * next slot, and slots that wait are skipped. Otherwise it continues where it was.
  *
  * Fails with `ConfigurationInvalid` or `UnknownSchedule` before anything is written.
  *
@@ -269,57 +286,60 @@ export const put = (schedule: RunSchedule): Effect.Effect<void, ConfigurationInv
  * const later = RunSchedule.change("nightly-report", { calendar: Calendar.daily({ at: "04:00" }), overlap: "skip" })
  * ```
  */
-export const change = (
-  schedule: Ref,
-  options: Changes
-): Effect.Effect<void, ConfigurationInvalid | ControlError, Journal> =>
-  outsideOnly("RunSchedule.change", () => named(schedule, (name) => Control.change(name, options)))
+export const change: {
+  (changes: Changes): (schedule: Reference) => Effect.Effect<void, ConfigurationInvalid | ControlError, Journal>
+  (schedule: Reference, changes: Changes): Effect.Effect<void, ConfigurationInvalid | ControlError, Journal>
+} = dual(
+  2,
+  (schedule: Reference, changes: Changes): Effect.Effect<void, ConfigurationInvalid | ControlError, Journal> =>
+    call("RunSchedule.change", schedule, (name) => Control.change(name, changes), scheduleChanges.problems(changes, ""))
+)
 
 /**
- * Removes a schedule. Its runs stay. A schedule that has a definition in code is stored again by the next process that starts
- * with it.
+ * Removes a schedule. Its runs stay. A schedule that has a definition in code is stored again by the next process
+ * that starts with it.
  *
  * Fails with `UnknownSchedule`.
  *
  * @since 0.1.0
  * @category control
  */
-export const remove = (schedule: Ref): Effect.Effect<void, UnknownSchedule | JournalError, Journal> =>
-  outsideOnly("RunSchedule.remove", () => named(schedule, Control.remove))
+export const remove = (schedule: Reference): Effect.Effect<void, UnknownSchedule | JournalError, Journal> =>
+  call("RunSchedule.remove", schedule, Control.remove)
 
 /**
- * Stops a schedule from firing until it is resumed. `by` and `reason` are kept, at most 1,000 characters each. Live runs go on,
- * and manual runs start. Pausing a paused schedule replaces `by` and `reason`.
+ * Stops a schedule from firing until it is resumed. `by` and `reason` are kept, at most 1,000 characters each. Live
+ * runs continue, and manual runs start. Pausing a paused schedule replaces `by` and `reason`.
  *
  * @since 0.1.0
  * @category control
  */
-export const pause = (
-  schedule: Ref,
-  options: { readonly by?: string; readonly reason?: string } = {}
-): Effect.Effect<void, ControlError, Journal> =>
-  outsideOnly("RunSchedule.pause", () =>
-    named(schedule, (name) =>
-      Effect.zipRight(
-        refuse(`RunSchedule.pause of schedule "${name}"`, pauseProblem(options)),
-        Effect.suspend(() => Control.pause(name, { by: options.by ?? null, reason: options.reason ?? null }))
-      )))
+export const pause: {
+  (options?: Attribution): (schedule: Reference) => Effect.Effect<void, ControlError, Journal>
+  (schedule: Reference, options?: Attribution): Effect.Effect<void, ControlError, Journal>
+} = dual(
+  isDataFirst,
+  (schedule: Reference, options: Attribution = {}): Effect.Effect<void, ControlError, Journal> =>
+    call("RunSchedule.pause", schedule, (name) => Control.pause(name, options), attribution.problems(options, ""))
+)
 
 /**
- * Resumes a schedule that is paused or quarantined. After a pause it goes on with its next slot. After a quarantine it catches
- * up with missed slots. An active schedule does not change.
+ * Resumes a schedule that is paused or quarantined. After a pause it continues with its next slot. After a quarantine
+ * it catches up with missed slots. An active schedule does not change.
  *
  * @since 0.1.0
  * @category control
  */
-export const resume = (schedule: Ref): Effect.Effect<void, ControlError, Journal> =>
-  outsideOnly("RunSchedule.resume", () => named(schedule, Control.resume))
+export const resume = (schedule: Reference): Effect.Effect<void, ControlError, Journal> =>
+  call("RunSchedule.resume", schedule, Control.resume)
 
 /**
- * Starts a manual run now, besides those of the calendar, whether or not the schedule is paused. Returns the run's id.
+ * Starts a manual run now, besides those of the calendar, whether or not the schedule is paused. Returns the run's
+ * id.
  *
- * The run has started when this returns, if this process has the schedule's definition or, for a schedule made at run time, its
- * workflow. Otherwise the next process that has it starts the run. In a caller's transaction, COMMIT starts it.
+ * The run has started when this returns, if this process has the schedule's definition or, for a schedule made at run
+ * time, its workflow. Otherwise the next process that has it starts the run. In a caller's transaction, COMMIT starts
+ * it.
  *
  * With `overlap: "queueAll"` it waits for the previous run to end; the default is `"allow"`.
  *
@@ -328,25 +348,28 @@ export const resume = (schedule: Ref): Effect.Effect<void, ControlError, Journal
  * @since 0.1.0
  * @category control
  */
-export const trigger = (
-  schedule: Ref,
-  options: { readonly overlap?: "allow" | "queueAll" } = {}
-): Effect.Effect<string, ControlError, Journal> =>
-  outsideOnly("RunSchedule.trigger", () =>
-    named(schedule, (name) =>
-      Effect.zipRight(
-        refuse(`RunSchedule.trigger of schedule "${name}"`, askProblem(options)),
-        Effect.suspend(() => ManualRuns.trigger(name, options.overlap))
-      )))
+export const trigger: {
+  (options?: TriggerOptions): (schedule: Reference) => Effect.Effect<string, ControlError, Journal>
+  (schedule: Reference, options?: TriggerOptions): Effect.Effect<string, ControlError, Journal>
+} = dual(
+  isDataFirst,
+  (schedule: Reference, options: TriggerOptions = {}): Effect.Effect<string, ControlError, Journal> =>
+    call(
+      "RunSchedule.trigger",
+      schedule,
+      (name) => ManualRuns.trigger(name, options),
+      ManualRuns.triggerOptions.problems(options, "")
+    )
+)
 
 /**
- * Starts manual runs for the slots from `from` to before `to`, which must have passed. Returns these slots. A slot that had its
- * run gets no second one.
+ * Starts manual runs for the slots from `from` to before `to`, which must have passed. Returns these slots. A slot
+ * that had its run gets no second one.
  *
  * With `overlap: "allow"` (the default) they start together, with `"queueAll"` one after the other.
  *
- * Fails with `ValueInvalid` for more than 1,000 slots, if `to` is ahead, if a payload cannot be made, or if the schedule is
- * quarantined.
+ * Fails with `ValueInvalid` for more than 1,000 slots, if `to` is ahead, if a payload cannot be made, or if the
+ * schedule is quarantined.
  *
  * @since 0.1.0
  * @category control
@@ -361,59 +384,58 @@ export const trigger = (
  * })
  * ```
  */
-export const backfill = (
-  schedule: Ref,
-  range: { readonly from: Calendar.Instant; readonly to: Calendar.Instant; readonly overlap?: "allow" | "queueAll" }
-): Effect.Effect<ReadonlyArray<DateTime.Utc>, ControlError, Journal> =>
-  outsideOnly("RunSchedule.backfill", () =>
-    named(schedule, (name) =>
-      Effect.zipRight(
-        refuse(`RunSchedule.backfill of schedule "${name}"`, askProblem(range ?? null, ["from", "to"])),
-        Effect.suspend(() => ManualRuns.backfill(name, range))
-      )))
+export const backfill: {
+  (options: BackfillOptions): (
+    schedule: Reference
+  ) => Effect.Effect<ReadonlyArray<DateTime.Utc>, ControlError, Journal>
+  (schedule: Reference, options: BackfillOptions): Effect.Effect<ReadonlyArray<DateTime.Utc>, ControlError, Journal>
+} = dual(
+  2,
+  (
+    schedule: Reference,
+    options: BackfillOptions
+  ): Effect.Effect<ReadonlyArray<DateTime.Utc>, ControlError, Journal> =>
+    call(
+      "RunSchedule.backfill",
+      schedule,
+      (name) => ManualRuns.backfill(name, options),
+      ManualRuns.backfillOptions.problems(options, "")
+    )
+)
 
-/** Schedules that one statement reads. */
-const PAGE_SIZE = 200
-
-/** A page of schedules: of these names, or all after one. */
-const page = (names: ReadonlyArray<string> | null, after: string | null, upcoming: number) =>
-  Effect.flatMap(
-    Journal,
-    (journal) =>
-      Effect.map(
-        journal.schedules({ names, after, limit: PAGE_SIZE }),
-        ({ now, value }): ReadonlyArray<ScheduleInfo> => {
-          const registered = journal.process.registrations.schedules
-          return value.map((record) => infoOf(record, { now, upcoming, isRegistered: registered.has(record.name) }))
-        }
-      )
-  )
+const getOptions: Rule<GetOptions> = fields<GetOptions>({ upcoming: optional(count({ min: 0, max: 1_000 })) })
 
 /**
- * A stored schedule, with up to `upcoming` start times of its next runs: 5 by default, at most 1,000.
+ * A stored schedule.
  *
- * Fails with `UnknownSchedule`, and with `ValueInvalid` for another `upcoming`.
+ * Fails with `UnknownSchedule`.
  *
  * @since 0.1.0
  * @category reading
  */
-export const get = (
-  schedule: Ref,
-  options: { readonly upcoming?: number } = {}
-): Effect.Effect<ScheduleInfo, UnknownSchedule | ValueInvalid | JournalError, Journal> =>
-  outsideOnly("RunSchedule.get", () =>
-    named(schedule, (name) =>
+export const get: {
+  (options?: GetOptions): (schedule: Reference) => Effect.Effect<ScheduleInfo, UnknownSchedule | JournalError, Journal>
+  (schedule: Reference, options?: GetOptions): Effect.Effect<ScheduleInfo, UnknownSchedule | JournalError, Journal>
+} = dual(
+  isDataFirst,
+  (
+    schedule: Reference,
+    options: GetOptions = {}
+  ): Effect.Effect<ScheduleInfo, UnknownSchedule | JournalError, Journal> =>
+    call("RunSchedule.get", schedule, (name) =>
       Effect.gen(function*() {
-        yield* refuse(`RunSchedule.get of schedule "${name}"`, showProblem(options))
         yield* Control.requireStorable(name)
-        const [info] = yield* page([name], null, options.upcoming ?? 5)
+        const [info] = yield* readInfos({ names: [name], after: null, limit: 1 }, options.upcoming ?? 5)
         return info === undefined ? yield* new UnknownSchedule({ schedule: name }) : info
-      })))
+      }), getOptions.problems(options, ""))
+)
+
+/** Schedules that one statement reads. */
+const PAGE_SIZE = 200
 
 /**
- * All schedules, in order of name, each with up to `upcoming` start times of its next runs: 1 by default, at most 1,000.
- *
- * Fails with `ValueInvalid` for another `upcoming`.
+ * All schedules, in order of name, each with up to `upcoming` start times of its next runs: 1 by default, at most
+ * 1,000.
  *
  * @since 0.1.0
  * @category reading
@@ -429,23 +451,27 @@ export const get = (
  * )
  * ```
  */
-export const list = (
-  options: { readonly upcoming?: number } = {}
-): Stream.Stream<ScheduleInfo, ValueInvalid | JournalError, Journal> =>
+export const list = (options: GetOptions = {}): Stream.Stream<ScheduleInfo, JournalError, Journal> =>
   Stream.unwrap(
     outsideOnly("RunSchedule.list", () =>
       Effect.as(
-        refuse("RunSchedule.list", showProblem(options)),
+        requireArguments("RunSchedule.list", getOptions.problems(options, "")),
         Stream.flattenIterables(Stream.paginateEffect(
           Option.none<string>(),
           (after) =>
-            Effect.map(page(null, Option.getOrNull(after), options.upcoming ?? 1), (infos) =>
-              [
-                infos,
-                infos.length < PAGE_SIZE
-                  ? Option.none()
-                  : Option.map(Option.fromNullable(infos.at(-1)), ({ name }) => Option.some(name))
-              ] as const)
+            Effect.map(
+              readInfos(
+                { names: null, after: Option.getOrNull(after), limit: PAGE_SIZE },
+                options.upcoming ?? 1
+              ),
+              (infos) =>
+                [
+                  infos,
+                  infos.length < PAGE_SIZE
+                    ? Option.none()
+                    : Option.map(Option.fromNullable(infos.at(-1)), ({ name }) => Option.some(name))
+                ] as const
+            )
         ))
       ))
   )

@@ -1,4 +1,4 @@
-/** Backfills of slots that have had their runs, beside runs that go on. */
+/** Backfills and triggers beside live runs, and backfills of slots that had their runs before. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -10,9 +10,9 @@ import { makeWorld } from "./fixtures/world.js"
 
 const at = (minutes: number) => new Date(midnight + minutes * 60_000)
 
-describe("a run by hand, beside the others", () => {
+describe("a manual run in parallel", () => {
   for (const overlap of ["skip", "queueAll", "cancelPrevious"] as const) {
-    it.scoped(`hides no run that goes on: ${overlap}`, () =>
+    it.scoped(`does not replace the live run of a slot: ${overlap}`, () =>
       Effect.gen(function*() {
         yield* TestClock.setTime(midnight)
         const { Job, live, notes, schedule } = makeJobs("25 minutes")
@@ -26,7 +26,7 @@ describe("a run by hand, beside the others", () => {
         assert.deepStrictEqual(notes, [
           "00:10@00:10",
           "00:12@00:12",
-          // The run of the slot before is cancelled, and nothing else.
+          // Only the run of the previous slot is cancelled.
           ...(overlap === "cancelPrevious" ? ["00:20@00:20"] : [])
         ])
         const { value } = yield* world.driver.find({ filter: { statuses: ["cancelled"] }, after: null, limit: 10 })
@@ -35,8 +35,8 @@ describe("a run by hand, beside the others", () => {
   }
 })
 
-describe("what is asked for by hand and cannot be started", () => {
-  const picky = (isBad: (slot: number) => boolean) => {
+describe("a manual run that cannot be made", () => {
+  const makePicky = (isBad: (slot: number) => boolean) => {
     const { Job, live, notes } = makeJobs("8 minutes")
     const schedule = RunSchedule.make("jobs", {
       workflow: Job,
@@ -49,10 +49,10 @@ describe("what is asked for by hand and cannot be started", () => {
     return { layers: Layer.merge(live, schedule.layer), notes }
   }
 
-  it.scoped("is told, with the slot, and none of it is", () =>
+  it.scoped("fails the whole backfill with its slot", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(midnight)
-      const { layers, notes } = picky((slot) => slot < midnight)
+      const { layers, notes } = makePicky((slot) => slot < midnight)
       const world = yield* makeWorld()
       const process = yield* world.launch(layers)
       yield* until("00:09")
@@ -67,11 +67,11 @@ describe("what is asked for by hand and cannot be started", () => {
       assert.deepStrictEqual(notes, ["00:10@00:10", "00:20@00:20"])
     }))
 
-  it.scoped("when its turn comes is dropped, and the schedule goes on; nobody else's request fails for it", () =>
+  it.scoped("later is dropped from the backlog, while the schedule and other manual runs start", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(midnight)
       let fails = false
-      const { layers, notes } = picky((slot) => fails && slot < midnight)
+      const { layers, notes } = makePicky((slot) => fails && slot < midnight)
       const world = yield* makeWorld()
       const process = yield* world.launch(layers)
       yield* until("00:12")
@@ -90,13 +90,13 @@ describe("what is asked for by hand and cannot be started", () => {
       assert.deepStrictEqual(notes, ["00:10@00:10", "00:13@00:13", "00:00@00:18"])
     }))
 
-  it.scoped("is only what was asked for: a slot that is due and cannot be made does not keep a trigger back", () =>
+  it.scoped("fails only its own request: the run of a due slot that cannot be made does not stop a trigger", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(midnight)
       let fails = false
-      const { layers } = picky((slot) => fails && slot === midnight + 600_000)
+      const { layers } = makePicky((slot) => fails && slot === midnight + 600_000)
       const world = yield* makeWorld()
-      // A process without a worker, so that nobody has looked at the slot yet.
+      // A process without a worker: the slot is not evaluated yet.
       const id = yield* world.use(
         Effect.gen(function*() {
           yield* until("00:11")
@@ -108,8 +108,8 @@ describe("what is asked for by hand and cannot be started", () => {
     }))
 })
 
-describe("what need not wait", () => {
-  it.scoped("starts at once, whatever else was asked for that has to", () =>
+describe("a parallel manual run", () => {
+  it.scoped("starts at once though serial ones wait", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(midnight)
       const { live, notes, schedule } = makeJobs("8 minutes")
@@ -132,8 +132,8 @@ describe("what need not wait", () => {
     }))
 })
 
-describe("a slot that waits and has its run by a backfill meanwhile", () => {
-  it.scoped("has no other; the next one waits for that run", () =>
+describe("a waiting slot whose run a backfill starts", () => {
+  it.scoped("has no second run, and the next slot waits for that one", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(midnight)
       const { live, notes, schedule } = makeJobs("25 minutes")
@@ -149,9 +149,9 @@ describe("a slot that waits and has its run by a backfill meanwhile", () => {
     }))
 })
 
-describe("a backfill of slots that have had their runs", () => {
+describe("a backfill of slots that had their runs", () => {
   for (const overlap of ["skip", "queueOne", "queueAll"] as const) {
-    it.scoped(`does not let the next run overlap the one that goes on: ${overlap}`, () =>
+    it.scoped(`keeps the live run as the previous run: ${overlap}`, () =>
       Effect.gen(function*() {
         yield* TestClock.setTime(midnight)
         const { live, notes, schedule } = makeJobs("25 minutes")
@@ -162,7 +162,7 @@ describe("a backfill of slots that have had their runs", () => {
         yield* until("00:36")
         assert.deepStrictEqual(notes, ["00:10@00:10", "00:20@00:35"])
         yield* process.use(RunSchedule.change("jobs", { overlap }))
-        // The first of these has ended, and the second goes on.
+        // The first run has ended, the second one is live.
         yield* process.use(RunSchedule.backfill("jobs", { from: at(5), to: at(15) }))
         yield* until("00:55")
         assert.deepStrictEqual(notes.slice(2), [])

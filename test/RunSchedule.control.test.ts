@@ -1,4 +1,4 @@
-/** What is done to schedules by hand, and what definitions say when many begin at once. */
+/** Control of schedules by operators, and the registration of many definitions at once. */
 import { assert, describe, it } from "@effect/vitest"
 import * as DateTime from "effect/DateTime"
 import * as Deferred from "effect/Deferred"
@@ -13,12 +13,13 @@ import * as RunQueue from "perdure/RunQueue"
 import * as RunSchedule from "perdure/RunSchedule"
 import * as Workflow from "perdure/Workflow"
 import { hourly, info, makeJobs, midnight, slotsOf, timeOf, until } from "./fixtures/schedules.js"
+import { misuseOf } from "./fixtures/misuse.js"
 import { makeWorld } from "./fixtures/world.js"
 
 const shownAt = (instants: ReadonlyArray<DateTime.Utc>) => instants.map((at) => timeOf(DateTime.toEpochMillis(at)))
 
 describe("a trigger", () => {
-  it.scoped("answers the run that stands for it, if its workflow's singleton lets it join one", () =>
+  it.scoped("returns the live run that the workflow's singleton joins", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(midnight)
       const Sync = Workflow.make("Sync", {
@@ -41,7 +42,7 @@ describe("a trigger", () => {
       assert.deepStrictEqual((yield* world.driver.count({})).value, { suspended: 1 })
     }))
 
-  it.scoped("that comes to nothing says so, and leaves why the schedule is paused", () =>
+  it.scoped("that fails keeps the reason of a pause", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(midnight)
       const { Job, live } = makeJobs()
@@ -63,32 +64,32 @@ describe("a trigger", () => {
     }))
 })
 
-describe("one that is triggered in a transaction", () => {
-  it.scoped("does not wait for who waits for that transaction", () =>
+describe("a trigger in a transaction", () => {
+  it.scoped("does not wait for a trigger that waits for the transaction", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(midnight)
       const { live, schedule } = makeJobs()
       const world = yield* makeWorld()
       const process = yield* world.launch(Layer.merge(live, schedule({ calendar: hourly }).layer))
       const trigger = process.use(RunSchedule.trigger("jobs"))
-      const [begun, goOn] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+      const [inTransaction, proceed] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
       const inside = yield* Effect.fork(world.driver.transaction(Effect.gen(function*() {
-        yield* Deferred.succeed(begun, undefined)
-        yield* Deferred.await(goOn)
+        yield* Deferred.succeed(inTransaction, undefined)
+        yield* Deferred.await(proceed)
         return yield* Effect.all([trigger, trigger])
       })))
-      yield* Deferred.await(begun)
+      yield* Deferred.await(inTransaction)
       const outside = yield* Effect.fork(trigger)
       yield* Effect.repeatN(Effect.yieldNow({ priority: 9 }), 10)
-      yield* Deferred.succeed(goOn, undefined)
+      yield* Deferred.succeed(proceed, undefined)
       const [ids, id] = yield* Fiber.join(Fiber.zip(inside, outside))
       assert.strictEqual(new Set([...ids, id]).size, 3)
       for (const each of [...ids, id]) assert.strictEqual((yield* world.record(each)).workflow, "Job")
     }))
 })
 
-describe("changes", () => {
-  it.scoped("take options away: they are their defaults again", () =>
+describe("a change with null", () => {
+  it.scoped("restores the defaults of the options", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(midnight)
       const { live, notes, schedule } = makeJobs()
@@ -109,29 +110,29 @@ describe("changes", () => {
       assert.deepStrictEqual([overlap, shownAt(upcoming).join()], ["skip", "01:00,02:00,03:00,04:00,05:00,06:00"])
       yield* process.use(RunSchedule.change("jobs", { endsAt: null }))
       assert.strictEqual((yield* info(process, { upcoming: 100 })).upcoming.length, 100)
-      const refused = yield* Effect.exit(
+      const misuse = misuseOf(
         // @ts-expect-error: a schedule has a calendar.
         process.use(RunSchedule.change("jobs", { calendar: null }))
       )
-      assert.include(JSON.stringify(refused), "calendar is null")
+      assert.include(yield* misuse, "\"calendar\" must be a calendar")
       yield* until("02:10")
       assert.deepStrictEqual(slotsOf(notes), ["01:00", "02:00"])
     }))
 })
 
-describe("a change that would leave a schedule without runs", () => {
-  it.scoped("is refused, if this process can tell; what was wrong before is not its fault", () =>
+describe("a change after which no run can be made", () => {
+  it.scoped("fails if this process can tell, unless the problem existed before", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(midnight)
       const named = (prefix: string, count: number) =>
         Object.fromEntries(Array.from({ length: count }, (_, n) => [`${prefix} ${n}`, n]))
       const Job = Workflow.make("Job", { payload: { slot: Schema.String }, attributes: () => named("own", 20) })
-      let fails = false
+      let isFaulty = false
       const schedule = RunSchedule.make("jobs", {
         workflow: Job,
         calendar: hourly,
         payload: () => {
-          if (fails) throw new Error("no payload")
+          if (isFaulty) throw new Error("no payload")
           return { slot: "" }
         }
       })
@@ -139,14 +140,14 @@ describe("a change that would leave a schedule without runs", () => {
       const process = yield* world.launch(Layer.merge(Job.toLayer(() => Effect.void), schedule.layer))
       const change = (count: number) => RunSchedule.change("jobs", { attributes: named("its", count) })
       assert.include((yield* Effect.flip(process.use(change(11)))).message, "33 attributes")
-      fails = true
+      isFaulty = true
       yield* process.use(change(10))
       assert.include((yield* Effect.flip(process.use(RunSchedule.trigger("jobs")))).message, "no payload")
     }))
 })
 
-describe("bounds that are moved to before what is left", () => {
-  it.scoped("end a schedule at once", () =>
+describe("bounds that a change moves before the next slot", () => {
+  it.scoped("end the schedule at once", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(midnight)
       const { live, notes, schedule } = makeJobs("90 minutes")
@@ -165,7 +166,7 @@ describe("bounds that are moved to before what is left", () => {
       assert.deepStrictEqual(notes, ["01:00@01:00", "02:00@02:30"])
     }))
 
-  it.scoped("leave what waits, which had come before", () =>
+  it.scoped("keep the slots that wait", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(midnight)
       const { live, notes, schedule } = makeJobs((slot) => slot === "01:00" ? "230 minutes" : "1 minute")
@@ -180,7 +181,7 @@ describe("bounds that are moved to before what is left", () => {
     }))
 })
 
-describe("the next slots", () => {
+describe("the upcoming runs", () => {
   it.scoped.each(
     [
       { catchUp: "none", upcoming: ["11:00", "12:00"] },
@@ -189,7 +190,7 @@ describe("the next slots", () => {
       { catchUp: "all", upcoming: ["02:00", "03:00"] }
     ] as const
   )(
-    "of a schedule that nobody fires are those that count: $catchUp",
+    "of a schedule that no process fires are those that count: $catchUp",
     ({ catchUp, upcoming }) =>
       Effect.gen(function*() {
         yield* TestClock.setTime(midnight)
@@ -204,7 +205,7 @@ describe("the next slots", () => {
       })
   )
 
-  it.scoped("that jitter holds back start at once if there is no jitter any more", () =>
+  it.scoped("start at once when a change removes their jitter", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(midnight)
       const { live, notes, schedule } = makeJobs()
@@ -216,7 +217,7 @@ describe("the next slots", () => {
       yield* until("06:10")
       assert.deepStrictEqual(slotsOf(notes).toSorted(), ["01:00", "02:00", "03:00", "04:00", "05:00", "06:00"])
       assert.strictEqual((yield* info(process)).skipped, 0)
-      // What nobody was there for is missed all the same.
+      // Slots that were due while no process ran are missed, with jitter or without.
       yield* process.use(RunSchedule.change("jobs", { jitter: "6 hours" }))
       yield* process.stop
       yield* until("20:00")
@@ -227,7 +228,7 @@ describe("the next slots", () => {
       assert.isAbove((yield* info(again)).skipped, 6)
     }))
 
-  it.scoped("that jitter holds back are not lost by a short pause, nor by a change of the jitter", () =>
+  it.scoped("survive a short pause and a change of the jitter", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(midnight)
       const { live, schedule } = makeJobs()
@@ -246,13 +247,13 @@ describe("the next slots", () => {
       const { value } = yield* world.driver.find({ filter: {}, after: null, limit: 100 })
       assert.strictEqual(value.runs.length, started)
       assert.strictEqual(skipped, 0)
-      // All that were due 7 hours before, and perhaps some of those after them.
+      // At least the slots that are more than 7 hours old.
       assert.isAtLeast(started, 16)
     }))
 })
 
-describe("a schedule whose definition nobody has any more", () => {
-  it.scoped("is fired by whoever has its workflow once it was put anew; its definition takes it back", () =>
+describe("an orphan", () => {
+  it.scoped("is fired by any process with its workflow after put, until its definition is stored again", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(midnight)
       const { Job, live, notes, schedule } = makeJobs()
@@ -260,19 +261,19 @@ describe("a schedule whose definition nobody has any more", () => {
       const defined = Layer.merge(live, schedule({ calendar: hourly }).layer)
       yield* (yield* world.launch(defined)).stop
       const process = yield* world.launch(live)
-      const anew = RunSchedule.put(
-        RunSchedule.make("jobs", { workflow: Job, payload: { slot: "anew" }, calendar: hourly })
+      const put = RunSchedule.put(
+        RunSchedule.make("jobs", { workflow: Job, payload: { slot: "put" }, calendar: hourly })
       )
-      // Somebody may have it yet.
+      // Another process can still have the definition.
       yield* until("00:02")
-      yield* process.use(anew)
+      yield* process.use(put)
       assert.isTrue((yield* info(process)).defined)
       yield* until("01:10")
       assert.deepStrictEqual(notes, [])
-      yield* process.use(anew)
+      yield* process.use(put)
       assert.deepInclude(yield* info(process), { defined: false, orphaned: false })
       yield* until("02:10")
-      assert.deepStrictEqual(notes, ["anew@01:10", "anew@02:00"])
+      assert.deepStrictEqual(notes, ["put@01:10", "put@02:00"])
       yield* process.stop
       const again = yield* world.launch(defined)
       assert.isTrue((yield* info(again)).defined)
@@ -281,7 +282,7 @@ describe("a schedule whose definition nobody has any more", () => {
     }))
 })
 
-describe("many definitions that begin together", () => {
+describe("many definitions in one process", () => {
   const many = (count: number) => {
     const { Job, live } = makeJobs()
     const schedules = Array.from(
@@ -294,7 +295,7 @@ describe("many definitions that begin together", () => {
     }
   }
 
-  it.scoped("are stored, each once, and not again", () =>
+  it.scoped("are stored once, and not again by the next process", () =>
     Effect.gen(function*() {
       const { layer } = many(450)
       let writes = 0
@@ -316,7 +317,7 @@ describe("many definitions that begin together", () => {
       assert.strictEqual(writes, before)
     }))
 
-  it.scoped("are stored whoever else writes some of them meanwhile", () =>
+  it.scoped("are stored though another process writes some of them at the same time", () =>
     Effect.gen(function*() {
       const { layer } = many(9)
       let isFirst = true
@@ -335,7 +336,7 @@ describe("many definitions that begin together", () => {
       assert.isFalse(isFirst)
     }))
 
-  it.scoped("are stored by those who are in no transaction, and by each that is in its own", () =>
+  it.scoped("are stored together outside of transactions, and by themselves inside", () =>
     Effect.gen(function*() {
       const gate = yield* Deferred.make<void>()
       let isFirst = true
@@ -358,7 +359,7 @@ describe("many definitions that begin together", () => {
       }
       const first = yield* define("first")
       const inside = yield* Effect.fork(world.driver.transaction(
-        Effect.zipRight(Effect.flatMap(define("inside"), Fiber.join), Effect.fail("undone"))
+        Effect.zipRight(Effect.flatMap(define("inside"), Fiber.join), Effect.fail("rolled back"))
       ))
       yield* Effect.yieldNow({ priority: 9 })
       const last = yield* define("last")
@@ -369,26 +370,26 @@ describe("many definitions that begin together", () => {
       assert.deepStrictEqual(value.map(({ name }) => name), ["first", "last"])
     }))
 
-  it.scoped("some of which are wrong keep the process from starting, and say which, all at once", () =>
+  it.scoped("stop the process from starting and report the problems of all of them", () =>
     Effect.gen(function*() {
       const { layer } = many(20)
       const { Job } = makeJobs()
-      const bad = (name: string, options: Partial<RunSchedule.Options>) =>
+      const invalid = (name: string, options: Partial<RunSchedule.Options>) =>
         RunSchedule.make(name, { workflow: Job, payload: { slot: "" }, calendar: hourly, ...options }).layer
       const queue = RunQueue.make("narrow", { concurrency: -1 })
       const twin = RunSchedule.make("jobs 3", { workflow: Job, payload: { slot: "other" }, calendar: hourly })
       const all = Layer.mergeAll(
         layer,
-        bad("a", { maxRuns: 0 }),
-        bad("b", { jitter: "9 days" }),
+        invalid("a", { maxRuns: 0 }),
+        invalid("b", { jitter: "9 days" }),
         queue.layer,
         twin.layer
       )
       const world = yield* makeWorld()
       const exit = yield* Effect.exit(world.launch(all))
       assert.isTrue(Exit.isFailure(exit))
-      for (const told of ["maxRuns is 0", "jitter is ", "concurrency is -1", "two definitions"]) {
-        assert.include(JSON.stringify(exit), told)
+      for (const option of ["maxRuns", "jitter", "concurrency", "two definitions"]) {
+        assert.include(JSON.stringify(exit), option)
       }
     }))
 })

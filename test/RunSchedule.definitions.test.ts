@@ -12,12 +12,12 @@ import { ConfigurationInvalid, UnknownSchedule, ValueInvalid } from "perdure/Err
 import * as RunQueue from "perdure/RunQueue"
 import * as RunSchedule from "perdure/RunSchedule"
 import * as Workflow from "perdure/Workflow"
+import { misuseOf } from "./fixtures/misuse.js"
+import { every10, hourly, info, makeJobs, midnight, slotsOf, until } from "./fixtures/schedules.js"
 import { makeWorld } from "./fixtures/world.js"
 
-import { every10, hourly, info, makeJobs, midnight, slotsOf, until } from "./fixtures/schedules.js"
-
-describe("definitions", () => {
-  it.scoped("are stored without a burst; what was changed by hand stays until they change", () =>
+describe("a definition", () => {
+  it.scoped("begins with its next slot, and keeps an operator's changes until it changes", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(midnight + 1_800_000)
       const { live, notes, schedule } = makeJobs()
@@ -37,14 +37,14 @@ describe("definitions", () => {
       const third = yield* world.launch(layers(every10))
       yield* until("05:25")
       assert.deepStrictEqual(slotsOf(notes), ["02:00", "04:00", "05:10", "05:20"])
-      // As before this deploy: its calendar counts from its next slot on.
+      // The definition before the last deploy: its calendar begins with its next slot again.
       yield* third.stop
       yield* world.launch(layers(hourly))
       yield* until("06:10")
       assert.deepStrictEqual(slotsOf(notes).slice(4), ["06:00"])
     }))
 
-  it.scoped("that change but for their slots lose none: what waits goes on waiting, what was missed is caught up with", () =>
+  it.scoped("with the same slots keeps those that wait and catches up with missed ones", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(midnight)
       const { Job, live, notes, schedule } = makeJobs("24 minutes")
@@ -57,7 +57,7 @@ describe("definitions", () => {
       assert.deepStrictEqual(notes, ["00:10@00:10", "00:20@00:34"])
       yield* process.stop
       yield* until("01:05")
-      // The next version of the workflow, and of the definition.
+      // The next version of the workflow and of the definition.
       const Next = Workflow.make("Job", { payload: { slot: Schema.String }, version: "2" })
       const next = RunSchedule.make("jobs", { workflow: Next, payload: { slot: "v2" }, ...options })
       const nextLive = Next.toLayer(({ slot }) => Effect.sync(() => void notes.push(slot)))
@@ -67,7 +67,7 @@ describe("definitions", () => {
       assert.strictEqual(Job.version, "1")
     }))
 
-  it.scoped("that no process has any more are orphans: they are shown and do not fire, until one has them again", () =>
+  it.scoped("that no process has is an orphan, which does not fire until a process has it again", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(midnight)
       const { live, notes, schedule } = makeJobs()
@@ -89,7 +89,7 @@ describe("definitions", () => {
       assert.isTrue(Exit.isFailure(yield* Effect.exit(info(without))))
     }))
 
-  it.scoped("made at run time are fired by whoever has the workflow; payloads are checked by what it is now", () =>
+  it.scoped("made at run time fires in any process with the workflow, whose schema checks the payload", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(midnight)
       const { Job, live, notes } = makeJobs()
@@ -111,7 +111,7 @@ describe("definitions", () => {
       yield* until("02:10")
       assert.deepStrictEqual(notes.slice(1), ["second@02:00"])
       yield* process.stop
-      // The next version of the code wants more.
+      // The next version of the workflow requires another field.
       const Next = Workflow.make("Job", { payload: { slot: Schema.String, more: Schema.Number }, version: "2" })
       const Other = Workflow.make("Other", { payload: {} })
       yield* world.use(
@@ -130,14 +130,14 @@ describe("definitions", () => {
       const trigger = yield* Effect.either(next.use(RunSchedule.trigger("jobs")))
       assert.isTrue(trigger._tag === "Left" && trigger.left instanceof ValueInvalid)
       yield* next.stop
-      // With the old code back, what was missed is caught up with.
+      // The old version is deployed again and catches up.
       const again = yield* world.launch(live)
       yield* again.use(RunSchedule.resume("jobs"))
       yield* until("03:20")
       assert.deepStrictEqual(notes.slice(2), ["second@03:10"])
     }))
 
-  it.scoped("cannot be fired any more if what is stored cannot be read: it is shown, and the others go on", () =>
+  it.scoped("that cannot be read is shown as quarantined, while others fire", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(midnight)
       const { Job, live, notes } = makeJobs()
@@ -160,11 +160,11 @@ describe("definitions", () => {
         ["good", "active"]
       ])
       assert.include(Option.getOrThrow([...shown][0]?.detail ?? Option.none()).reason ?? "", "settings cannot be read")
-      // Stored anew, it goes on.
+      // It fires after it is stored again.
       yield* process.use(RunSchedule.put(made("a-bad")))
       yield* until("02:10")
       assert.deepStrictEqual(notes.slice(1).toSorted(), ["a-bad@02:00", "good@02:00"])
-      // How far it has come cannot be read either.
+      // Its state cannot be read.
       const { value: [next] } = yield* world.driver.schedules({ names: ["a-bad"], after: null, limit: 1 })
       if (next === undefined) return
       yield* world.driver.writeSchedules({ schedules: [{ ...next, state: "{}", dueAt: 0 }], tell: true })
@@ -177,7 +177,7 @@ describe("definitions", () => {
 })
 
 describe("the queue of a schedule", () => {
-  it.scoped("is stored with it", () =>
+  it.scoped("is stored with the schedule", () =>
     Effect.gen(function*() {
       const { live, schedule } = makeJobs()
       const world = yield* makeWorld()
@@ -187,13 +187,13 @@ describe("the queue of a schedule", () => {
     }))
 })
 
-describe("bad input", () => {
+describe("invalid input", () => {
   const { Job, live, schedule } = makeJobs()
 
-  it.scoped("is told before anything is written, all of it", () =>
+  it.scoped("is reported before anything is written, with all problems", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
-      const bad = RunSchedule.make("jobs", {
+      const invalid = RunSchedule.make("jobs", {
         workflow: Job,
         payload: { slot: "x" },
         calendar: Calendar.daily({ at: "25:00", zone: "Mars/Olympus" }),
@@ -203,31 +203,31 @@ describe("bad input", () => {
         endsAt: new Date(1),
         ...{ overlapp: "skip" }
       })
-      const error = yield* Effect.flip(world.use(RunSchedule.put(bad)))
+      const error = yield* Effect.flip(world.use(RunSchedule.put(invalid)))
       assert.instanceOf(error, ConfigurationInvalid)
-      const told = error instanceof ConfigurationInvalid ? error.problems.join("\n") : ""
+      const problems = error instanceof ConfigurationInvalid ? error.problems.join("\n") : ""
       for (const word of ["25:00", "Mars/Olympus", "overlapp", "jitter", "maxRuns", "endsAt"])
-        assert.include(told, word)
-      const unstarted = yield* Effect.exit(world.launch(Layer.merge(live, bad.layer)))
+        assert.include(problems, word)
+      const unstarted = yield* Effect.exit(world.launch(Layer.merge(live, invalid.layer)))
       assert.isTrue(Exit.isFailure(unstarted))
       const computed = yield* Effect.flip(world.use(RunSchedule.put(schedule({ calendar: hourly }))))
       assert.include(computed.message, "function")
       const other = yield* makeWorld()
       yield* other.launch(Layer.merge(live, schedule({ calendar: hourly }).layer))
       const Else = Workflow.make("Else", { payload: {} })
-      const taken = yield* Effect.flip(
+      const conflict = yield* Effect.flip(
         other.use(RunSchedule.put(RunSchedule.make("jobs", { workflow: Else, payload: {}, calendar: hourly })))
       )
-      assert.include(taken.message, "its definition in code starts Job")
-      const wrong = yield* Effect.flip(world.use(RunSchedule.put(
-        // @ts-expect-error: not what the workflow takes.
+      assert.include(conflict.message, "its definition in code starts Job")
+      const mistyped = yield* Effect.flip(world.use(RunSchedule.put(
+        // @ts-expect-error: slot is a string.
         RunSchedule.make("jobs", { workflow: Job, payload: { slot: 1 }, calendar: hourly })
       )))
-      assert.include(wrong.message, "slot")
+      assert.include(mistyped.message, "slot")
       assert.deepStrictEqual((yield* world.driver.schedules({ names: null, after: null, limit: 9 })).value, [])
     }))
 
-  it.scoped("of controls is refused, and changes nothing", () =>
+  it.scoped("of a control changes nothing", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(midnight)
       const world = yield* makeWorld()
@@ -235,31 +235,32 @@ describe("bad input", () => {
       yield* process.use(RunSchedule.pause("jobs"))
       const before = yield* world.driver.schedules({ names: null, after: null, limit: 9 })
       const backfill = (from: number, to: number) =>
-        Effect.flip(process.use(RunSchedule.backfill("jobs", { from: new Date(from), to: new Date(to) })))
-      assert.include((yield* backfill(midnight - 1_000_000_000, midnight)).message, "more than 1000 slots")
-      assert.include((yield* backfill(midnight, midnight + 1)).message, "ahead")
-      assert.include((yield* backfill(NaN, midnight)).message, "from is")
-      assert.include((yield* backfill(midnight, midnight)).message, "before")
-      for (
-        const control of [
-          RunSchedule.get,
-          RunSchedule.pause,
-          RunSchedule.resume,
-          RunSchedule.trigger,
-          RunSchedule.remove
-        ]
-      ) {
-        for (const name of ["unknown", "\u0000", "\ud800"]) {
-          const error = yield* Effect.flip(Effect.asVoid(process.use<unknown, unknown>(control(name))))
-          assert.instanceOf(error, UnknownSchedule)
+        process.use(RunSchedule.backfill("jobs", { from: new Date(from), to: new Date(to) }))
+      const refused = (from: number, to: number) =>
+        Effect.map(Effect.flip(backfill(from, to)), ({ message }) => message)
+      assert.include(yield* refused(midnight - 1_000_000_000, midnight), "more than 1000 slots")
+      assert.include(yield* refused(midnight, midnight + 1), "\"to\" must not be ahead")
+      assert.include(yield* misuseOf(backfill(NaN, midnight)), "\"from\" must be a valid DateTime or Date")
+      assert.include(yield* misuseOf(backfill(midnight, midnight)), "\"from\" must be before \"to\"")
+      for (const name of ["unknown", "\u0000", "\ud800"]) {
+        for (
+          const control of [
+            Effect.asVoid(RunSchedule.get(name)),
+            RunSchedule.pause(name),
+            RunSchedule.resume(name),
+            Effect.asVoid(RunSchedule.trigger(name)),
+            RunSchedule.remove(name)
+          ]
+        ) {
+          assert.instanceOf(yield* Effect.flip(process.use<void, unknown>(control)), UnknownSchedule)
         }
       }
-      const changed = yield* Effect.flip(process.use(RunSchedule.change("jobs", { maxRuns: -1 })))
-      assert.include(changed.message, "maxRuns is -1")
+      const misuse = misuseOf(process.use(RunSchedule.change("jobs", { maxRuns: -1 })))
+      assert.include(yield* misuse, "\"maxRuns\" must be an integer from 1 to 2147483647 or null, got -1")
       assert.deepStrictEqual(yield* world.driver.schedules({ names: null, after: null, limit: 9 }), before)
     }))
 
-  it.effect("is found by the check, all together", () =>
+  it.effect("of several schedules is reported together by the check", () =>
     Effect.gen(function*() {
       const twin = RunSchedule.make("jobs", { workflow: Job, payload: { slot: "x" }, calendar: hourly })
       const never = RunSchedule.make("never", {

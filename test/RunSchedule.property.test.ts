@@ -1,6 +1,7 @@
 /**
- * Random schedules through random downtimes and busy times: each decision agrees with a naive schedule, which keeps a list of its
- * slots, and with the invariants of all policies. The stories differ in each run; a failure prints its seed.
+ * Random schedules through random downtimes and busy times: each decision agrees with a naive schedule, which keeps a
+ * list of its slots, and with the invariants of all policies. The stories differ in each run; a failure prints its
+ * seed.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "effect/FastCheck"

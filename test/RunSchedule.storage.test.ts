@@ -1,4 +1,4 @@
-/** Schedules on storage that refuses, fails or forgets. */
+/** Schedules on storage that refuses writes, fails, or loses reports. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
@@ -17,7 +17,7 @@ import { makeWorld } from "./fixtures/world.js"
 
 const NAMES = ["a", "b", "c"]
 
-/** Three schedules of one calendar, whose runs note whose they are, their slot, and when they begin: `a 01:00@01:00`. */
+/** Three schedules of one calendar. Their runs note the schedule, the slot and their start: `a 01:00@01:00`. */
 const makeThree = (options: Partial<RunSchedule.Options> = {}) => {
   const notes: Array<string> = []
   const Job = Workflow.make("Job", { payload: { name: Schema.String, slot: Schema.String } })
@@ -38,31 +38,31 @@ const makeThree = (options: Partial<RunSchedule.Options> = {}) => {
 const at = (slot: string, began = slot) => NAMES.map((name) => `${name} ${slot}@${began}`)
 
 const error = (code: JournalError["code"], operation: string, retryable: boolean) =>
-  new JournalError({ code, operation, detail: "the words of storage", retryable })
+  new JournalError({ code, operation, detail: "the database refused it", retryable })
 
 const isOf = (name: string) => ({ attributes }: NewRun) => attributes["perdure.schedule"] === name
 
-/** What is asked of storage by those that fire, and fails as long as it is to. */
+/** Failures of the operations that fire schedules. */
 interface Trouble {
-  readonly bend: (driver: JournalDriver) => JournalDriver
-  /** How many of the next of these fail. */
+  readonly override: (driver: JournalDriver) => JournalDriver
+  /** How many of the next calls fail. */
   readonly left: { enqueue: number; write: number; commit: number }
-  /** The time after which a transaction may be rolled back, for each write within one that is none of a control. */
+  /** `idleMillis` of each write in a transaction that fires schedules. */
   readonly idle: Array<number | undefined>
-  /** How many transactions were tried. */
-  readonly tried: { transactions: number }
+  /** How many transactions began. */
+  readonly begun: { transactions: number }
 }
 
 const makeTrouble = (): Trouble => {
   const left = { enqueue: 0, write: 0, commit: 0 }
-  const tried = { transactions: 0 }
+  const begun = { transactions: 0 }
   const idle: Array<number | undefined> = []
   const fails = (what: keyof typeof left) => left[what] > 0 && left[what]-- > 0
   return {
     left,
-    tried,
+    begun,
     idle,
-    bend: (driver) => ({
+    override: (driver) => ({
       ...driver,
       enqueue: (request) =>
         Effect.suspend(() =>
@@ -75,10 +75,10 @@ const makeTrouble = (): Trouble => {
           const written = driver.writeSchedules(request)
           return fails("write") ? Effect.zipRight(written, error("Conflict", "writeSchedules", true)) : written
         }),
-      // The answer to its commit is lost.
+      // The answer to the commit is lost.
       transaction: (self) =>
         Effect.suspend(() => {
-          tried.transactions++
+          begun.transactions++
           const done = driver.transaction(self)
           return fails("commit") ? Effect.zipRight(done, error("OutcomeUnknown", "transaction", true)) : done
         })
@@ -87,7 +87,7 @@ const makeTrouble = (): Trouble => {
 }
 
 describe("a run that storage refuses", () => {
-  it.scoped("sets its schedule aside, with storage's words; those that were due with it fire once", () =>
+  it.scoped("quarantines its schedule with the message of storage, while others that are due fire once", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(midnight)
       const { layers, notes } = makeThree({ catchUp: "all", overlap: "allow" })
@@ -110,12 +110,12 @@ describe("a run that storage refuses", () => {
       )
       yield* until("01:10")
       assert.deepStrictEqual(notes.toSorted(), ["a 01:00@01:00", "c 01:00@01:00"])
-      // All together, then each by itself.
+      // All three in one transaction, then each in its own.
       assert.deepStrictEqual(asked, [3, 1, 1, 1])
       assert.deepStrictEqual(yield* statuses, ["active 1", "quarantined 0", "active 1"])
       const { detail } = yield* process.use(RunSchedule.get("b"))
       const { reason } = Option.getOrThrow(detail)
-      assert.match(reason ?? "", /^storage refuses its run: .*the words of storage/)
+      assert.match(reason ?? "", /^storage refuses its run: .*the database refused it/)
       yield* until("02:10")
       assert.deepStrictEqual(notes.slice(2).toSorted(), ["a 02:00@02:00", "c 02:00@02:00"])
       assert.deepStrictEqual(asked.slice(4), [2])
@@ -133,7 +133,7 @@ describe("a run that storage refuses", () => {
     }))
 })
 
-describe("a run by hand that storage refuses", () => {
+describe("a manual run that storage refuses", () => {
   const start = (isRefused: (runs: ReadonlyArray<NewRun>) => boolean) =>
     Effect.gen(function*() {
       yield* TestClock.setTime(midnight)
@@ -147,7 +147,7 @@ describe("a run by hand that storage refuses", () => {
       return { notes, process, world }
     })
 
-  it.scoped("fails who asks for it, and leaves the schedule as it was", () =>
+  it.scoped("fails the trigger and changes nothing", () =>
     Effect.gen(function*() {
       const { process, world } = yield* start((runs) => runs.length > 0)
       yield* process.use(RunSchedule.pause("jobs", { reason: "moving" }))
@@ -157,7 +157,7 @@ describe("a run by hand that storage refuses", () => {
       assert.deepStrictEqual(yield* world.driver.schedules({ names: null, after: null, limit: 9 }), before)
     }))
 
-  it.scoped("is nobody else's business: another that is asked for starts", () =>
+  it.scoped("does not stop another manual run", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(midnight)
       const { Job, live, schedule } = makeJobs()
@@ -169,7 +169,7 @@ describe("a run by hand that storage refuses", () => {
             request.runs.some(({ id }) => id === refused) ? error("Refused", "enqueue", false) : driver.enqueue(request)
           )
       }))
-      // A process without a worker: nobody looks by himself.
+      // A process without a worker: nothing fires by itself.
       yield* world.use(Effect.provide(
         Effect.gen(function*() {
           const before = yield* RunSchedule.trigger("jobs", { overlap: "queueAll" })
@@ -183,7 +183,7 @@ describe("a run by hand that storage refuses", () => {
       ))
     }))
 
-  it.scoped("is dropped if it had to wait, and the schedule goes on; why it is paused stays", () =>
+  it.scoped("is dropped from the backlog, while the schedule fires and keeps the reason of a pause", () =>
     Effect.gen(function*() {
       const { notes, process } = yield* start((runs) =>
         runs.some(({ idempotencyKey }) => idempotencyKey?.includes("trigger") === true)
@@ -210,22 +210,22 @@ describe("a run by hand that storage refuses", () => {
     }))
 })
 
-describe("storage that is away while schedules fire", () => {
+describe("a schedule whose storage is unavailable", () => {
   it.scoped.each(["enqueue", "write", "commit"] as const)(
-    "is asked again until they have, once each: %s",
+    "fires once when storage is available again: %s",
     (what) =>
       Effect.gen(function*() {
         yield* TestClock.setTime(midnight)
         const { layers, notes } = makeThree({ catchUp: "none", overlap: "allow" })
         const trouble = makeTrouble()
-        const world = yield* makeWorld(trouble.bend)
+        const world = yield* makeWorld(trouble.override)
         const process = yield* world.launch(layers)
         yield* until("00:59")
-        const before = trouble.tried.transactions
+        const before = trouble.begun.transactions
         trouble.left[what] = what === "commit" ? 1 : 3
         yield* until("01:01")
         assert.deepStrictEqual(trouble.left, { enqueue: 0, write: 0, commit: 0 })
-        assert.isAtLeast(trouble.tried.transactions - before, what === "commit" ? 1 : 4)
+        assert.isAtLeast(trouble.begun.transactions - before, what === "commit" ? 1 : 4)
         yield* until("01:10")
         assert.deepStrictEqual(notes.toSorted(), at("01:00"))
         yield* until("02:10")
@@ -236,12 +236,12 @@ describe("storage that is away while schedules fire", () => {
       })
   )
 
-  it.scoped("may roll back who stops in the midst of firing: each write says after how long", () =>
+  it.scoped("limits the idle time of each transaction that fires it", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(midnight)
       const { layers, notes } = makeThree()
       const trouble = makeTrouble()
-      const world = yield* makeWorld(trouble.bend)
+      const world = yield* makeWorld(trouble.override)
       yield* world.launch(layers)
       yield* until("02:10")
       assert.lengthOf(notes, 6)
@@ -250,12 +250,12 @@ describe("storage that is away while schedules fire", () => {
     }))
 })
 
-describe("a definition that storage has not heard of for long", () => {
-  it.scoped("is no orphan to a process that has it", () =>
+describe("a definition whose reports storage loses", () => {
+  it.scoped("is not an orphan in the process that has it", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(midnight)
       const { layers, live } = makeThree()
-      // Nobody's word is kept.
+      // Reports of definitions are lost.
       const world = yield* makeWorld((driver) => ({ ...driver, seeSchedules: () => driver.seeSchedules([]) }))
       const has = yield* world.launch(layers)
       const hasNot = yield* world.launch(live)

@@ -1,4 +1,4 @@
-/** Slots that wait for the run before: through outages, pauses and changes, and while that run is being cancelled. */
+/** Slots that wait for the previous run: during outages, pauses and changes, and while that run is cancelled. */
 import { assert, describe, it } from "@effect/vitest"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
@@ -8,18 +8,18 @@ import * as RunSchedule from "perdure/RunSchedule"
 import { every10, hourly, info, makeJobs, midnight, timeOf, until } from "./fixtures/schedules.js"
 import { makeWorld } from "./fixtures/world.js"
 
-/** The first run takes so long, the others no time. */
+/** The first run takes this time, the others take none. */
 const first = (takes: string) => (slot: string) => slot === "00:10" ? (takes as "1 hour") : 0
 
 interface Outage {
   readonly overlap: RunSchedule.Overlap
   readonly catchUp: RunSchedule.CatchUp
-  /** When everybody dies, and when somebody is back. */
-  readonly gone: ReadonlyArray<readonly [string, string]>
-  /** Just after the last outage. */
+  /** When all processes die, and when one starts again. */
+  readonly down: ReadonlyArray<readonly [string, string]>
+  /** Right after the last outage. */
   readonly waiting: number
   readonly skipped: number
-  /** From the end of the first run on, which is at 01:45, until the slot of 01:50. */
+  /** From the end of the first run at 01:45 until the slot of 01:50. */
   readonly notes: ReadonlyArray<string>
 }
 
@@ -29,7 +29,7 @@ const twice = [["00:25", "00:55"], ["01:15", "01:35"]] as const
 const halfAnHour = { within: "30 minutes" } as const
 
 const outages: ReadonlyArray<Outage> = [
-  // 00:20 and 00:30 are remembered; of 00:40 to 01:30, catching up says which count; 01:40 comes while somebody is there.
+  // 00:20 and 00:30 wait. Of 00:40 to 01:30, `catchUp` decides which count. At 01:40 a process is up.
   ...([
     ["none", [], 6],
     ["latest", ["01:30"], 5],
@@ -38,35 +38,35 @@ const outages: ReadonlyArray<Outage> = [
   ] as const).map(([catchUp, caughtUp, skipped]): Outage => ({
     overlap: "queueAll",
     catchUp,
-    gone: anHour,
+    down: anHour,
     waiting: 2 + caughtUp.length,
     skipped,
     notes: ["00:20", "00:30", ...caughtUp, "01:40"]
   })),
-  // Two times nobody is there: of 00:30 to 00:50, and of 01:20 and 01:30, some do not count.
+  // Two outages: some of 00:30 to 00:50, and of 01:20 and 01:30, do not count.
   ...([
     ["none", ["01:00", "01:10"], 5],
     ["latest", ["00:50", "01:00", "01:10", "01:30"], 3],
     ["all", ["00:30", "00:40", "00:50", "01:00", "01:10", "01:20", "01:30"], 0],
     [{ within: "20 minutes" }, ["00:40", "00:50", "01:00", "01:10", "01:20", "01:30"], 1]
-  ] as const).map(([catchUp, remembered, skipped]): Outage => ({
+  ] as const).map(([catchUp, counting, skipped]): Outage => ({
     overlap: "queueAll",
     catchUp,
-    gone: twice,
-    waiting: 1 + remembered.length,
+    down: twice,
+    waiting: 1 + counting.length,
     skipped,
-    notes: ["00:20", ...remembered, "01:40"]
+    notes: ["00:20", ...counting, "01:40"]
   })),
-  // The one that waits is the one, whatever comes of the others.
+  // One slot waits already; the others are skipped.
   ...(["none", "latest", "all", halfAnHour] as const).map((catchUp): Outage => ({
     overlap: "queueOne",
     catchUp,
-    gone: anHour,
+    down: anHour,
     waiting: 1,
     skipped: 7,
     notes: ["00:20"]
   })),
-  // None waits yet: it is the first that counts.
+  // No slot waits yet: the first one that counts waits.
   ...([["none", 0, 8, "01:40"], ["latest", 1, 7, "01:30"], ["all", 1, 7, "00:20"], [
     halfAnHour,
     1,
@@ -76,23 +76,21 @@ const outages: ReadonlyArray<Outage> = [
     .map(([catchUp, waiting, skipped, slot]): Outage => ({
       overlap: "queueOne",
       catchUp,
-      gone: sooner,
+      down: sooner,
       waiting,
       skipped,
       notes: [slot]
     }))
 ]
 
-describe("while nobody is there and slots wait,", () => {
+describe("a schedule with waiting slots", () => {
   it.scoped.each(
     outages.map((outage) => ({
       ...outage,
-      title: `${outage.overlap} and catching up with ${JSON.stringify(outage.catchUp)}, gone ${
-        outage.gone.join(" and ")
-      }`
+      title: `${outage.overlap} with catchUp ${JSON.stringify(outage.catchUp)}, down ${outage.down.join(" and ")}`
     }))
   )(
-    "those that come are caught up with, or not, behind those that had come: $title",
+    "catches up after an outage behind the slots that waited before: $title",
     (outage) =>
       Effect.gen(function*() {
         yield* TestClock.setTime(midnight)
@@ -101,10 +99,10 @@ describe("while nobody is there and slots wait,", () => {
         const layers = Layer.merge(live, schedule({ calendar: every10, overlap, catchUp }).layer)
         const world = yield* makeWorld()
         let process = yield* world.launch(layers)
-        for (const [gone, back] of outage.gone) {
-          yield* until(gone)
+        for (const [from, to] of outage.down) {
+          yield* until(from)
           yield* process.kill
-          yield* until(back)
+          yield* until(to)
           process = yield* world.launch(layers)
         }
         yield* TestClock.adjust("1 minute")
@@ -133,11 +131,11 @@ describe("while nobody is there and slots wait,", () => {
       { catchUp: halfAnHour, slot: "01:30" }
     ] as const
   )(
-    "the latest that counts starts when the cancelled run has ended: $catchUp",
+    "starts the latest slot that counts when the cancelled run has ended: $catchUp",
     ({ catchUp, slot }) =>
       Effect.gen(function*() {
         yield* TestClock.setTime(midnight)
-        // Cancelled at 00:20, it has ended at 01:37.
+        // The run is cancelled at 00:20 and ends at 01:37.
         const { live, notes, schedule } = makeJobs(first("1 day"), "77 minutes")
         const layers = Layer.merge(live, schedule({ calendar: every10, overlap: "cancelPrevious", catchUp }).layer)
         const world = yield* makeWorld()
@@ -155,7 +153,7 @@ describe("while nobody is there and slots wait,", () => {
   )
 })
 
-describe("when the run before ends while nobody fires", () => {
+describe("the end of the previous run during an outage", () => {
   it.scoped.each(
     [
       { overlap: "queueOne", catchUp: "all", notes: ["00:20"], skipped: 7 },
@@ -166,7 +164,7 @@ describe("when the run before ends while nobody fires", () => {
       { overlap: "cancelPrevious", catchUp: "none", notes: ["00:20"], skipped: 7 }
     ] as const
   )(
-    "what had waited and what has come meanwhile are dealt with together: $overlap, $catchUp",
+    "makes the slots that waited and those due since then count together: $overlap, $catchUp",
     ({ catchUp, notes: expected, overlap, skipped }) =>
       Effect.gen(function*() {
         yield* TestClock.setTime(midnight)
@@ -179,7 +177,7 @@ describe("when the run before ends while nobody fires", () => {
         const process = yield* world.launch(layers)
         yield* until("00:25")
         yield* process.stop
-        // It has the workflow, but not the definition.
+        // This process has the workflow, but not the definition.
         const other = yield* world.launch(live)
         yield* until("01:35")
         assert.deepInclude(yield* info(other), { running: false, waiting: 1, skipped: 0 })
@@ -191,8 +189,8 @@ describe("when the run before ends while nobody fires", () => {
   )
 })
 
-describe("what waits", () => {
-  /** A world that counts how often schedules are looked for and written; without end they are not. */
+describe("a waiting slot", () => {
+  /** A world that counts reads of due schedules and writes. It stops after 200 reads: a schedule is due for ever. */
   const counting = Effect.gen(function*() {
     const calls = { due: 0, write: 0 }
     const world = yield* makeWorld((driver) => ({
@@ -207,7 +205,7 @@ describe("what waits", () => {
     return { calls, world }
   })
 
-  it.scoped("is kept by a pause, starts no run until it is over, and is not looked at", () =>
+  it.scoped("survives a pause, during which it does not start and is not evaluated", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(midnight)
       const { live, notes, schedule } = makeJobs(first("25 minutes"))
@@ -215,7 +213,7 @@ describe("what waits", () => {
       const process = yield* world.launch(
         Layer.merge(live, schedule({ calendar: every10, overlap: "queueAll", catchUp: "all" }).layer)
       )
-      // A short one, within which the run before goes on.
+      // A short pause, during which the previous run stays live.
       yield* until("00:22")
       yield* process.use(RunSchedule.pause("jobs"))
       assert.deepInclude(yield* info(process), { status: "paused", waiting: 1 })
@@ -223,7 +221,7 @@ describe("what waits", () => {
       yield* process.use(RunSchedule.resume("jobs"))
       yield* until("00:32")
       assert.deepInclude(yield* info(process), { status: "active", waiting: 2 })
-      // A long one, within which it ends.
+      // A long pause, during which it ends.
       yield* process.use(RunSchedule.pause("jobs"))
       const before = { ...calls }
       yield* until("00:50")
@@ -231,7 +229,7 @@ describe("what waits", () => {
       assert.deepInclude(yield* info(process), { status: "paused", waiting: 2, running: false, skipped: 0 })
       assert.isAtMost(calls.due - before.due, 3)
       assert.strictEqual(calls.write, before.write)
-      // Nor because it is looked at for what is asked by hand.
+      // A manual run does not start it either.
       yield* process.use(RunSchedule.trigger("jobs"))
       yield* until("01:05")
       assert.deepStrictEqual(notes.splice(1), ["00:50@00:50"])
@@ -243,7 +241,7 @@ describe("what waits", () => {
       assert.isBelow(calls.due, 50)
     }))
 
-  it.scoped("is dropped and counted by a change of calendar", () =>
+  it.scoped("is skipped and counted by a change of calendar", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(midnight)
       const { live, notes, schedule } = makeJobs(first("25 minutes"))
@@ -269,7 +267,7 @@ describe("what waits", () => {
       { overlap: "allow", started: ["00:20@00:32", "00:30@00:32", "00:40@00:40"], skipped: 0 }
     ] as const
   )(
-    "is dealt with by another policy, if it is given one: $overlap",
+    "follows a new overlap policy: $overlap",
     ({ overlap, ...expected }) =>
       Effect.gen(function*() {
         yield* TestClock.setTime(midnight)
@@ -295,7 +293,7 @@ describe("what waits", () => {
 })
 
 describe("a slot that waits under queueOne", () => {
-  it.scoped("has the run before cancelled at once, if the policy is cancelPrevious from now on", () =>
+  it.scoped("cancels the previous run at once when the policy becomes cancelPrevious", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(midnight)
       const { live, notes, schedule } = makeJobs(first("35 minutes"))
@@ -308,14 +306,14 @@ describe("a slot that waits under queueOne", () => {
     }))
 })
 
-describe("a run that is cancelled for the next slot", () => {
+describe("a run that cancelPrevious cancels", () => {
   const statuses = (world: Effect.Effect.Success<ReturnType<typeof makeWorld>>) =>
     Effect.map(
       world.driver.find({ filter: {}, after: null, limit: 100 }),
       ({ value: { runs } }) => runs.toReversed()
     )
 
-  it.scoped("may be one that was asked for by hand while that slot waited", () =>
+  it.scoped("can be a manual run that started while the slot waited", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(midnight)
       const { live, notes, schedule } = makeJobs("1 day", "5 minutes")
@@ -336,7 +334,7 @@ describe("a run that is cancelled for the next slot", () => {
       assert.deepInclude(yield* info(process), { running: true, waiting: 0, skipped: 1, started: 2 })
     }))
 
-  it.scoped("is asked again by each slot that comes while it undoes what it did, and is cancelled once", () =>
+  it.scoped("is cancelled once though each slot that is due meanwhile cancels it again", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(midnight)
       const { live, notes, schedule } = makeJobs(first("1 day"), "35 minutes")
@@ -358,8 +356,8 @@ describe("a run that is cancelled for the next slot", () => {
     }))
 })
 
-describe("a schedule that has had all of its runs", () => {
-  it.scoped("shows no slot that will have none, and counts those that waited in vain", () =>
+describe("a schedule with maxRuns", () => {
+  it.scoped("shows no slot beyond its last run, and counts the waiting ones as skipped", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(midnight)
       const { live, notes, schedule } = makeJobs("24 minutes")
@@ -379,7 +377,7 @@ describe("a schedule that has had all of its runs", () => {
       assert.deepStrictEqual(yield* shown, { upcoming: 0, waiting: 0, skipped: 2 })
     }))
 
-  it.scoped("has ended, whatever else is changed, until it may have more", () =>
+  it.scoped("stays ended after other changes until maxRuns grows", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(midnight)
       const { live, notes, schedule } = makeJobs()
@@ -410,8 +408,8 @@ describe("a schedule that has had all of its runs", () => {
     }))
 })
 
-describe("slots with a jitter longer than they are apart", () => {
-  it.scoped("start when it is said that they will, in order, some of them together", () =>
+describe("slots with a jitter longer than their interval", () => {
+  it.scoped("start when upcoming shows it, in order, some of them together", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(midnight)
       const { live, notes, schedule } = makeJobs()

@@ -41,7 +41,7 @@ const declared: Readonly<Record<string, ReadonlyArray<readonly [path: string, na
   "workflow.start": [["src/Workflow.ts", "StartOptions"]],
   "Step.run": [["src/Step.ts", "StepOptions"], ["src/Step.ts", "WithTimeout"], ["src/Step.ts", "Retry"]],
   "Worker.layer": [["src/Worker.ts", "WorkerOptions"]],
-  "RunSchedule.make": [["src/RunSchedule.ts", "Options"]],
+  "RunSchedule.make": [["src/internal/schedules/options.ts", "ScheduleOptions"]],
   "PgJournal.layer": [
     ["packages/postgres/src/PgJournal.ts", "PgJournalOptions"],
     ["packages/sql/src/SqlJournal.ts", "SqlJournalOptions"]

@@ -25,45 +25,6 @@ export const requestProblem = (request: unknown, more: ReadonlyArray<string> = [
   return textProblem("by", request["by"]) ?? textProblem("reason", request["reason"])
 }
 
-/** The longest note, in characters: it is stored with the schedule, and read each time that it fires. */
-const NOTE = 1_000
-
-const noteProblem = (name: string, value: unknown): string | undefined =>
-  textProblem(name, value) ?? (typeof value === "string" && value.length > NOTE
-    ? `${name} has ${value.length} characters, at most ${NOTE} may be: shorten it`
-    : undefined)
-
-/** What is wrong with the request to pause a schedule, if anything. */
-export const pauseProblem = (request: unknown): string | undefined => {
-  const problem = optionsProblem(request, ["by", "reason"])
-  if (problem !== undefined || !isFields(request)) return problem
-  return noteProblem("by", request["by"]) ?? noteProblem("reason", request["reason"])
-}
-
-/** The most of its next runs that are shown of a schedule. */
-const NEXT = 1_000
-
-/** What is wrong with how schedules are to be shown, if anything. */
-export const showProblem = (options: unknown): string | undefined => {
-  const problem = optionsProblem(options, ["upcoming"])
-  if (problem !== undefined || !isFields(options)) return problem
-  const { upcoming } = options
-  return upcoming === undefined ||
-      (typeof upcoming === "number" && Number.isInteger(upcoming) && upcoming >= 0 && upcoming <= NEXT)
-    ? undefined
-    : `upcoming is ${show(upcoming)}, it must be an integer from 0 to ${NEXT}`
-}
-
-/** What is wrong with asking a schedule for runs by hand, if anything. */
-export const askProblem = (options: unknown, more: ReadonlyArray<string> = []): string | undefined => {
-  const problem = optionsProblem(options, [...more, "overlap"])
-  if (problem !== undefined || !isFields(options)) return problem
-  const { overlap } = options
-  return overlap === undefined || overlap === "allow" || overlap === "queueAll"
-    ? undefined
-    : `overlap is ${show(overlap)}, it must be "allow" or "queueAll": mend it, or leave it out`
-}
-
 /** What was given, and what is wrong with it. */
 export const refusal = (what: string, detail: string): ValueInvalid =>
   new ValueInvalid({ what, detail: storable(detail) })

@@ -1,6 +1,6 @@
 /**
- * The slots of a schedule: those of its calendar within its bounds, when each of them fires, and stretches of slots that wait.
- * Arithmetic on a calendar: no clock and no state.
+ * The slots of a schedule: those of its calendar within its bounds, when each of them fires, and stretches of slots
+ * that wait. Arithmetic on a calendar: no clock and no state.
  */
 import { lastSlot, nextSlot, slotsIn } from "../calendar/slots.js"
 import type { Settings } from "./model.js"
@@ -12,8 +12,8 @@ const SLOT_COUNT_LIMIT = 1_000
 export type Stretches = ReadonlyArray<readonly [first: number, last: number]>
 
 /**
- * How long after a slot it fires: evenly spread over `jitter` milliseconds, and the same in every process. FNV-1a, mixed as
- * MurmurHash3 ends.
+ * How long after a slot it fires: evenly spread over `jitter` milliseconds, and the same in every process. FNV-1a,
+ * mixed as MurmurHash3 ends.
  */
 export const jitterOf = (name: string, slot: number, jitter: number): number => {
   if (jitter <= 0) return 0
@@ -45,14 +45,20 @@ export class Slots {
     return slot === null || (endsAt !== null && slot >= endsAt) ? null : slot
   }
 
-  /** The first slot, from `slot` on, that fires at `instant` or later. Slots behind it wait for it, whatever their jitter. */
+  /**
+   * The first slot, from `slot` on, that fires at `instant` or later. Slots behind it wait for it, whatever their
+   * jitter.
+   */
   firingFrom(slot: number, instant: number): number | null {
     let found: number | null = this.after(Math.max(slot, Math.ceil(instant - this.settings.jitter)) - 1)
     while (found !== null && this.fireAt(found) < instant) found = this.after(found)
     return found
   }
 
-  /** The stretch from a slot to the last slot before `end` (null: to the last one of all). All of them are due by `now`. */
+  /**
+   * The stretch from a slot to the last slot before `end` (null: to the last one of all). All of them are due by
+   * `now`.
+   */
   stretch(first: number, end: number | null, now: number): Stretches {
     if (first === end) return []
     if (this.after(first) === end) return [[first, first]]

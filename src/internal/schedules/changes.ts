@@ -1,4 +1,7 @@
-/** What operations make of a schedule: new settings, a pause, a resumption. Pure functions of the schedule and the time. */
+/**
+ * What operations make of a schedule: new settings, a pause, a resumption. Pure functions of the schedule and the
+ * time.
+ */
 import { GRACE_MILLIS, isOver } from "./decision.js"
 import type { Schedule, Settings, State } from "./model.js"
 import { encodeSettings } from "./model.js"
@@ -16,7 +19,7 @@ const skipWaiting = (schedule: Schedule): Schedule =>
     skipped: schedule.state.skipped + new Slots(schedule).count(schedule.state.waiting)
   })
 
-/** The schedule goes on, or ends if no slot is left. A paused one stays paused. */
+/** The schedule is active, or ends if no slot is left. A paused one stays paused. */
 const settle = (schedule: Schedule): Schedule =>
   schedule.state.status === "paused"
     ? schedule
@@ -45,8 +48,8 @@ const withJitterOf = (after: Schedule, before: Schedule, now: number): Schedule 
 }
 
 /**
- * The schedule with other settings. If its slots stay the same, it goes on where it was and loses none. Otherwise it begins with
- * its next slot, and slots that wait are skipped.
+ * The schedule with other settings. If its slots stay the same, it continues where it was and loses none. Otherwise
+ * it begins with its next slot, and slots that wait are skipped.
  */
 export const withSettings = (before: Schedule, settings: Settings, now: number): Schedule => {
   if (!haveSameSlots(before.settings, settings)) return begin({ ...skipWaiting(before), settings }, now)
@@ -60,8 +63,8 @@ export const pause = (schedule: Schedule, detail: State["detail"]): Schedule =>
   withState(schedule, { status: "paused", detail })
 
 /**
- * The schedule after a pause or a quarantine; null if it has neither. After a pause it goes on with the next slot that fires.
- * After a quarantine it goes on where it was, or with its next slot if that was lost.
+ * The schedule after a pause or a quarantine; null if it has neither. After a pause it continues with the next slot
+ * that fires. After a quarantine it continues where it was, or with its next slot if that was lost.
  */
 export const resume = (schedule: Schedule, now: number): Schedule | null => {
   const { nextSlot, status } = schedule.state

@@ -6,23 +6,24 @@ import { ConfigurationInvalid, UnknownSchedule, ValueInvalid } from "../../Error
 import type { JournalService } from "../../Journal.js"
 import { Journal } from "../../Journal.js"
 import type { ScheduleRecord } from "../../driver/JournalDriver.js"
-import { storable } from "../util/show.js"
+import type { Attribution } from "../options/Attribution.js"
 import { canBeStored } from "../options/names.js"
-import { isFields, show } from "../options/reading.js"
+import type { Problems } from "../options/Rule.js"
+import { storable } from "../util/show.js"
 import * as Changes from "./changes.js"
 import type { Definition } from "./definition.js"
-import { verify } from "./definition.js"
+import { payloadOf, verify } from "./definition.js"
 import { launchersOf, trialRun } from "./launch.js"
 import type { Schedule } from "./model.js"
 import { decodeSettings } from "./model.js"
-import { settingsWith } from "./options.js"
+import type { ScheduleChanges } from "./options.js"
+import { changedSettings } from "./options.js"
 import { isOrphan, rowOf, rowWith, scheduleOf } from "./row.js"
 import * as Store from "./store.js"
 
-const invalid = (name: string, problems: ReadonlyArray<string>) =>
-  new ConfigurationInvalid({ what: `schedule "${name}"`, problems })
+const invalid = (name: string, problems: Problems) => new ConfigurationInvalid({ what: `schedule "${name}"`, problems })
 
-/** The workflow of the definition in code; null if there is none, or it cannot be read. */
+/** The workflow of the definition in code; null if no definition exists or can be read. */
 const definedWorkflow = ({ definition }: ScheduleRecord): string | null =>
   definition === null
     ? null
@@ -32,7 +33,7 @@ const definedWorkflow = ({ definition }: ScheduleRecord): string | null =>
 const queueProblems = (
   journal: JournalService,
   { settings: { run } }: Pick<Schedule, "settings">
-): Effect.Effect<ReadonlyArray<string>, JournalError> =>
+): Effect.Effect<Problems, JournalError> =>
   run.queue === null
     ? Effect.succeed([])
     : Effect.map(journal.process.queues.missing(run.queue), (problem) => problem === undefined ? [] : [problem])
@@ -43,7 +44,7 @@ const runProblems = (
   record: ScheduleRecord,
   schedule: Schedule,
   now: number
-): Effect.Effect<ReadonlyArray<string>, JournalError> =>
+): Effect.Effect<Problems, JournalError> =>
   Effect.gen(function*() {
     const launcher = launchersOf(journal)(record, schedule.settings)
     const trial = launcher === undefined ? Either.right(null) : yield* trialRun(schedule, launcher, now)
@@ -53,13 +54,13 @@ const runProblems = (
 export const put = (definition: Definition): Effect.Effect<void, ConfigurationInvalid | JournalError, Journal> =>
   Effect.gen(function*() {
     const journal = yield* Journal
-    const { name, payload } = definition
-    if (typeof payload === "function") {
-      const problem = "payload is a function, which cannot be stored: give a value, or use the schedule's layer"
-      return yield* invalid(name, [problem])
-    }
+    const { name } = definition
     const verified = yield* verify(definition, journal.now())
-    if (Either.isLeft(verified)) return yield* invalid(name, verified.left)
+    const computed = payloadOf(definition) === null ? [] : [
+      `"payload" must be a value, got a function, which cannot be stored: use the schedule's layer`
+    ]
+    if (Either.isLeft(verified)) return yield* invalid(name, [...computed, ...verified.left])
+    if (computed.length > 0) return yield* invalid(name, computed)
     const settings = verified.right
     const problems = yield* queueProblems(journal, { settings })
     if (problems.length > 0) return yield* invalid(name, problems)
@@ -112,14 +113,11 @@ const update = <E>(
       }))
   })
 
-export const change = (name: string, options: unknown) =>
+export const change = (name: string, changes: ScheduleChanges) =>
   Effect.flatMap(Journal, (journal) =>
     update(name, (schedule, now) =>
       Effect.gen(function*() {
-        if (!isFields(options)) {
-          return yield* invalid(name, [`the options are ${show(options)}, they must be an object`])
-        }
-        const changed = settingsWith(schedule.settings, options)
+        const changed = changedSettings(schedule.settings, changes)
         if (Either.isLeft(changed)) return yield* invalid(name, changed.left)
         const next: Schedule = { ...schedule, settings: changed.right }
         const problems = yield* runProblems(journal, schedule.record, next, now)
@@ -137,7 +135,10 @@ export const remove = (name: string): Effect.Effect<void, UnknownSchedule | Jour
     if (!removed) yield* new UnknownSchedule({ schedule: name })
   })
 
-export const pause = (name: string, { by, reason }: { readonly by: string | null; readonly reason: string | null }) =>
-  update(name, (schedule, now) => Effect.succeed(Changes.pause(schedule, { reason, by, at: now })))
+export const pause = (name: string, { by, reason }: Attribution) =>
+  update(
+    name,
+    (schedule, now) => Effect.succeed(Changes.pause(schedule, { reason: reason ?? null, by: by ?? null, at: now }))
+  )
 
 export const resume = (name: string) => update(name, (schedule, now) => Effect.succeed(Changes.resume(schedule, now)))

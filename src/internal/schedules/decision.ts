@@ -1,7 +1,8 @@
 /**
- * The decision about a schedule that is due: which runs start, which slots wait or are skipped, and when it is due again. It
- * is a pure function of the schedule, the time, and whether the previous run is live. So many processes may decide at the same
- * time: those whose write comes second have done nothing. It never reads storage and never computes a payload.
+ * The decision about a schedule that is due: which runs start, which slots wait or are skipped, and when it is due
+ * again. It is a pure function of the schedule, the time, and whether the previous run is live. Any number of
+ * processes may decide at the same time: a process whose write comes second has done nothing. It never reads storage
+ * and never computes a payload.
  *
  * ```text
  *   slot ahead ──its fire time──► due ──missed (evaluated a minute late or later)──► `catchUp` may skip it
@@ -14,8 +15,8 @@
  *             allow           all slots start, up to a limit at a time
  * ```
  *
- * Slots are evaluated in order, each when it is due, even if it then waits: only so it is certain which slots were missed.
- * Manual runs (`backlog`) go first. A serial one counts as the previous run; the others run in parallel.
+ * Slots are evaluated in order, each when it is due, even if it then waits: only so it is certain which slots were
+ * missed. Manual runs (`backlog`) go first. A serial one counts as the previous run; the others run in parallel.
  */
 import type { ManualRun, Schedule, Settings, State } from "./model.js"
 import type { Stretches } from "./Slots.js"
@@ -126,7 +127,10 @@ const overlapping = (
   }
 }
 
-/** The manual runs that start now, and those that stay in the backlog. A parallel one does not wait behind a serial one. */
+/**
+ * The manual runs that start now, and those that stay in the backlog. A parallel one does not wait behind a serial
+ * one.
+ */
 const manualStarts = ({ backlog, status }: State, { busy, limit, manualOnly = backlog.length }: Situation) => {
   const starts: Array<Start> = []
   const left: Array<ManualRun> = []
@@ -190,7 +194,9 @@ export const decide = (schedule: Schedule, situation: Situation): Decision => {
   return { starts, cancels, state: after, ...wakeUp({ ...schedule, state: after }, isBusy, situation.now) }
 }
 
-/** Whether `overlap` applies to the slots that wait though no slot is due: they may have waited under another policy. */
+/**
+ * Whether `overlap` applies to the slots that wait though no slot is due: they may have waited under another policy.
+ */
 const isUnsettled = ({ overlap }: Settings, { cancelled, waiting }: State, busy: boolean): boolean => {
   const [head] = waiting
   if (head === undefined) return false

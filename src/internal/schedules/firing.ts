@@ -1,9 +1,9 @@
 /**
- * Firing: starts the runs of schedules that are due. Many processes fire side by side. Each reads which schedules are due and
- * plans what to do; then one transaction replaces the rows that are still as they were read, and starts their runs. So only
- * one of the processes acts, and one that dies has done all of it or nothing.
+ * Firing: starts the runs of schedules that are due. Many processes fire side by side. Each reads which schedules are
+ * due and plans what to do; then one transaction replaces the rows that are still as they were read, and starts their
+ * runs. So only one of the processes acts, and one that dies has done all of it or nothing.
  *
- * A schedule that cannot fire is quarantined with the reason; the schedules that were due with it go on.
+ * A schedule that cannot fire is quarantined with the reason; the schedules that were due with it still fire.
  */
 import * as Effect from "effect/Effect"
 import type { JournalError } from "../../Errors.js"
@@ -83,7 +83,10 @@ const execute = (
     }))
   })
 
-/** Executes the plans together. If storage refuses that, executes each by itself, so that one does not stop the others. */
+/**
+ * Executes the plans together. If storage refuses that, executes each by itself, so that one does not stop the
+ * others.
+ */
 const executeAll = (
   journal: JournalService,
   plans: ReadonlyArray<Plan>,
@@ -139,8 +142,8 @@ const fire = (
   })
 
 /**
- * Starts the last `count` manual runs of a record, which its stored row does not have yet, and hints other processes, which fire
- * all else. If this fails, nothing has changed.
+ * Starts the last `count` manual runs of a record, which its stored row does not have yet, and hints other processes,
+ * which fire all else. If this fails, nothing has changed.
  */
 export const fireManual = (
   journal: JournalService,

@@ -1,8 +1,11 @@
-/** The public view of a schedule, made from its row. Nothing is read or written here. */
+/** The public view of schedules: what `RunSchedule.get` and the lists return. Nothing is changed here. */
 import * as DateTime from "effect/DateTime"
+import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
-import type { Millis, ScheduleRecord } from "../../driver/JournalDriver.js"
+import type { JournalError } from "../../Errors.js"
+import { Journal } from "../../Journal.js"
+import type { JournalSchedules, Millis, ScheduleRecord } from "../../driver/JournalDriver.js"
 import type { Calendar } from "../calendar/model.js"
 import { MAX_DATE_MILLIS } from "../util/time.js"
 import { dueSlots } from "./decision.js"
@@ -47,8 +50,8 @@ export interface Info {
   /** Runs started for slots. */
   readonly started: number
   /**
-   * Slots without a run: the previous run was live, they were missed, or they waited when the schedule ended or its slots
-   * changed. At most 1,000 are counted at a time.
+   * Slots without a run: the previous run was live, they were missed, or they waited when the schedule ended or its
+   * slots changed. At most 1,000 are counted at a time.
    */
   readonly skipped: number
 }
@@ -57,7 +60,10 @@ export interface Info {
 const utc = (millis: number): DateTime.Utc =>
   DateTime.unsafeMake(Math.max(-MAX_DATE_MILLIS, Math.min(millis, MAX_DATE_MILLIS)))
 
-/** When the next slots fire, at most `limit`: those that are due and count, then those ahead. None fires before its predecessor. */
+/**
+ * When the next slots fire, at most `limit`: those that are due and count, then those ahead. None fires before its
+ * predecessor.
+ */
 const upcomingOf = (schedule: Schedule, limit: number, now: number): ReadonlyArray<DateTime.Utc> => {
   const slots = new Slots(schedule)
   const { due, nextSlot } = dueSlots(slots, schedule.settings, schedule.state.nextSlot, now)
@@ -119,3 +125,14 @@ export const infoOf = (
     skipped: state.skipped
   }
 }
+
+/** Schedules as storage has them now, each with up to `upcoming` start times. */
+export const readInfos = (
+  request: Parameters<JournalSchedules["schedules"]>[0],
+  upcoming: number
+): Effect.Effect<ReadonlyArray<Info>, JournalError, Journal> =>
+  Effect.flatMap(Journal, (journal) =>
+    Effect.map(journal.schedules(request), ({ now, value }) => {
+      const registered = journal.process.registrations.schedules
+      return value.map((record) => infoOf(record, { now, upcoming, isRegistered: registered.has(record.name) }))
+    }))

@@ -1,6 +1,6 @@
 /**
- * The runs of a schedule as this process makes them: payload, options, labels and key. A run that cannot be made is a problem
- * in words. Nothing is started here.
+ * The runs of a schedule as this process makes them: payload, options, labels and key. A run that cannot be made is a
+ * problem in words. Nothing is started here.
  */
 import * as Cause from "effect/Cause"
 import * as DateTime from "effect/DateTime"
@@ -9,7 +9,6 @@ import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import type { JournalService } from "../../Journal.js"
 import type { NewRun, ScheduleRecord } from "../../driver/JournalDriver.js"
-import type { StartOptions } from "../../Workflow.js"
 import { nextSlot } from "../calendar/slots.js"
 import { decodeText } from "../codec/wire.js"
 import { shown, storable } from "../util/show.js"
@@ -36,7 +35,10 @@ export interface Launcher {
   readonly payload: ((slot: number) => unknown) | null
 }
 
-/** The launcher of a schedule; undefined if this process has neither its definition nor, where that suffices, its workflow. */
+/**
+ * The launcher of a schedule; undefined if this process has neither its definition nor, where that suffices, its
+ * workflow.
+ */
 export type Launchers = (record: ScheduleRecord, settings: Settings) => Launcher | undefined
 
 export const launchersOf = ({ process: { registrations } }: JournalService): Launchers => {
@@ -70,7 +72,7 @@ export const runOf = (
   }
 ): Effect.Effect<Either.Either<NewRun, string>> => {
   const { attributes, expiresIn, priority, queue, tags } = settings.run
-  const options: StartOptions = {
+  const options = {
     tags,
     attributes: { ...attributes, [SCHEDULE_ATTRIBUTE]: name, [SLOT_ATTRIBUTE]: slotText(slot) },
     ...(queue === null ? {} : { queue }),

@@ -1,6 +1,6 @@
 /**
- * Manual runs: what triggers and backfills ask for. They join the backlog of the schedule; this process starts them in the same
- * transaction if it can, otherwise the next process that fires the schedule does.
+ * Manual runs: what triggers and backfills ask for. They join the backlog of the schedule; this process starts them
+ * in the same transaction if it can, otherwise the next process that fires the schedule does.
  */
 import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
@@ -11,11 +11,12 @@ import { ValueInvalid } from "../../Errors.js"
 import { Journal } from "../../Journal.js"
 import type { ScheduleRecord } from "../../driver/JournalDriver.js"
 import { makeRunId } from "../codec/ids.js"
-import { show } from "../options/reading.js"
-import { EARLIEST, instantOf } from "../util/time.js"
+import type { Rule } from "../options/Rule.js"
+import { fields, instant, oneOf, optional, refine } from "../options/Rule.js"
+import { instantOf } from "../util/time.js"
 import { requireStorable, storedSchedule } from "./control.js"
 import { fireManual } from "./firing.js"
-import { launchersOf } from "./launch.js"
+import { launchersOf, slotText } from "./launch.js"
 import type { ManualRun, Schedule } from "./model.js"
 import { manualProblem } from "./plan.js"
 import { rowOf } from "./row.js"
@@ -74,7 +75,17 @@ const request = <A>(
     return yield* Store.modify(journal, name, attempt)
   })
 
-export const trigger = (name: string, overlap: "allow" | "queueAll" | undefined) =>
+/** Public as `RunSchedule.TriggerOptions`. */
+export interface TriggerOptions {
+  /** `queueAll`: the run waits for the previous run to end. Default `"allow"`: it starts now. */
+  readonly overlap?: "allow" | "queueAll"
+}
+
+const overlap = optional(oneOf("allow", "queueAll"))
+
+export const triggerOptions: Rule<TriggerOptions> = fields<TriggerOptions>({ overlap })
+
+export const trigger = (name: string, { overlap }: TriggerOptions) =>
   Effect.map(
     request(name, (_schedule, now) =>
       Effect.map(Clock.currentTimeMillis, (millis) => {
@@ -85,26 +96,40 @@ export const trigger = (name: string, overlap: "allow" | "queueAll" | undefined)
     ({ answer, started }) => started.get(answer) ?? answer
   )
 
-export const backfill = (
-  name: string,
-  range: { readonly from: unknown; readonly to: unknown; readonly overlap?: "allow" | "queueAll" | undefined }
-) =>
+/** Public as `RunSchedule.BackfillOptions`. */
+export interface BackfillOptions {
+  /** Slots at this instant or later. */
+  readonly from: DateTime.DateTime | Date
+  /** Slots before this instant. */
+  readonly to: DateTime.DateTime | Date
+  /** `queueAll`: the runs start one after the other. Default `"allow"`: they start together. */
+  readonly overlap?: "allow" | "queueAll"
+}
+
+/** Milliseconds of an instant that its rule has accepted. */
+const millisOf = (instant: DateTime.DateTime | Date): number => instantOf(instant) ?? NaN
+
+export const backfillOptions: Rule<BackfillOptions> = refine(
+  fields<BackfillOptions>({ from: instant(), to: instant(), overlap }),
+  ({ from, to }) =>
+    millisOf(from) < millisOf(to)
+      ? []
+      : [`"from" must be before "to" (${slotText(millisOf(to))}), got ${slotText(millisOf(from))}`]
+)
+
+export const backfill = (name: string, options: BackfillOptions) =>
   Effect.map(
     request(name, (schedule, now) => {
       const refuse = (detail: string) => new ValueInvalid({ what: `backfill of schedule "${name}"`, detail })
-      const [from, to] = [instantOf(range.from), instantOf(range.to)]
-      if (from === undefined || to === undefined || from < EARLIEST) {
-        return refuse(`from is ${show(range.from)} and to is ${show(range.to)}, they must be DateTimes or Dates`)
-      }
-      if (from >= to) return refuse(`from is ${show(range.from)} and to is ${show(range.to)}, from must be before to`)
+      const [from, to] = [millisOf(options.from), millisOf(options.to)]
       if (to > now) {
-        return refuse(`to is ${show(range.to)}, which lies ahead: slots that have not come yet are fired when they do`)
+        return refuse(`"to" must not be ahead of the present (${slotText(now)}), got ${slotText(to)}`)
       }
       const slots = new Slots(schedule).between(from, to, BACKLOG_SIZE + 1)
       if (slots.length > BACKLOG_SIZE) {
-        return refuse(`there are more than ${BACKLOG_SIZE} slots: backfill a shorter time`)
+        return refuse(`it has more than ${BACKLOG_SIZE} slots: backfill a shorter time`)
       }
-      const serial = range.overlap === "queueAll"
+      const serial = options.overlap === "queueAll"
       return Effect.succeed({
         runs: slots.map((slot) => ({ slot, run: null, serial })),
         answer: slots.map((slot) => DateTime.unsafeMake(slot))

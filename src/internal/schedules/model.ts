@@ -1,6 +1,7 @@
 /**
- * What a schedule is, as plain data: what it starts and when (its settings), and how far it has come (its state). A driver
- * keeps both as JSON text. Reading is strict: a schedule whose text this code cannot read does not fire. Nothing here acts.
+ * What a schedule is, as plain data: what it starts and when (its settings), and how far it has come (its state). A
+ * driver keeps both as JSON text. Reading is strict: a schedule whose text this code cannot read does not fire.
+ * Nothing here acts.
  */
 import * as Either from "effect/Either"
 import * as ParseResult from "effect/ParseResult"
@@ -119,7 +120,7 @@ const decoder = <A, I>(subject: string, schema: Schema.Schema<A, I>) => {
     )
 }
 
-/** Equal settings have equal texts. */
+/** Equal settings have equal JSON. */
 export const encodeSettings = Schema.encodeSync(Schema.parseJson(Settings))
 
 export const encodeState = Schema.encodeSync(Schema.parseJson(State))

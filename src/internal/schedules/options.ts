@@ -1,220 +1,205 @@
-/** The options of a schedule, as users write them: their problems, and the settings that they stand for. */
+/**
+ * The options of a schedule: their types below `RunSchedule`, their rules, and the settings that they stand for.
+ * Whether the settings suit the workflow, `definition` decides.
+ */
+import type * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
+import { identity } from "effect/Function"
+import type { Attributes } from "../../driver/JournalDriver.js"
 import type { Calendar } from "../calendar/model.js"
-import { problemsOf as calendarProblemsOf } from "../calendar/problems.js"
-import type { Attributes } from "../../driver/Model.js"
-import { priorityProblem } from "../workflow/definition.js"
-import { EARLIEST, instantOf, millisOf } from "../util/time.js"
-import { attributesProblem, tagsProblem } from "../options/labels.js"
-import { isFields, show, strangers } from "../options/reading.js"
-import { queueProblem } from "../options/startOptions.js"
+import { problemsOf } from "../calendar/problems.js"
+import { attributes, labelAttributes, labelTags, tags } from "../options/labels.js"
+import { priority } from "../options/names.js"
+import type { QueueReference } from "../options/queues.js"
+import { queueName, queueReference } from "../options/queues.js"
+import type { Problems, Rule, Table } from "../options/Rule.js"
+import { count, duration, either, fields, instant, nullable, oneOf, optional, refine, rule } from "../options/Rule.js"
+import { isFields } from "../util/show.js"
+import { instantOf } from "../util/time.js"
 import { SCHEDULE_ATTRIBUTE, SLOT_ATTRIBUTE, slotText } from "./launch.js"
-import type { CatchUp, Settings } from "./model.js"
+import type * as Model from "./model.js"
 import { Overlap } from "./model.js"
 
-/** Options whose values are not checked yet. */
-export type Options = Readonly<Record<string, unknown>>
+/** Public as `RunSchedule.CatchUp`. */
+export type CatchUp = "none" | "latest" | "all" | { readonly within: Duration.DurationInput }
 
-const OPTIONS = [
-  "calendar",
-  "overlap",
-  "catchUp",
-  "jitter",
-  "startsAt",
-  "endsAt",
-  "maxRuns",
-  "queue",
-  "priority",
-  "expiresIn",
-  "tags",
-  "attributes"
-]
+type Instant = DateTime.DateTime | Date
+
+/** Public as `RunSchedule.Options`. */
+export interface ScheduleOptions {
+  readonly calendar: Calendar
+  /** Default `"skip"`. */
+  readonly overlap?: Overlap
+  /** Default `"latest"`. */
+  readonly catchUp?: CatchUp
+  /** Each run starts at its slot or up to this time later, at most 7 days. Default 0. */
+  readonly jitter?: Duration.DurationInput
+  /** No slot before this instant. */
+  readonly startsAt?: Instant
+  /** No slot at this instant or later. */
+  readonly endsAt?: Instant
+  /** The schedule ends after this number of runs. Manual runs do not count. */
+  readonly maxRuns?: number
+  /** The queue of its runs. Default: the workflow's. */
+  readonly queue?: QueueReference
+  /** The priority of its runs. Default: the workflow's. */
+  readonly priority?: number
+  /** A run becomes `expired` unless a worker claims it within this time after its start. */
+  readonly expiresIn?: Duration.DurationInput
+  /** Tags of its runs, besides the workflow's. */
+  readonly tags?: ReadonlyArray<string>
+  /** Attributes of its runs, besides the workflow's, `perdure.schedule` and `perdure.slot`: at most 30. */
+  readonly attributes?: Attributes
+}
+
+/** Public as `RunSchedule.Changes`. */
+export type ScheduleChanges =
+  & { readonly calendar?: Calendar }
+  & { readonly [Name in Exclude<keyof ScheduleOptions, "calendar">]?: ScheduleOptions[Name] | null }
+
+const isCalendar = (value: unknown): value is Calendar => isFields(value) && typeof value["_tag"] === "string"
+
+const calendarArgument: Rule<Calendar> = rule("a calendar made by a constructor of perdure/Calendar", isCalendar)
+
+const calendar: Rule<Calendar> = refine(
+  calendarArgument,
+  (value, place) => problemsOf(value).map((problem) => `${place}: ${problem}`)
+)
 
 /** A week: a run that starts later than that after its slot is late, not spread. */
-const JITTER_LIMIT_MILLIS = 604_800_000
+const JITTER_MAX_MILLIS = 604_800_000
 
 /** Attributes of a run, without the two that a schedule adds. */
 const ATTRIBUTE_COUNT = 30
 
-/** The attributes that a schedule adds begin with it. */
+/** The names of attributes that a schedule adds begin with it. */
 const RESERVED_PREFIX = "perdure."
 
-const jitterProblem = (value: unknown): string | undefined =>
-  time("jitter", value) ?? ((millisOf(value ?? 0) ?? 0) > JITTER_LIMIT_MILLIS
-    ? `jitter is ${show(value)}, it must be at most 7 days: shorten it, or move the calendar`
-    : undefined)
-
-const ownAttributesProblem = (value: unknown): string | undefined => {
-  const problem = attributesProblem(value)
-  if (problem !== undefined) return problem
-  if (!isFields(value)) return `attributes are ${show(value)}, they must be an object of texts, numbers and booleans`
+const ownAttributes: Rule<Attributes> = refine(attributes, (value, place) => {
   const names = Object.keys(value)
-  const reserved = names.find((name) => name.startsWith(RESERVED_PREFIX))
-  return reserved !== undefined
-    ? `attribute ${
-      show(reserved)
-    } begins with "${RESERVED_PREFIX}", which is kept for schedules themselves: give it another name`
-    : names.length > ATTRIBUTE_COUNT
-    ? `there are ${names.length} attributes, at most ${ATTRIBUTE_COUNT} may be, as each run has ${SCHEDULE_ATTRIBUTE} ` +
-      `and ${SLOT_ATTRIBUTE}, too: leave out what no run is looked for by`
-    : undefined
-}
-
-const time = (name: string, value: unknown, least = 0): string | undefined => {
-  if (value === undefined) return undefined
-  const millis = millisOf(value)
-  return millis !== undefined && Number.isFinite(millis) && millis >= least
-    ? undefined
-    : `${name} is ${show(value)}, it must be a finite duration${
-      least > 0 ? ` of at least ${least} ms` : ""
-    }, such as "10 minutes"`
-}
-
-const instant = (name: string, value: unknown): string | undefined => {
-  const millis = value === undefined ? 0 : instantOf(value)
-  return millis !== undefined && millis > EARLIEST
-    ? undefined
-    : `${name} is ${show(value)}, it must be an instant: give a DateTime or a Date`
-}
-
-const catchUpProblem = (value: unknown): string | undefined =>
-  isFields(value) && Object.keys(value).join() === "within"
-    ? time("catchUp.within", value["within"] ?? null)
-    : value === undefined || value === "none" || value === "latest" || value === "all"
-    ? undefined
-    : `catchUp is ${show(value)}, it must be "none", "latest", "all", or { within: a duration }`
-
-const bounds = ({ endsAt, startsAt }: Options): string | undefined => {
-  const [from, until] = [instantOf(startsAt), instantOf(endsAt)]
-  return from !== undefined && until !== undefined && from >= until
-    ? `endsAt (${slotText(until)}) must be after startsAt (${slotText(from)})`
-    : undefined
-}
-
-const isCalendar = (value: unknown): value is Calendar => isFields(value) && typeof value["_tag"] === "string"
-
-const calendarProblems = (value: unknown): ReadonlyArray<string> =>
-  isCalendar(value)
-    ? calendarProblemsOf(value).map((problem) => `calendar: ${problem}`)
-    : [
-      `calendar is ${
-        show(value)
-      }, it must be one: make it with perdure/Calendar, such as Calendar.daily({ at: "02:00" })`
-    ]
-
-export const optionProblems = (options: Options): ReadonlyArray<string> => {
-  const { attributes, catchUp, endsAt, expiresIn, jitter, maxRuns, overlap, priority, queue, startsAt, tags } = options
   return [
-    ...strangers("", options, OPTIONS),
-    ...calendarProblems(options["calendar"]),
-    overlap === undefined || Overlap.literals.some((each) => each === overlap)
-      ? undefined
-      : `overlap is ${show(overlap)}, it must be one of ${Overlap.literals.map((each) => `"${each}"`).join(", ")}`,
-    catchUpProblem(catchUp),
-    jitterProblem(jitter),
-    instant("startsAt", startsAt),
-    instant("endsAt", endsAt),
-    bounds(options),
-    maxRuns === undefined || (typeof maxRuns === "number" && Number.isSafeInteger(maxRuns) && maxRuns > 0)
-      ? undefined
-      : `maxRuns is ${show(maxRuns)}, it must be a positive integer`,
-    queueProblem(queue),
-    priority === undefined ? undefined : priorityProblem(priority),
-    time("expiresIn", expiresIn, 1),
-    tags === undefined ? undefined : tagsProblem(tags),
-    attributes === undefined ? undefined : ownAttributesProblem(attributes)
-  ].filter((problem) => problem !== undefined)
+    ...names.filter((name) => name.startsWith(RESERVED_PREFIX)).map((name) =>
+      `${
+        JSON.stringify(`${place}.${name}`)
+      } begins with "${RESERVED_PREFIX}", which is reserved for the attributes of ` +
+      "schedules: use another name"
+    ),
+    ...(names.length > ATTRIBUTE_COUNT
+      ? [
+        `"${place}" has ${names.length} keys, the limit is ${ATTRIBUTE_COUNT}, as each run also has ` +
+        `${SCHEDULE_ATTRIBUTE} and ${SLOT_ATTRIBUTE}: remove some`
+      ]
+      : [])
+  ]
+})
+
+/** The rules of a definition's options. */
+export const optionsTable: Table<ScheduleOptions> = {
+  calendar,
+  overlap: optional(oneOf(...Overlap.literals)),
+  catchUp: optional(
+    either(
+      oneOf("none", "latest", "all"),
+      fields<{ readonly within: Duration.DurationInput }>({ within: duration() })
+    )
+  ),
+  jitter: optional(duration({ max: JITTER_MAX_MILLIS })),
+  startsAt: optional(instant()),
+  endsAt: optional(instant()),
+  maxRuns: optional(count({ min: 1 })),
+  queue: optional(queueReference),
+  priority: optional(priority),
+  expiresIn: optional(duration({ min: 1 })),
+  tags: optional(tags),
+  attributes: optional(ownAttributes)
 }
 
-const orNull = (value: unknown, read: (value: unknown) => number | undefined): number | null =>
-  value === undefined ? null : read(value) ?? null
+/** The arguments of a change. The content of its calendar and labels are values: `changedSettings` checks them. */
+export const scheduleChanges: Rule<ScheduleChanges> = fields<ScheduleChanges>({
+  calendar: optional(calendarArgument),
+  overlap: nullable(optionsTable.overlap),
+  catchUp: nullable(optionsTable.catchUp),
+  jitter: nullable(optionsTable.jitter),
+  startsAt: nullable(optionsTable.startsAt),
+  endsAt: nullable(optionsTable.endsAt),
+  maxRuns: nullable(optionsTable.maxRuns),
+  queue: nullable(optionsTable.queue),
+  priority: nullable(optionsTable.priority),
+  expiresIn: nullable(optionsTable.expiresIn),
+  tags: nullable(optional(labelTags)),
+  attributes: nullable(optional(labelAttributes))
+})
 
-const catchUpOf = (value: unknown): CatchUp =>
-  isFields(value)
-    ? { within: millisOf(value["within"]) ?? 0 }
-    : value === "none" || value === "all"
-    ? value
-    : "latest"
+/** The problem of bounds that allow no slot. */
+export const boundsProblems = (startsAt: number | null, endsAt: number | null): Problems =>
+  startsAt !== null && endsAt !== null && startsAt >= endsAt
+    ? [`"endsAt" must be after "startsAt" (${slotText(startsAt)}), got ${slotText(endsAt)}`]
+    : []
 
-const queueName = (queue: unknown): string | null =>
-  typeof queue === "string" ? queue : isFields(queue) && typeof queue["name"] === "string" ? queue["name"] : null
+/** Milliseconds of an instant that its rule has accepted. */
+const millisOf = (instant: Instant): number => instantOf(instant) ?? NaN
 
-/** The settings that options without problems stand for. */
+const catchUpSetting = (catchUp: CatchUp): Model.CatchUp =>
+  typeof catchUp === "object" ? { within: Duration.toMillis(catchUp.within) } : catchUp
+
+const defaults: Omit<Model.Settings, "workflow" | "version" | "payload" | "calendar"> = {
+  overlap: "skip",
+  catchUp: "latest",
+  jitter: 0,
+  startsAt: null,
+  endsAt: null,
+  maxRuns: null,
+  run: { queue: null, priority: null, expiresIn: null, tags: [], attributes: {} }
+}
+
+const changed = <A, B>(
+  change: A | null | undefined,
+  kept: B,
+  standard: B,
+  settingOf: (value: A) => B
+): B => change === undefined ? kept : change === null ? standard : settingOf(change)
+
+const withChanges = (settings: Model.Settings, changes: ScheduleChanges): Model.Settings => ({
+  ...settings,
+  calendar: changes.calendar ?? settings.calendar,
+  overlap: changed(changes.overlap, settings.overlap, defaults.overlap, identity),
+  catchUp: changed(changes.catchUp, settings.catchUp, defaults.catchUp, catchUpSetting),
+  jitter: changed(changes.jitter, settings.jitter, defaults.jitter, Duration.toMillis),
+  startsAt: changed(changes.startsAt, settings.startsAt, defaults.startsAt, millisOf),
+  endsAt: changed(changes.endsAt, settings.endsAt, defaults.endsAt, millisOf),
+  maxRuns: changed(changes.maxRuns, settings.maxRuns, defaults.maxRuns, identity),
+  run: {
+    queue: changed(changes.queue, settings.run.queue, defaults.run.queue, queueName),
+    priority: changed(changes.priority, settings.run.priority, defaults.run.priority, identity),
+    expiresIn: changed(changes.expiresIn, settings.run.expiresIn, defaults.run.expiresIn, Duration.toMillis),
+    tags: changed(changes.tags, settings.run.tags, defaults.run.tags, identity),
+    attributes: changed(changes.attributes, settings.run.attributes, defaults.run.attributes, identity)
+  }
+})
+
+/** The settings of a definition. */
 export const settingsOf = (
-  { name: workflow, version }: { readonly name: string; readonly version: string },
+  workflow: { readonly name: string; readonly version: string },
   payload: string | null,
-  options: Options
-): Settings => {
-  const {
-    attributes,
-    calendar,
-    catchUp,
-    endsAt,
-    expiresIn,
-    jitter,
-    maxRuns,
-    overlap,
-    priority,
-    queue,
-    startsAt,
-    tags
-  } = options
-  return {
-    workflow,
-    version,
-    payload,
-    // It has no problems.
-    calendar: calendar as Calendar,
-    overlap: Overlap.literals.find((each) => each === overlap) ?? "skip",
-    catchUp: catchUpOf(catchUp),
-    jitter: jitter === undefined ? 0 : millisOf(jitter) ?? 0,
-    startsAt: orNull(startsAt, instantOf),
-    endsAt: orNull(endsAt, instantOf),
-    maxRuns: typeof maxRuns === "number" ? maxRuns : null,
-    run: {
-      queue: queueName(queue),
-      priority: typeof priority === "number" ? priority : null,
-      expiresIn: orNull(expiresIn, millisOf),
-      tags: Array.isArray(tags) ? tags.filter((tag) => typeof tag === "string") : [],
-      attributes: attributesProblem(attributes ?? {}) === undefined ? attributes as Attributes ?? {} : {}
-    }
-  }
-}
-
-/** Settings with some options changed (null: its default again), or all problems of these. */
-export const settingsWith = (
-  settings: Settings,
-  options: Options
-): Either.Either<Settings, ReadonlyArray<string>> => {
-  const isDefault = (name: string, value: unknown) => value === null && name !== "calendar" && OPTIONS.includes(name)
-  const given = Object.fromEntries(
-    Object.entries(options).filter(([name, value]) => value !== undefined && !isDefault(name, value))
+  options: ScheduleOptions
+): Model.Settings =>
+  withChanges(
+    { workflow: workflow.name, version: workflow.version, payload, calendar: options.calendar, ...defaults },
+    options
   )
-  const problems = optionProblems({ calendar: settings.calendar, ...given })
-  if (problems.length > 0) return Either.left(problems)
-  const all = settingsOf({ name: settings.workflow, version: settings.version }, settings.payload, {
-    calendar: settings.calendar,
-    ...given
-  })
-  const has = (name: string) => options[name] !== undefined
-  const next: Settings = {
-    ...settings,
-    calendar: all.calendar,
-    ...(has("overlap") ? { overlap: all.overlap } : {}),
-    ...(has("catchUp") ? { catchUp: all.catchUp } : {}),
-    ...(has("jitter") ? { jitter: all.jitter } : {}),
-    ...(has("startsAt") ? { startsAt: all.startsAt } : {}),
-    ...(has("endsAt") ? { endsAt: all.endsAt } : {}),
-    ...(has("maxRuns") ? { maxRuns: all.maxRuns } : {}),
-    run: {
-      queue: has("queue") ? all.run.queue : settings.run.queue,
-      priority: has("priority") ? all.run.priority : settings.run.priority,
-      expiresIn: has("expiresIn") ? all.run.expiresIn : settings.run.expiresIn,
-      tags: has("tags") ? all.run.tags : settings.run.tags,
-      attributes: has("attributes") ? all.run.attributes : settings.run.attributes
-    }
-  }
-  return next.startsAt !== null && next.endsAt !== null && next.startsAt >= next.endsAt
-    ? Either.left([`endsAt (${slotText(next.endsAt)}) must be after startsAt (${slotText(next.startsAt)})`])
-    : Either.right(next)
+
+/** The settings after a change, or all problems of its values. */
+export const changedSettings = (
+  settings: Model.Settings,
+  changes: ScheduleChanges
+): Either.Either<Model.Settings, Problems> => {
+  const next = withChanges(settings, changes)
+  const problems = [
+    ...optionsTable.calendar.problems(next.calendar, "calendar"),
+    ...optionsTable.tags.problems(next.run.tags, "tags"),
+    ...optionsTable.attributes.problems(next.run.attributes, "attributes"),
+    ...boundsProblems(next.startsAt, next.endsAt)
+  ]
+  return problems.length === 0 ? Either.right(next) : Either.left(problems)
 }

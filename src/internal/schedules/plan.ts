@@ -169,8 +169,8 @@ export const cancelOf = ({ cancels, record }: Plan) =>
   cancels === null ? [] : [{ run: cancels, by: `schedule ${record.name}`, reason: "its next run is due" }]
 
 /**
- * The previous run of the next decision, where it is not the last of these runs: a slot may have had its run before, or its
- * singleton may have joined another one. A live run goes before one that has ended.
+ * The previous run of the next decision, where it is not the last of these runs: a slot may have had its run before,
+ * or its singleton may have joined another one. A live run goes before one that has ended.
  */
 const previousRun = (
   { before, record, runs, starts, state }: Plan,
@@ -198,7 +198,10 @@ export const correctedPlan = (plan: Plan, answers: ReadonlyMap<string, Enqueued>
   return { ...plan, row: { ...plan.row, run, state: encodeState({ ...plan.state, ...previous }) } }
 }
 
-/** The plan instead of one that storage refuses: it drops manual runs; for the run of a slot it quarantines the schedule. */
+/**
+ * The plan instead of one that storage refuses: it drops manual runs; for the run of a slot it quarantines the
+ * schedule.
+ */
 export const refusedPlan = (plan: Plan, reason: string, now: Millis): Plan => {
   const { before, isManual, record, state } = plan
   const readable = scheduleOf(record)

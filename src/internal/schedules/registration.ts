@@ -50,7 +50,9 @@ const submit = (journal: JournalService, registration: Registration): Effect.Eff
     (inside) => inside ? store(journal, [registration]) : batchOf(journal).add(registration)
   )
 
-/** Registers a definition with this process and stores it, after `dependency`. `source` is the value that defines it. */
+/**
+ * Registers a definition with this process and stores it, after `dependency`. `source` is the value that defines it.
+ */
 export const register = (
   definition: Definition,
   source: object,

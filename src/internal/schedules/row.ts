@@ -1,4 +1,7 @@
-/** The row of a schedule: what a driver stores of it. Pure functions between rows and schedules; nothing is written here. */
+/**
+ * The row of a schedule: what a driver stores of it. Pure functions between rows and schedules; nothing is written
+ * here.
+ */
 import * as Either from "effect/Either"
 import type { Millis, ScheduleRecord, ScheduleRow } from "../../driver/JournalDriver.js"
 import { isFinal } from "../process/RunWatch.js"
@@ -29,7 +32,7 @@ const ORPHAN_MILLIS = 180_000
 export const isOrphan = ({ definition, seenAt }: ScheduleRecord, isRegistered: boolean, now: Millis): boolean =>
   definition !== null && !isRegistered && seenAt < now - ORPHAN_MILLIS
 
-/** The row of a schedule that goes on. */
+/** The row of a schedule that can fire. */
 export const rowOf = (
   record: Pick<ScheduleRecord, "definition" | "run" | "runStatus">,
   schedule: Schedule,

@@ -1,6 +1,6 @@
 /**
- * Rows of schedules, read and changed. A change is made from the row as it was read, and made again if another process has
- * changed the row since. What a change is, the caller decides.
+ * Rows of schedules, read and changed. A change is made from the row as it was read, and made again if another
+ * process has changed the row since. What a change is, the caller decides.
  */
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
@@ -13,8 +13,8 @@ import { perJournal } from "../journal/perJournal.js"
 import { KeyedMutex } from "../util/KeyedMutex.js"
 
 /**
- * How often a change is attempted. Most conflicts are over by the next read; a process that has stopped in a transaction can
- * lock the row for seconds.
+ * How often a change is attempted. Most conflicts are over by the next read; a process that has stopped in a
+ * transaction can lock the row for seconds.
  */
 const ATTEMPT_COUNT = 300
 const ATTEMPT_COUNT_WITHOUT_DELAY = 50
@@ -67,7 +67,9 @@ export const modify = <A, E, R>(
     return yield* (yield* journal.inTransaction) ? attempts : mutexOf(journal).withLock(name, attempts)
   })
 
-/** Changes a schedule. `decide` returns the row to write, or null to write nothing, for the row as it is (null: none). */
+/**
+ * Changes a schedule. `decide` returns the row to write, or null to write nothing, for the row as it is (null: none).
+ */
 export const update = <E, R>(
   journal: JournalService,
   name: string,

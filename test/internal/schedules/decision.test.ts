@@ -1,4 +1,7 @@
-/** Decisions about schedules: jitter longer than the time between slots, endless slots, and schedules that are not active. */
+/**
+ * Decisions about schedules: jitter longer than the time between slots, endless slots, and schedules that are not
+ * active.
+ */
 import { assert, describe, it } from "@effect/vitest"
 import * as Calendar from "perdure/Calendar"
 import { decide, wakeUp } from "perdure/internal/schedules/decision"

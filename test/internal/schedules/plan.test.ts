@@ -30,8 +30,8 @@ const enqueued = (id: string, answer: Answer): Enqueued =>
     : { _tag: "Existing", id: `other ${id}`, payload: "null", status: answer }
 
 /**
- * The previous run after a plan whose runs got these answers; undefined if the planned one is right. `before` is the status of
- * the previous run until then; the runs of these indexes are manual and `parallel`.
+ * The previous run after a plan whose runs got these answers; undefined if the planned one is right. `before` is the
+ * status of the previous run until then; the runs of these indexes are manual and `parallel`.
  */
 const previousRun = (
   before: RunStatus | null,
