@@ -30,7 +30,7 @@ const definedWorkflow = ({ definition }: ScheduleRecord): string | null =>
     : Either.match(decodeSettings(definition), { onLeft: () => null, onRight: ({ workflow }) => workflow })
 
 /** The problem of the queue of its runs. */
-const queueProblems = (
+const checkQueue = (
   journal: JournalService,
   { settings: { run } }: Pick<Schedule, "settings">
 ): Effect.Effect<Problems, JournalError> =>
@@ -39,7 +39,7 @@ const queueProblems = (
     : Effect.map(journal.process.queues.missing(run.queue), (problem) => problem === undefined ? [] : [problem])
 
 /** The problems of its runs, as far as this process can tell. */
-const runProblems = (
+const checkRuns = (
   journal: JournalService,
   record: ScheduleRecord,
   schedule: Schedule,
@@ -48,7 +48,7 @@ const runProblems = (
   Effect.gen(function*() {
     const launcher = launchersOf(journal)(record, schedule.settings)
     const trial = launcher === undefined ? Either.right(null) : yield* trialRun(schedule, launcher, now)
-    return [...Either.isLeft(trial) ? [trial.left] : [], ...yield* queueProblems(journal, schedule)]
+    return [...Either.isLeft(trial) ? [trial.left] : [], ...yield* checkQueue(journal, schedule)]
   })
 
 export const put = (definition: Definition): Effect.Effect<void, ConfigurationInvalid | JournalError, Journal> =>
@@ -62,7 +62,7 @@ export const put = (definition: Definition): Effect.Effect<void, ConfigurationIn
     if (Either.isLeft(verified)) return yield* invalid(name, [...computed, ...verified.left])
     if (computed.length > 0) return yield* invalid(name, computed)
     const settings = verified.right
-    const problems = yield* queueProblems(journal, { settings })
+    const problems = yield* checkQueue(journal, { settings })
     if (problems.length > 0) return yield* invalid(name, problems)
     yield* Store.update(journal, name, (record, now) => {
       const isRegistered = journal.process.registrations.schedules.has(name)
@@ -120,9 +120,9 @@ export const change = (name: string, changes: ScheduleChanges) =>
         const changed = changedSettings(schedule.settings, changes)
         if (Either.isLeft(changed)) return yield* invalid(name, changed.left)
         const next: Schedule = { ...schedule, settings: changed.right }
-        const problems = yield* runProblems(journal, schedule.record, next, now)
+        const problems = yield* checkRuns(journal, schedule.record, next, now)
         // A problem that the schedule had before does not stop the change.
-        const before = problems.length === 0 ? [] : yield* runProblems(journal, schedule.record, schedule, now)
+        const before = problems.length === 0 ? [] : yield* checkRuns(journal, schedule.record, schedule, now)
         const own = problems.filter((problem) => !before.includes(problem))
         if (own.length > 0) return yield* invalid(name, own)
         return Changes.withSettings(schedule, changed.right, now)

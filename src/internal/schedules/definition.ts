@@ -13,7 +13,7 @@ import type { Shape } from "../process/Shape.js"
 import { trialRun } from "./launch.js"
 import type { Settings } from "./model.js"
 import type { ScheduleOptions } from "./options.js"
-import { boundsProblems, optionsTable, settingsOf } from "./options.js"
+import { checkBounds, optionsTable, settingsOf } from "./options.js"
 
 /** What `RunSchedule.make` was called with. Nothing of it is checked. */
 export interface Definition {
@@ -41,7 +41,7 @@ const millisOf = (value: unknown): number | null => instantOf(value) ?? null
 const problemsOf = ({ name, options, workflow }: Definition): Problems => [
   ...nameRule.problems(name, "name"),
   ...optionsOf(workflow).problems(options, ""),
-  ...isFields(options) ? boundsProblems(millisOf(options["startsAt"]), millisOf(options["endsAt"])) : [],
+  ...isFields(options) ? checkBounds(millisOf(options["startsAt"]), millisOf(options["endsAt"])) : [],
   ...workflow?.options.debounce === undefined ? [] : [
     `workflow ${workflow.name} has debounce, but each slot is a run of its own: start it in a workflow instead`
   ]

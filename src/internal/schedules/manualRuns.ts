@@ -18,7 +18,7 @@ import { requireStorable, storedSchedule } from "./control.js"
 import { fireManual } from "./firing.js"
 import { launchersOf, slotText } from "./launch.js"
 import type { ManualRun, Schedule } from "./model.js"
-import { manualProblem } from "./plan.js"
+import { checkManualRuns } from "./plan.js"
 import { rowOf } from "./row.js"
 import { Slots } from "./Slots.js"
 import * as Store from "./store.js"
@@ -63,7 +63,7 @@ const request = <A>(
         const next = rowOf(record, { ...schedule, state: { ...state, backlog } }, now)
         const launcher = launchersOf(journal)(record, settings)
         if (launcher !== undefined) {
-          const problem = yield* manualProblem(journal, schedule, launcher, runs)
+          const problem = yield* checkManualRuns(journal, schedule, launcher, runs)
           if (problem !== undefined) return yield* refuse(problem)
           const { fired, started } = yield* fireManual(journal, { ...record, ...next }, now, runs.length)
           return fired > 0 ? Option.some<Response<A>>({ answer, started }) : Option.none()

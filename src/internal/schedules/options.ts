@@ -132,7 +132,7 @@ export const scheduleChanges: Rule<ScheduleChanges> = fields<ScheduleChanges>({
 })
 
 /** The problem of bounds that allow no slot. */
-export const boundsProblems = (startsAt: number | null, endsAt: number | null): Problems =>
+export const checkBounds = (startsAt: number | null, endsAt: number | null): Problems =>
   startsAt !== null && endsAt !== null && startsAt >= endsAt
     ? [`"endsAt" must be after "startsAt" (${slotText(startsAt)}), got ${slotText(endsAt)}`]
     : []
@@ -199,7 +199,7 @@ export const changedSettings = (
     ...optionsTable.calendar.problems(next.calendar, "calendar"),
     ...optionsTable.tags.problems(next.run.tags, "tags"),
     ...optionsTable.attributes.problems(next.run.attributes, "attributes"),
-    ...boundsProblems(next.startsAt, next.endsAt)
+    ...checkBounds(next.startsAt, next.endsAt)
   ]
   return problems.length === 0 ? Either.right(next) : Either.left(problems)
 }

@@ -56,7 +56,7 @@ const newRunOf = (
 const ofSlot = ({ slot }: Pick<Start, "slot">, problem: string): string => `slot ${slotText(slot)}: ${problem}`
 
 /** The first problem of manual runs; undefined if all of them can be made. */
-export const manualProblem = (
+export const checkManualRuns = (
   journal: JournalService,
   schedule: Schedule,
   launcher: Launcher,
