@@ -79,7 +79,7 @@ const claims = (schema: string, count: number) =>
           workflows: [{ name: "bench/Claimed", version: "1" }],
           queues: [kind],
           limit: LIMIT,
-          held: new Map()
+          hot: new Map()
         })),
         ([{ value: { runs } }, millis]) =>
           runs.length === LIMIT

@@ -144,7 +144,6 @@ export const make: Effect.Effect<JournalDriver> = Effect.gen(function*() {
     controls: (run) => operation(() => Control.controls(store, run)),
     get: (runs) => operation(() => Read.get(store, runs)),
     await: (runs) => operation(() => Read.awaitRuns(store, runs)),
-    lookup: (request) => operation(() => Read.lookup(store, request)),
     history: (request) => operation(() => Read.history(store, request)),
     messages: (request) => operation(() => Read.messages(store, request)),
     published: (run) => operation(() => Read.published(store, run)),

@@ -274,7 +274,7 @@ export const counts = (
       }
       const journal = yield* Journal
       yield* journal.process.queues.require(name)
-      const [found] = yield* journal.queueCounts({ names: [name], most })
+      const [found] = yield* journal.queueCounts({ names: [name], limit: most })
       return found ?? { name, ready: 0, delayed: 0, running: 0, suspended: 0, parked: 0 }
     }))
 

@@ -67,7 +67,7 @@ describe.each(drivers)("$name", ({ driver }) => {
             workflows: [{ name: "flow", version: "1" }],
             queues: ["tenants"],
             limit: BATCH,
-            held: new Map()
+            hot: new Map()
           }),
           ({ value }) =>
             value.runs.map(({ id }) => id)

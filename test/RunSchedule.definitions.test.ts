@@ -150,7 +150,7 @@ describe("a definition", () => {
       if (record === undefined) return
       const settings = record.settings.replace("\"_tag\":\"Every\"", "\"_tag\":\"Never\"")
       assert.notStrictEqual(settings, record.settings)
-      yield* world.driver.writeSchedules({ schedules: [{ ...record, settings }], tell: false })
+      yield* world.driver.writeSchedules({ schedules: [{ ...record, settings }], hint: false })
       const process = yield* world.launch(live)
       yield* until("01:10")
       assert.deepStrictEqual(notes, ["good@01:00"])
@@ -167,7 +167,7 @@ describe("a definition", () => {
       // Its state cannot be read.
       const { value: [next] } = yield* world.driver.schedules({ names: ["a-bad"], after: null, limit: 1 })
       if (next === undefined) return
-      yield* world.driver.writeSchedules({ schedules: [{ ...next, state: "{}", dueAt: 0 }], tell: true })
+      yield* world.driver.writeSchedules({ schedules: [{ ...next, state: "{}", dueAt: 0 }], hint: true })
       yield* until("02:20")
       assert.strictEqual((yield* process.use(RunSchedule.get("a-bad"))).status, "quarantined")
       yield* process.use(RunSchedule.put(made("a-bad")))

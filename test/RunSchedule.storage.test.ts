@@ -70,7 +70,7 @@ const makeTrouble = (): Trouble => {
         ),
       writeSchedules: (request) =>
         Effect.flatMap(driver.inTransaction, (isInside) => {
-          if (!isInside || request.tell) return driver.writeSchedules(request)
+          if (!isInside || request.hint) return driver.writeSchedules(request)
           idle.push(request.idleMillis)
           const written = driver.writeSchedules(request)
           return fails("write") ? Effect.zipRight(written, error("Conflict", "writeSchedules", true)) : written

@@ -175,8 +175,9 @@ describe("starting", () => {
       assert.deepStrictEqual(world.writes, [])
       const stored = yield* Effect.flip(world.use(Greet.startAll([{ name: "fresh" }, { name: "n3", times: 1 }])))
       assert.isTrue(stored._tag === "IdempotencyConflict" && stored.key === "n3" && stored.runId === runs[3]?.id)
-      const { value: fresh } = yield* world.driver.lookup({ workflow: "Greet", key: "fresh" })
-      assert.isNull(fresh, "all or none")
+      const fresh = { workflows: ["Greet"], idempotencyKey: "fresh" }
+      const { value: found } = yield* world.driver.find({ filter: fresh, after: null, limit: 1 })
+      assert.deepStrictEqual(found.runs, [], "all or none")
       world.writes.length = 0
       assert.deepStrictEqual(yield* world.use(Greet.startAll([])), [])
       assert.deepStrictEqual(world.writes, [])

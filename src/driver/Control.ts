@@ -1,25 +1,47 @@
 /**
- * The part of the storage contract by which runs are controlled from outside: pause, resume, terminate, expire, fork.
+ * Controls: verbs by which runs are paused, resumed, terminated, expired and forked from outside.
  *
- * - Each request names whom it comes from and why. What it did to a run is recorded for that run by the same statement;
- *   what changed nothing is not recorded.
- * - Attached descendants follow: they are paused, resumed and terminated with the runs that are named, whether or not a
- *   descendant is started by a holder at the same moment.
- * - A run that is held is paused by its holder's next `Suspend` or `Release` (or when it is released by others); until
- *   then it is `pausing`. Attached children that it starts meanwhile are `paused` from the start.
- * - A run that was cancelled is not paused any more: it is on its way to its end, and a cancel lifts a pause.
- * - A final state is never left: what is done again is done by a new run, a fork.
+ * - Each request says who asked (`by`) and why (`reason`). The statement that changes a run also records the control. A
+ *   control that changes nothing is not recorded.
+ * - Attached descendants follow: they are paused, resumed and terminated with the runs that the request names, even if
+ *   a worker starts a descendant at the same moment.
+ * - A running run is paused by the next `Suspend` or `Release` of its holder, or when it is released by another caller.
+ *   Until then it is `pausing`, and attached children that it starts are `paused` from the start.
+ * - A cancel lifts a pause, and a cancelled run cannot be paused.
+ * - A final state is never left. `retry` and `fork` insert a new run.
  *
  * @since 0.1.0
  */
-import type * as Effect from "effect/Effect"
-import type { JournalError } from "../Errors.js"
-import type { Answer, Control, Forked, ForkRequest } from "./Model.js"
-
-type Op<A> = Effect.Effect<Answer<A>, JournalError>
+import type { Call, Millis } from "./Answer.js"
 
 /**
- * Runs to be controlled, by whom and why.
+ * The name of a control.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ControlAction = "pause" | "resume" | "cancel" | "terminate" | "retry" | "fork"
+
+/**
+ * The record of a control.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Control {
+  readonly action: ControlAction
+  readonly by: string | null
+  readonly reason: string | null
+  readonly at: Millis
+  /**
+   * The other run of the control. For an attached descendant: the run that the request named. For `retry` and `fork`:
+   * on the source the new run, on the new run the source. Else null.
+   */
+  readonly related: string | null
+}
+
+/**
+ * The runs to control, with who asked and why.
  *
  * @since 0.1.0
  * @category models
@@ -31,43 +53,80 @@ export interface ControlRequest {
 }
 
 /**
- * The controls of a storage driver.
+ * A fork to insert.
  *
  * @since 0.1.0
  * @category models
  */
-export interface JournalControl {
+export interface ForkRequest {
+  readonly source: string
+  /** Entries with a lower `seq` are copied. */
+  readonly seq: number
+  /** The id of the new run. */
+  readonly id: string
+  /** Null: the queue of the source. */
+  readonly queue: string | null
+  /** Null: the priority of the source. */
+  readonly priority: number | null
+  readonly action: "retry" | "fork"
+  readonly by: string | null
+  readonly reason: string | null
+}
+
+/**
+ * The result of a fork.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ForkResult =
+  | { readonly _tag: "Forked" }
+  /** A run of that id exists. Nothing was changed. */
+  | { readonly _tag: "Existing" }
+  /** The source does not exist. */
+  | { readonly _tag: "NoSuchRun" }
+  /** `seq` must be at least `first` and at most `next`, the source's next sequence number. */
+  | { readonly _tag: "OutOfRange"; readonly first: number; readonly next: number }
+
+/**
+ * The verbs for controls.
+ *
+ * @since 0.1.0
+ * @category verbs
+ */
+export interface ControlVerbs {
   /**
-   * Pause runs and their attached descendants: `pending` and `suspended` ones are `paused` at once, running ones when their
-   * holder writes down what it is doing (its `Inbox` hint says so), diverged ones stay diverged. Answers how many of the
-   * named runs it changed.
+   * Pauses runs and their attached descendants. `pending` and `suspended` runs become `paused` immediately. A running
+   * run becomes `pausing`, with an `Inbox` hint for its holder. A diverged run stays diverged. Returns the number of
+   * named runs that changed.
    */
-  readonly pause: (request: ControlRequest) => Op<number>
+  readonly pause: (request: ControlRequest) => Call<number>
 
   /**
-   * Undo a pause: `paused` runs, and attached descendants that are, come back to the state that they had; those that were
-   * to be paused go on. Named runs that are `diverged` become claimable again. Answers how many of the named runs it changed.
+   * Returns `paused` runs and their paused attached descendants to the state that they had, and clears `pausing`. Named
+   * runs that are `diverged` become claimable. Returns the number of named runs that changed.
    */
-  readonly resume: (request: ControlRequest) => Op<number>
+  readonly resume: (request: ControlRequest) => Call<number>
 
   /**
-   * End runs and their attached descendants at once, without finalizers; `detail` becomes `{"by":…,"reason":…}`. Answers
-   * how many of the named runs it ended.
+   * Ends runs and their attached descendants immediately, without finalizers. `detail` becomes `{"by":…,"reason":…}`.
+   * Returns the number of named runs that ended.
    */
-  readonly terminate: (request: ControlRequest) => Op<number>
+  readonly terminate: (request: ControlRequest) => Call<number>
 
   /**
-   * End up to `limit` runs that were never claimed and whose deadline has passed: `expired`, and the parent is told.
+   * Ends up to `limit` runs that were never claimed and whose deadline has passed: `expired`, with a message to the
+   * parent.
    */
-  readonly expire: (request: { readonly limit: number }) => Op<{ readonly expired: number }>
+  readonly expire: (request: { readonly limit: number }) => Call<{ readonly expired: number }>
 
   /**
-   * A new run that begins with another one's journal up to `seq`; all or nothing. It has the source's payload, workflow,
-   * version, tags, attributes, key, generation and first instant, no parent and no idempotency key. Signals of the source
-   * that those entries have not received are in its inbox, unread. Idempotent by `id`.
+   * Inserts a run with the entries of the source below `seq`, and with its payload, workflow, version, tags,
+   * attributes, key, generation and first instant. The new run has no parent and no idempotency key. Its inbox has,
+   * unconsumed, the signals of the source that the copied entries have not received. Idempotent by `id`.
    */
-  readonly fork: (request: ForkRequest) => Op<Forked>
+  readonly fork: (request: ForkRequest) => Call<ForkResult>
 
-  /** What was done to a run, in order of time: what is recorded, and the `cancel` messages in its inbox. */
-  readonly controls: (run: string) => Op<ReadonlyArray<Control>>
+  /** Reads the controls of a run, in order of time: those recorded, and the `cancel` messages in its inbox. */
+  readonly controls: (run: string) => Call<ReadonlyArray<Control>>
 }

@@ -1,27 +1,23 @@
 /**
- * The part of the storage contract that is about queues and about workflows that are paused. The rules of
- * `JournalDriver` hold; these come with them:
+ * Queues and paused workflows. These rules come with the rules of `JournalDriver`:
  *
- * - **Limits are exact.** No claim leaves a queue with more running runs than its `concurrency`, with more live ones (begun
- *   and not ended) than its `admission`, a key with more live ones than `keyConcurrency`, or starts more than its `rate`
- *   allows, whoever else claims, and whoever dies. What a run occupies follows from its state alone, so nothing leaks.
- * - **Starting is limited, going on is not**, but by `concurrency`: a run that has begun is claimed again whatever
- *   `admission`, `rate` and `keyConcurrency` say.
- * - **Turns.** Runs of one key start in order of priority, then readiness, then id. Keys that can start a run take turns:
- *   whose turn it is, is decided by when its next run became ready, or the key was last served, whichever is later.
- * - A change holds for all claims that begin after it; what runs already is not taken back.
+ * - **Exact limits.** No claim leaves a queue with more running runs than its `concurrency`, with more started and not
+ *   ended runs than its `admission`, or a key with more of those than `keyConcurrency`; no claim starts more runs than
+ *   `rate` allows. This holds for any number of claims at a time and after any crash, because the capacity in use
+ *   follows from the states of runs alone.
+ * - **Only starts are limited**, except by `concurrency`: a run that has started is claimed again whatever `admission`,
+ *   `rate` and `keyConcurrency` say.
+ * - **Key order.** Runs of one key start in order of priority, then of readiness, then of id. A key's place among the
+ *   keys of its queue is the later of: when its next run became ready, and when the key was last served.
+ * - A change of settings holds for every claim that begins after it. It does not stop runs.
  *
  * @since 0.1.0
  */
-import type * as Effect from "effect/Effect"
-import type { JournalError } from "../Errors.js"
-import type { Answer, Json, Millis } from "./Model.js"
-
-type Op<A> = Effect.Effect<Answer<A>, JournalError>
+import type { Call, Json, Millis } from "./Answer.js"
 
 /**
- * A token bucket: `limit` tokens come in `millis`, at most `burst` are kept. Each first claim takes one, so that in any
- * stretch of time `t` at most `burst + limit * t / millis` runs start.
+ * A token bucket: `limit` tokens arrive in `millis`, and at most `burst` are kept. Each first claim takes one, so at
+ * most `burst + limit * t / millis` runs start in any interval of `t` milliseconds.
  *
  * @since 0.1.0
  * @category models
@@ -33,26 +29,27 @@ export interface Rate {
 }
 
 /**
- * What may be said of a queue. Null means without limit.
+ * The settings of a queue. Null: without limit.
  *
  * @since 0.1.0
  * @category models
  */
 export interface QueueSettings {
-  /** Among the queues of one worker, lower is claimed first. */
+  /** Among the queues of one worker, the lower priority is claimed first. */
   readonly priority: number
-  /** Most runs that are `running` at a time, cluster-wide. 0: none is claimed. */
+  /** The most runs that are `running` at a time, in the cluster. 0: none is claimed. */
   readonly concurrency: number | null
-  /** Most runs that have begun and not ended, cluster-wide. */
+  /** The most runs that have started and not ended, in the cluster. */
   readonly admission: number | null
-  /** Most runs of one key that have begun and not ended. */
+  /** The most runs of one key that have started and not ended. */
   readonly keyConcurrency: number | null
   readonly rate: Rate | null
+  /** No run is claimed. */
   readonly paused: boolean
 }
 
 /**
- * By whom, why and when something was paused, or may go on.
+ * When a pause was made or lifted, who asked and why.
  *
  * @since 0.1.0
  * @category models
@@ -81,14 +78,14 @@ export interface PausedWorkflow extends Pause {
  */
 export interface QueueRecord extends QueueSettings {
   readonly name: string
-  /** What its definition said when it was last applied; null if it has none. */
+  /** The definition that was applied last; null if none was. */
   readonly definition: Json | null
-  /** When `paused` was changed last; null if it never was. */
+  /** The last change of `paused`; null if it never changed. */
   readonly pause: Pause | null
 }
 
 /**
- * How many runs of a queue there are.
+ * The number of runs of a queue in each state.
  *
  * @since 0.1.0
  * @category models
@@ -100,63 +97,61 @@ export interface QueueCounts {
   /** Never claimed, and not due yet. */
   readonly delayed: number
   readonly running: number
-  /** Begun, and waiting: for a time, a message, or to be claimed again. */
+  /** Started, and waiting for a time, a message or the next claim. */
   readonly suspended: number
-  /** Paused or diverged. */
+  /** Started, and paused or diverged. */
   readonly parked: number
 }
 
 /**
- * What a driver does about queues.
+ * The verbs for queues.
  *
  * @since 0.1.0
- * @category models
+ * @category verbs
  */
-export interface JournalQueues {
-  /** Queues that have a row, of these names or all, in order of name. */
-  readonly queues: (names: ReadonlyArray<string> | null) => Op<ReadonlyArray<QueueRecord>>
+export interface QueueVerbs {
+  /** Reads the rows of these queues, or of all queues, in order of name. Queues without a row are left out. */
+  readonly queues: (names: ReadonlyArray<string> | null) => Call<ReadonlyArray<QueueRecord>>
 
-  /** How many runs there are; counts stop at `most` each. */
-  readonly queueCounts: (request: { readonly names: ReadonlyArray<string>; readonly most: number }) => Op<
+  /** Counts the runs of queues. Each count stops at `limit`. */
+  readonly queueCounts: (request: { readonly names: ReadonlyArray<string>; readonly limit: number }) => Call<
     ReadonlyArray<QueueCounts>
   >
 
-  /** Make rows, without limits, for those that have none. Answers the names that are new. */
-  readonly ensureQueues: (names: ReadonlyArray<string>) => Op<ReadonlyArray<string>>
+  /** Inserts rows, without limits, for the queues that have none. Returns the names of the new rows. */
+  readonly ensureQueues: (names: ReadonlyArray<string>) => Call<ReadonlyArray<string>>
 
   /**
-   * Apply a definition: all settings but `paused`, if it differs from the one applied last. What was changed by hand since
-   * then stays until the definition changes.
+   * Applies a definition if it differs from the one that was applied last: every setting but `paused`. Changes by
+   * `changeQueue` last until the definition changes.
    */
   readonly defineQueue: (request: {
     readonly name: string
     readonly definition: Json
     readonly settings: Omit<QueueSettings, "paused">
-  }) => Op<QueueRecord>
+  }) => Call<QueueRecord>
 
-  /**
-   * Change some settings. Null if there is no such queue. By whom and why is kept if `paused` becomes what it was not.
-   */
+  /** Changes some settings. Null if the queue has no row. `by` and `reason` are stored if `paused` changes. */
   readonly changeQueue: (request: {
     readonly name: string
     readonly change: Partial<QueueSettings>
     readonly by?: string | null
     readonly reason?: string | null
-  }) => Op<QueueRecord | null>
+  }) => Call<QueueRecord | null>
 
   /**
-   * Pause workflows: no run of them is claimed. Returns the names that were not paused before. A workflow that is already
-   * paused keeps who paused it, when and why.
+   * Pauses workflows: no run of them is claimed. Returns the names that were not paused before. A workflow that is
+   * already paused keeps who paused it, when and why.
    */
   readonly pauseWorkflows: (request: {
     readonly workflows: ReadonlyArray<string>
     readonly by: string | null
     readonly reason: string | null
-  }) => Op<ReadonlyArray<string>>
+  }) => Call<ReadonlyArray<string>>
 
-  /** Undo `pauseWorkflows`. Returns the names that were paused before. */
-  readonly resumeWorkflows: (workflows: ReadonlyArray<string>) => Op<ReadonlyArray<string>>
+  /** Undoes `pauseWorkflows`. Returns the names that were paused. */
+  readonly resumeWorkflows: (workflows: ReadonlyArray<string>) => Call<ReadonlyArray<string>>
 
-  /** The workflows that are paused, in order of name. */
-  readonly pausedWorkflows: () => Op<ReadonlyArray<PausedWorkflow>>
+  /** Reads the workflows that are paused, in order of name. */
+  readonly pausedWorkflows: () => Call<ReadonlyArray<PausedWorkflow>>
 }

@@ -1,43 +1,41 @@
 /**
- * The part of the storage contract that is about schedules. What a schedule does, and when, is decided above: a driver keeps
- * its row, finds those that are due, and replaces a row only for who has seen it as it is. The rules of `JournalDriver`
- * hold; these come with them:
+ * The rows of schedules. The core decides what a schedule does and when; a driver stores its row, finds the rows that
+ * are due, and replaces a row only for a caller that has read its current revision. These rules come with the rules of
+ * `JournalDriver`:
  *
- * - **One writer.** A row has a revision, which grows by one with each change. A change names the revision that it was made
- *   from, and is applied only to that one. So of many processes that find a row due, one takes it; in a transaction, together
- *   with the runs that it starts.
- * - **Nobody waits.** Rows that somebody else is just changing are passed over.
- * - **Due by index.** Looking for rows that are due takes no more work than there are such, and rows that wait for a run.
+ * - **One writer.** Each change of a row increments its revision. A change names the revision that it was made from and
+ *   applies to that one only. So one process of those that find a row due fires it, in a transaction with the runs that
+ *   it starts.
+ * - **No waiting.** Rows that another transaction has locked are skipped.
+ * - **Due by index.** The cost of finding due rows is proportional to their number, and to the number of rows that wait
+ *   for a run.
  *
  * @since 0.1.0
  */
-import type * as Effect from "effect/Effect"
-import type { JournalError } from "../Errors.js"
-import type { Answer, Json, Millis, RunStatus } from "./Model.js"
-
-type Op<A> = Effect.Effect<Answer<A>, JournalError>
+import type { Call, Json, Millis } from "./Answer.js"
+import type { RunStatus } from "./RunStatus.js"
 
 /**
- * What is kept of a schedule.
+ * What the core stores of a schedule.
  *
  * @since 0.1.0
  * @category models
  */
 export interface ScheduleRow {
   readonly name: string
-  /** What a process must have to take it, whatever that means above: `due` is asked by it. */
+  /** What a process needs to fire the schedule, as an opaque string. `dueSchedules` finds rows by it. */
   readonly needs: string
-  /** Due from this instant on; Infinity for never. */
+  /** The schedule is due from this instant on; `Infinity` for never. */
   readonly dueAt: Millis
-  /** The latest run that it has started; null for none. */
+  /** The latest run that the schedule started; null for none. */
   readonly run: string | null
-  /** Due, too, once `run` is final or gone. */
+  /** The schedule is also due once `run` is final or deleted. */
   readonly waits: boolean
-  /** What it does and when. */
+  /** The rule: what the schedule starts, and when. */
   readonly settings: Json
-  /** How far it has come. */
+  /** The progress: which slots have fired. */
   readonly state: Json
-  /** What its definition said when that was applied last; null if it has none. */
+  /** The definition that was applied last; null if the schedule has none. */
   readonly definition: Json | null
 }
 
@@ -48,55 +46,56 @@ export interface ScheduleRow {
  * @category models
  */
 export interface ScheduleRecord extends ScheduleRow {
-  /** From 1 on, one more with each change. */
+  /** 1 at first; each change increments it. */
   readonly revision: number
-  /** When a process last said that it has its definition, give or take half a minute. */
+  /** When a process last reported that it has the definition, to within half a minute. */
   readonly seenAt: Millis
-  /** The state of `run`; null if there is none, or it was deleted. */
+  /** The state of `run`; null if there is no such run. */
   readonly runStatus: RunStatus | null
 }
 
 /**
- * What a driver does about schedules.
+ * The verbs for schedules.
  *
  * @since 0.1.0
- * @category models
+ * @category verbs
  */
-export interface JournalSchedules {
-  /** Of these names, or all from `after` on, in order of name, at most `limit`. */
+export interface ScheduleVerbs {
+  /** Reads the schedules of these names, or all schedules beyond `after`, in order of name, at most `limit`. */
   readonly schedules: (request: {
     readonly names: ReadonlyArray<string> | null
     readonly after: string | null
     readonly limit: number
-  }) => Op<ReadonlyArray<ScheduleRecord>>
+  }) => Call<ReadonlyArray<ScheduleRecord>>
 
   /**
-   * Up to `limit` schedules of these `needs` that are due, those that wait for their run first, then in order of when they
-   * became due. `nextDue` is when the next one that is not yet due will be (null if none); `awaited` are runs, at most `limit`,
-   * that schedules wait for.
+   * Reads up to `limit` due schedules of these `needs`: first those that wait for their run, then by `dueAt`. `nextDue`
+   * is the instant at which the next schedule becomes due (null for none). `awaited` has at most `limit` runs that
+   * schedules wait for.
    */
-  readonly dueSchedules: (request: { readonly needs: ReadonlyArray<string>; readonly limit: number }) => Op<{
+  readonly dueSchedules: (request: { readonly needs: ReadonlyArray<string>; readonly limit: number }) => Call<{
     readonly schedules: ReadonlyArray<ScheduleRecord>
     readonly nextDue: Millis | null
     readonly awaited: ReadonlyArray<string>
   }>
 
   /**
-   * Write rows: in place of those with this revision, or new ones (revision 0). Answers the names that were written. With
-   * `tell`, processes that have what they need are hinted (`Scheduled`). `idleMillis`: storage may roll back the caller's
-   * transaction when nothing was asked in it for so long, so that a process which has stopped there holds no rows.
+   * Replaces rows that have the given revision, or inserts rows (revision 0). Returns the names of the written rows.
+   *
+   * With `hint`, each written row is a `Scheduled` hint. `idleMillis`: storage may roll back the caller's transaction
+   * after this time without a statement, so that a process that stopped does not keep rows locked.
    */
   readonly writeSchedules: (request: {
     readonly schedules: ReadonlyArray<ScheduleRow & { readonly revision: number }>
-    readonly tell: boolean
+    readonly hint: boolean
     readonly idleMillis?: Millis
-  }) => Op<ReadonlyArray<string>>
+  }) => Call<ReadonlyArray<string>>
 
-  /** Delete those with this revision. Answers the names that were deleted. */
+  /** Deletes the schedules that have the given revision. Returns the names of the deleted rows. */
   readonly removeSchedules: (
     schedules: ReadonlyArray<{ readonly name: string; readonly revision: number }>
-  ) => Op<ReadonlyArray<string>>
+  ) => Call<ReadonlyArray<string>>
 
-  /** Say that this process has their definitions. Answers how many are there. The revision stays. */
-  readonly seeSchedules: (names: ReadonlyArray<string>) => Op<number>
+  /** Sets `seenAt` of these schedules to now. Returns how many exist. The revision stays. */
+  readonly seeSchedules: (names: ReadonlyArray<string>) => Call<number>
 }

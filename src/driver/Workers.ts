@@ -1,18 +1,24 @@
 /**
- * The storage contract for workers: who there is, what each says of itself, and whether it answers. A part of
- * `JournalDriver`.
+ * Workers: their leases, the runs that they return, their reports, and pings.
  *
  * @since 0.1.0
  */
-import type * as Effect from "effect/Effect"
-import type { JournalError } from "../Errors.js"
-import type { Answer, Json, Millis, WorkerRef } from "./Model.js"
-
-type Op<A> = Effect.Effect<Answer<A>, JournalError>
+import type { Call, Json, Millis } from "./Answer.js"
 
 /**
- * Bounds of what is kept of workers: a sample at most every `sampleMillis`, the last `samples` of each worker, none older
- * than `sampleAgeMillis`; and no worker whose lease has run out longer than `lapsedMillis` ago.
+ * A worker process. Each start of the process has another `incarnation`, which tells two processes of one id apart.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface WorkerRef {
+  readonly id: string
+  readonly incarnation: string
+}
+
+/**
+ * The bounds of what storage keeps about workers: one sample per `sampleMillis`, the last `samples` of each worker,
+ * none older than `sampleAgeMillis`, and no worker whose lease ran out more than `lapsedMillis` ago.
  *
  * @since 0.1.0
  * @category constants
@@ -25,27 +31,27 @@ export const WorkerBounds = {
 } as const
 
 /**
- * A worker as storage knows it.
+ * A worker as storage has it.
  *
  * @since 0.1.0
  * @category models
  */
 export interface WorkerRecord extends WorkerRef {
-  /** When this incarnation came; null for one that came before this was written down. */
+  /** When this incarnation registered; null if it registered before storage kept this. */
   readonly startedAt: Millis | null
-  /** Its last heartbeat. */
+  /** The last heartbeat. */
   readonly beatAt: Millis | null
   readonly leaseUntil: Millis
-  /** Its lease has not run out. */
+  /** Whether the lease is still valid. */
   readonly live: boolean
-  /** What it said of itself last. */
+  /** The worker's latest report. */
   readonly info: Json | null
-  /** The ping that it has not answered. */
+  /** The ping that the worker has not answered. */
   readonly ping: string | null
 }
 
 /**
- * What a worker said of itself at an instant.
+ * A report of a worker at an instant.
  *
  * @since 0.1.0
  * @category models
@@ -57,53 +63,78 @@ export interface WorkerSample {
 }
 
 /**
- * What became of a heartbeat.
+ * The result of a heartbeat.
  *
  * @since 0.1.0
  * @category models
  */
-export type Beat =
-  /** `ping` is one that the worker has not answered. */
-  | { readonly _tag: "Held"; readonly lapsed: boolean; readonly ping: string | null }
+export type HeartbeatResult =
+  /**
+   * The worker has a lease. `lapsed`: the lease had run out before, so other workers may have its runs. `ping` is the
+   * one that the worker has not answered.
+   */
+  | { readonly _tag: "Renewed"; readonly lapsed: boolean; readonly ping: string | null }
+  /** Another incarnation of this id has a valid lease. */
   | { readonly _tag: "Taken" }
 
 /**
- * Workers, as a storage driver keeps them.
+ * The verbs for workers.
  *
  * @since 0.1.0
- * @category models
+ * @category verbs
  */
-export interface JournalWorkers {
+export interface WorkerVerbs {
   /**
-   * Register a worker or renew its lease. `Taken`: another incarnation of that id holds a lease that has not run out.
-   * `lapsed`: the lease had run out before this beat, so runs may have been given to others. `info` is what the worker
-   * says of itself (null: nothing new); it is kept with the worker, and now and then as a sample (`WorkerBounds`).
+   * Registers a worker or extends its lease. `info` is the worker's report (null: unchanged). Storage keeps the latest
+   * report, and samples of it (`WorkerBounds`).
    */
   readonly heartbeat: (request: {
     readonly worker: WorkerRef
-    readonly leaseMillis: number
+    readonly leaseMillis: Millis
     readonly info: Json | null
-  }) => Op<Beat>
+  }) => Call<HeartbeatResult>
 
-  /** Workers, in order of id: those beyond `after`, at most `limit`; or only the one called `id`. */
+  /**
+   * Releases the runs that storage says this worker holds, that were claimed before `claimedBefore`, and that are not
+   * in `held`: the result of a claim that never reached the worker. Crashes are not counted.
+   */
+  readonly reconcile: (request: {
+    readonly worker: WorkerRef
+    readonly held: ReadonlyArray<string>
+    readonly claimedBefore: Millis
+  }) => Call<{ readonly released: number }>
+
+  /** Ends a worker's lease and releases every run that it holds. Crashes are not counted. */
+  readonly retire: (worker: WorkerRef) => Call<{ readonly released: number }>
+
+  /**
+   * Releases up to `limit` runs of workers whose lease has run out: `pending`, available now, with one crash more. A
+   * run that reaches `maxCrashes` becomes `exhausted` instead, with a message to its parent.
+   */
+  readonly reap: (request: { readonly limit: number; readonly maxCrashes: number }) => Call<{
+    readonly released: number
+    readonly exhausted: number
+  }>
+
+  /** Reads workers in order of id: those beyond `after`, at most `limit`; or only the one with this `id`. */
   readonly workers: (request: {
     readonly id: string | null
     readonly after: string | null
     readonly limit: number
-  }) => Op<ReadonlyArray<WorkerRecord>>
+  }) => Call<ReadonlyArray<WorkerRecord>>
 
-  /** The latest samples of a worker id, of whatever incarnation and even if it is gone, oldest first, at most `limit`. */
+  /** Reads the latest samples of a worker id, of all incarnations, oldest first, at most `limit`. */
   readonly samples: (request: {
     readonly worker: string
     readonly limit: number
-  }) => Op<ReadonlyArray<WorkerSample>>
+  }) => Call<ReadonlyArray<WorkerSample>>
 
   /**
-   * Ask a worker to answer, and hint it. Answers the ping that is open now, which is an older one if that has not been
-   * answered; null if there is no such worker.
+   * Sends a worker a ping, with a hint. Returns the nonce that the worker has to answer, which is an older one if that
+   * is unanswered; null if no such worker exists.
    */
-  readonly ping: (request: { readonly worker: string; readonly nonce: string }) => Op<string | null>
+  readonly ping: (request: { readonly worker: string; readonly nonce: string }) => Call<string | null>
 
-  /** Answer a ping. False if it is not open, or another incarnation's to answer. */
-  readonly pong: (request: { readonly worker: WorkerRef; readonly nonce: string }) => Op<boolean>
+  /** Answers a ping. False if this incarnation has no unanswered ping with this nonce. */
+  readonly pong: (request: { readonly worker: WorkerRef; readonly nonce: string }) => Call<boolean>
 }

@@ -1,14 +1,11 @@
 /**
- * The verbs of a storage driver as a list and as types, for code that treats all of them alike: the façade, and drivers
- * that wrap another one. A verb takes one request at most and returns an `Answer`; `transaction`, `inTransaction` and
- * `hints` are no verbs.
+ * The verbs of a driver as a list and as types, for code that treats all of them alike: the façade, and wrappers of
+ * drivers. `transaction`, `inTransaction` and `hints` are not verbs: they have no `Answer`.
  *
  * @since 0.1.0
  */
-import type * as Effect from "effect/Effect"
-import type { JournalError } from "../Errors.js"
+import type { Call } from "./Answer.js"
 import type { JournalDriver } from "./JournalDriver.js"
-import type { Answer } from "./Model.js"
 
 /**
  * The name of a verb.
@@ -33,19 +30,16 @@ export type VerbArguments = { readonly [Name in VerbName]: Parameters<JournalDri
  * @category verbs
  */
 export type VerbValues = {
-  readonly [Name in VerbName]: ReturnType<JournalDriver[Name]> extends Effect.Effect<Answer<infer A>, JournalError> ? A
-    : never
+  readonly [Name in VerbName]: ReturnType<JournalDriver[Name]> extends Call<infer A> ? A : never
 }
 
 /**
- * A verb in a form in which the compiler follows it from its name to its arguments and its value.
+ * A verb by its name. In generic code, the compiler infers the request and the value from the name.
  *
  * @since 0.1.0
  * @category verbs
  */
-export type Verb<Name extends VerbName> = (
-  ...request: VerbArguments[Name]
-) => Effect.Effect<Answer<VerbValues[Name]>, JournalError>
+export type Verb<Name extends VerbName> = (...request: VerbArguments[Name]) => Call<VerbValues[Name]>
 
 /**
  * All verbs. Every `JournalDriver` is assignable to it.
@@ -56,8 +50,7 @@ export type Verb<Name extends VerbName> = (
 export type Verbs = { readonly [Name in VerbName]: Verb<Name> }
 
 /**
- * Whether a verb may change runs, queues, schedules or workers, or only reads them. `await` reads, and leaves a mark for a
- * hint.
+ * Each verb with what it does to storage. `await` reads: the hint that it requests is not stored as data.
  *
  * @since 0.1.0
  * @category verbs
@@ -73,7 +66,6 @@ export const verbs: { readonly [Name in VerbName]: "read" | "write" } = {
   reap: "write",
   get: "read",
   await: "read",
-  lookup: "read",
   history: "read",
   messages: "read",
   published: "read",

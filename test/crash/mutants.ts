@@ -1,7 +1,7 @@
 /** Deliberate bugs, between a worker and its driver or inside its machines. */
 import type { Hooks } from "@perdure/testing/simulation/Simulation"
 import * as Effect from "effect/Effect"
-import type { ClaimedRun, Committed, JournalDriver, Message, RunCommit } from "perdure/JournalDriver"
+import type { ClaimedRun, CommitResult, JournalDriver, Message, RunCommit } from "perdure/JournalDriver"
 
 /** A bug, and what the oracles say of it. */
 export interface Mutant extends Hooks {
@@ -15,7 +15,7 @@ const changeCommits = (change: (commit: RunCommit) => RunCommit): Pick<Hooks, "m
   })
 })
 
-const changeAnswers = (change: (answer: Committed, commit: RunCommit) => Committed): Pick<Hooks, "mutate"> => ({
+const changeAnswers = (change: (answer: CommitResult, commit: RunCommit) => CommitResult): Pick<Hooks, "mutate"> => ({
   mutate: (driver) => ({
     ...driver,
     commit: (request) =>
@@ -57,7 +57,7 @@ const writesLate = (driver: JournalDriver): JournalDriver => {
           late = commits
           return Effect.map(Effect.clockWith((clock) => clock.currentTimeMillis), (now) => ({
             now,
-            value: request.commits.map((): Committed => ({ _tag: "Applied", dispositions: [] }))
+            value: request.commits.map((): CommitResult => ({ _tag: "Applied", dispositions: [] }))
           }))
         }
         return Effect.map(
@@ -75,8 +75,8 @@ const remembersMachines = (driver: JournalDriver): JournalDriver => {
     ...driver,
     claim: (request) =>
       Effect.suspend(() => {
-        for (const [run, nextSeq] of request.held) held.set(run, nextSeq)
-        return driver.claim({ ...request, held })
+        for (const [run, nextSeq] of request.hot) held.set(run, nextSeq)
+        return driver.claim({ ...request, hot: held })
       })
   }
 }

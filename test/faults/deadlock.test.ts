@@ -84,7 +84,7 @@ const waiting: Readonly<Record<string, Operation>> = {
 /** Operations that never wait for a run's row. */
 const passing: Readonly<Record<string, Operation>> = {
   "claiming": (driver) =>
-    driver.claim({ worker, workflows: [{ name: "W", version: "1" }], queues: ["default"], limit: 10, held: new Map() }),
+    driver.claim({ worker, workflows: [{ name: "W", version: "1" }], queues: ["default"], limit: 10, hot: new Map() }),
   "reaping": (driver) => driver.reap({ limit: 10, maxCrashes: 1 }),
   "beating": (driver) => driver.heartbeat({ worker, leaseMillis: 1000, info: null }),
   "reading": (driver) => driver.get(["a", "b"])
@@ -204,7 +204,7 @@ describe.each(sizes)("locks on $name", ({ OPERATIONS, server }) => {
                 workflows: [{ name: "W", version: "1" }],
                 queues: ["default"],
                 limit: 12,
-                held: new Map()
+                hot: new Map()
               })
             case 4:
               return yield* driver.await(targets)
@@ -251,7 +251,7 @@ describe.each(sizes)("locks on $name", ({ OPERATIONS, server }) => {
         claim: null
       }) ?? Effect.void
       yield* Effect.forEach(workers, (me, side) =>
-        drivers[side]?.heartbeat({ worker: me, leaseMillis: 60_000, info: null }) ?? Effect.void)
+        (drivers[side] ?? assert.fail("no driver")).heartbeat({ worker: me, leaseMillis: 60_000, info: null }))
       let failures: ReadonlyArray<string> = []
       yield* Effect.forEach(
         Array.from({ length: OPERATIONS }, (_, index) =>

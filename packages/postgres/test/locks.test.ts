@@ -165,7 +165,7 @@ for (const server of TestDatabase.servers) {
           workflows: [{ name: "flow", version: "1" }],
           queues: ["q"],
           limit: 10,
-          held: new Map()
+          hot: new Map()
         })
         assert.deepStrictEqual(claimed.value.runs.map(({ id }) => id), ["a", "b", "y", "z"])
         yield* gate("COMMIT")

@@ -89,7 +89,7 @@ describe("statements of an operation", () => {
         workflows: [{ name: "flow", version: "1" }],
         queues: ["q"],
         limit: 100,
-        held: new Map(ids("a", 50).map((id) => [id, 2]))
+        hot: new Map(ids("a", 50).map((id) => [id, 2]))
       })
       assert.strictEqual(yield* count(hot), 1, "held hot, and nothing unread")
     }))
@@ -153,15 +153,15 @@ describe("statements of an operation", () => {
           dueAt: 0,
           state: record.state.replace(/"slot":\d+/, "\"slot\":3600000")
         }))
-        assert.strictEqual((yield* driver.writeSchedules({ schedules, tell: false })).value.length, 100)
+        assert.strictEqual((yield* driver.writeSchedules({ schedules, hint: false })).value.length, 100)
       })
       yield* due
       assert.strictEqual(yield* count(scheduleLoop.runOnce), 5, "look, begin, advance, start, commit")
-      const counts = yield* driver.queueCounts({ names: ["default"], most: 1_000 })
+      const counts = yield* driver.queueCounts({ names: ["default"], limit: 1_000 })
       assert.strictEqual(counts.value[0]?.ready, 100)
       yield* due
       assert.strictEqual(yield* count(scheduleLoop.runOnce), 6, "as before, and the runs that these slots have had")
-      assert.strictEqual((yield* driver.queueCounts({ names: ["default"], most: 1_000 })).value[0]?.ready, 100)
+      assert.strictEqual((yield* driver.queueCounts({ names: ["default"], limit: 1_000 })).value[0]?.ready, 100)
     }))
 
   it.scopedLive("storing a process's definitions takes three for all that begin together, a trigger what firing takes", () =>
@@ -210,7 +210,6 @@ describe("statements of an operation", () => {
         "history": driver.history({ run: "a", from: 0, limit: 10 }),
         "messages": driver.messages({ run: "a", after: 0, limit: 10 }),
         "published": driver.published("a"),
-        "lookup": driver.lookup({ workflow: "flow", key: "none" }),
         "reap": driver.reap({ limit: 10, maxCrashes: 3 }),
         "reconcile": driver.reconcile({ worker, held: ["a", "b"], claimedBefore: Infinity }),
         "resume": driver.resume({ runs: ["a"], by: null, reason: null })

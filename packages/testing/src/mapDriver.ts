@@ -1,8 +1,6 @@
 /** Wraps every verb of a driver by one function. */
-import type * as Effect from "effect/Effect"
 import * as Record from "effect/Record"
-import type { JournalError } from "perdure/Errors"
-import type { Answer, JournalDriver, Verb, VerbArguments, VerbName, Verbs, VerbValues } from "perdure/JournalDriver"
+import type { Call, JournalDriver, Verb, VerbArguments, VerbName, Verbs, VerbValues } from "perdure/JournalDriver"
 import { verbs } from "perdure/JournalDriver"
 
 /**
@@ -13,10 +11,10 @@ import { verbs } from "perdure/JournalDriver"
  * @category models
  */
 export type AroundVerb = <Name extends VerbName>(
-  call: Effect.Effect<Answer<VerbValues[Name]>, JournalError>,
+  call: Call<VerbValues[Name]>,
   verb: Name,
   request: VerbArguments[Name]
-) => Effect.Effect<Answer<VerbValues[Name]>, JournalError>
+) => Call<VerbValues[Name]>
 
 /**
  * A driver whose verbs are those of `driver`, each call wrapped by `around`. `transaction`, `inTransaction` and `hints`

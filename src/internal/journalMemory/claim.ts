@@ -67,7 +67,7 @@ const take = (store: Store.Store, now: Driver.Millis, request: Request, run: Sto
     startedAt: row.startedAt ?? now,
     seen: row.inboxSeq,
     crashes: row.crashes,
-    journal: request.held.get(row.id) === row.nextSeq ? [] : run.journal.map((written) => written.entry),
+    journal: request.hot.get(row.id) === row.nextSeq ? [] : run.journal.map((written) => written.entry),
     inbox: unread(run, 0)
   }
 }

@@ -16,7 +16,7 @@ interface Birth {
 
 /** A verdict, and for a commit that was applied now, the run to send from. */
 interface Verdict {
-  readonly committed: Driver.Committed
+  readonly committed: Driver.CommitResult
   readonly applied: { readonly run: Store.Run; readonly record: Store.Applied } | null
 }
 
@@ -107,7 +107,7 @@ export const commit = (
   store: Store.Store,
   now: Driver.Millis,
   request: Parameters<Driver.JournalDriver["commit"]>[0]
-): ReadonlyArray<Driver.Committed> => {
+): ReadonlyArray<Driver.CommitResult> => {
   const births: Array<Birth> = []
   const verdicts = request.commits.map((commit): Verdict => {
     const run = store.runs.get(commit.run)

@@ -80,13 +80,13 @@ const enqueueSingle = (
   now: Driver.Millis,
   run: Driver.NewRun,
   { debounce, key }: Driver.Singleton
-): Driver.Enqueued => {
+): Driver.EnqueueResult => {
   const holder = holderOf(store, run)
   if (holder !== undefined && debounce === null) return { _tag: "Joined", id: holder.row.id }
   const quietUntil = (from: Driver.Millis) =>
     Math.max(
       run.availableAt === null ? 0 : Math.ceil(run.availableAt),
-      Math.min(now + (debounce?.quiet ?? 0), from + (debounce?.most ?? Infinity))
+      Math.min(now + (debounce?.quietMillis ?? 0), from + (debounce?.maxWaitMillis ?? Infinity))
     )
   if (holder !== undefined) {
     const { createdAt, fresh, id, key: queueKey, pause, queue, status, version } = holder.row
@@ -110,9 +110,9 @@ export const enqueue = (
   store: Store.Store,
   now: Driver.Millis,
   request: Parameters<Driver.JournalDriver["enqueue"]>[0]
-): ReadonlyArray<Driver.Enqueued> => {
+): ReadonlyArray<Driver.EnqueueResult> => {
   let slots = request.runs.some(({ singleton }) => singleton !== null) ? 0 : request.claim?.slots ?? 0
-  return request.runs.map((run): Driver.Enqueued => {
+  return request.runs.map((run): Driver.EnqueueResult => {
     const found = Store.existing(store, run)
     if (found !== undefined) {
       const { id, payload, status } = found.row

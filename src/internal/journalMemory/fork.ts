@@ -17,7 +17,7 @@ const unreceived = (source: Store.Run, prefix: ReadonlyArray<Store.Written>): Re
   })
 }
 
-export const fork = (store: Store.Store, now: Driver.Millis, request: Driver.ForkRequest): Driver.Forked => {
+export const fork = (store: Store.Store, now: Driver.Millis, request: Driver.ForkRequest): Driver.ForkResult => {
   const { action, by, id, reason, seq } = request
   if (store.runs.has(id)) return { _tag: "Existing" }
   const source = store.runs.get(request.source)

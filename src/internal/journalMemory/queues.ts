@@ -98,13 +98,13 @@ export const counts = (
       counted[!fresh ? "suspended" : availableAt <= now ? "ready" : "delayed"]++
     } else if ((status === "paused" || status === "diverged") && !fresh) counted.parked++
   }
-  const { most } = request
+  const { limit } = request
   return [...names.values()].map(({ delayed, name, parked, ready, running, suspended }) => ({
     name,
-    ready: Math.min(most, ready),
-    delayed: Math.min(most, delayed),
-    running: Math.min(most, running),
-    suspended: Math.min(most, suspended),
-    parked: Math.min(most, parked)
+    ready: Math.min(limit, ready),
+    delayed: Math.min(limit, delayed),
+    running: Math.min(limit, running),
+    suspended: Math.min(limit, suspended),
+    parked: Math.min(limit, parked)
   }))
 }

@@ -34,15 +34,6 @@ export const awaitRuns = (store: Store.Store, ids: ReadonlyArray<string>): Reado
   return runs.map(record)
 }
 
-export const lookup = (
-  store: Store.Store,
-  request: { readonly workflow: string; readonly key: string }
-): Driver.RunRecord | null => {
-  const id = store.keys.get(Store.pairKey(request.workflow, request.key))
-  const run = id === undefined ? undefined : store.runs.get(id)
-  return run === undefined ? null : record(run)
-}
-
 export const inbox = (
   store: Store.Store,
   requests: ReadonlyArray<{ readonly run: string; readonly after: number }>

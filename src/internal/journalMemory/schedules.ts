@@ -2,7 +2,7 @@
 import type * as Driver from "../../driver/JournalDriver.js"
 import * as Store from "./Store.js"
 
-type Requests = { [Verb in keyof Driver.JournalSchedules]: Parameters<Driver.JournalSchedules[Verb]>[0] }
+type Requests = { [Verb in keyof Driver.ScheduleVerbs]: Parameters<Driver.ScheduleVerbs[Verb]>[0] }
 
 /** How old `seenAt` is before it is written anew, in milliseconds. */
 const SEEN = 30_000
@@ -43,13 +43,13 @@ export const due = (store: Store.Store, now: Driver.Millis, { limit, needs }: Re
 export const write = (
   store: Store.Store,
   now: Driver.Millis,
-  { schedules, tell }: Requests["writeSchedules"]
+  { hint, schedules }: Requests["writeSchedules"]
 ): ReadonlyArray<string> => {
   const written = schedules.filter(({ name, revision }) => (store.schedules.get(name)?.revision ?? 0) === revision)
   for (const { revision, ...row } of written) {
     const seenAt = store.schedules.get(row.name)?.seenAt ?? now
     Store.setSchedule(store, { ...row, seenAt, revision: revision + 1 })
-    if (tell) Store.hint(store, { _tag: "Scheduled", needs: row.needs })
+    if (hint) Store.hint(store, { _tag: "Scheduled", needs: row.needs })
   }
   return written.map(({ name }) => name).sort(Store.compare)
 }

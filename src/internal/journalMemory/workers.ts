@@ -1,7 +1,7 @@
 /** Workers: their leases, what they say of themselves, pings. */
 import type * as Effect from "effect/Effect"
 import type * as Driver from "../../driver/JournalDriver.js"
-import { WorkerBounds } from "../../driver/Workers.js"
+import { WorkerBounds } from "../../driver/JournalDriver.js"
 import * as Store from "./Store.js"
 
 /** The ping that is not answered. */
@@ -19,7 +19,7 @@ const heartbeat = (
   store: Store.Store,
   now: Driver.Millis,
   { info, leaseMillis, worker }: Parameters<Driver.JournalDriver["heartbeat"]>[0]
-): Driver.Beat => {
+): Driver.HeartbeatResult => {
   const before = store.leases.get(worker.id)
   const lapsed = before !== undefined && before.until <= now
   const again = before?.incarnation === worker.incarnation ? before : undefined
@@ -35,7 +35,7 @@ const heartbeat = (
   }
   Store.setLease(store, worker.id, lease)
   if (info !== null) sample(store, now, worker, info)
-  return { _tag: "Held", lapsed, ping: open(lease) }
+  return { _tag: "Renewed", lapsed, ping: open(lease) }
 }
 
 const workers = (
@@ -94,7 +94,7 @@ const pong = (
 export const make = (
   store: Store.Store,
   operation: <A>(run: (now: Driver.Millis) => A) => Effect.Effect<Driver.Answer<A>>
-): Driver.JournalWorkers => ({
+): Omit<Driver.WorkerVerbs, "reconcile" | "retire" | "reap"> => ({
   heartbeat: (request) => operation((now) => heartbeat(store, now, request)),
   workers: (request) => operation((now) => workers(store, now, request)),
   samples: (request) => operation((now) => samples(store, now, request)),

@@ -14,7 +14,7 @@ import {
 } from "../../Errors.js"
 import type { JournalService } from "../../Journal.js"
 import type { LocalWorker } from "../process/Process.js"
-import type { ClaimedRun, Enqueued, NewRun, Singleton } from "../../driver/JournalDriver.js"
+import type { ClaimedRun, EnqueueResult, NewRun, Singleton } from "../../driver/JournalDriver.js"
 import { Limits } from "../../Limits.js"
 import type { StartOptions } from "../../Workflow.js"
 import type { Shape } from "../process/Shape.js"
@@ -143,8 +143,8 @@ const singletonOf = (shape: Shape, payload: unknown): Effect.Effect<Singleton | 
     (key) => ({
       key,
       debounce: debounce === undefined ? null : {
-        quiet: Duration.toMillis(debounce.quiet),
-        most: debounce.maxWait === undefined ? null : Duration.toMillis(debounce.maxWait)
+        quietMillis: Duration.toMillis(debounce.quiet),
+        maxWaitMillis: debounce.maxWait === undefined ? null : Duration.toMillis(debounce.maxWait)
       }
     })
   )
@@ -198,7 +198,7 @@ export const startRuns = Effect.fnUntraced(function*(
   yield* conflictsWithin(runs)
   const enqueue = Effect.map(journal.enqueue({ runs, claim: null }), ({ value }) => value)
   const refuses = shape.options.singleton?.mode === "refuse"
-  const settle = (answers: ReadonlyArray<Enqueued>) => startedIds(runs, answers, refuses)
+  const settle = (answers: ReadonlyArray<EnqueueResult>) => startedIds(runs, answers, refuses)
   // Several runs start all or none: a stored run with another payload must undo those before it.
   if (runs.length > 1 && runs.some((run) => run.idempotencyKey !== null || run.singleton !== null)) {
     return yield* journal.transaction(Effect.flatMap(enqueue, settle))
@@ -210,7 +210,7 @@ export const startRuns = Effect.fnUntraced(function*(
 /** The runs that stand for those that were to be started; fails if one of them has another payload, or its key is taken. */
 const startedIds = (
   runs: ReadonlyArray<NewRun>,
-  answers: ReadonlyArray<Enqueued>,
+  answers: ReadonlyArray<EnqueueResult>,
   refuses: boolean
 ): Effect.Effect<ReadonlyArray<string>, IdempotencyConflict | SingletonBusy> => {
   const ids: Array<string> = []

@@ -8,7 +8,7 @@
 import * as Effect from "effect/Effect"
 import type { JournalError } from "../../Errors.js"
 import type { JournalService } from "../../Journal.js"
-import type { Enqueued, Millis, ScheduleRecord } from "../../driver/JournalDriver.js"
+import type { EnqueueResult, Millis, ScheduleRecord } from "../../driver/JournalDriver.js"
 import { launchersOf } from "./launch.js"
 import type { Plan } from "./plan.js"
 import { cancelOf, correctedPlan, planOf, refusedPlan } from "./plan.js"
@@ -42,17 +42,17 @@ export const needsOfProcess = ({ process: { registrations } }: JournalService): 
   ])
 ]
 
-const outcomeOf = (plans: ReadonlyArray<Plan>, answers: ReadonlyMap<string, Enqueued>): Outcome => ({
+const outcomeOf = (plans: ReadonlyArray<Plan>, answers: ReadonlyMap<string, EnqueueResult>): Outcome => ({
   fired: plans.length,
   started: new Map([...answers].map(([id, answer]) => [id, answer.id])),
   dropped: new Map(plans.flatMap(({ dropped, record }) => dropped === null ? [] : [[record.name, dropped] as const]))
 })
 
-/** Writes the plans of the schedules whose rows are still as they were read. `tell`: other processes are hinted. */
+/** Writes the plans of the schedules whose rows are still as they were read. `hint`: other processes are hinted. */
 const execute = (
   journal: JournalService,
   plans: ReadonlyArray<Plan>,
-  tell: boolean
+  hint: boolean
 ): Effect.Effect<Outcome, JournalError> =>
   Effect.gen(function*() {
     // The timeouts of a caller's transaction are the caller's.
@@ -60,7 +60,7 @@ const execute = (
     const write = (some: ReadonlyArray<Plan>, revisions: number) =>
       journal.writeSchedules({
         schedules: some.map(({ record, row }) => ({ ...row, revision: record.revision + revisions })),
-        tell,
+        hint,
         ...timeout
       })
     if (plans.every(({ cancels, runs }) => runs.length === 0 && cancels === null)) {

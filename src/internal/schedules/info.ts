@@ -5,7 +5,7 @@ import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import type { JournalError } from "../../Errors.js"
 import { Journal } from "../../Journal.js"
-import type { JournalSchedules, Millis, ScheduleRecord } from "../../driver/JournalDriver.js"
+import type { ScheduleVerbs, Millis, ScheduleRecord } from "../../driver/JournalDriver.js"
 import type { Calendar } from "../calendar/model.js"
 import { MAX_DATE_MILLIS } from "../util/time.js"
 import { dueSlots } from "./decision.js"
@@ -128,7 +128,7 @@ export const infoOf = (
 
 /** Schedules as storage has them now, each with up to `upcoming` start times. */
 export const readInfos = (
-  request: Parameters<JournalSchedules["schedules"]>[0],
+  request: Parameters<ScheduleVerbs["schedules"]>[0],
   upcoming: number
 ): Effect.Effect<ReadonlyArray<Info>, JournalError, Journal> =>
   Effect.flatMap(Journal, (journal) =>

@@ -69,7 +69,7 @@ const request = <A>(
           return fired > 0 ? Option.some<Response<A>>({ answer, started }) : Option.none()
         }
         const schedules = [{ ...next, revision: record.revision }]
-        const written = yield* journal.writeSchedules({ schedules, tell: true })
+        const written = yield* journal.writeSchedules({ schedules, hint: true })
         return written.length > 0 ? Option.some<Response<A>>({ answer, started: new Map() }) : Option.none()
       })
     return yield* Store.modify(journal, name, attempt)

@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type { JournalError } from "../../Errors.js"
 import type { JournalService } from "../../Journal.js"
-import type { Enqueued, Millis, NewRun, ScheduleRecord, ScheduleRow } from "../../driver/JournalDriver.js"
+import type { EnqueueResult, Millis, NewRun, ScheduleRecord, ScheduleRow } from "../../driver/JournalDriver.js"
 import { makeRunId } from "../codec/ids.js"
 import { isFinal } from "../process/RunWatch.js"
 import type { Decision, Situation, Start } from "./decision.js"
@@ -174,7 +174,7 @@ export const cancelOf = ({ cancels, record }: Plan) =>
  */
 const previousRun = (
   { before, record, runs, starts, state }: Plan,
-  answers: ReadonlyMap<string, Enqueued>
+  answers: ReadonlyMap<string, EnqueueResult>
 ): Pick<State, "last"> | undefined => {
   const found = runs.flatMap(({ id }, index) => {
     const [answer, start] = [answers.get(id), starts[index]]
@@ -191,7 +191,7 @@ const previousRun = (
 }
 
 /** The plan with the previous run that storage's answers imply; undefined if the row is right as it was written. */
-export const correctedPlan = (plan: Plan, answers: ReadonlyMap<string, Enqueued>): Plan | undefined => {
+export const correctedPlan = (plan: Plan, answers: ReadonlyMap<string, EnqueueResult>): Plan | undefined => {
   const previous = previousRun(plan, answers)
   if (previous === undefined || plan.state === null) return undefined
   const run = previous.last?.run ?? plan.record.run

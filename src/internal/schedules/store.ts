@@ -80,7 +80,7 @@ export const update = <E, R>(
       const row = yield* decide(record, now)
       if (row === null) return Option.some(undefined)
       const schedules = [{ ...row, revision: record?.revision ?? 0 }]
-      const written = yield* journal.writeSchedules({ schedules, tell: true })
+      const written = yield* journal.writeSchedules({ schedules, hint: true })
       return written.length > 0 ? Option.some(undefined) : Option.none()
     }))
 
@@ -106,7 +106,7 @@ export const updateMany = (
           return row === null ? [] : [{ ...row, revision: record?.revision ?? 0 }]
         })
         if (schedules.length === 0) return Option.some(undefined)
-        const written = new Set(yield* journal.writeSchedules({ schedules, tell: true }))
+        const written = new Set(yield* journal.writeSchedules({ schedules, hint: true }))
         left = schedules.flatMap(({ name }) => written.has(name) ? [] : [name])
         return left.length === 0 ? Option.some(undefined) : Option.none()
       })

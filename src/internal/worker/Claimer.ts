@@ -77,7 +77,7 @@ export class Claimer {
     const queues = this.nextQueues()
     // Claimed runs must not be forgotten between the answer and their hold.
     return Effect.uninterruptibleMask((restore) =>
-      restore(this.journal.claim({ worker, workflows, queues, limit, held: held() })).pipe(
+      restore(this.journal.claim({ worker, workflows, queues, limit, hot: held() })).pipe(
         Effect.onError(() => Effect.sync(suspect)),
         Effect.map(({ limited, more, nextDue, runs }) => {
           this.nextDue = nextDue

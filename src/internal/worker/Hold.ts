@@ -17,7 +17,7 @@ import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import type * as FiberRefs from "effect/FiberRefs"
-import type { ClaimedRun, Committed, Inbox, Transition } from "../../driver/JournalDriver.js"
+import type { ClaimedRun, CommitResult, Inbox, Transition } from "../../driver/JournalDriver.js"
 import type { Stray } from "../machine/Machine.js"
 import type { Op } from "../machine/Op.js"
 import type { WorkflowRegistration } from "../process/Registration.js"
@@ -156,7 +156,7 @@ export class Hold {
   }
 
   /** A commit has been answered. */
-  committed(answer: Committed): void {
+  committed(answer: CommitResult): void {
     const taken = this.inFlight
     if (taken === undefined || this.state === "gone") return
     this.inFlight = undefined

@@ -5,7 +5,7 @@ import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import type { JournalService } from "../../Journal.js"
-import type { Committed, WorkerRef } from "../../driver/JournalDriver.js"
+import type { CommitResult, WorkerRef } from "../../driver/JournalDriver.js"
 import type { Op } from "../machine/Op.js"
 import { runForkWith } from "../util/runtime.js"
 import type { TakenDraft } from "./Draft.js"
@@ -56,7 +56,7 @@ export const runTransaction = (options: {
   const { body, close, context, fiberRefs } = op.data
   let bodyExit: Exit.Exit<unknown, unknown> | undefined
   let delivered: TakenDraft | undefined
-  let answered: Committed | undefined
+  let answered: CommitResult | undefined
   const work = Effect.gen(function*() {
     bodyExit = yield* Effect.onExit(body, (exit) => close(exit) ?? Effect.void).pipe(Effect.exit)
     const taken = Exit.isSuccess(bodyExit) ? hold.transactionDone(op, bodyExit) : undefined

@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Either from "effect/Either"
 import { decodeState, initialState, type State } from "perdure/internal/schedules/model"
 import { correctedPlan, type Plan } from "perdure/internal/schedules/plan"
-import type { Enqueued, RunStatus, ScheduleRecord } from "perdure/JournalDriver"
+import type { EnqueueResult, RunStatus, ScheduleRecord } from "perdure/JournalDriver"
 import { newRun } from "../../fixtures/newRun.js"
 
 const recordOf = (runStatus: RunStatus | null): ScheduleRecord => ({
@@ -22,7 +22,7 @@ const recordOf = (runStatus: RunStatus | null): ScheduleRecord => ({
 
 type Answer = "started" | "joined" | RunStatus
 
-const enqueued = (id: string, answer: Answer): Enqueued =>
+const enqueued = (id: string, answer: Answer): EnqueueResult =>
   answer === "started"
     ? { _tag: "Started", id, epoch: null }
     : answer === "joined"

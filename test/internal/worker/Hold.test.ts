@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import type { Committed, Message } from "perdure/JournalDriver"
+import type { CommitResult, Message } from "perdure/JournalDriver"
 import * as Signal from "perdure/Signal"
 import * as Step from "perdure/Step"
 import { HandHeld, handHeld as hold } from "../../fixtures/handHeld.js"
@@ -11,7 +11,7 @@ const Note = Signal.make("Note", { payload: Schema.Number })
 
 const note = (ordinal: number): Message => ({ run: "r", ordinal, kind: "signal", name: "Note", payload: "7", at: 0 })
 
-const applied: Committed = { _tag: "Applied", dispositions: [] }
+const applied: CommitResult = { _tag: "Applied", dispositions: [] }
 
 const number = { success: Schema.Number }
 

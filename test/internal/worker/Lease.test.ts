@@ -106,7 +106,7 @@ describe("a lease that had run out", () => {
         heartbeat: (request) =>
           Effect.map(driver.heartbeat(request), ({ now, value }) => ({
             now,
-            value: value._tag === "Held" ? { ...value, lapsed: hasJumped } : value
+            value: value._tag === "Renewed" ? { ...value, lapsed: hasJumped } : value
           }))
       }))
       const { faults, lease, said } = makeLease(journal)

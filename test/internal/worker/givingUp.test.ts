@@ -65,7 +65,7 @@ const ways: Record<string, {
         yield* driver.heartbeat({ worker, leaseMillis: 1e9, info: null })
         yield* driver.reconcile({ worker: process.worker.core.ref, held: [], claimedBefore: Infinity })
         const workflows = [{ name: "Job", version: "1" }]
-        const { value } = yield* driver.claim({ worker, workflows, queues: ["default"], limit: 1, held: new Map() })
+        const { value } = yield* driver.claim({ worker, workflows, queues: ["default"], limit: 1, hot: new Map() })
         assert.deepStrictEqual(value.runs.map(({ id }) => id), [run.id])
         yield* write
       })

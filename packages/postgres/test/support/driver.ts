@@ -82,7 +82,7 @@ export const claim = (
       workflows: [{ name: "flow", version: "1" }],
       queues: ["q"],
       limit,
-      held: new Map()
+      hot: new Map()
     }),
     ({ value }) => value.runs
   )

@@ -270,7 +270,7 @@ export const committed = (
   commit: Driver.RunCommit,
   verdict: string | undefined,
   letters: string | null | undefined
-): Driver.Committed => {
+): Driver.CommitResult => {
   const code = Number(verdict)
   if (code === applied || code === again) {
     return { _tag: "Applied", dispositions: commit.messages.length === 0 ? [] : dispositions(letters ?? "") }

@@ -190,12 +190,12 @@ export const rounds = (runs: ReadonlyArray<Driver.NewRun>): ReadonlyArray<Readon
 export const decode = (
   rows: ReadonlyArray<Row.Fields>,
   runs: ReadonlyArray<Driver.NewRun>
-): Driver.Answer<ReadonlyArray<Driver.Enqueued | null>> => {
+): Driver.Answer<ReadonlyArray<Driver.EnqueueResult | null>> => {
   const row = Row.first(rows)
   const answers = Row.json(row, "answers")
   return {
     now: Row.instant(row, "now"),
-    value: runs.map(({ id }, index): Driver.Enqueued | null => {
+    value: runs.map(({ id }, index): Driver.EnqueueResult | null => {
       const answer = answers[index]
       if (answer === null || answer === undefined) return null
       if (answer === 0 || answer === 1) return { _tag: "Started", id, epoch: answer === 1 ? 1 : null }

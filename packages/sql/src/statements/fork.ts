@@ -102,7 +102,7 @@ export const fork: Verb = {
 /** What came of it; null: the source has moved on meanwhile. */
 export interface Answered {
   readonly now: Driver.Millis
-  readonly value: Driver.Forked | null
+  readonly value: Driver.ForkResult | null
   /** Where the new run waits. */
   readonly queue: string | null
 }
@@ -121,7 +121,7 @@ export const decode = (rows: ReadonlyArray<Row.Fields>): Answered => {
   }
 }
 
-const verdicts: ReadonlySet<Driver.Forked["_tag"] | "Moved"> = new Set(
+const verdicts: ReadonlySet<Driver.ForkResult["_tag"] | "Moved"> = new Set(
   [
     "Forked",
     "Existing",

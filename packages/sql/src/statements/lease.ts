@@ -7,7 +7,7 @@
  * Locks: the worker's row; then, without waiting, rows of workers that are long gone.
  */
 import type * as Driver from "perdure/JournalDriver"
-import { WorkerBounds } from "perdure/driver/Workers"
+import { WorkerBounds } from "perdure/JournalDriver"
 import * as Row from "../internal/Row.js"
 import type { Verb } from "../Verb.js"
 import { millis } from "./words.js"
@@ -79,12 +79,12 @@ export const heartbeat: Verb = {
     coalesce((SELECT lease_until <= ${t.now} FROM before), false) AS lapsed`
 }
 
-export const decode = (rows: ReadonlyArray<Row.Fields>): Driver.Answer<Driver.Beat> => {
+export const decode = (rows: ReadonlyArray<Row.Fields>): Driver.Answer<Driver.HeartbeatResult> => {
   const row = Row.first(rows)
   return {
     now: Row.instant(row, "now"),
     value: Row.flag(row, "held")
-      ? { _tag: "Held", lapsed: Row.flag(row, "lapsed"), ping: Row.textOrNull(row, "ping") }
+      ? { _tag: "Renewed", lapsed: Row.flag(row, "lapsed"), ping: Row.textOrNull(row, "ping") }
       : { _tag: "Taken" }
   }
 }

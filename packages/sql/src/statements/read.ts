@@ -70,21 +70,6 @@ export const await_: Verb = {
   ${records(t, "SELECT * FROM locked UNION ALL SELECT * FROM found WHERE NOT unmarked")}`
 }
 
-/** $1 workflow, $2 key */
-export const lookup: Verb = {
-  name: "lookup",
-  parameters: 2,
-  text: (t) =>
-    records(
-      t,
-      `SELECT r.*, 1 AS i
-    FROM (
-      SELECT n.run FROM ${t.inputs} n WHERE n.workflow = $1::text AND n.idempotency_key = $2::text OFFSET 0
-    ) k
-    CROSS JOIN LATERAL (SELECT r.* FROM ${t.runs} r WHERE r.id = k.run OFFSET 0) r`
-    )
-}
-
 /** As JSON text, which the connection cannot read in more than one way. */
 const attributes = (text: string | null): Driver.Attributes => {
   if (text === null) return {}

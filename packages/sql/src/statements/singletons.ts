@@ -144,8 +144,8 @@ export const encodeHeld = (all: ReadonlyArray<Single & { readonly holder: string
     tags: run.tags.length === 0 ? null : run.tags,
     attributes: Object.keys(run.attributes).length === 0 ? null : run.attributes,
     available: run.availableAt === null ? null : encodeInstant(Math.ceil(run.availableAt)),
-    quiet: singleton.debounce?.quiet ?? null,
-    most: singleton.debounce?.most ?? null
+    quiet: singleton.debounce?.quietMillis ?? null,
+    most: singleton.debounce?.maxWaitMillis ?? null
   })))
 
 /** The run that has each key. */

@@ -4,7 +4,7 @@
  * Indexes: `workers_pkey`, `samples_pkey`. Locks: `ping` and `pong` the worker's row.
  */
 import type * as Driver from "perdure/JournalDriver"
-import { WorkerBounds } from "perdure/driver/Workers"
+import { WorkerBounds } from "perdure/JournalDriver"
 import * as Row from "../internal/Row.js"
 import type { Verb } from "../Verb.js"
 import { within } from "./lease.js"

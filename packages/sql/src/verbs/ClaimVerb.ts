@@ -66,7 +66,7 @@ export const make = (
         if (claimed.turnedIdle) {
           yield* hints.publishLocally(request.queues.map((queue) => ({ _tag: "Ready", queue })))
         }
-        const contents = yield* read(claimed.taken, request.held)
+        const contents = yield* read(claimed.taken, request.hot)
         origins.add(claimed.taken.map(({ run }) => run))
         return {
           now: claimed.now,

@@ -9,7 +9,7 @@ import * as Request from "../statements/commitRequest.js"
 import type { RunOrigins } from "./RunOrigins.js"
 import type { Session } from "./Session.js"
 
-interface Applied extends Driver.Answer<ReadonlyArray<Driver.Committed>> {
+interface Applied extends Driver.Answer<ReadonlyArray<Driver.CommitResult>> {
   readonly answer: Request.CommitAnswer
 }
 

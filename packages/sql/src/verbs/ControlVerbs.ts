@@ -14,7 +14,7 @@ import type { Session } from "./Session.js"
 /** Attempts to fork a run that commits at the same time. */
 const MAX_FORK_ATTEMPTS = 20
 
-export const make = ({ hints, query }: Session): Driver.JournalControl => {
+export const make = ({ hints, query }: Session): Driver.ControlVerbs => {
   /** Repeats a statement until it changes nothing, so that descendants started meanwhile are not missed. */
   const untilDone = Effect.fnUntraced(function*(
     verb: Verb,
@@ -36,7 +36,7 @@ export const make = ({ hints, query }: Session): Driver.JournalControl => {
 
   const fork = Effect.fnUntraced(function*(
     { action, by, id, priority, queue, reason, seq, source }: Driver.ForkRequest
-  ): Effect.fn.Return<Driver.Answer<Driver.Forked>, JournalError> {
+  ): Effect.fn.Return<Driver.Answer<Driver.ForkResult>, JournalError> {
     for (let attempt = 0; attempt < MAX_FORK_ATTEMPTS; attempt++) {
       const parameters = [source, seq, id, queue, priority, action, by, reason]
       const { now, queue: ready, value } = yield* query(Fork.fork, parameters, Fork.decode)

@@ -47,10 +47,10 @@ const makeInsert = ({ hints, inTransaction, query }: Session, origins: RunOrigin
     claim: Claim | null,
     isInside: boolean
   ): Effect.fn.Return<
-    { readonly now: Driver.Millis; readonly results: ReadonlyMap<number, Driver.Enqueued> },
+    { readonly now: Driver.Millis; readonly results: ReadonlyMap<number, Driver.EnqueueResult> },
     JournalError
   > {
-    const results = new Map<number, Driver.Enqueued>()
+    const results = new Map<number, Driver.EnqueueResult>()
     let slots = claim?.slots ?? 0
     let now: Driver.Millis = 0
     let rounds: ReadonlyArray<ReadonlyArray<number>> = Enqueue.rounds(all)

@@ -6,7 +6,7 @@ import { decodeRecords } from "../statements/read.js"
 import * as Retain from "../statements/retain.js"
 import type { Session } from "./Session.js"
 
-export const make = ({ query }: Session): Driver.JournalFinding => ({
+export const make = ({ query }: Session): Driver.SearchVerbs => ({
   find: ({ after, filter, limit }) => {
     const { parameters, verb } = Find.find(filter, after, limit)
     return Effect.map(query(verb, parameters, decodeRecords, "find"), ({ now, value }) => {

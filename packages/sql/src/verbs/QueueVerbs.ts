@@ -8,10 +8,10 @@ const distinct = (names: ReadonlyArray<string>): string => JSON.stringify([...ne
 
 const first = ({ now, value }: Driver.Answer<ReadonlyArray<Driver.QueueRecord>>) => ({ now, value: value[0] ?? null })
 
-export const make = ({ hints, query }: Session): Driver.JournalQueues => {
+export const make = ({ hints, query }: Session): Driver.QueueVerbs => {
   const ready = (queues: ReadonlyArray<string>) => hints.publish(queues.map((queue) => ({ _tag: "Ready", queue })))
 
-  const define: Driver.JournalQueues["defineQueue"] = (request) => {
+  const define: Driver.QueueVerbs["defineQueue"] = (request) => {
     const { definition, name, settings } = request
     return Effect.flatMap(
       query(Queues.define, [name, definition, JSON.stringify(Queues.encodeSettings(settings))], Queues.decode),
@@ -25,7 +25,7 @@ export const make = ({ hints, query }: Session): Driver.JournalQueues => {
 
   return {
     queues: (names) => query(Queues.read, [names === null ? null : distinct(names)], Queues.decode),
-    queueCounts: ({ most, names }) => query(Queues.counts, [distinct(names), most], Queues.decodeCounts),
+    queueCounts: ({ limit, names }) => query(Queues.counts, [distinct(names), limit], Queues.decodeCounts),
     ensureQueues: (names) => query(Queues.ensure, [distinct(names)], Queues.decodeNames),
     defineQueue: define,
     changeQueue: ({ by = null, change, name, reason = null }) => {

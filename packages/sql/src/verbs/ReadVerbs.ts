@@ -5,18 +5,13 @@ import * as Publish from "../statements/publish.js"
 import * as Read from "../statements/read.js"
 import type { Session } from "./Session.js"
 
-type Verbs = "get" | "await" | "lookup" | "history" | "messages" | "publish" | "published"
+type Verbs = "get" | "await" | "history" | "messages" | "publish" | "published"
 
 const distinct = (ids: ReadonlyArray<string>): string => JSON.stringify([...new Set(ids)])
 
 export const make = ({ hints, query }: Session): Pick<Driver.JournalDriver, Verbs> => ({
   get: (runs) => query(Read.get, [distinct(runs)], Read.decodeRecords),
   await: (runs) => query(Read.await_, [distinct(runs)], Read.decodeRecords),
-  lookup: ({ key, workflow }) =>
-    Effect.map(query(Read.lookup, [workflow, key], Read.decodeRecords), ({ now, value }) => ({
-      now,
-      value: value[0] ?? null
-    })),
   history: ({ from, limit, run }) => query(Read.history, [run, from, limit], Read.decodeHistory),
   messages: ({ after, limit, run }) =>
     query(Read.messages, [run, after, limit], (rows) => Read.decodeMessages(run, rows)),

@@ -22,7 +22,7 @@ export class RunOrigins {
   }
 
   /** Forgets the runs that this process no longer holds after these commits. */
-  settle(commits: ReadonlyArray<Driver.RunCommit>, results: ReadonlyArray<Driver.Committed>): void {
+  settle(commits: ReadonlyArray<Driver.RunCommit>, results: ReadonlyArray<Driver.CommitResult>): void {
     commits.forEach(({ run, transition }, index) => {
       const tag = results[index]?._tag
       if (tag === "Lost" || (tag === "Applied" && transition !== null && transition._tag !== "Continue")) {

@@ -4,14 +4,14 @@ import type * as Driver from "perdure/JournalDriver"
 import * as Schedules from "../statements/schedules.js"
 import type { Session } from "./Session.js"
 
-export const make = ({ hints, query }: Session): Driver.JournalSchedules => ({
+export const make = ({ hints, query }: Session): Driver.ScheduleVerbs => ({
   schedules: ({ after, limit, names }) =>
     names === null
       ? query(Schedules.page, [after, Math.max(0, limit)], Schedules.decode)
       : query(Schedules.named, [JSON.stringify(names), after, Math.max(0, limit)], Schedules.decode),
   dueSchedules: ({ limit, needs }) =>
     query(Schedules.due, [JSON.stringify(needs), Math.max(0, limit)], Schedules.decodeDue),
-  writeSchedules: ({ idleMillis, schedules, tell }) =>
+  writeSchedules: ({ hint, idleMillis, schedules }) =>
     Effect.tap(
       query(Schedules.write, [
         JSON.stringify(schedules.map(Schedules.encodeRow)),
@@ -20,7 +20,7 @@ export const make = ({ hints, query }: Session): Driver.JournalSchedules => ({
       ({ value }) => {
         const written = new Set(value)
         const needs = new Set(schedules.filter(({ name }) => written.has(name)).map((each) => each.needs))
-        return tell ? hints.publish(Array.from(needs, (each) => ({ _tag: "Scheduled", needs: each }))) : Effect.void
+        return hint ? hints.publish(Array.from(needs, (each) => ({ _tag: "Scheduled", needs: each }))) : Effect.void
       }
     ),
   removeSchedules: (schedules) => query(Schedules.remove, [JSON.stringify(schedules)], Schedules.decodeNames),

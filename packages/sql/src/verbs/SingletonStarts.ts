@@ -9,7 +9,7 @@ import { rounds } from "../statements/enqueue.js"
 import * as Statements from "../statements/singletons.js"
 import type { Session } from "./Session.js"
 
-type Results = Driver.Answer<ReadonlyArray<Driver.Enqueued>>
+type Results = Driver.Answer<ReadonlyArray<Driver.EnqueueResult>>
 
 type Insert = (runs: ReadonlyArray<Driver.NewRun>) => Effect.Effect<Results, JournalError>
 
@@ -25,8 +25,8 @@ const singleOf = (run: Driver.NewRun): ReadonlyArray<Statements.Single> =>
 const debounced = (run: Driver.NewRun, now: Driver.Millis): Driver.NewRun => {
   const debounce = run.singleton?.debounce ?? null
   if (debounce === null) return run
-  const { most, quiet } = debounce
-  return { ...run, availableAt: Math.max(run.availableAt ?? 0, now + Math.min(quiet, most ?? Infinity)) }
+  const { maxWaitMillis, quietMillis } = debounce
+  return { ...run, availableAt: Math.max(run.availableAt ?? 0, now + Math.min(quietMillis, maxWaitMillis ?? Infinity)) }
 }
 
 /** A start whose key another run has. */
@@ -113,7 +113,7 @@ export const make = (session: Session, insert: Insert) => {
   const startRound = makeRound(session, insert)
   return (runs: ReadonlyArray<Driver.NewRun>): Effect.Effect<Results, JournalError> =>
     Effect.gen(function*() {
-      const results = new Map<number, Driver.Enqueued>()
+      const results = new Map<number, Driver.EnqueueResult>()
       let now: Driver.Millis = 0
       for (const indexes of rounds(runs)) {
         const answer = yield* startRound(indexes.flatMap((index) => runs[index] ?? []))

@@ -5,7 +5,7 @@ import * as Lease from "../statements/lease.js"
 import * as Workers from "../statements/workers.js"
 import type { Session } from "./Session.js"
 
-export const make = ({ hints, query }: Session): Driver.JournalWorkers => ({
+export const make = ({ hints, query }: Session): Omit<Driver.WorkerVerbs, "reconcile" | "retire" | "reap"> => ({
   heartbeat: ({ info, leaseMillis, worker }) => {
     hints.localWorkers.add(worker.id)
     return query(Lease.heartbeat, [worker.id, worker.incarnation, leaseMillis, info], Lease.decode)

@@ -113,7 +113,6 @@ export const all: ReadonlyArray<readonly [name: string, verb: Verb, parameters: 
   ["controls", controls, ["r00000001"]],
   ["get", Read.get, [JSON.stringify(["r00000001"])]],
   ["await", Read.await_, [JSON.stringify(["r00000001"])]],
-  ["lookup", Read.lookup, ["flow", "key"]],
   ["history", Read.history, ["r00000001", 0, 100]],
   ["messages", Read.messages, ["r00000001", 0, 100]],
   ["published", Read.published, ["r00000001"]],

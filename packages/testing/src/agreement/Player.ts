@@ -75,7 +75,7 @@ export class Player {
           value(driver.samples({ worker: id, limit: 10 }))
         ])),
       queues: value(driver.queues(queues)),
-      counts: value(driver.queueCounts({ names: queues, most: 5 })),
+      counts: value(driver.queueCounts({ names: queues, limit: 5 })),
       paused: Effect.map(
         value(driver.pausedWorkflows()),
         (workflows) => workflows.filter(({ name }) => name.startsWith(this.prefix))
@@ -154,7 +154,7 @@ export class Player {
             workflows: operation.workflows.map((n) => Pool.workflow(prefix, n)),
             queues: operation.queues.map((n) => Pool.queue(prefix, n)),
             limit: operation.limit,
-            held: this.hot(operation.hot)
+            hot: this.hot(operation.hot)
           }))
         case "Commit":
           return Effect.map(
@@ -307,11 +307,10 @@ export class Player {
       get: Effect.map(value(driver.get(ids)), Normal.records),
       await: Effect.map(value(driver.await(ids)), Normal.records),
       inboxes: Effect.map(value(driver.inbox(ids.map((run) => ({ run, after: 0 })))), Normal.inboxes),
-      lookups: Effect.forEach([0, 1, 2], (n) =>
-        Effect.map(
-          value(driver.lookup({ workflow: Pool.workflow(prefix, n).name, key: `key-${from % 3}` })),
-          (run) => run === null ? null : Normal.record(run)
-        )),
+      byIdempotencyKey: Effect.forEach([0, 1, 2], (n) => {
+        const filter = { workflows: [Pool.workflow(prefix, n).name], idempotencyKey: `key-${from % 3}` }
+        return Effect.map(value(driver.find({ filter, after: null, limit: 10 })), ({ runs }) => Normal.records(runs))
+      }),
       later: Effect.forEach(
         this.held.values(),
         ({ id, unread }) => Effect.map(value(driver.inbox([{ run: id, after: unread[0] ?? 0 }])), Normal.inboxes)

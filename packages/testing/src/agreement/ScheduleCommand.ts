@@ -20,7 +20,7 @@ export interface Written extends Known {
 }
 
 export type ScheduleOperation =
-  | { readonly _tag: "WriteSchedules"; readonly rows: ReadonlyArray<Written>; readonly tell: boolean }
+  | { readonly _tag: "WriteSchedules"; readonly rows: ReadonlyArray<Written>; readonly hint: boolean }
   | { readonly _tag: "RemoveSchedules"; readonly rows: ReadonlyArray<Known> }
   | { readonly _tag: "SeeSchedules"; readonly schedules: ReadonlyArray<Index> }
   | { readonly _tag: "DueSchedules"; readonly needs: ReadonlyArray<Index>; readonly limit: number }
@@ -57,7 +57,7 @@ export const scheduleOpening: ReadonlyArray<ScheduleOperation | { readonly _tag:
       state: 0,
       definition: null
     })),
-    tell: false
+    hint: false
   },
   { _tag: "Pass", millis: 30_000 }
 ]
@@ -84,7 +84,7 @@ export const scheduleOperation = (run: FastCheck.Arbitrary<Index>): FastCheck.Ar
           }),
           { minLength: 1, maxLength: 4, selector: ({ schedule }) => schedule }
         ),
-        tell: boolean()
+        hint: boolean()
       })
     },
     {

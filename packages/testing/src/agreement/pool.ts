@@ -34,8 +34,8 @@ export const worker = (prefix: string, { incarnation, worker }: Who): Driver.Wor
 const singletons: ReadonlyMap<number, Driver.Singleton> = new Map([
   [0, { key: "s", debounce: null }],
   [4, { key: "s", debounce: null }],
-  [2, { key: "d", debounce: { quiet: 60, most: 100 } }],
-  [6, { key: "d", debounce: { quiet: 60, most: null } }]
+  [2, { key: "d", debounce: { quietMillis: 60, maxWaitMillis: 100 } }],
+  [6, { key: "d", debounce: { quietMillis: 60, maxWaitMillis: null } }]
 ])
 
 export const newRun = (prefix: string, now: number, { delay, run: n }: Start): Driver.NewRun => {

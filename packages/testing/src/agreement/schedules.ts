@@ -44,7 +44,7 @@ export const prepare = (
   const nameOf = (n: number) => scheduleName(prefix, n)
   switch (operation._tag) {
     case "WriteSchedules": {
-      const { rows, tell } = operation
+      const { hint, rows } = operation
       return Effect.map(revisions(driver, prefix, rows), (found) =>
         value(driver.writeSchedules({
           schedules: rows.map((row, index) => ({
@@ -58,7 +58,7 @@ export const prepare = (
             definition: row.definition === null ? null : `[${row.definition}]`,
             revision: found[index] ?? 0
           })),
-          tell
+          hint
         })))
     }
     case "RemoveSchedules": {

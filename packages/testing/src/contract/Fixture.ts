@@ -140,7 +140,7 @@ export class Fixture {
     return this.newRun(name, { parent: link, root: parent.id, depth: 1, ...change })
   }
 
-  enqueue(...runs: ReadonlyArray<Driver.NewRun>): Answered<ReadonlyArray<Driver.Enqueued>> {
+  enqueue(...runs: ReadonlyArray<Driver.NewRun>): Answered<ReadonlyArray<Driver.EnqueueResult>> {
     return value(this.driver.enqueue({ runs, claim: null }))
   }
 
@@ -150,7 +150,7 @@ export class Fixture {
       workflows: [this.workflow],
       queues,
       limit: 100,
-      held: new Map(),
+      hot: new Map(),
       ...change
     }))
   }
@@ -182,11 +182,11 @@ export class Fixture {
     return Effect.tap(this.running(name), (held) => this.apply(held, { transition: suspend(until, ...waiting) }))
   }
 
-  commitAll(commits: ReadonlyArray<Driver.RunCommit>): Answered<ReadonlyArray<Driver.Committed>> {
+  commitAll(commits: ReadonlyArray<Driver.RunCommit>): Answered<ReadonlyArray<Driver.CommitResult>> {
     return value(this.driver.commit({ worker: this.worker, commits }))
   }
 
-  commit(held: Held, change: Partial<Driver.RunCommit> = {}): Answered<Driver.Committed> {
+  commit(held: Held, change: Partial<Driver.RunCommit> = {}): Answered<Driver.CommitResult> {
     return Effect.map(this.commitAll([commitOf(held, change)]), only)
   }
 
@@ -208,6 +208,11 @@ export class Fixture {
 
   find(id: string): Answered<ReadonlyArray<Driver.RunRecord>> {
     return value(this.driver.get([id]))
+  }
+
+  findByIdempotencyKey(workflow: string, idempotencyKey: string): Answered<ReadonlyArray<Driver.RunRecord>> {
+    const filter = { workflows: [workflow], idempotencyKey }
+    return Effect.map(value(this.driver.find({ filter, after: null, limit: 10 })), ({ runs }) => runs)
   }
 
   record(run: { readonly id: string }): Answered<Driver.RunRecord> {

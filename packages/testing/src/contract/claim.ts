@@ -165,7 +165,7 @@ export const claim = [
         const held = yield* t.claim([queue])
         yield* Effect.forEach(held, (run) => t.apply(run, { entries: entries(0, 3), transition: suspend(start) }))
         yield* t.deliver(signal(t.id("a"), "x"))
-        const again = yield* t.claim([queue], { held: new Map([[t.id("a"), 3], [t.id("b"), 2], [t.id("z"), 3]]) })
+        const again = yield* t.claim([queue], { hot: new Map([[t.id("a"), 3], [t.id("b"), 2], [t.id("z"), 3]]) })
         const journals = new Map(again.map(({ id, journal }) => [id, journal.length]))
         assert.deepStrictEqual(journals, new Map([[t.id("a"), 0], [t.id("b"), 3], [t.id("c"), 3]]))
         assert.strictEqual(again.find(({ id }) => id === t.id("a"))?.inbox.length, 1)

@@ -110,7 +110,7 @@ export const hints = [
             definition: null,
             revision: 0
           }
-          yield* t.driver.writeSchedules({ schedules: [schedule], tell: true })
+          yield* t.driver.writeSchedules({ schedules: [schedule], hint: true })
           return { _tag: "Scheduled", needs: t.id("needs") }
         }))
   ),

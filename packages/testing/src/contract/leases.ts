@@ -3,7 +3,7 @@ import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { check, entries, finish, now, only, pass, signal, start, suspend, value } from "./Fixture.js"
 
-const kept = { _tag: "Held", lapsed: false, ping: null } as const
+const kept = { _tag: "Renewed", lapsed: false, ping: null } as const
 
 export const leases = [
   check("a heartbeat registers a worker and renews its lease", (t) =>
@@ -20,7 +20,7 @@ export const leases = [
     Effect.gen(function*() {
       const worker = yield* t.workerWith("w", 1_000)
       yield* pass(1_001)
-      assert.deepStrictEqual(yield* t.heartbeat(worker, 1_000), { _tag: "Held", lapsed: true, ping: null })
+      assert.deepStrictEqual(yield* t.heartbeat(worker, 1_000), { _tag: "Renewed", lapsed: true, ping: null })
       assert.deepStrictEqual(yield* t.heartbeat(worker, 1_000), kept)
     })),
 
@@ -46,7 +46,7 @@ export const leases = [
       yield* t.running("a", {}, worker)
       yield* pass(1_001)
       yield* t.reapAll()
-      assert.deepStrictEqual(yield* t.heartbeat(worker, 1_000), { _tag: "Held", lapsed: true, ping: null })
+      assert.deepStrictEqual(yield* t.heartbeat(worker, 1_000), { _tag: "Renewed", lapsed: true, ping: null })
     })),
 
   check(
@@ -58,7 +58,7 @@ export const leases = [
         yield* pass(500)
         assert.deepStrictEqual(yield* t.heartbeat(second, 1_000), { _tag: "Taken" })
         yield* pass(501)
-        assert.strictEqual((yield* t.heartbeat(second, 1_000))._tag, "Held")
+        assert.strictEqual((yield* t.heartbeat(second, 1_000))._tag, "Renewed")
         assert.deepStrictEqual(yield* t.heartbeat(first, 1_000), { _tag: "Taken" })
         assert.deepStrictEqual(yield* t.heartbeat(second, 1_000), kept)
       })
@@ -71,7 +71,7 @@ export const leases = [
         (n) => t.heartbeat({ id: t.id("w"), incarnation: t.id(`w-${n}`) }, 1_000),
         { concurrency: "unbounded" }
       )
-      assert.deepStrictEqual(answers.map(({ _tag }) => _tag).toSorted(), ["Held", "Taken", "Taken"])
+      assert.deepStrictEqual(answers.map(({ _tag }) => _tag).toSorted(), ["Renewed", "Taken", "Taken"])
     })),
 
   check(
@@ -95,7 +95,7 @@ export const leases = [
         assert.deepStrictEqual([yield* t.status(other), yield* t.status(asleep)], ["running", "suspended"])
         const again = yield* t.claimOne(a)
         assert.deepStrictEqual([again.journal, again.crashes, again.epoch], [entries(0, 2), 0, 2])
-        assert.strictEqual((yield* t.heartbeat({ ...worker, incarnation: t.id("w-2") }, 1_000))._tag, "Held")
+        assert.strictEqual((yield* t.heartbeat({ ...worker, incarnation: t.id("w-2") }, 1_000))._tag, "Renewed")
       })
   ),
 

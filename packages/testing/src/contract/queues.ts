@@ -338,7 +338,7 @@ export const queues = [
       assert(a !== undefined && b !== undefined)
       yield* t.apply(a, { transition: suspend(Infinity) })
       yield* t.apply(b, { transition: { _tag: "Diverge", detail: "{}" } })
-      const counts = (most: number) => value(t.driver.queueCounts({ names: [queue, t.id("none")], most }))
+      const counts = (limit: number) => value(t.driver.queueCounts({ names: [queue, t.id("none")], limit }))
       const none = { name: t.id("none"), ready: 0, delayed: 0, running: 0, suspended: 0, parked: 0 }
       assert.deepStrictEqual(yield* counts(100), [
         { name: queue, ready: 2, delayed: 1, running: 1, suspended: 1, parked: 1 },

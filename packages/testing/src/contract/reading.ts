@@ -22,7 +22,7 @@ export const reading = [
       assert.deepStrictEqual(yield* value(t.driver.await([held.id])), [yield* t.record(held)])
     })),
 
-  check("a run is found by workflow and key", (t) =>
+  check("a search by workflow and idempotency key finds that run only", (t) =>
     Effect.gen(function*() {
       const workflow = t.workflow.name
       yield* t.enqueue(
@@ -30,10 +30,10 @@ export const reading = [
         t.newRun("b", { idempotencyKey: "other" }),
         t.newRun("c")
       )
-      const found = yield* value(t.driver.lookup({ workflow, key: "key" }))
-      assert.deepStrictEqual(found, yield* t.record({ id: t.id("a") }))
-      assert.isNull(yield* value(t.driver.lookup({ workflow, key: "no such key" })))
-      assert.isNull(yield* value(t.driver.lookup({ workflow: `${workflow}-other`, key: "key" })))
+      const found = yield* t.findByIdempotencyKey(workflow, "key")
+      assert.deepStrictEqual(found, [yield* t.record({ id: t.id("a") })])
+      assert.deepStrictEqual(yield* t.findByIdempotencyKey(workflow, "no such key"), [])
+      assert.deepStrictEqual(yield* t.findByIdempotencyKey(`${workflow}-other`, "key"), [])
     })),
 
   check("history is read in pages", (t) =>
@@ -106,7 +106,7 @@ export const reading = [
       const nows = Effect.map(
         Effect.all([
           driver.enqueue({ runs: [], claim: null }),
-          driver.claim({ worker, workflows: [], queues: [], limit: 1, held: new Map() }),
+          driver.claim({ worker, workflows: [], queues: [], limit: 1, hot: new Map() }),
           driver.commit({ worker, commits: [] }),
           driver.deliver([]),
           driver.inbox([]),
@@ -121,7 +121,6 @@ export const reading = [
           driver.resume({ runs: [], by: null, reason: null }),
           driver.get([]),
           driver.await([]),
-          driver.lookup({ workflow: t.workflow.name, key: "key" }),
           driver.history({ run, from: 0, limit: 1 }),
           driver.messages({ run, after: 0, limit: 1 }),
           driver.published(run),

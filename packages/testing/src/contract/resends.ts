@@ -4,12 +4,12 @@
  */
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import type { Committed, Disposition, RunCommit, Transition } from "perdure/JournalDriver"
+import type { CommitResult, Disposition, RunCommit, Transition } from "perdure/JournalDriver"
 import { check, commitOf, entries, finish, now, pass, signal, start, success, suspend, value } from "./Fixture.js"
 
 const stored: ReadonlySet<Disposition> = new Set<Disposition>(["Delivered", "Buffered", "Duplicate"])
 
-const meaning = (committed: Committed) =>
+const meaning = (committed: CommitResult) =>
   committed._tag === "Applied"
     ? { _tag: "Applied", dispositions: committed.dispositions.map((each) => stored.has(each) ? "stored" : each) }
     : committed

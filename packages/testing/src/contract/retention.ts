@@ -45,7 +45,7 @@ export const retention = [
       yield* pass(101)
       assert.strictEqual(yield* retain(t, [{}]), 1)
       assert.deepStrictEqual(yield* t.everything(run), { record: [], history: [], messages: [], published: [] })
-      assert.isNull(yield* value(t.driver.lookup({ workflow: run.workflow, key: "key" })))
+      assert.deepStrictEqual(yield* t.findByIdempotencyKey(run.workflow, "key"), [])
       assert.deepStrictEqual(yield* value(t.driver.find({ filter: { tags: [t.id("x")] }, after: null, limit: 1 })), {
         runs: [],
         next: null
@@ -145,6 +145,6 @@ export const retention = [
       yield* pass(200)
       yield* Effect.ignore(t.driver.transaction(Effect.zipRight(retain(t, [{}]), Effect.fail("undone"))))
       assert.deepStrictEqual(yield* t.everything({ id: t.id("a") }), before)
-      assert.isNotNull(yield* value(t.driver.lookup({ workflow: t.workflow.name, key: "key" })))
+      assert.deepStrictEqual(yield* t.findByIdempotencyKey(t.workflow.name, "key"), before.record)
     }))
 ]

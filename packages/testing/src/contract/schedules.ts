@@ -22,7 +22,7 @@ const row = (t: Fixture, name: string, change: Partial<Written> = {}): Written =
 })
 
 const write = (t: Fixture, ...schedules: ReadonlyArray<Written>) =>
-  value(t.driver.writeSchedules({ schedules, tell: false }))
+  value(t.driver.writeSchedules({ schedules, hint: false }))
 
 const find = (t: Fixture, ...names: ReadonlyArray<string>) =>
   value(t.driver.schedules({ names: names.map((name) => t.id(name)), after: null, limit: 100 }))

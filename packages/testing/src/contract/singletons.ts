@@ -7,12 +7,17 @@ import { check, finish, type Fixture, only, pass, start, value } from "./Fixture
 const single = (t: Fixture, name: string, key: string, change: Partial<Driver.NewRun> = {}) =>
   t.newRun(name, { queue: t.id("q"), singleton: { key, debounce: null }, ...change })
 
-const debounced = (t: Fixture, name: string, quiet: number, most: number | null, change: Partial<Driver.NewRun> = {}) =>
-  t.newRun(name, { queue: t.id("q"), singleton: { key: "k", debounce: { quiet, most } }, ...change })
+const debounced = (
+  t: Fixture,
+  name: string,
+  quietMillis: number,
+  maxWaitMillis: number | null,
+  change: Partial<Driver.NewRun> = {}
+) => t.newRun(name, { queue: t.id("q"), singleton: { key: "k", debounce: { quietMillis, maxWaitMillis } }, ...change })
 
-const started = (run: Driver.NewRun): Driver.Enqueued => ({ _tag: "Started", id: run.id, epoch: null })
+const started = (run: Driver.NewRun): Driver.EnqueueResult => ({ _tag: "Started", id: run.id, epoch: null })
 
-const joined = (run: Driver.NewRun): Driver.Enqueued => ({ _tag: "Joined", id: run.id })
+const joined = (run: Driver.NewRun): Driver.EnqueueResult => ({ _tag: "Joined", id: run.id })
 
 export const singletons = [
   check("while one is live for a key, a start joins it: pending, running and suspended", (t) =>
@@ -53,7 +58,7 @@ export const singletons = [
     Effect.gen(function*() {
       const [a, b] = [single(t, "a", "k", { idempotencyKey: "i" }), single(t, "b", "k")]
       yield* t.enqueue(a)
-      const again = (status: Driver.RunStatus): Driver.Enqueued => ({
+      const again = (status: Driver.RunStatus): Driver.EnqueueResult => ({
         _tag: "Existing",
         id: a.id,
         payload: a.payload,

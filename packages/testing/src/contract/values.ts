@@ -79,8 +79,7 @@ export const values = [
         ["Expired", "Buffered", "Delivered"]
       )
       assert.deepStrictEqual((yield* t.messages(held)).map(({ name }) => name), ["a", odd])
-      const found = (yield* t.driver.lookup({ workflow: run.workflow, key: odd })).value
-      assert.strictEqual(found?.id, run.id)
+      assert.strictEqual(only(yield* t.findByIdempotencyKey(run.workflow, odd)).id, run.id)
     })),
 
   check("every kind of exit and of op comes back as it went in", (t) =>

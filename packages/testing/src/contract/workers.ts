@@ -2,7 +2,7 @@
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type * as Driver from "perdure/JournalDriver"
-import { WorkerBounds } from "perdure/driver/Workers"
+import { WorkerBounds } from "perdure/JournalDriver"
 import { check, type Fixture, only, pass, start, value } from "./Fixture.js"
 
 const beat = (t: Fixture, worker: Driver.WorkerRef, info: string | null, leaseMillis = 1_000) =>
@@ -137,7 +137,7 @@ export const workers = [
       assert.strictEqual(yield* value(t.driver.ping({ worker: worker.id, nonce: "n" })), "n")
       assert.strictEqual(only(yield* find(t, worker.id)).ping, "n")
       for (const _ of [1, 2]) {
-        assert.deepStrictEqual(yield* beat(t, worker, null), { _tag: "Held", lapsed: false, ping: "n" })
+        assert.deepStrictEqual(yield* beat(t, worker, null), { _tag: "Renewed", lapsed: false, ping: "n" })
       }
       const stranger = { ...worker, incarnation: "other" }
       assert.isFalse(yield* value(t.driver.pong({ worker: stranger, nonce: "n" })))
@@ -145,7 +145,7 @@ export const workers = [
       assert.isTrue(yield* value(t.driver.pong({ worker, nonce: "n" })))
       assert.isFalse(yield* value(t.driver.pong({ worker, nonce: "n" })))
       assert.isNull(only(yield* find(t, worker.id)).ping)
-      assert.deepStrictEqual(yield* beat(t, worker, null), { _tag: "Held", lapsed: false, ping: null })
+      assert.deepStrictEqual(yield* beat(t, worker, null), { _tag: "Renewed", lapsed: false, ping: null })
     })),
 
   check(

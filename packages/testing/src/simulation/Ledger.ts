@@ -3,7 +3,7 @@
  * simulation is held against.
  */
 import * as Effect from "effect/Effect"
-import type { ClaimedRun, Committed, Entry, NewRun, RunCommit } from "perdure/JournalDriver"
+import type { ClaimedRun, CommitResult, Entry, NewRun, RunCommit } from "perdure/JournalDriver"
 
 /** A run as far as it is durable. */
 export interface Account {
@@ -93,7 +93,7 @@ export class Ledger {
   }
 
   /** Note an answered commit; complains if it breaks a rule. */
-  committed(commit: RunCommit, answer: Committed, process: string): void {
+  committed(commit: RunCommit, answer: CommitResult, process: string): void {
     if (answer._tag !== "Applied") return
     const account = this.runs.get(commit.run)
     if (account === undefined) return this.wrong(`a commit of run ${commit.run}, which nobody started`)

@@ -1,0 +1,44 @@
+/**
+ * The entries of a run's journal.
+ *
+ * @since 0.1.0
+ */
+import type { Json, Millis } from "./Answer.js"
+
+/**
+ * How an op or a run ended. `value` is the encoded success, failure or defect; null for `interrupt` and for void.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface EncodedExit {
+  readonly kind: "success" | "failure" | "defect" | "interrupt"
+  readonly value: Json | null
+}
+
+/**
+ * One finished op of a run. Entries of one run have consecutive `seq`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Entry {
+  readonly seq: number
+  /** The op that finished, numbered by order of request within a generation; -1 for an entry of the run itself. */
+  readonly op: number
+  readonly kind: string
+  readonly name: string
+  readonly exit: EncodedExit
+  readonly at: Millis
+}
+
+/**
+ * An entry with the worker and epoch that wrote it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface HistoryEntry extends Entry {
+  readonly worker: string
+  readonly epoch: number
+}

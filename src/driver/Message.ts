@@ -1,0 +1,104 @@
+/**
+ * Messages, the inboxes of runs, and the verbs that write and read them.
+ *
+ * @since 0.1.0
+ */
+import type { Call, Json, Millis } from "./Answer.js"
+
+/**
+ * What a message reports:
+ *
+ * - `signal`: `name` is the signal's name, `payload` its encoded value.
+ * - `child`: `name` is the token of the parent link, `payload` is
+ *   `{"run": id, "status": FinalStatus, "exit": EncodedExit | null}`.
+ * - `callback`: `name` is the op of the callback, `payload` an encoded `EncodedExit`.
+ * - `cancel`: `payload` is `{"by": string | null, "reason": string | null}`.
+ * - `defect`: `payload` is an encoded defect: the run did something that cannot be durable.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type MessageKind = "signal" | "child" | "callback" | "cancel" | "defect"
+
+/**
+ * A message in a run's inbox. `ordinal` grows within a run; there can be gaps.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Message {
+  readonly run: string
+  readonly ordinal: number
+  readonly kind: MessageKind
+  readonly name: string
+  readonly payload: Json
+  readonly at: Millis
+}
+
+/**
+ * A message to deliver.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface NewMessage {
+  readonly to: string
+  readonly kind: MessageKind
+  readonly name: string
+  /** A second message of the same id to the same run changes nothing (`Duplicate`). */
+  readonly id: string
+  readonly payload: Json
+}
+
+/**
+ * What happened to a message:
+ *
+ * - `Delivered`: it is stored, and the run can be claimed. The run was suspended and waited for a message of that kind
+ *   and name; or the message is of kind `cancel`, and the run was `pending` or `paused`.
+ * - `Buffered`: it is stored. The run, which is pending, running, paused or waits for something else, will find it.
+ * - `Duplicate`: the run's inbox already has a message of that id.
+ * - `Expired`: nothing is stored, because the run is final or has closed its window for that signal.
+ * - `NoSuchRun`: nothing is stored, because the run does not exist.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Disposition = "Delivered" | "Buffered" | "Duplicate" | "Expired" | "NoSuchRun"
+
+/**
+ * The unconsumed messages of one run.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Inbox {
+  readonly run: string
+  /** The inbox sequence up to which `messages` is complete. */
+  readonly seen: number
+  /** The run is to be paused: its holder must suspend or release it. */
+  readonly pausing: boolean
+  readonly messages: ReadonlyArray<Message>
+}
+
+/**
+ * The verbs for messages.
+ *
+ * @since 0.1.0
+ * @category verbs
+ */
+export interface MessageVerbs {
+  /** Stores messages and wakes their runs. Returns the dispositions in the order of the request. */
+  readonly deliver: (messages: ReadonlyArray<NewMessage>) => Call<ReadonlyArray<Disposition>>
+
+  /**
+   * Reads the unconsumed messages of each run beyond the inbox sequence `after`. Runs that do not exist are left out.
+   */
+  readonly inbox: (
+    requests: ReadonlyArray<{ readonly run: string; readonly after: number }>
+  ) => Call<ReadonlyArray<Inbox>>
+
+  /** Reads a run's messages beyond `after`, consumed or not, in order, at most `limit`. */
+  readonly messages: (
+    request: { readonly run: string; readonly after: number; readonly limit: number }
+  ) => Call<ReadonlyArray<Message & { readonly consumed: boolean }>>
+}
