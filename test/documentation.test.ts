@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
+import { PUBLIC_NOUNS, ranks } from "./architecture/ranks.js"
 import { compilerErrors, examplesOf } from "./documentation/examples.js"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
@@ -14,7 +15,7 @@ const within = (folder: string, ending: string) =>
     : []
 
 const documents = [
-  ...["README.md", "CHANGELOG.md"].filter((path) => existsSync(`${root}${path}`)),
+  ...["README.md", "CHANGELOG.md", "CONTRIBUTING.md"].filter((path) => existsSync(`${root}${path}`)),
   ...within("docs", ".md"),
   ...within("examples", ".md"),
   ...within("src", ".ts"),
@@ -101,6 +102,24 @@ describe("the links and commands of the pages", () => {
       return section !== undefined && !anchorsOf(readFileSync(target, "utf8")).includes(section)
     })
     assert.deepStrictEqual(broken, [])
+  })
+
+  it("name source files and folders that exist", () => {
+    const named = found(/`((?:src|test|packages|examples|bench|scripts)\/[\w./-]+)`/g)
+      // The tutorial names files of the reader's project.
+      .filter(({ path }) => path !== "docs/tutorial.md")
+    assert.isAbove(named.length, 50)
+    assert.deepStrictEqual(named.filter(({ what }) => !existsSync(`${root}${what}`)), [])
+  })
+
+  it("rank the folders as the architecture test does", () => {
+    const guide = pages.find(({ path }) => path === "CONTRIBUTING.md")?.text ?? ""
+    const rows = [...guide.matchAll(/^\| \d+ \| (.*) \|$/gm)].map(([, names = ""]) =>
+      names.startsWith("the public modules")
+        ? [PUBLIC_NOUNS]
+        : [...names.matchAll(/`([^`]+)`/g)].map(([, name]) => `src/${name}`)
+    )
+    assert.deepStrictEqual(rows.reverse(), ranks)
   })
 
   it("name npm scripts that exist", () => {
