@@ -1,4 +1,4 @@
 import * as JournalAgreement from "@perdure/testing/JournalAgreement"
 import * as JournalMemory from "perdure/JournalMemory"
 
-JournalAgreement.suite("memory and memory", JournalMemory.layerDriver, JournalMemory.layerDriver)
+JournalAgreement.suite("memory and memory", JournalMemory.layerDriver, JournalMemory.layerDriver, { sequences: 30 })

@@ -2,6 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { documentViolations } from "./prose.js"
+import { placeViolations } from "./places.js"
 import { circleViolations } from "./ranks.js"
 import { check } from "./rules.js"
 import { scan, type Scanned, type Source } from "./scan.js"
@@ -40,7 +41,8 @@ const documents: ReadonlyArray<Source> = files.filter((path) => path.endsWith(".
 export const violations: ReadonlyArray<Violation> = [
   ...sources.flatMap(check),
   ...circleViolations(sources.filter(({ path }) => /^(?:packages\/[^/]+\/)?src\//.test(path))),
-  ...documents.flatMap(documentViolations)
+  ...documents.flatMap(documentViolations),
+  ...placeViolations(files)
 ]
 
 interface Exception {

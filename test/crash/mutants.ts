@@ -1,11 +1,13 @@
-/** Deliberate bugs, between a worker and its driver or inside its machines. */
+/** Deliberate bugs, between a worker and its driver or in its machines. The explorer must find each of them. */
 import type { Hooks } from "@perdure/testing/simulation/Simulation"
 import * as Effect from "effect/Effect"
 import type { ClaimedRun, CommitResult, JournalDriver, Message, RunCommit } from "perdure/JournalDriver"
 
-/** A bug, and what the oracles say of it. */
+/** A bug, and the problem that the oracles report. */
 export interface Mutant extends Hooks {
   readonly finds: RegExp
+  /** A seed with which the bug is found within some 20 lives. */
+  readonly seed: number
 }
 
 const changeCommits = (change: (commit: RunCommit) => RunCommit): Pick<Hooks, "mutate"> => ({
@@ -40,7 +42,7 @@ const changeClaims = (change: (run: ClaimedRun) => ClaimedRun): Pick<Hooks, "mut
   })
 })
 
-/** Answers before it writes, and writes with the next commit. */
+/** Acknowledges a commit before it is written, and writes it with the next one. */
 const writesLate = (driver: JournalDriver): JournalDriver => {
   let late: Array<RunCommit> = []
   return {
@@ -68,7 +70,7 @@ const writesLate = (driver: JournalDriver): JournalDriver => {
   }
 }
 
-/** Counts on machines that were let go of since the worker told of them. */
+/** Claims as if the worker still kept every machine that it ever reported. */
 const remembersMachines = (driver: JournalDriver): JournalDriver => {
   const held = new Map<string, number>()
   return {
@@ -81,7 +83,7 @@ const remembersMachines = (driver: JournalDriver): JournalDriver => {
   }
 }
 
-/** Gives messages again that are consumed, to whoever asks for the whole inbox. */
+/** Returns consumed messages again when the whole inbox is read. */
 const remembersMessages = (driver: JournalDriver): JournalDriver => {
   const brought = new Map<string, Map<number, Message>>()
   const remember = (run: string, messages: ReadonlyArray<Message>) => {
@@ -112,47 +114,56 @@ const remembersMessages = (driver: JournalDriver): JournalDriver => {
 const byOrdinal = (a: Message, b: Message): number => a.ordinal - b.ordinal
 
 export const mutants: Record<string, Mutant> = {
-  "step bodies that begin before what they follow from is durable": {
+  "step bodies that begin before the entries they depend on are durable": {
+    seed: 1,
     finds: /it follows from \d+ entries, \d+ are durable/,
     mutate: writesLate
   },
   "a journal that is delivered out of order": {
+    seed: 1,
     finds: /diverge/,
     ...changeClaims((run) => {
       const [first, second, ...rest] = run.journal
       return first === undefined || second === undefined ? run : { ...run, journal: [second, first, ...rest] }
     })
   },
-  "a commit that is taken for written when messages came meanwhile": {
+  "a commit that counts as written although it has not seen new messages": {
+    seed: 3,
     finds: /not final|comes next|entries from/,
     ...changeAnswers((answer, { messages }) =>
       answer._tag === "Unseen" ? { _tag: "Applied", dispositions: messages.map(() => "Buffered" as const) } : answer
     )
   },
-  "a machine that is let go of while a claim counts on it": {
+  "a machine that is dropped while a claim relies on it": {
+    seed: 3,
     finds: /begins, its entry is durable|two entries|diverge|the replay|its parent is final, nobody has told it/,
     mutate: remembersMachines
   },
   "an inbox that was read before the run continued as new": {
+    seed: 6,
     finds: /is consumed twice/,
     mutate: remembersMessages
   },
   "messages that are not marked as consumed": {
+    seed: 1,
     finds: /messages consumed/,
     ...changeCommits((commit) => ({ ...commit, consumed: [] }))
   },
   "a child that is started twice": {
+    seed: 7,
     finds: /is no child that its parent started|its parent is final, nobody has told it/,
     ...changeCommits((commit) => ({
       ...commit,
       children: commit.children.flatMap((child) => [child, { ...child, id: `${child.id}-again` }])
     }))
   },
-  "a child that is started in no commit": {
+  "a child that no commit starts": {
+    seed: 3,
     finds: /not final/,
     ...changeCommits((commit) => ({ ...commit, children: [] }))
   },
   "a patch that is not written": {
+    seed: 2,
     finds: /diverge|the replay/,
     probe: ({ machine }) => {
       const take = machine.takeOutbox.bind(machine)
@@ -160,6 +171,7 @@ export const mutants: Record<string, Mutant> = {
     }
   },
   "a worker that is not fenced": {
+    seed: 2,
     finds: /begins, its entry is durable|two entries|comes next|entries from|is final|Corrupt|durable/,
     mutate: (driver) => ({
       ...driver,
@@ -178,11 +190,13 @@ export const mutants: Record<string, Mutant> = {
         })
     })
   },
-  "a parent that leaves its children behind": {
+  "a parent that does not cancel its children": {
+    seed: 5,
     finds: /its parent is final, nobody has told it/,
     ...changeCommits((commit) => ({ ...commit, messages: commit.messages.filter(({ kind }) => kind !== "cancel") }))
   },
-  "a clock that begins anew with each claim": {
+  "a clock that starts again with each claim": {
+    seed: 3,
     finds: /the replay/,
     mutate: (driver) => ({
       ...driver,
@@ -193,7 +207,8 @@ export const mutants: Record<string, Mutant> = {
         }))
     })
   },
-  "random numbers that differ from one machine to the next": {
+  "random numbers that differ between machines": {
+    seed: 1,
     finds: /the replay/,
     probe: (opened) => {
       const { machine } = opened
@@ -207,7 +222,8 @@ export const mutants: Record<string, Mutant> = {
       }
     }
   },
-  "finalizers that a durable cancel does not run": {
+  "finalizers that do not run after a durable cancel": {
+    seed: 2,
     finds: /acquired and not released|not final/,
     probe: ({ machine }) => {
       const exit = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(machine), "exit")

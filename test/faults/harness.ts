@@ -8,6 +8,7 @@ import { type ChildProcess, spawn } from "node:child_process"
 import { createInterface } from "node:readline"
 import { fileURLToPath } from "node:url"
 import * as Pg from "pg"
+import { buildScript } from "../fixtures/script.js"
 import * as Outside from "./fixtures/outside.js"
 import { type Settings, toEnvironment } from "./fixtures/settings.js"
 
@@ -22,8 +23,8 @@ export interface Database {
   readonly open: (gate: string) => Effect.Effect<void>
 }
 
-/** Nothing that a test waits for takes this long, on a machine however busy. */
-const PATIENCE = "45 seconds"
+/** Longer than any wait of a test takes, also on a busy machine. */
+const PATIENCE = "2 minutes"
 
 export const connect = (url: string): Effect.Effect<Database, never, Scope.Scope> =>
   Effect.zipWith(
@@ -99,9 +100,10 @@ export const launch = (settings: Settings, script = file): Effect.Effect<WorkerP
     const ready = yield* Deferred.make<string>()
     answers.set("ready", ready)
     let log = ""
+    const built = yield* Effect.promise(() => buildScript(script))
     const child = yield* Effect.acquireRelease(
       Effect.sync(() => {
-        const made: ChildProcess = spawn(process.execPath, ["--import", "tsx", script], {
+        const made: ChildProcess = spawn(process.execPath, [built], {
           cwd: root,
           env: { ...process.env, ...toEnvironment(settings) },
           stdio: ["pipe", "pipe", "pipe"]

@@ -1,181 +1,100 @@
-/**
- * Whether limits held, by the record of every change of state of every run. The record is numbered as it is written, which
- * is an order that fits cause and effect: a claim that counted on the end of a run has a higher number than that end,
- * for it could see it only when it was committed.
- */
-import type { Row } from "./harness.js"
+/** Queue limits while workers are killed: exact at every moment, in order, and no slot or key stays taken. */
+import { assert, describe, it } from "@effect/vitest"
+import * as PgJournal from "@perdure/postgres/PgJournal"
+import { freshOn, type Server } from "@perdure/testing/TestDatabase"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import * as Scope from "effect/Scope"
+import { fileURLToPath } from "node:url"
+import * as RunQueue from "perdure/RunQueue"
+import { Admitted, Capped, Job, Keyed, Plain, queues, Rated } from "./fixtures/jobs.js"
+import { connect, launch } from "./harness.js"
+import * as Limits from "./limitChecker.js"
 
-/** Every change of a run's state, in order; starts with the instant of the first claim, in milliseconds. */
-export const recorder = (schema: string): ReadonlyArray<string> => [
-  `create table moves (number bigint generated always as identity, run text, queue text, key text, status text,
-    started float8, place text)`,
-  `create function record_move() returns trigger language plpgsql as $$
-  begin
-    insert into moves (run, queue, key, status, started, place)
-    values (new.id, new.queue, new.key, new.status, extract(epoch from new.started_at) * 1000,
-      new.priority || ' ' || new.available_at || ' ' || new.id);
-    return null;
-  end $$`,
-  `create trigger record_move after insert or update of status on ${schema}.runs for each row execute function record_move()`
-]
-
-export const moves = "select run, queue, key, status, started, place from moves order by number"
-
-export interface Move {
-  readonly run: string
-  readonly queue: string
-  readonly key: string | null
-  readonly status: string
-  readonly started: number | null
-  readonly place: string
-}
-
-export const readMove = (row: Row): Move => ({
-  run: String(row["run"]),
-  queue: String(row["queue"]),
-  key: row["key"] === null ? null : String(row["key"]),
-  status: String(row["status"]),
-  started: row["started"] === null ? null : Number(row["started"]),
-  place: String(row["place"])
-})
-
-export interface QueueLimits {
-  readonly concurrency?: number
-  readonly admission?: number
-  readonly keyConcurrency?: number
-  readonly rate?: { readonly limit: number; readonly millis: number; readonly burst: number }
-}
-
-const finals = new Set(["completed", "failed", "cancelled", "terminated", "expired", "exhausted"])
-
-/** Everything that is wrong, in words. */
-export const violations = (
-  all: ReadonlyArray<Move>,
-  limits: Readonly<Record<string, QueueLimits>>
-): ReadonlyArray<string> => {
-  const wrong: Array<string> = []
-  for (const [queue, limit] of Object.entries(limits)) {
-    const mine = all.filter((move) => move.queue === queue)
-    wrong.push(...occupancy(queue, mine, limit), ...order(queue, mine, limit), ...pace(queue, mine, limit))
+const limitsOf = ({ options }: RunQueue.RunQueue): Limits.QueueLimits => {
+  const { admission, concurrency, keyConcurrency, rate } = options
+  return {
+    ...(typeof concurrency === "number" ? { concurrency } : {}),
+    ...(typeof admission === "number" ? { admission } : {}),
+    ...(typeof keyConcurrency === "number" ? { keyConcurrency } : {}),
+    ...(typeof rate === "object"
+      ? { rate: { limit: rate.limit, millis: Duration.toMillis(rate.per), burst: rate.burst ?? rate.limit } }
+      : {})
   }
-  return wrong
 }
 
-/** How many there are at a moment: in the queue, and of the key that moves. */
-interface Moment {
-  readonly index: number
-  readonly key: string | null
-  readonly running: number
-  readonly live: number
-  readonly ofKey: number
-  /** Have not begun. */
-  readonly waiting: number
-  readonly waitingOfKey: number
+const limits = Object.fromEntries(queues.map((queue) => [queue.name, limitsOf(queue)]))
+
+const script = fileURLToPath(new URL("./fixtures/jobWorkers.ts", import.meta.url))
+
+export interface Size {
+  /** A multiple of 4: each queue gets a quarter. */
+  readonly runs: number
+  readonly kills: number
+  /** Each has two workers. */
+  readonly processes: number
 }
 
-/** All moments of a queue, the last one at its end. */
-const moments = (mine: ReadonlyArray<Move>): ReadonlyArray<Moment> => {
-  const [running, live, waiting] = [new Set<string>(), new Set<string>(), new Set<string>()]
-  const byKey = new Map<string, { readonly live: Set<string>; readonly waiting: Set<string> }>()
-  return mine.map(({ key, run, status }, index) => {
-    const ofKey = byKey.get(key ?? "") ?? { live: new Set(), waiting: new Set() }
-    byKey.set(key ?? "", ofKey)
-    if (status === "running") {
-      for (const each of [running, live, ofKey.live]) each.add(run)
-    } else running.delete(run)
-    if (finals.has(status)) { for (const each of [live, ofKey.live]) each.delete(run) }
-    for (const each of [waiting, ofKey.waiting]) {
-      if (status === "pending" && !live.has(run)) each.add(run)
-      else each.delete(run)
-    }
-    return {
-      index,
-      key,
-      running: running.size,
-      live: live.size,
-      ofKey: ofKey.live.size,
-      waiting: waiting.size,
-      waitingOfKey: ofKey.waiting.size
-    }
-  })
-}
+export const suite = (server: Server, { kills, processes, runs }: Size): void => {
+  describe(`queues on ${server.name}`, () => {
+    it.scopedLive(
+      `keep every limit for ${runs} runs although workers are killed ${kills} times`,
+      () =>
+        Effect.gen(function*() {
+          const { url } = yield* freshOn(server)
+          const database = yield* connect(url)
+          const test = Effect.gen(function*() {
+            for (const statement of Limits.recorder("perdure")) yield* database.rows(statement)
+            let launched = 0
+            const start = Effect.gen(function*() {
+              const scope = yield* Scope.make()
+              yield* Effect.addFinalizer(() => Scope.close(scope, Exit.void))
+              return yield* Scope.extend(launch({ url, outside: url, process: `workers ${++launched}` }, script), scope)
+            })
+            const slots = yield* Effect.replicateEffect(start, processes)
+            yield* Effect.forEach(slots, (process) => process.ready)
 
-/** No moment with more running runs, live runs, or live runs of a key; none of them left at the end. */
-const occupancy = (queue: string, mine: ReadonlyArray<Move>, limit: QueueLimits): ReadonlyArray<string> => {
-  const all = moments(mine)
-  const wrong = all.flatMap(({ index, key, live, ofKey, running }) => {
-    const check = (what: string, count: number, most: number | undefined) =>
-      count > (most ?? Infinity) ? [`${queue}: ${count} ${what} at move ${index}, the limit is ${most}`] : []
-    return [
-      ...check("running", running, limit.concurrency),
-      ...check("live", live, limit.admission),
-      ...(key === null ? [] : check(`live of key ${key}`, ofKey, limit.keyConcurrency))
-    ]
-  })
-  const { live, running } = all.at(-1) ?? { running: 0, live: 0 }
-  if (running > 0) wrong.push(`${queue}: ${running} are running at the end`)
-  if (live > 0) wrong.push(`${queue}: ${live} have not ended`)
-  return wrong
-}
+            const several = <A>(count: number, make: (n: number) => A) =>
+              Array.from({ length: count }, (_, n) => make(n))
+            const quarter = runs / 4
+            yield* Job.startAll(several(quarter, (n) => ({ n, key: `key-${n % (quarter / 25)}` })), { queue: Keyed })
+            yield* Job.startAll(several(quarter, (n) => ({ n, key: `key-${n % 5}` })), { queue: Admitted })
+            yield* Plain.startAll(several(quarter, (n) => ({ n })), { queue: Capped })
+            yield* Plain.startAll(several(quarter, (n) => ({ n })), { queue: Rated })
 
-/** Limits that held nothing back: there was no moment at which they were full and somebody waited. */
-export const unreached = (
-  all: ReadonlyArray<Move>,
-  limits: Readonly<Record<string, QueueLimits>>
-): ReadonlyArray<string> =>
-  Object.entries(limits).flatMap(([queue, limit]) => {
-    const mine = all.filter((move) => move.queue === queue)
-    const seen = moments(mine)
-    const never = (what: string, most: number | undefined, full: (moment: Moment, most: number) => boolean) =>
-      most === undefined || seen.some((moment) => full(moment, most)) ? [] : [`${queue}: never ${most} ${what}`]
-    const { rate } = limit
-    // Of a bucket that gives whole tokens, less than one is left when it is empty.
-    const spared = rate !== undefined && pace(queue, mine, { rate: { ...rate, burst: rate.burst - 1 } }).length === 0
-    return [
-      ...never("running", limit.concurrency, ({ running, waiting }, most) => running === most && waiting > 0),
-      ...never("live", limit.admission, ({ live, waiting }, most) => live === most && waiting > 0),
-      ...never("live of a key", limit.keyConcurrency, ({ key, ofKey, waitingOfKey }, most) =>
-        key !== null && ofKey === most && waitingOfKey > 0),
-      ...(spared ? [`${queue}: never ${rate.burst} starts at its rate`] : [])
-    ]
-  })
+            for (let kill = 0; kill < kills; kill++) {
+              yield* database.until(
+                "select 1 from moves where status = 'completed' having count(*) > $1",
+                [Math.floor(runs * (0.05 + 0.8 * kill / kills))]
+              )
+              const victim = slots[kill % processes] ?? assert.fail("no process")
+              yield* victim.ready
+              yield* victim.signal("SIGKILL")
+              yield* victim.ended
+              slots[kill % processes] = yield* start
+            }
+            yield* database.until("select 1 from moves where status = 'completed' having count(*) = $1", [runs])
 
-/** Runs of a key that takes one at a time begin in the order in which they waited. */
-const order = (queue: string, mine: ReadonlyArray<Move>, limit: QueueLimits): ReadonlyArray<string> => {
-  if (limit.keyConcurrency !== 1) return []
-  const waited = new Map<string, Array<string>>()
-  const begun = new Map<string, Array<string>>()
-  const places = new Map<string, string>()
-  const seen = new Set<string>()
-  for (const { key, place, run, status } of mine) {
-    if (key === null) continue
-    if (!places.has(run)) {
-      places.set(run, place)
-      waited.set(key, [...waited.get(key) ?? [], run])
-    }
-    if (status !== "running" || seen.has(run)) continue
-    seen.add(run)
-    begun.set(key, [...begun.get(key) ?? [], run])
-  }
-  const place = (run: string) => places.get(run) ?? ""
-  return [...waited].flatMap(([key, runs]) => {
-    const expected = runs.toSorted((a, b) => place(a) < place(b) ? -1 : 1).join()
-    return expected === (begun.get(key) ?? []).join() ? [] : [`${queue}: key ${key} did not go in order`]
-  })
-}
-
-/** In any stretch of time, no more starts than the bucket holds and what comes in meanwhile. */
-const pace = (queue: string, mine: ReadonlyArray<Move>, { rate }: QueueLimits): ReadonlyArray<string> => {
-  if (rate === undefined) return []
-  const starts = new Map<string, number>()
-  for (const { run, started } of mine) if (started !== null) starts.set(run, started)
-  const sorted = [...starts.values()].sort((a, b) => a - b)
-  // With what has come in since the beginning taken off, no later start may be more than a bucket above an earlier one.
-  let least = Infinity
-  return sorted.flatMap((at, index) => {
-    const level = index - at * rate.limit / rate.millis
-    least = Math.min(least, level)
-    const above = Math.round((level - least + 1) * 1e6) / 1e6
-    return above > rate.burst ? [`${queue}: ${above} starts beyond its rate at ${at}, the burst is ${rate.burst}`] : []
+            const moves = (yield* database.rows(Limits.moves)).map(Limits.readMove)
+            assert.deepStrictEqual(Limits.violations(moves, limits), [])
+            // The limits were reached, so the test proves that they apply.
+            assert.deepStrictEqual(Limits.unreached(moves, limits), [])
+            for (const { name } of queues) {
+              const { ready, running, suspended } = yield* RunQueue.counts(name)
+              assert.deepStrictEqual({ ready, running, suspended }, { ready: 0, running: 0, suspended: 0 })
+            }
+            assert.deepStrictEqual(yield* database.rows("select queue, key from perdure.turns where queue <> ''"), [])
+          })
+          const journal = PgJournal.layer({ url: Redacted.make(url) })
+          yield* Effect.provide(
+            test,
+            Layer.provideMerge(Layer.mergeAll(Capped.layer, Rated.layer, Keyed.layer, Admitted.layer), journal)
+          )
+        }),
+      300_000
+    )
   })
 }

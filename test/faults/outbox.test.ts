@@ -24,6 +24,7 @@ import * as path from "node:path"
 import { createInterface } from "node:readline"
 import { fileURLToPath } from "node:url"
 import * as Pg from "pg"
+import { buildScript } from "../fixtures/script.js"
 import { live, purchase, Sleeps, table, Waits } from "./fixtures/outbox.js"
 import { connect, type Database } from "./harness.js"
 
@@ -45,9 +46,10 @@ const buyer = (storage: string, { sleeps, waits }: Runs) =>
       Deferred.make<void>(),
       Deferred.make<void>()
     ])
+    const script = yield* Effect.promise(() => buildScript(file))
     const child = yield* Effect.acquireRelease(
       Effect.sync(() => {
-        const made = spawn(process.execPath, ["--import", "tsx", file, storage, waits, sleeps], {
+        const made = spawn(process.execPath, [script, storage, waits, sleeps], {
           cwd: root,
           stdio: ["pipe", "pipe", "inherit"]
         })

@@ -3,5 +3,5 @@ import * as JournalAgreement from "@perdure/testing/JournalAgreement"
 import * as JournalMemory from "perdure/JournalMemory"
 
 JournalAgreement.suite("memory and PGlite", JournalMemory.layerDriver, PgliteJournal.layer({ clock: "effect" }), {
-  sequences: 50
+  sequences: 5
 })

@@ -1,0 +1,3 @@
+import { suite } from "./support/agreement.js"
+
+suite(10)
