@@ -1,6 +1,6 @@
 /**
- * The storage contract: what a driver must do, and the values that it and the core exchange. `src/driver/` holds it, one
- * file for each group of operations.
+ * The storage contract: what a driver must do, and the values that it and the core exchange. `src/driver/` holds it,
+ * one file for each group of operations.
  *
  * @since 0.1.0
  */

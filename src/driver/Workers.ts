@@ -135,6 +135,6 @@ export interface WorkerVerbs {
    */
   readonly ping: (request: { readonly worker: string; readonly nonce: string }) => Call<string | null>
 
-  /** Answers a ping. False if this incarnation has no unanswered ping with this nonce. */
+  /** Stores a worker's answer to a ping. False if this incarnation has no unanswered ping with this nonce. */
   readonly pong: (request: { readonly worker: WorkerRef; readonly nonce: string }) => Call<boolean>
 }

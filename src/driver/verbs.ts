@@ -24,6 +24,14 @@ export type VerbName = Exclude<keyof JournalDriver, "transaction" | "inTransacti
 export type VerbArguments = { readonly [Name in VerbName]: Parameters<JournalDriver[Name]> }
 
 /**
+ * What a verb takes.
+ *
+ * @since 0.1.0
+ * @category verbs
+ */
+export type VerbRequest<Name extends VerbName> = VerbArguments[Name][0]
+
+/**
  * What the answer of each verb holds.
  *
  * @since 0.1.0

@@ -1,11 +1,12 @@
 /**
- * A list kept in order by a comparator: what an index is to a database. Items must differ under the comparator.
+ * A list that a comparator keeps in order, like the index of a database. No two items may be equal under the
+ * comparator.
  *
- * It is kept in chunks of bounded length, so that a change moves a few hundred items at most, however long it is.
+ * The list consists of chunks of bounded length, so a change moves at most a few hundred items.
  */
-const most = 512
+const MAX_CHUNK_LENGTH = 512
 
-/** Index of the first item that does not come before, by bisection. */
+/** The index of the first item that does not come before, found by bisection. */
 const place = <A>(items: ReadonlyArray<A>, isBefore: (item: A) => boolean): number => {
   let low = 0
   let high = items.length
@@ -19,7 +20,7 @@ const place = <A>(items: ReadonlyArray<A>, isBefore: (item: A) => boolean): numb
 }
 
 export class SortedList<A extends object> {
-  /** None is empty; each is before the next. */
+  /** In order. No chunk is empty. */
   private chunks: Array<Array<A>> = []
   private readonly order: (a: A, b: A) => number
 
@@ -39,10 +40,10 @@ export class SortedList<A extends object> {
       return
     }
     chunk.splice(this.placeIn(chunk, item), 0, item)
-    if (chunk.length > most) this.chunks.splice(at + 1, 0, chunk.splice(most >>> 1))
+    if (chunk.length > MAX_CHUNK_LENGTH) this.chunks.splice(at + 1, 0, chunk.splice(MAX_CHUNK_LENGTH >>> 1))
   }
 
-  /** False if the list does not hold an item equal to this one. */
+  /** Returns false if the list has no item equal to this one. */
   remove(item: A): boolean {
     const at = this.chunkOf(item)
     const chunk = this.chunks[at]
@@ -55,7 +56,7 @@ export class SortedList<A extends object> {
     return true
   }
 
-  /** Empty the list and give what was in it, in order. */
+  /** Removes all items and returns them, in order. */
   drain(): ReadonlyArray<A> {
     return this.chunks.splice(0).flat()
   }
@@ -64,7 +65,7 @@ export class SortedList<A extends object> {
     for (const chunk of this.chunks) yield* chunk
   }
 
-  /** Index of the chunk in which the item is, if it is in any. */
+  /** The index of the chunk that has the item, if the list has it. */
   private chunkOf(item: A): number {
     return place(this.chunks, (chunk) => this.order(chunk[chunk.length - 1] ?? item, item) < 0)
   }

@@ -1,22 +1,29 @@
-/** Taking runs that are available. */
+/** The `claim` verb: available runs of some queues, within the limits of the queues, are given to a worker. */
 import type * as Driver from "../../driver/JournalDriver.js"
+import type { VerbRequest, VerbValues } from "../../driver/verbs.js"
+import * as Changes from "./changes.js"
+import * as Indexes from "./indexes.js"
+import type { Candidate, KeyOrder, Scope } from "./keyOrder.js"
+import { isInTime, readKeys, updateHeads } from "./keyOrder.js"
+import { unreadMessages } from "./read.js"
 import * as Store from "./Store.js"
-import * as Turns from "./turns.js"
 
-type Request = Parameters<Driver.JournalDriver["claim"]>[0]
+type Request = VerbRequest<"claim">
 
-/** Sort a queue's claimable runs into those that are due now and those that are due later. */
-const look = (queue: Store.Waiting, now: Driver.Millis): void => {
-  if (now < queue.lookedAt) { for (const row of queue.due.drain()) queue.later.insert(row) }
-  queue.lookedAt = now
-  for (let row = queue.later.first; row !== undefined && row.availableAt <= now; row = queue.later.first) {
-    queue.later.remove(row)
-    queue.due.insert(row)
+type Claimed = VerbValues["claim"]
+
+/** Sorts a queue's claimable runs into those that are due now and those that are due later. */
+const sortByTime = (runs: Store.ClaimableRuns, now: Driver.Millis): void => {
+  if (now < runs.sortedAt) { for (const row of runs.due.drain()) runs.later.insert(row) }
+  runs.sortedAt = now
+  for (let row = runs.later.first; row !== undefined && row.availableAt <= now; row = runs.later.first) {
+    runs.later.remove(row)
+    runs.due.insert(row)
   }
 }
 
-/** Up to `limit` items that pass. */
-const some = <A>(items: Iterable<A>, limit: number, passes: (item: A) => boolean): Array<A> => {
+/** The first `limit` items that pass. */
+const firstOf = <A>(items: Iterable<A>, limit: number, passes: (item: A) => boolean): Array<A> => {
   const found: Array<A> = []
   for (const item of items) {
     if (found.length >= limit) break
@@ -25,17 +32,9 @@ const some = <A>(items: Iterable<A>, limit: number, passes: (item: A) => boolean
   return found
 }
 
-export const unread = (run: Store.Run, after: number): ReadonlyArray<Driver.Message> => {
-  const messages: Array<Driver.Message> = []
-  for (const [ordinal, stored] of run.inbox) {
-    if (ordinal > after && !stored.consumed) messages.push(stored.message)
-  }
-  return messages
-}
-
-const take = (store: Store.Store, now: Driver.Millis, request: Request, run: Store.Run): Driver.ClaimedRun => {
+const claimRun = (store: Store.Store, now: Driver.Millis, request: Request, run: Store.Run): Driver.ClaimedRun => {
   const { epoch, startedAt } = run.row
-  Store.update(store, run, {
+  Changes.updateRun(store, run, {
     status: "running",
     epoch: epoch + 1,
     startedAt: startedAt ?? now,
@@ -67,147 +66,135 @@ const take = (store: Store.Store, now: Driver.Millis, request: Request, run: Sto
     startedAt: row.startedAt ?? now,
     seen: row.inboxSeq,
     crashes: row.crashes,
-    journal: request.hot.get(row.id) === row.nextSeq ? [] : run.journal.map((written) => written.entry),
-    inbox: unread(run, 0)
+    journal: request.hot.get(row.id) === row.nextSeq ? [] : run.journal.map(({ entry }) => entry),
+    inbox: unreadMessages(run, 0)
   }
 }
 
-type Answered = {
-  readonly runs: ReadonlyArray<Driver.ClaimedRun>
-  readonly nextDue: Driver.Millis | null
-  readonly more: boolean
-  readonly limited: boolean
-}
-
-/** A run that may be taken: whose turn in its queue it is, and since when. */
-interface Candidate {
-  readonly row: Store.Row
-  readonly at: Driver.Millis
-  readonly round: number
-}
-
-/** What a claim has found in one queue. */
-interface Found {
+/** What a claim can take from one queue. */
+interface Offer {
   readonly queue: Store.Queue
   readonly isLimited: boolean
-  readonly turns: Turns.Turns | null
-  /** How many starts the rate allows. */
+  /** Null for a queue without limits and without keys. */
+  readonly keyOrder: KeyOrder | null
+  /** The most starts that the rate allows. */
   readonly tokens: number
-  /** How many runs may be taken, and how many of them may be fresh. */
-  readonly slots: number
-  readonly fresh: number
-  /** In order, as far as the budgets go. */
+  /** The most runs that the claim can take, and the most of them that it can start. */
+  readonly capacity: number
+  readonly startCapacity: number
+  /** In order, within the capacities. */
   readonly candidates: ReadonlyArray<Candidate>
 }
 
 const byPlace = (a: Candidate, b: Candidate): number =>
-  a.row.priority - b.row.priority || a.round - b.round || a.at - b.at || (a.row.id < b.row.id ? -1 : 1)
+  a.row.priority - b.row.priority || a.round - b.round || a.at - b.at || Store.compare(a.row.id, b.row.id)
 
-/** The queue has limits, or runs with keys may wait in it. */
+/** Whether the queue has limits, or may have runs that wait in the order of their key. */
 const isLimited = (store: Store.Store, { admission, concurrency, name, rate }: Store.Queue): boolean =>
-  admission !== null || concurrency !== null || rate !== null || (store.notices.get(name)?.size ?? 0) > 0 ||
-  (store.turns.get(name) ?? []).length > 0
+  admission !== null || concurrency !== null || rate !== null || (store.keyNotices.get(name)?.size ?? 0) > 0 ||
+  (store.keyHeads.get(name) ?? []).length > 0
 
-/** Between starts, in milliseconds. */
-const interval = ({ limit, millis }: Driver.Rate): number => millis / limit
+/** The time in which one token arrives. */
+const tokenMillis = ({ limit, millis }: Driver.Rate): Driver.Millis => millis / limit
 
-const tokensOf = ({ arrival, rate }: Store.Queue, now: Driver.Millis): number =>
-  rate === null
-    ? Infinity
-    : Math.floor(rate.burst - Math.max(arrival - now, 0) / interval(rate))
+const tokensOf = ({ bucketFullAt, rate }: Store.Queue, now: Driver.Millis): number =>
+  rate === null ? Infinity : Math.floor(rate.burst - Math.max(bucketFullAt - now, 0) / tokenMillis(rate))
 
-const find = (store: Store.Store, queue: Store.Queue, request: Turns.Look): Found => {
-  const { known, limit, now } = request
+const offerOf = (store: Store.Store, queue: Store.Queue, scope: Scope): Offer => {
+  const { canExecute, limit, now } = scope
   const limited = isLimited(store, queue)
-  const { begun, running } = Store.occupancy(store, queue.name, null)
+  const { running, started } = Indexes.usage(store, queue.name, null)
   const tokens = Math.min(limit, tokensOf(queue, now))
-  const left = (most: number | null, used: number) => most === null ? limit : most - Math.min(most, used)
-  const slots = Math.min(limit, left(queue.concurrency, running))
-  const fresh = Math.min(limit, tokens, left(queue.admission, begun))
-  const turns = limited ? Turns.look(store, queue, request) : null
-  const { due } = Store.claimableOf(store, queue.name)
-  const ready = [true, false].flatMap((fresh) =>
-    some(due, limit, (row) => row.fresh === fresh && known(row) && Turns.inTime(row, now))
+  const unused = (most: number | null, used: number) => most === null ? limit : most - Math.min(most, used)
+  const capacity = Math.min(limit, unused(queue.concurrency, running))
+  const startCapacity = Math.min(limit, tokens, unused(queue.admission, started))
+  const keyOrder = limited ? readKeys(store, queue, scope) : null
+  const { due } = Indexes.claimableRuns(store, queue.name)
+  const available = [true, false].flatMap((fresh) =>
+    firstOf(due, limit, (row) => row.fresh === fresh && canExecute(row) && isInTime(row, now))
       .map((row): Candidate => ({ row, at: row.availableAt, round: 1 }))
   )
-  const candidates = [...ready, ...turns?.heads ?? []].sort(byPlace)
-  const starts = new Set(candidates.filter(({ row }) => row.fresh).slice(0, Math.max(0, fresh)))
+  const candidates = [...available, ...keyOrder?.candidates ?? []].sort(byPlace)
+  const starts = new Set(candidates.filter(({ row }) => row.fresh).slice(0, Math.max(0, startCapacity)))
   return {
     queue,
     isLimited: limited,
-    turns,
+    keyOrder,
     tokens,
-    slots,
-    fresh,
-    candidates: candidates.filter((each) => !each.row.fresh || starts.has(each)).slice(0, Math.max(0, slots))
+    capacity,
+    startCapacity,
+    candidates: candidates.filter((each) => !each.row.fresh || starts.has(each)).slice(0, Math.max(0, capacity))
   }
 }
 
-/** In order of the queues' priority, then the runs'; of equals one from each queue in turn. */
-const inTurn = (found: ReadonlyArray<Found>): ReadonlyArray<Store.Row> =>
-  found.flatMap(({ candidates, queue }, i) => {
+/** In order of the queues' priority, then the runs'. Equal priorities take one run from each queue in rotation. */
+const inRotation = (offers: ReadonlyArray<Offer>): ReadonlyArray<Store.Row> =>
+  offers.flatMap(({ candidates, queue }, position) => {
     const places = new Map<number, number>()
     return candidates.map(({ row }) => {
       const place = (places.get(row.priority) ?? 0) + 1
       places.set(row.priority, place)
-      return { row, place, i, rank: queue.priority }
+      return { row, place, position, queuePriority: queue.priority }
     })
   })
-    .sort((a, b) => a.rank - b.rank || a.row.priority - b.row.priority || a.place - b.place || a.i - b.i)
+    .sort((a, b) =>
+      a.queuePriority - b.queuePriority || a.row.priority - b.row.priority || a.place - b.place ||
+      a.position - b.position
+    )
     .map(({ row }) => row)
 
-const least = (instants: ReadonlyArray<Driver.Millis>): Driver.Millis | null =>
+const earliest = (instants: ReadonlyArray<Driver.Millis>): Driver.Millis | null =>
   instants.length === 0 ? null : Math.min(...instants)
 
-export const claim = (store: Store.Store, now: Driver.Millis, request: Request): Answered => {
+export const claim = (store: Store.Store, now: Driver.Millis, request: Request): Claimed => {
   const workflows = new Set(
     request.workflows
       .filter(({ name }) => !store.pausedWorkflows.has(name))
       .map(({ name, version }) => Store.pairKey(name, version))
   )
   const { limit } = request
-  const known: Turns.Look["known"] = ({ version, workflow }) => workflows.has(Store.pairKey(workflow, version))
-  // What a worker without a lease takes would be taken from it at once.
+  const canExecute: Scope["canExecute"] = ({ version, workflow }) => workflows.has(Store.pairKey(workflow, version))
+  // The runs of a worker without a valid lease would be released at once.
   const isLive = Store.isLive(store, request.worker, now)
   const queues = [...new Set(request.queues)]
     .map((name) => Store.queue(store, name))
     .filter((queue) => !queue.paused && queue.concurrency !== 0 && (isLive || !isLimited(store, queue)))
-  for (const { name } of queues) look(Store.claimableOf(store, name), now)
-  const found = queues.map((queue) => find(store, queue, { now, limit, known }))
-  const chosen = isLive ? inTurn(found).slice(0, limit) : []
-  // What is told of a run is as it was claimed; how fresh it was is asked below.
-  const runs = chosen.flatMap((row) => {
+  for (const { name } of queues) sortByTime(Indexes.claimableRuns(store, name), now)
+  const offers = queues.map((queue) => offerOf(store, queue, { now, limit, canExecute }))
+  // These are the rows as they were before the claim.
+  const rows = isLive ? inRotation(offers).slice(0, limit) : []
+  const runs = rows.flatMap((row) => {
     const run = store.runs.get(row.id)
-    return run === undefined ? [] : [take(store, now, request, run)]
+    return run === undefined ? [] : [claimRun(store, now, request, run)]
   })
   const dues = queues.flatMap(({ name }) =>
-    some(Store.claimableOf(store, name).later, 1, known).map((row) => row.availableAt)
+    firstOf(Indexes.claimableRuns(store, name).later, 1, canExecute).map((row) => row.availableAt)
   )
   let more = false
-  for (const { fresh, queue, slots, tokens, turns } of found) {
-    if (turns === null) continue
-    const mine = chosen.filter((row) => row.queue === queue.name)
-    const started = mine.filter((row) => row.fresh)
-    const after = Turns.settle(store, queue, turns, started, now)
+  for (const { capacity, keyOrder, queue, startCapacity, tokens } of offers) {
+    if (keyOrder === null) continue
+    const taken = rows.filter((row) => row.queue === queue.name)
+    const started = taken.filter((row) => row.fresh)
+    const heads = updateHeads(store, queue, keyOrder, started, now)
     const { rate } = queue
     if (rate !== null) {
-      const arrival = started.length > 0
-        ? Math.max(queue.arrival, now) + started.length * interval(rate)
-        : queue.arrival
-      Store.setQueue(store, { ...queue, arrival })
-      if (started.length >= tokens) dues.push(Math.ceil(arrival - (rate.burst - 1) * interval(rate)))
+      const bucketFullAt = started.length > 0
+        ? Math.max(queue.bucketFullAt, now) + started.length * tokenMillis(rate)
+        : queue.bucketFullAt
+      Changes.setQueue(store, { ...queue, bucketFullAt })
+      if (started.length >= tokens) dues.push(Math.ceil(bucketFullAt - (rate.burst - 1) * tokenMillis(rate)))
     }
-    const hasRoom = mine.length < slots && started.length < fresh
-    more ||= turns.more ||
-      (chosen.length < limit && hasRoom &&
-        (turns.full || after.turns.some((turn) => turn.at <= now && known(turn))))
-    for (const turn of store.turns.get(queue.name) ?? []) if (turn.at > now && known(turn)) dues.push(turn.at)
+    const hasCapacity = taken.length < capacity && started.length < startCapacity
+    more ||= keyOrder.hasMoreNotices ||
+      (rows.length < limit && hasCapacity &&
+        (keyOrder.hasMoreHeads || heads.some((head) => head.at <= now && canExecute(head))))
+    for (const head of store.keyHeads.get(queue.name) ?? []) if (head.at > now && canExecute(head)) dues.push(head.at)
   }
   return {
     runs,
-    nextDue: least(dues),
+    nextDue: earliest(dues),
     more,
-    limited: found.some(({ isLimited, queue }) =>
+    limited: offers.some(({ isLimited, queue }) =>
       isLimited && isLive && (queue.concurrency !== null || queue.admission !== null)
     )
   }

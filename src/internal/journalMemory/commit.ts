@@ -1,53 +1,63 @@
 /**
- * Applying commits. A batch is applied in passes, so that its commits' order does not matter: first every run's own state, then
- * children, then all that goes out (messages, ends to parents). So a run that suspends in the batch in which another
- * one writes to it is suspended and then woken.
+ * The `commit` verb. A batch is applied in passes: first the own state of each run, then the children, then messages
+ * and the ends of children. So the order of commits in a batch does not matter: a run that suspends in the batch in
+ * which another run sends it a message is suspended and then woken.
  */
 import type * as Driver from "../../driver/JournalDriver.js"
+import type { VerbRequest } from "../../driver/verbs.js"
+import * as Changes from "./changes.js"
 import { insertRun } from "./enqueue.js"
 import * as Messages from "./messages.js"
 import * as Store from "./Store.js"
 
-/** A child that is to be started, unless it is there. */
-interface Birth {
+/** A child to insert, unless it exists. */
+interface NewChild {
   readonly child: Driver.NewRun
   readonly paused: boolean
 }
 
-/** A verdict, and for a commit that was applied now, the run to send from. */
 interface Verdict {
-  readonly committed: Driver.CommitResult
-  readonly applied: { readonly run: Store.Run; readonly record: Store.Applied } | null
+  readonly result: Driver.CommitResult
+  /** Set if this request applied the commit: its messages are sent in a later pass. */
+  readonly applied: { readonly run: Store.Run; readonly commit: Store.AppliedCommit } | null
 }
 
-const lost: Verdict = { committed: { _tag: "Lost" }, applied: null }
-const unseen: Verdict = { committed: { _tag: "Unseen" }, applied: null }
+const lost: Verdict = { result: { _tag: "Lost" }, applied: null }
+const unseen: Verdict = { result: { _tag: "Unseen" }, applied: null }
 
 /**
- * The commit applied last, sent again because its answer was lost, and nobody has claimed the run since. One that
- * changes no state is just applied again.
+ * Whether this is the commit that was applied last, sent again because its answer was lost, and no worker has claimed
+ * the run since. A commit without entries and transition is not recognized: applying it again changes nothing.
  */
-const isResend = ({ epoch, last }: Store.Row, commit: Driver.RunCommit): boolean =>
-  commit.epoch === epoch &&
-  commit.epoch === last?.commit.epoch &&
-  commit.from === last.commit.from &&
-  (commit.entries.length > 0 || commit.transition !== null) &&
-  (commit === last.commit || JSON.stringify(commit) === JSON.stringify(last.commit))
+const isRepeated = ({ epoch, lastCommit }: Store.Row, commit: Driver.RunCommit): boolean => {
+  const last = lastCommit?.commit
+  return commit.epoch === epoch &&
+    commit.epoch === last?.epoch &&
+    commit.from === last.from &&
+    (commit.entries.length > 0 || commit.transition !== null) &&
+    (commit === last || JSON.stringify(commit) === JSON.stringify(last))
+}
 
-const judge = (run: Store.Run, commit: Driver.RunCommit): Verdict | null => {
-  const { epoch, inboxSeq, last, nextSeq, status } = run.row
-  if (last !== null && isResend(run.row, commit)) {
-    return { committed: { _tag: "Applied", dispositions: last.dispositions }, applied: null }
+/** The verdict on a commit that is not applied, else null. */
+const refusal = (run: Store.Run, commit: Driver.RunCommit): Verdict | null => {
+  const { epoch, inboxSeq, lastCommit, nextSeq, status } = run.row
+  if (lastCommit !== null && isRepeated(run.row, commit)) {
+    return { result: { _tag: "Applied", dispositions: lastCommit.dispositions }, applied: null }
   }
   if (status !== "running" || epoch !== commit.epoch || nextSeq !== commit.from) return lost
   const mustHaveSeen = commit.transition?._tag === "Suspend" || commit.closes.length > 0
   return mustHaveSeen && commit.seen !== inboxSeq ? unseen : null
 }
 
-/** Messages that are about ops of one generation. */
-const ofGeneration: ReadonlySet<Driver.MessageKind> = new Set<Driver.MessageKind>(["child", "callback", "defect"])
+/** The kinds of messages that belong to the ops of one generation. */
+const generationKinds: ReadonlySet<Driver.MessageKind> = new Set<Driver.MessageKind>(["child", "callback", "defect"])
 
-const transit = (store: Store.Store, now: Driver.Millis, run: Store.Run, transition: Driver.Transition): void => {
+const applyTransition = (
+  store: Store.Store,
+  now: Driver.Millis,
+  run: Store.Run,
+  transition: Driver.Transition
+): void => {
   switch (transition._tag) {
     case "Suspend": {
       const { until, waiting } = transition
@@ -56,7 +66,7 @@ const transit = (store: Store.Store, now: Driver.Millis, run: Store.Run, transit
     case "Release":
       return Messages.release(store, run, { status: "pending", availableAt: transition.at })
     case "Diverge":
-      return Store.update(store, run, {
+      return Changes.updateRun(store, run, {
         status: "diverged",
         detail: transition.detail,
         worker: null,
@@ -65,8 +75,8 @@ const transit = (store: Store.Store, now: Driver.Millis, run: Store.Run, transit
     case "Finish":
       return Messages.end(store, now, run, { status: transition.status, exit: transition.exit, detail: null })
     case "Continue": {
-      Store.forget(store, run, ({ consumed, message }) => !consumed && !ofGeneration.has(message.kind))
-      return Store.update(store, run, {
+      Changes.startGeneration(store, run, ({ consumed, message }) => !consumed && !generationKinds.has(message.kind))
+      return Changes.updateRun(store, run, {
         generation: run.row.generation + 1,
         payload: transition.payload,
         startedAt: transition.at,
@@ -76,56 +86,60 @@ const transit = (store: Store.Store, now: Driver.Millis, run: Store.Run, transit
   }
 }
 
-const apply = (
+/** Writes the own state of a run. Its children, and the messages that it sends, follow in later passes. */
+const applyCommit = (
   store: Store.Store,
   now: Driver.Millis,
   worker: string,
   run: Store.Run,
-  commit: Driver.RunCommit,
-  births: Array<Birth>
-): Store.Applied => {
+  commit: Driver.RunCommit
+): Store.AppliedCommit => {
   const { closes, epoch, from, transition } = commit
-  const record: Store.Applied = { commit, dispositions: [] }
-  Store.append(store, run, commit.entries.map((entry) => ({ entry, worker, epoch })))
-  for (const ordinal of commit.consumed) Store.consume(store, run, ordinal)
-  for (const { key, value } of commit.published) Store.publish(store, run, { key, value, at: now })
-  if (commit.published.length > 0) Messages.changed(store, run.row.id)
-  // Children of a run that is to be paused are not even begun.
-  const pausing = run.row.pause === "asked" && transition?._tag !== "Finish"
-  for (const child of commit.children) births.push({ child, paused: pausing && child.parent?.attached === true })
-  Store.update(store, run, {
+  const applied: Store.AppliedCommit = { commit, dispositions: [] }
+  Changes.appendEntries(store, run, commit.entries.map((entry) => ({ entry, worker, epoch })))
+  for (const ordinal of commit.consumed) Changes.consumeMessage(store, run, ordinal)
+  for (const { key, value } of commit.published) Changes.publishValue(store, run, { key, value, at: now })
+  if (commit.published.length > 0) Messages.hintAwaited(store, run.row.id)
+  Changes.updateRun(store, run, {
     nextSeq: from + commit.entries.length,
     crashes: 0,
     closed: closes.length === 0 ? run.row.closed : new Set([...run.row.closed, ...closes]),
-    last: record
+    lastCommit: applied
   })
-  if (transition !== null) transit(store, now, run, transition)
-  return record
+  if (transition !== null) applyTransition(store, now, run, transition)
+  return applied
+}
+
+/** The children of a commit. Attached children of a run that is pausing are paused from the start. */
+const childrenOf = (run: Store.Run, { children, transition }: Driver.RunCommit): ReadonlyArray<NewChild> => {
+  const pausing = run.row.pause === "requested" && transition?._tag !== "Finish"
+  return children.map((child) => ({ child, paused: pausing && child.parent?.attached === true }))
 }
 
 export const commit = (
   store: Store.Store,
   now: Driver.Millis,
-  request: Parameters<Driver.JournalDriver["commit"]>[0]
+  { commits, worker }: VerbRequest<"commit">
 ): ReadonlyArray<Driver.CommitResult> => {
-  const births: Array<Birth> = []
-  const verdicts = request.commits.map((commit): Verdict => {
+  const newChildren: Array<NewChild> = []
+  const verdicts = commits.map((commit): Verdict => {
     const run = store.runs.get(commit.run)
     if (run === undefined) return lost
-    const verdict = judge(run, commit)
-    if (verdict !== null) return verdict
-    const record = apply(store, now, request.worker.id, run, commit, births)
-    return { committed: { _tag: "Applied", dispositions: record.dispositions }, applied: { run, record } }
+    const refused = refusal(run, commit)
+    if (refused !== null) return refused
+    newChildren.push(...childrenOf(run, commit))
+    const applied = applyCommit(store, now, worker.id, run, commit)
+    return { result: { _tag: "Applied", dispositions: applied.dispositions }, applied: { run, commit: applied } }
   })
-  // Of children of one idempotency key the first by id is the one, whichever run's commit comes first.
-  for (const { child, paused } of births.toSorted((a, b) => Store.compare(a.child.id, b.child.id))) {
+  // Of children with one idempotency key the first by id is inserted, whatever the order of the commits.
+  for (const { child, paused } of newChildren.toSorted((a, b) => Store.compare(a.child.id, b.child.id))) {
     if (Store.existing(store, child) === undefined) insertRun(store, now, child, null, paused)
   }
   for (const { applied } of verdicts) {
     if (applied === null) continue
-    const { commit, dispositions } = applied.record
-    for (const message of commit.messages) dispositions.push(Messages.deliver(store, now, message))
-    if (commit.transition?._tag === "Finish") Messages.tellParent(store, now, applied.run)
+    const { commit: { messages, transition }, dispositions } = applied.commit
+    for (const message of messages) dispositions.push(Messages.deliver(store, now, message))
+    if (transition?._tag === "Finish") Messages.notifyParent(store, now, applied.run)
   }
-  return verdicts.map((verdict) => verdict.committed)
+  return verdicts.map(({ result }) => result)
 }

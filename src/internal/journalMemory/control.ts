@@ -1,115 +1,114 @@
-/** What is done to runs from outside: pause, resume, terminate, expire; and what is known of that. */
+/** Controls: pause, resume, terminate, expire, and their records. */
 import type * as Driver from "../../driver/JournalDriver.js"
+import type { VerbRequest } from "../../driver/verbs.js"
+import * as Changes from "./changes.js"
+import { fork } from "./fork.js"
 import * as Messages from "./messages.js"
+import type { Operate } from "./operate.js"
 import * as Store from "./Store.js"
 
-/** A run that a control is about; `named` is the run that it follows, or itself. */
-interface Member {
+/** A run that a control applies to. */
+interface Target {
   readonly run: Store.Run
+  /** The id that the request named: of the run itself, or of its ancestor. */
   readonly named: string
 }
 
-const family = (store: Store.Store, run: Store.Run, named: string): ReadonlyArray<Member> => [
+const withDescendants = (store: Store.Store, run: Store.Run, named: string): ReadonlyArray<Target> => [
   { run, named },
   ...(store.children.get(run.row.id) ?? []).flatMap((id) => {
     const child = store.runs.get(id)
-    return child?.row.parent?.attached === true ? family(store, child, named) : []
+    return child?.row.parent?.attached === true ? withDescendants(store, child, named) : []
   })
 ]
 
 /** The named runs and their attached descendants, each once, in order of id. */
-const members = (store: Store.Store, request: Driver.ControlRequest): ReadonlyArray<Member> => {
-  const found = new Map<string, Member>()
+const targetsOf = (store: Store.Store, request: Driver.ControlRequest): ReadonlyArray<Target> => {
+  const targets = new Map<string, Target>()
   const named = [...new Set(request.runs)].sort().flatMap((id) => store.runs.get(id) ?? [])
   for (const run of named) {
-    for (const member of family(store, run, run.row.id)) {
-      if (!found.has(member.run.row.id)) found.set(member.run.row.id, member)
+    for (const target of withDescendants(store, run, run.row.id)) {
+      if (!targets.has(target.run.row.id)) targets.set(target.run.row.id, target)
     }
   }
-  for (const run of named) found.set(run.row.id, { run, named: run.row.id })
-  return [...found.values()].sort((a, b) => Store.byId(a.run, b.run))
+  for (const run of named) targets.set(run.row.id, { run, named: run.row.id })
+  return [...targets.values()].sort((a, b) => Store.byId(a.run, b.run))
 }
 
-/** Note what was done to them, and count those that were named. */
+/** Records the control for the runs that it changed. Returns the number of named runs among them. */
 const record = (
   store: Store.Store,
   now: Driver.Millis,
   action: Driver.ControlAction,
-  request: Driver.ControlRequest,
-  done: ReadonlyArray<Member>
+  { by, reason }: Driver.ControlRequest,
+  changed: ReadonlyArray<Target>
 ): number => {
-  const { by, reason } = request
-  for (const { named, run } of done) {
-    const { id } = run.row
-    Store.control(store, id, { action, by, reason, at: now, related: named === id ? null : named })
+  for (const { named, run: { row: { id } } } of changed) {
+    Changes.addControl(store, id, { action, by, reason, at: now, related: named === id ? null : named })
   }
-  return done.filter(({ named, run }) => named === run.row.id).length
+  return changed.filter(({ named, run }) => named === run.row.id).length
 }
 
 const isLive = (row: Store.Row): boolean => !Store.isFinal(row.status)
 
-export const pause = (store: Store.Store, now: Driver.Millis, request: Driver.ControlRequest): number => {
-  const done = members(store, request)
+const pause = (store: Store.Store, now: Driver.Millis, request: Driver.ControlRequest): number => {
+  const targets = targetsOf(store, request)
     .filter(({ run: { row } }) => isLive(row) && row.status !== "paused" && row.pause === null)
-  for (const { run } of done) {
+  for (const { run } of targets) {
     const { id, status, worker } = run.row
     if (status === "pending" || status === "suspended") {
-      Store.update(store, run, { status: "paused", pause: status })
-      // The next of its key may be for another worker.
-      if (status === "pending") Messages.lineChanged(store, now, run)
-    } else Store.update(store, run, { pause: "asked" })
-    if (worker !== null) Store.hint(store, { _tag: "Inbox", worker, run: id })
+      Changes.updateRun(store, run, { status: "paused", pause: status })
+      if (status === "pending") Messages.keyLineChanged(store, now, run)
+    } else Changes.updateRun(store, run, { pause: "requested" })
+    if (worker !== null) Changes.hint(store, { _tag: "Inbox", worker, run: id })
   }
-  return record(store, now, "pause", request, done)
+  return record(store, now, "pause", request, targets)
 }
 
-export const resume = (store: Store.Store, now: Driver.Millis, request: Driver.ControlRequest): number => {
-  const done = members(store, request).filter(({ named, run: { row } }) =>
-    row.status === "paused" || row.pause === "asked" || (row.status === "diverged" && named === row.id)
+const resume = (store: Store.Store, now: Driver.Millis, request: Driver.ControlRequest): number => {
+  const targets = targetsOf(store, request).filter(({ named, run: { row } }) =>
+    row.status === "paused" || row.pause === "requested" || (row.status === "diverged" && named === row.id)
   )
-  for (const { named, run } of done) {
+  for (const { named, run } of targets) {
     const { availableAt, id, pause, status, waiting, worker } = run.row
     if (status === "paused") {
-      const former = pause === "suspended" ? "suspended" : "pending"
-      Messages.release(store, run, { status: former, availableAt, waiting, pause: null })
-      Messages.lineChanged(store, now, run)
+      const before = pause === "suspended" ? "suspended" : "pending"
+      Messages.release(store, run, { status: before, availableAt, waiting, pause: null })
+      Messages.keyLineChanged(store, now, run)
     } else if (status === "diverged" && named === id) {
       const cancelled = pause === "cancelled" ? pause : null
       Messages.release(store, run, { status: "pending", availableAt: now, detail: null, pause: cancelled })
     } else {
-      Store.update(store, run, { pause: null })
-      if (worker !== null) Store.hint(store, { _tag: "Inbox", worker, run: id })
+      Changes.updateRun(store, run, { pause: null })
+      if (worker !== null) Changes.hint(store, { _tag: "Inbox", worker, run: id })
     }
   }
-  return record(store, now, "resume", request, done)
+  return record(store, now, "resume", request, targets)
 }
 
-export const terminate = (store: Store.Store, now: Driver.Millis, request: Driver.ControlRequest): number => {
-  const done = members(store, request).filter(({ run }) => isLive(run.row))
+const terminate = (store: Store.Store, now: Driver.Millis, request: Driver.ControlRequest): number => {
+  const targets = targetsOf(store, request).filter(({ run }) => isLive(run.row))
   const detail = JSON.stringify({ by: request.by, reason: request.reason })
-  for (const { run } of done) {
+  for (const { run } of targets) {
     const { fresh, queue } = run.row
     Messages.end(store, now, run, { status: "terminated", exit: null, detail })
-    // Its place is free.
-    if (!fresh) Store.hint(store, { _tag: "Ready", queue })
+    // The end of a started run frees capacity of its queue.
+    if (!fresh) Changes.hint(store, { _tag: "Ready", queue })
   }
-  for (const { run } of done) Messages.tellParent(store, now, run)
-  return record(store, now, "terminate", request, done)
+  for (const { run } of targets) Messages.notifyParent(store, now, run)
+  return record(store, now, "terminate", request, targets)
 }
 
-const isOverdue = (now: Driver.Millis) => ({ row: { expiresAt, fresh, status } }: Store.Run): boolean =>
+const isOverdue = ({ expiresAt, fresh, status }: Store.Row, now: Driver.Millis): boolean =>
   fresh && expiresAt !== null && expiresAt <= now && (status === "pending" || status === "paused")
 
-export const expire = (
-  store: Store.Store,
-  now: Driver.Millis,
-  request: { readonly limit: number }
-): { readonly expired: number } => {
-  const overdue = [...store.runs.values()].filter(isOverdue(now)).sort((a, b) =>
-    (a.row.expiresAt ?? 0) - (b.row.expiresAt ?? 0) || Store.byId(a, b)
-  ).slice(0, request.limit)
+const expire = (store: Store.Store, now: Driver.Millis, { limit }: VerbRequest<"expire">) => {
+  const overdue = [...store.runs.values()]
+    .filter(({ row }) => isOverdue(row, now))
+    .sort((a, b) => (a.row.expiresAt ?? 0) - (b.row.expiresAt ?? 0) || Store.byId(a, b))
+    .slice(0, limit)
   for (const run of overdue) Messages.end(store, now, run, { status: "expired", exit: null, detail: null })
-  for (const run of overdue) Messages.tellParent(store, now, run)
+  for (const run of overdue) Messages.notifyParent(store, now, run)
   return { expired: overdue.length }
 }
 
@@ -118,16 +117,25 @@ const textOrNull = (value: unknown): string | null => typeof value === "string" 
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === "object" && value !== null
 
-const cancelled = ({ at, payload }: Driver.Message): Driver.Control => {
+const cancelRecord = ({ at, payload }: Driver.Message): Driver.Control => {
   const request: unknown = JSON.parse(payload)
   const { by, reason } = isObject(request) ? request : {}
   return { action: "cancel", by: textOrNull(by), reason: textOrNull(reason), at, related: null }
 }
 
-export const controls = (store: Store.Store, run: string): ReadonlyArray<Driver.Control> => {
+const controls = (store: Store.Store, run: string): ReadonlyArray<Driver.Control> => {
   const messages = [...store.runs.get(run)?.inbox.values() ?? []].map(({ message }) => message)
   return [
     ...store.controls.get(run) ?? [],
-    ...messages.filter(({ kind }) => kind === "cancel").map(cancelled)
-  ].sort((a, b) => a.at - b.at || (a.action < b.action ? -1 : a.action > b.action ? 1 : 0))
+    ...messages.filter(({ kind }) => kind === "cancel").map(cancelRecord)
+  ].sort((a, b) => a.at - b.at || Store.compare(a.action, b.action))
 }
+
+export const make = (operate: Operate): Driver.ControlVerbs => ({
+  pause: (request) => operate((store, now) => pause(store, now, request)),
+  resume: (request) => operate((store, now) => resume(store, now, request)),
+  terminate: (request) => operate((store, now) => terminate(store, now, request)),
+  expire: (request) => operate((store, now) => expire(store, now, request)),
+  fork: (request) => operate((store, now) => fork(store, now, request)),
+  controls: (run) => operate((store) => controls(store, run))
+})

@@ -1,19 +1,19 @@
-/** Inserting runs. */
+/** The `enqueue` verb, and the insert of runs by other verbs. */
 import type * as Driver from "../../driver/JournalDriver.js"
+import type { VerbRequest } from "../../driver/verbs.js"
+import * as Changes from "./changes.js"
 import * as Store from "./Store.js"
 
-/** Who runs the new run from the start. */
-type Claimant = Driver.WorkerRef | null
-
+/** Inserts a run: claimed by `claimant`, or without a holder if it is null. */
 export const insertRun = (
   store: Store.Store,
   now: Driver.Millis,
   run: Driver.NewRun,
-  claimant: Claimant,
+  claimant: Driver.WorkerRef | null,
   paused = false
 ): void => {
-  Store.insert(store, {
-    // Spelled out: a spread of so many fields makes slow objects.
+  Changes.insertRun(store, {
+    // The fields are listed because V8 stores the result of a spread of this size as a slow object.
     id: run.id,
     workflow: run.workflow,
     version: run.version,
@@ -50,76 +50,79 @@ export const insertRun = (
     inboxSeq: 0,
     waiting: [],
     closed: new Set(),
-    last: null
+    lastCommit: null
   })
   if (run.key !== null) {
-    Store.ensureQueue(store, run.queue)
-    Store.notice(store, run.queue, { key: run.key, at: now, freed: false })
+    Changes.ensureQueue(store, run.queue)
+    Changes.addKeyNotice(store, run.queue, { key: run.key, at: now, freed: false })
   }
-  if (claimant === null && !paused) Store.hint(store, { _tag: "Ready", queue: run.queue })
+  if (claimant === null && !paused) Changes.hint(store, { _tag: "Ready", queue: run.queue })
 }
 
-/** It may be claimed as it is inserted: nothing limits when it starts. */
-const isForAnybody = (store: Store.Store, now: Driver.Millis, run: Driver.NewRun): boolean => {
+/** Whether the insert can claim the run: it is available now, and no limit applies to it. */
+const canStartNow = (store: Store.Store, now: Driver.Millis, run: Driver.NewRun): boolean => {
   const { admission, concurrency, paused, rate } = Store.queue(store, run.queue)
   return (run.availableAt ?? now) <= now && run.key === null && (run.expiresAt ?? Infinity) > now &&
     !paused && admission === null && concurrency === null && rate === null && !store.pausedWorkflows.has(run.workflow)
 }
 
-/** The live run for the key of a singleton. */
-const holderOf = (store: Store.Store, run: Driver.NewRun): Store.Run | undefined => {
-  if (run.singleton === null) return undefined
-  const id = store.singletons.get(Store.pairKey(run.workflow, run.singleton.key))
-  const holder = id === undefined ? undefined : store.runs.get(id)
-  return holder === undefined || Store.isFinal(holder.row.status) ? undefined : holder
+/** The live run that has the singleton key of a new run. */
+const singletonOf = (store: Store.Store, { singleton, workflow }: Driver.NewRun): Store.Run | undefined => {
+  if (singleton === null) return undefined
+  const id = store.singletons.get(Store.pairKey(workflow, singleton.key))
+  const run = id === undefined ? undefined : store.runs.get(id)
+  return run === undefined || Store.isFinal(run.row.status) ? undefined : run
 }
 
-/** Start one run for a key, or join the one that is live. */
-const enqueueSingle = (
+/** Whether a debounced start can replace the fields of the run that has its singleton key. */
+const isReplaceable = ({ inbox, row }: Store.Run, start: Driver.NewRun): boolean => {
+  const { fresh, key, pause, queue, status, version } = row
+  const isWaiting = status === "pending" || (status === "paused" && pause === "pending")
+  return isWaiting && fresh && queue === start.queue && version === start.version && key === start.key &&
+    ![...inbox.values()].some(({ message }) => message.kind === "cancel")
+}
+
+/** Joins the live run that has the singleton key, or inserts a run that takes the key. */
+const enqueueSingleton = (
   store: Store.Store,
   now: Driver.Millis,
   run: Driver.NewRun,
   { debounce, key }: Driver.Singleton
 ): Driver.EnqueueResult => {
-  const holder = holderOf(store, run)
-  if (holder !== undefined && debounce === null) return { _tag: "Joined", id: holder.row.id }
-  const quietUntil = (from: Driver.Millis) =>
+  const live = singletonOf(store, run)
+  if (live !== undefined && debounce === null) return { _tag: "Joined", id: live.row.id }
+  const quietAt = (insertedAt: Driver.Millis) =>
     Math.max(
       run.availableAt === null ? 0 : Math.ceil(run.availableAt),
-      Math.min(now + (debounce?.quietMillis ?? 0), from + (debounce?.maxWaitMillis ?? Infinity))
+      Math.min(now + (debounce?.quietMillis ?? 0), insertedAt + (debounce?.maxWaitMillis ?? Infinity))
     )
-  if (holder !== undefined) {
-    const { createdAt, fresh, id, key: queueKey, pause, queue, status, version } = holder.row
-    const waits = status === "pending" || (status === "paused" && pause === "pending")
-    const may = waits && fresh && queue === run.queue && version === run.version && queueKey === run.key
-    const isCancelled = [...holder.inbox.values()].some(({ message }) => message.kind === "cancel")
-    if (may && !isCancelled) {
-      const { attributes, payload, priority, tags } = run
-      Store.update(store, holder, { payload, priority, tags, attributes, availableAt: quietUntil(createdAt) })
-      if (queueKey !== null) Store.notice(store, queue, { key: queueKey, at: now, freed: false })
-      Store.hint(store, { _tag: "Ready", queue })
-      return { _tag: "Joined", id }
-    }
+  if (live !== undefined && isReplaceable(live, run)) {
+    const { createdAt, id, key: queueKey, queue } = live.row
+    const { attributes, payload, priority, tags } = run
+    Changes.updateRun(store, live, { payload, priority, tags, attributes, availableAt: quietAt(createdAt) })
+    if (queueKey !== null) Changes.addKeyNotice(store, queue, { key: queueKey, at: now, freed: false })
+    Changes.hint(store, { _tag: "Ready", queue })
+    return { _tag: "Joined", id }
   }
-  insertRun(store, now, debounce === null ? run : { ...run, availableAt: quietUntil(now) }, null)
-  Store.setSingleton(store, run.workflow, key, run.id)
+  insertRun(store, now, debounce === null ? run : { ...run, availableAt: quietAt(now) }, null)
+  Changes.setSingleton(store, run.workflow, key, run.id)
   return { _tag: "Started", id: run.id, epoch: null }
 }
 
 export const enqueue = (
   store: Store.Store,
   now: Driver.Millis,
-  request: Parameters<Driver.JournalDriver["enqueue"]>[0]
+  { claim, runs }: VerbRequest<"enqueue">
 ): ReadonlyArray<Driver.EnqueueResult> => {
-  let slots = request.runs.some(({ singleton }) => singleton !== null) ? 0 : request.claim?.slots ?? 0
-  return request.runs.map((run): Driver.EnqueueResult => {
+  let slots = runs.some(({ singleton }) => singleton !== null) ? 0 : claim?.slots ?? 0
+  return runs.map((run): Driver.EnqueueResult => {
     const found = Store.existing(store, run)
     if (found !== undefined) {
       const { id, payload, status } = found.row
       return { _tag: "Existing", id, payload, status }
     }
-    if (run.singleton !== null) return enqueueSingle(store, now, run, run.singleton)
-    const claimant = slots > 0 && isForAnybody(store, now, run) ? request.claim?.worker ?? null : null
+    if (run.singleton !== null) return enqueueSingleton(store, now, run, run.singleton)
+    const claimant = slots > 0 && canStartNow(store, now, run) ? claim?.worker ?? null : null
     if (claimant !== null) slots--
     insertRun(store, now, run, claimant)
     return { _tag: "Started", id: run.id, epoch: claimant === null ? null : 1 }

@@ -1,12 +1,16 @@
-/** A new run that begins with the journal of another one. */
+/** The `fork` verb: a new run that starts with entries of another one. */
 import type * as Driver from "../../driver/JournalDriver.js"
+import * as Changes from "./changes.js"
 import { insertRun } from "./enqueue.js"
-import * as Store from "./Store.js"
+import type * as Store from "./Store.js"
 
-/** Signals that these entries have not received: of each name, those after the first so many. */
-const unreceived = (source: Store.Run, prefix: ReadonlyArray<Store.Written>): ReadonlyArray<Store.Stored> => {
+/** The signals of the source that the entries have not received. Entries receive signals of one name in order. */
+const unreceivedSignals = (
+  source: Store.Run,
+  entries: ReadonlyArray<Store.WrittenEntry>
+): ReadonlyArray<Store.StoredMessage> => {
   const received = new Map<string, number>()
-  for (const { entry: { exit, kind, name } } of prefix) {
+  for (const { entry: { exit, kind, name } } of entries) {
     if (kind === "receive" && exit.kind === "success") received.set(name, (received.get(name) ?? 0) + 1)
   }
   return [...source.inbox.values()].filter(({ message: { kind, name } }) => {
@@ -43,16 +47,16 @@ export const fork = (store: Store.Store, now: Driver.Millis, request: Driver.For
     attributes: row.attributes,
     singleton: null
   }, null)
-  const made = store.runs.get(id)
-  if (made === undefined) return { _tag: "NoSuchRun" }
-  const prefix = source.journal.filter(({ entry }) => entry.seq < seq)
-  const signals = unreceived(source, prefix)
-  Store.append(store, made, prefix)
+  const run = store.runs.get(id)
+  if (run === undefined) return { _tag: "NoSuchRun" }
+  const entries = source.journal.filter(({ entry }) => entry.seq < seq)
+  const signals = unreceivedSignals(source, entries)
+  Changes.appendEntries(store, run, entries)
   signals.forEach(({ id: messageId, message }, index) => {
     const ordinal = index + 1
-    Store.receive(store, made, { id: messageId, message: { ...message, run: id, ordinal }, consumed: false })
+    Changes.insertMessage(store, run, { id: messageId, message: { ...message, run: id, ordinal }, consumed: false })
   })
-  Store.update(store, made, {
+  Changes.updateRun(store, run, {
     generation: row.generation,
     nextSeq: seq,
     inherited: seq,
@@ -61,7 +65,7 @@ export const fork = (store: Store.Store, now: Driver.Millis, request: Driver.For
     seed: row.seed,
     source: { run: row.id, seq }
   })
-  Store.control(store, row.id, { action, by, reason, at: now, related: id })
-  Store.control(store, id, { action, by, reason, at: now, related: row.id })
+  Changes.addControl(store, row.id, { action, by, reason, at: now, related: id })
+  Changes.addControl(store, id, { action, by, reason, at: now, related: row.id })
   return { _tag: "Forked" }
 }

@@ -1,8 +1,10 @@
-/** Messages into inboxes, and the end of runs, of which parents are told by a message. */
+/** Delivery of messages, and the end of runs, which sends a message to the parent. */
 import type * as Driver from "../../driver/JournalDriver.js"
+import type { VerbRequest } from "../../driver/verbs.js"
+import * as Changes from "./changes.js"
 import * as Store from "./Store.js"
 
-/** Give a message to its run: stored and dealt with, or refused. */
+/** Stores a message in the inbox of its run, and wakes the run if it waits for the message. */
 export const deliver = (store: Store.Store, now: Driver.Millis, message: Driver.NewMessage): Driver.Disposition => {
   const { id, kind, name, payload, to } = message
   const run = store.runs.get(to)
@@ -11,33 +13,37 @@ export const deliver = (store: Store.Store, now: Driver.Millis, message: Driver.
   const { availableAt, closed, inboxSeq, pause, status, waiting, worker } = run.row
   if (Store.isFinal(status) || (kind === "signal" && closed.has(name))) return "Expired"
   const ordinal = inboxSeq + 1
-  Store.receive(store, run, { id, message: { run: to, ordinal, kind, name, payload, at: now }, consumed: false })
-  // A paused run that is cancelled goes on, to its end.
-  const lifts = kind === "cancel" && status === "paused"
-  const isAwaited = waiting.includes(`${kind}:${name}`)
-  const wakes = lifts || (status === "pending" ? kind === "cancel" : status === "suspended" && isAwaited)
-  const stirs = wakes || (status === "paused" && pause === "suspended" && isAwaited)
-  Store.update(store, run, {
-    inboxSeq: ordinal,
-    availableAt: stirs ? Math.min(availableAt, now) : availableAt,
-    ...(kind === "cancel" ? { pause: "cancelled" } : {}),
-    ...(lifts ? { status: pause === "suspended" ? "suspended" : "pending" } : {})
+  Changes.insertMessage(store, run, {
+    id,
+    message: { run: to, ordinal, kind, name, payload, at: now },
+    consumed: false
   })
-  if (lifts) lineChanged(store, now, run)
-  if (wakes) Store.hint(store, { _tag: "Ready", queue: run.row.queue })
-  if (worker !== null) Store.hint(store, { _tag: "Inbox", worker, run: to })
+  // A cancel lifts a pause, so that the run can end.
+  const liftsPause = kind === "cancel" && status === "paused"
+  const isAwaited = waiting.includes(`${kind}:${name}`)
+  const wakes = liftsPause || (status === "pending" ? kind === "cancel" : status === "suspended" && isAwaited)
+  const isDueNow = wakes || (status === "paused" && pause === "suspended" && isAwaited)
+  Changes.updateRun(store, run, {
+    inboxSeq: ordinal,
+    availableAt: isDueNow ? Math.min(availableAt, now) : availableAt,
+    ...(kind === "cancel" ? { pause: "cancelled" } : {}),
+    ...(liftsPause ? { status: pause === "suspended" ? "suspended" : "pending" } : {})
+  })
+  if (liftsPause) keyLineChanged(store, now, run)
+  if (wakes) Changes.hint(store, { _tag: "Ready", queue: run.row.queue })
+  if (worker !== null) Changes.hint(store, { _tag: "Inbox", worker, run: to })
   return wakes ? "Delivered" : "Buffered"
 }
 
-/** A run that has not begun has come into the line of its key, or left it: another may be the next one. */
-export const lineChanged = (store: Store.Store, now: Driver.Millis, { row }: Store.Run): void => {
+/** Called when a fresh run enters or leaves the line of its key: the head of the key may be another run. */
+export const keyLineChanged = (store: Store.Store, now: Driver.Millis, { row }: Store.Run): void => {
   const { fresh, key, queue, status } = row
   if (!fresh || key === null || (status !== "pending" && status !== "paused")) return
-  Store.notice(store, queue, { key, at: now, freed: false })
-  Store.hint(store, { _tag: "Ready", queue })
+  Changes.addKeyNotice(store, queue, { key, at: now, freed: false })
+  Changes.hint(store, { _tag: "Ready", queue })
 }
 
-/** A run's last change of state. The parent is told by `tellParent`. */
+/** Gives a run a final state. The caller also calls `notifyParent`. */
 export const end = (
   store: Store.Store,
   now: Driver.Millis,
@@ -50,17 +56,24 @@ export const end = (
 ): void => {
   const { fresh, key, queue } = run.row
   if (key !== null) {
-    // The end of one that waited is news as well: another workflow's run may be next.
-    Store.notice(store, queue, { key, at: now, freed: !fresh })
-    Store.hint(store, { _tag: "Ready", queue })
+    // Also for a fresh run: the new head of the key may be a run of another workflow.
+    Changes.addKeyNotice(store, queue, { key, at: now, freed: !fresh })
+    Changes.hint(store, { _tag: "Ready", queue })
   }
-  Store.update(store, run, { ...change, finishedAt: now, worker: null, incarnation: null, waiting: [], pause: null })
-  changed(store, run.row.id)
+  Changes.updateRun(store, run, {
+    ...change,
+    finishedAt: now,
+    worker: null,
+    incarnation: null,
+    waiting: [],
+    pause: null
+  })
+  hintAwaited(store, run.row.id)
   store.awaited.delete(run.row.id)
 }
 
-/** The message that a run's end is to its parent. */
-export const tellParent = (store: Store.Store, now: Driver.Millis, run: Store.Run): void => {
+/** Sends the parent of a run that has ended the message of kind `child`. */
+export const notifyParent = (store: Store.Store, now: Driver.Millis, run: Store.Run): void => {
   const { exit, id, parent, status } = run.row
   if (parent === null) return
   deliver(store, now, {
@@ -72,38 +85,37 @@ export const tellParent = (store: Store.Store, now: Driver.Millis, run: Store.Ru
   })
 }
 
-/** Whoever awaits the run should look again. */
-export const changed = (store: Store.Store, id: string): void => {
-  if (store.awaited.has(id)) Store.hint(store, { _tag: "Changed", run: id })
+/** Hints the callers of `await` that the run has changed. */
+export const hintAwaited = (store: Store.Store, id: string): void => {
+  if (store.awaited.has(id)) Changes.hint(store, { _tag: "Changed", run: id })
 }
 
-/** Make a run claimable (again) from `at` on, held by nobody; or paused, if that was asked for. */
+/** Makes a run claimable from `availableAt` on, without a holder; or pauses it, if that was requested. */
 export const release = (
   store: Store.Store,
   run: Store.Run,
   change: Partial<Store.Row> & { readonly status: "pending" | "suspended"; readonly availableAt: Driver.Millis }
 ): void => {
-  const pauses = run.row.pause === "asked" && change.pause === undefined
-  Store.update(store, run, {
+  const pauses = run.row.pause === "requested" && change.pause === undefined
+  Changes.updateRun(store, run, {
     worker: null,
     incarnation: null,
     waiting: [],
     ...change,
     ...(pauses ? { status: "paused", pause: change.status } : {})
   })
-  // A new instant to wake at is worth a hint too.
-  if (change.availableAt < Infinity && !pauses) Store.hint(store, { _tag: "Ready", queue: run.row.queue })
+  // Also for an instant to come: workers must learn when to claim.
+  if (change.availableAt < Infinity && !pauses) Changes.hint(store, { _tag: "Ready", queue: run.row.queue })
 }
 
-/** Set a published value from outside of its run. */
 export const publish = (
   store: Store.Store,
   now: Driver.Millis,
-  { key, run: id, value }: Parameters<Driver.JournalDriver["publish"]>[0]
+  { key, run: id, value }: VerbRequest<"publish">
 ): boolean => {
   const run = store.runs.get(id)
   if (run === undefined || Store.isFinal(run.row.status)) return false
-  Store.publish(store, run, { key, value, at: now })
-  changed(store, id)
+  Changes.publishValue(store, run, { key, value, at: now })
+  hintAwaited(store, id)
   return true
 }

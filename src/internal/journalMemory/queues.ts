@@ -1,88 +1,94 @@
-/** Queues: their settings, and the workflows that are paused. */
+/** Queues: their settings and counts, and paused workflows. */
 import type * as Driver from "../../driver/JournalDriver.js"
+import type { VerbRequest } from "../../driver/verbs.js"
+import * as Changes from "./changes.js"
+import * as Indexes from "./indexes.js"
+import type { Operate } from "./operate.js"
 import * as Store from "./Store.js"
 
-const byName = (a: { readonly name: string }, b: { readonly name: string }): number => a.name < b.name ? -1 : 1
+const recordOf = ({ bucketFullAt: _, ...record }: Store.Queue): Driver.QueueRecord => record
 
-const record = ({ arrival: _, ...shown }: Store.Queue): Driver.QueueRecord => shown
-
-export const queues = (
-  store: Store.Store,
-  names: ReadonlyArray<string> | null
-): ReadonlyArray<Driver.QueueRecord> =>
+const queues = (store: Store.Store, names: VerbRequest<"queues">): ReadonlyArray<Driver.QueueRecord> =>
   (names === null ? [...store.queues.values()] : [...new Set(names)].flatMap((name) => store.queues.get(name) ?? []))
-    .sort(byName)
-    .map(record)
+    .sort(Store.byName)
+    .map(recordOf)
 
-export const ensure = (store: Store.Store, names: ReadonlyArray<string>): ReadonlyArray<string> =>
-  [...new Set(names)].filter((name) => Store.ensureQueue(store, name)).sort()
+const ensureQueues = (store: Store.Store, names: VerbRequest<"ensureQueues">): ReadonlyArray<string> =>
+  [...new Set(names)].filter((name) => Changes.ensureQueue(store, name)).sort()
 
-/** What the queue allows to a key has changed: look at all keys that wait. */
-const change = (store: Store.Store, now: Driver.Millis, before: Store.Queue, changed: Store.Queue): void => {
-  const { rate } = changed
-  // An empty bucket is as empty at a new rate, and fills at that.
-  const arrival = rate === null ? 0 : Math.min(before.arrival, now + rate.burst * rate.millis / rate.limit)
-  const after = { ...changed, arrival }
-  Store.setQueue(store, after)
-  if (before.keyConcurrency !== after.keyConcurrency) {
-    for (const key of Store.waitingKeys(store, after.name)) {
-      Store.notice(store, after.name, { key, at: now, freed: false })
-    }
+const replace = (store: Store.Store, now: Driver.Millis, before: Store.Queue, after: Store.Queue): void => {
+  const { keyConcurrency, name, rate } = after
+  // An empty bucket stays empty at a new rate, and fills at that rate.
+  const bucketFullAt = rate === null ? 0 : Math.min(before.bucketFullAt, now + rate.burst * rate.millis / rate.limit)
+  Changes.setQueue(store, { ...after, bucketFullAt })
+  if (before.keyConcurrency !== keyConcurrency) {
+    for (const key of Indexes.keysInLine(store, name)) Changes.addKeyNotice(store, name, { key, at: now, freed: false })
   }
-  Store.hint(store, { _tag: "Ready", queue: after.name })
+  Changes.hint(store, { _tag: "Ready", queue: name })
 }
 
-export const define = (
+const defineQueue = (
   store: Store.Store,
   now: Driver.Millis,
-  request: Parameters<Driver.JournalDriver["defineQueue"]>[0]
+  { definition, name, settings }: VerbRequest<"defineQueue">
 ): Driver.QueueRecord => {
-  const { definition, name, settings } = request
-  Store.ensureQueue(store, name)
+  Changes.ensureQueue(store, name)
   const before = Store.queue(store, name)
-  if (before.definition !== definition) change(store, now, before, { ...before, ...settings, definition })
-  return record(Store.queue(store, name))
+  if (before.definition !== definition) replace(store, now, before, { ...before, ...settings, definition })
+  return recordOf(Store.queue(store, name))
 }
 
-export const alter = (
+const changeQueue = (
   store: Store.Store,
   now: Driver.Millis,
-  request: Parameters<Driver.JournalDriver["changeQueue"]>[0]
+  { by = null, change, name, reason = null }: VerbRequest<"changeQueue">
 ): Driver.QueueRecord | null => {
-  const before = store.queues.get(request.name)
+  const before = store.queues.get(name)
   if (before === undefined) return null
-  const { by = null, change: asked, reason = null } = request
-  const pause = asked.paused === undefined || asked.paused === before.paused ? before.pause : { at: now, by, reason }
-  change(store, now, before, { ...before, ...asked, pause })
-  return record(Store.queue(store, request.name))
+  const isSame = change.paused === undefined || change.paused === before.paused
+  replace(store, now, before, { ...before, ...change, pause: isSame ? before.pause : { at: now, by, reason } })
+  return recordOf(Store.queue(store, name))
 }
 
-export const pausedWorkflows = (store: Store.Store): ReadonlyArray<Driver.PausedWorkflow> =>
-  [...store.pausedWorkflows.values()].sort(byName)
-
-export const pauseWorkflows = (
+const pauseWorkflows = (
   store: Store.Store,
   now: Driver.Millis,
-  { by, reason, workflows }: Parameters<Driver.JournalDriver["pauseWorkflows"]>[0]
+  { by, reason, workflows }: VerbRequest<"pauseWorkflows">
 ): ReadonlyArray<string> => {
-  const changed = [...new Set(workflows)].filter((name) => !store.pausedWorkflows.has(name)).sort()
-  for (const name of changed) Store.pauseWorkflow(store, name, { name, at: now, by, reason })
-  return changed
+  const names = [...new Set(workflows)].filter((name) => !store.pausedWorkflows.has(name)).sort()
+  for (const name of names) Changes.pauseWorkflow(store, { name, at: now, by, reason })
+  return names
 }
 
-export const resumeWorkflows = (store: Store.Store, workflows: ReadonlyArray<string>): ReadonlyArray<string> => {
-  const changed = [...new Set(workflows)].filter((name) => store.pausedWorkflows.has(name)).sort()
-  for (const name of changed) Store.pauseWorkflow(store, name, null)
-  for (const queue of store.queues.keys()) Store.hint(store, { _tag: "Ready", queue })
-  return changed
+const resumeWorkflows = (store: Store.Store, workflows: VerbRequest<"resumeWorkflows">): ReadonlyArray<string> => {
+  const names = [...new Set(workflows)].filter((name) => store.pausedWorkflows.has(name)).sort()
+  for (const name of names) Changes.resumeWorkflow(store, name)
+  for (const queue of store.queues.keys()) Changes.hint(store, { _tag: "Ready", queue })
+  return names
 }
 
-export const counts = (
+/** The count that a run belongs to, or null for runs that are not counted. */
+const countOf = ({ availableAt, fresh, status }: Store.Row, now: Driver.Millis) => {
+  switch (status) {
+    case "running":
+      return "running"
+    case "pending":
+    case "suspended":
+      return !fresh ? "suspended" : availableAt <= now ? "ready" : "delayed"
+    case "paused":
+    case "diverged":
+      return fresh ? null : "parked"
+    default:
+      return null
+  }
+}
+
+const queueCounts = (
   store: Store.Store,
   now: Driver.Millis,
-  request: Parameters<Driver.JournalDriver["queueCounts"]>[0]
+  { limit, names }: VerbRequest<"queueCounts">
 ): ReadonlyArray<Driver.QueueCounts> => {
-  const names = new Map([...new Set(request.names)].map((name) => [name, {
+  const counts = new Map([...new Set(names)].map((name) => [name, {
     name,
     ready: 0,
     delayed: 0,
@@ -90,21 +96,21 @@ export const counts = (
     suspended: 0,
     parked: 0
   }]))
-  for (const { row: { availableAt, fresh, queue, status } } of store.runs.values()) {
-    const counted = names.get(queue)
-    if (counted === undefined) continue
-    if (status === "running") counted.running++
-    else if (status === "pending" || status === "suspended") {
-      counted[!fresh ? "suspended" : availableAt <= now ? "ready" : "delayed"]++
-    } else if ((status === "paused" || status === "diverged") && !fresh) counted.parked++
+  for (const { row } of store.runs.values()) {
+    const counted = counts.get(row.queue)
+    const name = countOf(row, now)
+    if (counted !== undefined && name !== null) counted[name] = Math.min(limit, counted[name] + 1)
   }
-  const { limit } = request
-  return [...names.values()].map(({ delayed, name, parked, ready, running, suspended }) => ({
-    name,
-    ready: Math.min(limit, ready),
-    delayed: Math.min(limit, delayed),
-    running: Math.min(limit, running),
-    suspended: Math.min(limit, suspended),
-    parked: Math.min(limit, parked)
-  }))
+  return [...counts.values()]
 }
+
+export const make = (operate: Operate): Driver.QueueVerbs => ({
+  queues: (names) => operate((store) => queues(store, names)),
+  queueCounts: (request) => operate((store, now) => queueCounts(store, now, request)),
+  ensureQueues: (names) => operate((store) => ensureQueues(store, names)),
+  defineQueue: (request) => operate((store, now) => defineQueue(store, now, request)),
+  changeQueue: (request) => operate((store, now) => changeQueue(store, now, request)),
+  pauseWorkflows: (request) => operate((store, now) => pauseWorkflows(store, now, request)),
+  resumeWorkflows: (workflows) => operate((store) => resumeWorkflows(store, workflows)),
+  pausedWorkflows: () => operate((store) => [...store.pausedWorkflows.values()].sort(Store.byName))
+})

@@ -1,67 +1,77 @@
-/** Reading, without changing anything. */
+/** Reads of runs, journals, inboxes and published values. */
 import type * as Driver from "../../driver/JournalDriver.js"
-import { unread } from "./claim.js"
+import type { VerbRequest } from "../../driver/verbs.js"
+import type { Operate } from "./operate.js"
 import * as Store from "./Store.js"
 
-/** A row without what only the driver needs. */
-export const record = ({ row }: Store.Run): Driver.RunRecord => {
+/** The record of a row, without the fields that only the driver reads. */
+export const recordOf = ({ row }: Store.Run): Driver.RunRecord => {
   const {
     claimedAt: _1,
     closed: _2,
     inboxSeq: _3,
     incarnation: _4,
-    last: _5,
+    lastCommit: _5,
     waiting: _6,
     fresh: _7,
     seed: _8,
     inherited: _9,
     pause,
-    ...shown
+    ...record
   } = row
-  return { ...shown, pausing: pause === "asked" }
+  return { ...record, pausing: pause === "requested" }
 }
 
-const found = (store: Store.Store, ids: ReadonlyArray<string>): ReadonlyArray<Store.Run> =>
+/** The unconsumed messages of a run beyond an ordinal. */
+export const unreadMessages = (run: Store.Run, after: number): ReadonlyArray<Driver.Message> => {
+  const messages: Array<Driver.Message> = []
+  for (const [ordinal, stored] of run.inbox) {
+    if (ordinal > after && !stored.consumed) messages.push(stored.message)
+  }
+  return messages
+}
+
+const runsOf = (store: Store.Store, ids: ReadonlyArray<string>): ReadonlyArray<Store.Run> =>
   [...new Set(ids)].flatMap((id) => store.runs.get(id) ?? [])
 
-export const get = (store: Store.Store, ids: ReadonlyArray<string>): ReadonlyArray<Driver.RunRecord> =>
-  found(store, ids).map(record)
-
-/** Not undone by a rollback: a hint too many does no harm. */
-export const awaitRuns = (store: Store.Store, ids: ReadonlyArray<string>): ReadonlyArray<Driver.RunRecord> => {
-  const runs = found(store, ids)
+/** A rollback does not undo the request for hints, because an extra hint does no harm. */
+const awaitRuns = (store: Store.Store, ids: ReadonlyArray<string>): ReadonlyArray<Driver.RunRecord> => {
+  const runs = runsOf(store, ids)
   for (const { row } of runs) if (!Store.isFinal(row.status)) store.awaited.add(row.id)
-  return runs.map(record)
+  return runs.map(recordOf)
 }
 
-export const inbox = (
-  store: Store.Store,
-  requests: ReadonlyArray<{ readonly run: string; readonly after: number }>
-): ReadonlyArray<Driver.Inbox> =>
+const inbox = (store: Store.Store, requests: VerbRequest<"inbox">): ReadonlyArray<Driver.Inbox> =>
   requests.flatMap(({ after, run: id }) => {
     const run = store.runs.get(id)
     if (run === undefined) return []
     const { inboxSeq, pause } = run.row
-    return [{ run: id, seen: inboxSeq, pausing: pause === "asked", messages: unread(run, after) }]
+    return [{ run: id, seen: inboxSeq, pausing: pause === "requested", messages: unreadMessages(run, after) }]
   })
 
-export const history = (
+const history = (
   store: Store.Store,
-  request: { readonly run: string; readonly from: number; readonly limit: number }
+  { from, limit, run }: VerbRequest<"history">
 ): ReadonlyArray<Driver.HistoryEntry> =>
-  (store.runs.get(request.run)?.journal ?? [])
-    .filter(({ entry }) => entry.seq >= request.from)
-    .slice(0, request.limit)
+  (store.runs.get(run)?.journal ?? [])
+    .filter(({ entry }) => entry.seq >= from)
+    .slice(0, limit)
     .map(({ entry, epoch, worker }) => ({ ...entry, worker, epoch }))
 
-export const messages = (
-  store: Store.Store,
-  request: { readonly run: string; readonly after: number; readonly limit: number }
-): ReadonlyArray<Driver.Message & { readonly consumed: boolean }> =>
-  [...store.runs.get(request.run)?.inbox.values() ?? []]
-    .filter(({ message }) => message.ordinal > request.after)
-    .slice(0, request.limit)
+const messages = (store: Store.Store, { after, limit, run }: VerbRequest<"messages">) =>
+  [...store.runs.get(run)?.inbox.values() ?? []]
+    .filter(({ message }) => message.ordinal > after)
+    .slice(0, limit)
     .map(({ consumed, message }) => ({ ...message, consumed }))
 
-export const published = (store: Store.Store, run: string): ReadonlyArray<Store.Published> =>
-  [...store.runs.get(run)?.published.values() ?? []].sort((a, b) => a.key < b.key ? -1 : 1)
+const published = (store: Store.Store, run: string): ReadonlyArray<Store.PublishedValue> =>
+  [...store.runs.get(run)?.published.values() ?? []].sort((a, b) => Store.compare(a.key, b.key))
+
+export const make = (operate: Operate) => ({
+  get: (runs: VerbRequest<"get">) => operate((store) => runsOf(store, runs).map(recordOf)),
+  await: (runs: VerbRequest<"await">) => operate((store) => awaitRuns(store, runs)),
+  history: (request: VerbRequest<"history">) => operate((store) => history(store, request)),
+  inbox: (requests: VerbRequest<"inbox">) => operate((store) => inbox(store, requests)),
+  messages: (request: VerbRequest<"messages">) => operate((store) => messages(store, request)),
+  published: (run: VerbRequest<"published">) => operate((store) => published(store, run))
+})
