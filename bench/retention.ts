@@ -10,9 +10,10 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Ref from "effect/Ref"
+import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as Retention from "perdure/Retention"
-import type * as Workflow from "perdure/Workflow"
+import type { NumberedWorkflow } from "./workloads.js"
 import { emit, emitLatency, now, timed } from "./measure.js"
 
 /** Finished runs of 40 days ago with their journals, as a system has them that was busy all the time. */
@@ -46,8 +47,8 @@ interface Pace {
  * Start `rate` runs a second, in a statement every ten milliseconds, whatever becomes of those before, until `stop`; then wait for all of them. A start that
  * comes late counts from when it should have been.
  */
-const paced = <A, R>(
-  workflow: Workflow.Workflow<{ readonly n: number }, A, never>,
+const paced = <A extends Schema.Schema.AnyNoContext, R>(
+  workflow: NumberedWorkflow<A>,
   rate: number,
   stop: Effect.Effect<unknown, never, R>
 ) =>
@@ -86,8 +87,8 @@ const paced = <A, R>(
   })
 
 /** Delete `count` finished runs while others start. */
-export const retention = <A>(
-  workflow: Workflow.Workflow<{ readonly n: number }, A, never>,
+export const retention = <A extends Schema.Schema.AnyNoContext>(
+  workflow: NumberedWorkflow<A>,
   options: { readonly schema: string; readonly count: number; readonly rate: number }
 ) =>
   Effect.gen(function*() {

@@ -14,7 +14,14 @@ import { emit, emitLatency, now, timed } from "./measure.js"
 
 const Ok = Schema.Struct({ ok: Schema.Boolean })
 const ok = Effect.succeed({ ok: true })
-const payload = { n: Schema.Number }
+const Numbered = Schema.Struct({ n: Schema.Number })
+const payload = Numbered
+
+/** A workflow whose runs are numbered. */
+export type NumberedWorkflow<
+  S extends Schema.Schema.AnyNoContext,
+  E extends Schema.Schema.AnyNoContext | Schema.Schema<never> = typeof Schema.Never
+> = Workflow.Workflow<typeof Numbered, S, E>
 
 export const OneStep = Workflow.make("bench/OneStep", { payload, success: Ok })
 const TenSteps = Workflow.make("bench/TenSteps", { payload, success: Schema.Number })
@@ -44,7 +51,10 @@ export const handlers = Layer.mergeAll(
 const BULK = 1000
 
 /** Start many runs in statements of 1,000. */
-const startMany = <A, E>(workflow: Workflow.Workflow<{ readonly n: number }, A, E>, count: number) =>
+const startMany = <A extends Schema.Schema.AnyNoContext, E extends Schema.Schema.AnyNoContext | Schema.Schema<never>>(
+  workflow: NumberedWorkflow<A, E>,
+  count: number
+) =>
   Effect.map(
     Effect.forEach(
       Array.chunksOf(Array.makeBy(count, (n) => ({ n })), BULK),
@@ -78,9 +88,9 @@ const allEnded = (runs: ReadonlyArray<Run.Run<unknown, unknown>>) =>
     yield* Deferred.await(done)
   })
 
-const throughput = <A>(
+const throughput = <A extends Schema.Schema.AnyNoContext>(
   name: string,
-  workflow: Workflow.Workflow<{ readonly n: number }, A, never>,
+  workflow: NumberedWorkflow<A>,
   count: number,
   steps: number
 ) =>

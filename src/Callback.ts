@@ -1,6 +1,6 @@
 /**
- * Callbacks: work that something outside finishes. A workflow makes a token, hands it out (by mail, to a webhook, to
- * another system), and waits; whoever has the token completes or fails it, once.
+ * Callbacks: work that something outside finishes. A workflow makes a token, hands it out (by mail, to a webhook, to another
+ * system), and waits. The holder of the token completes or fails it, once.
  *
  * @since 0.1.0
  */
@@ -10,20 +10,19 @@ import type { Inspectable } from "effect/Inspectable"
 import type { Pipeable } from "effect/Pipeable"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
-import type * as Types from "effect/Types"
 import { CurrentRun, outsideOnly } from "./CurrentRun.js"
 import type { JournalError } from "./Errors.js"
 import { ValueInvalid, ValueTooLarge } from "./Errors.js"
 import { decodeDefect, makeExitCodec, toEncoded } from "./internal/codec/exits.js"
-import { invariant, makeValue } from "./internal/util/value.js"
 import type { AnySchema } from "./internal/codec/wire.js"
+import { makeValue } from "./internal/util/value.js"
 import { Journal } from "./Journal.js"
 import { Limits } from "./Limits.js"
 
 /**
  * What became of a completion.
  *
- * - `Accepted`: it is kept until the run waits for it. (After `continueAsNew` it waits for the tokens of the new
+ * - `Accepted`: it is kept until the run waits for it. (After `continueAsNew` the run waits for the tokens of the new
  *   generation only.)
  * - `Duplicate`: the token was completed before. Nothing changed.
  * - `Expired`: the run has ended.
@@ -35,14 +34,14 @@ import { Limits } from "./Limits.js"
 export type Completion = "Accepted" | "Duplicate" | "Expired" | "NoSuchRun"
 
 /**
- * A token that was handed out, and the wait for it.
+ * A token that was made, and the wait for its completion.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Pending<A, E> {
+export interface Pending<out A, out E> {
   readonly token: string
-  /** Wait durably for the completion. It may be waited for again, and by several fibers. */
+  /** Waits durably for the completion. Several fibers may wait, and again. */
   readonly result: Effect.Effect<A, E, CurrentRun>
 }
 
@@ -59,25 +58,54 @@ export const TypeId: unique symbol = Symbol.for("perdure/Callback")
 export type TypeId = typeof TypeId
 
 /**
- * A definition of a callback with success `A` and failure `E`.
+ * A callback of any types.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Callback<in out A, in out E> extends Pipeable, Inspectable {
-  readonly [TypeId]: { readonly _A: Types.Invariant<A>; readonly _E: Types.Invariant<E> }
+export interface Any extends Pipeable, Inspectable {
+  readonly [TypeId]: TypeId
   readonly name: string
+  readonly successSchema: AnySchema
+  readonly errorSchema: AnySchema
+}
+
+/**
+ * The success of a callback.
+ *
+ * @since 0.1.0
+ * @category types
+ */
+export type Success<C extends Any> = C["successSchema"]["Type"]
+
+/**
+ * The failure of a callback.
+ *
+ * @since 0.1.0
+ * @category types
+ */
+export type Failure<C extends Any> = C["errorSchema"]["Type"]
+
+/**
+ * A definition of a callback with success schema `S` and error schema `E`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Callback<S extends AnySchema, E extends AnySchema> extends Any {
+  readonly successSchema: S
+  readonly errorSchema: E
   /** A new token of the current run. It is the same on each replay, and ends with `continueAsNew`. */
-  readonly create: Effect.Effect<Pending<A, E>, never, CurrentRun>
-  /** Complete a token. Outside of workflows, and in steps. */
+  readonly create: Effect.Effect<Pending<S["Type"], E["Type"]>, never, CurrentRun>
+  /** Completes a token. Outside of workflows, and in steps. */
   readonly succeed: (
     token: string,
-    value: A
+    value: S["Type"]
   ) => Effect.Effect<Completion, ValueInvalid | ValueTooLarge | JournalError, Journal>
-  /** Fail a token with the callback's own error. Outside of workflows, and in steps. */
+  /** Fails a token with the callback's own error. Outside of workflows, and in steps. */
   readonly fail: (
     token: string,
-    error: E
+    error: E["Type"]
   ) => Effect.Effect<Completion, ValueInvalid | ValueTooLarge | JournalError, Journal>
 }
 
@@ -87,10 +115,10 @@ export interface Callback<in out A, in out E> extends Pipeable, Inspectable {
  * @since 0.1.0
  * @category guards
  */
-export const isCallback = (u: unknown): u is Callback<unknown, unknown> => Predicate.hasProperty(u, TypeId)
+export const isCallback = (u: unknown): u is Any => Predicate.hasProperty(u, TypeId)
 
 /**
- * Define a callback. Omitted `success` means `void`, omitted `error` means `never`.
+ * Defines a callback. Omitted `success` means `void`, omitted `error` means `never`.
  *
  * @since 0.1.0
  * @category constructors
@@ -115,15 +143,12 @@ export const isCallback = (u: unknown): u is Callback<unknown, unknown> => Predi
 export const make = <S extends AnySchema = typeof Schema.Void, E extends AnySchema = typeof Schema.Never>(
   name: string,
   options?: { readonly success?: S; readonly error?: E }
-): Callback<S["Type"], E["Type"]> => {
+): Callback<S, E> => {
   const what = `completion of callback ${name}`
-  const codec = (limitBytes: number) =>
-    makeExitCodec({
-      success: options?.success ?? Schema.Void,
-      failure: options?.error ?? Schema.Never,
-      what,
-      limitBytes
-    })
+  // What is left out has these types, as the defaults of the type parameters say.
+  const success = (options?.success ?? Schema.Void) as S
+  const failure = (options?.error ?? Schema.Never) as E
+  const codec = (limitBytes: number) => makeExitCodec({ success, failure, what, limitBytes })
   const reader = codec(Infinity)
 
   const complete = (token: string, exit: Exit.Exit<unknown, unknown>) =>
@@ -134,10 +159,10 @@ export const make = <S extends AnySchema = typeof Schema.Void, E extends AnySche
         const defect = decodeDefect(wire.data)
         return yield* defect instanceof ValueInvalid || defect instanceof ValueTooLarge
           ? defect
-          : new ValueInvalid({ what, detail: "the value cannot be written" })
+          : new ValueInvalid({ what, detail: "the value cannot be encoded" })
       }
       const parsed = parseToken(token)
-      if (parsed === undefined) return "NoSuchRun"
+      if (parsed === undefined) return "NoSuchRun" as const
       const journal = yield* Journal
       const disposition = yield* journal.complete({ run: parsed.run, place: parsed.slot }, toEncoded(wire))
       return disposition === "Delivered" || disposition === "Buffered" ? "Accepted" : disposition
@@ -145,8 +170,10 @@ export const make = <S extends AnySchema = typeof Schema.Void, E extends AnySche
 
   return {
     ...makeValue({ _id: "perdure/Callback", name }),
-    [TypeId]: { _A: invariant<S["Type"]>(), _E: invariant<E["Type"]>() },
+    [TypeId]: TypeId,
     name,
+    successSchema: success,
+    errorSchema: failure,
     create: Effect.map(CurrentRun, ({ generation, id, machine }) => {
       const slot = `${generation}:${machine.takeKey()}`
       return {
@@ -163,7 +190,7 @@ export const make = <S extends AnySchema = typeof Schema.Void, E extends AnySche
   }
 }
 
-/** A token is opaque to users; it holds the run's id and the place in the run that waits. */
+/** A token is opaque to users. It holds the run's id and the place in the run that waits. */
 const makeToken = (run: string, slot: string): string => `cb_${run}_${slot}`
 
 const parseToken = (token: string): { readonly run: string; readonly slot: string } | undefined => {

@@ -14,8 +14,12 @@
  */
 import { dual } from "effect/Function"
 import type * as Option from "effect/Option"
+import type * as Schema from "effect/Schema"
 import type { RuntimeError } from "./Errors.js"
-import type { StartOptions, Workflow } from "./Workflow.js"
+import type { InputOf } from "./internal/codec/construct.js"
+import type { AnySchema } from "./internal/codec/wire.js"
+import type * as Options from "./internal/options/startOptions.js"
+import type { Workflow } from "./Workflow.js"
 import { isWorkflow } from "./Workflow.js"
 
 /**
@@ -40,7 +44,9 @@ export interface FailedRun<out E> {
  * @since 0.1.0
  * @category models
  */
-export interface ContinuationOptions extends Omit<StartOptions, "detached"> {}
+export interface ContinuationOptions extends Options.ContinuationOptions {}
+
+type PayloadSchema = Schema.Schema.Any
 
 /**
  * When a run completes, start `to` with what `payload` makes of its success and its payload.
@@ -61,27 +67,39 @@ export interface ContinuationOptions extends Omit<StartOptions, "detached"> {}
  * ```
  */
 export const onSuccess: {
-  <Payload, Success, Next, S2, E2>(
-    to: Workflow<Next, S2, E2>,
-    payload: (success: Success, payload: Payload) => Next,
+  <P extends PayloadSchema, S extends AnySchema, P2 extends PayloadSchema, S2 extends AnySchema, E2 extends AnySchema>(
+    to: Workflow<P2, S2, E2>,
+    payload: (success: S["Type"], payload: P["Type"]) => InputOf<P2>,
     options?: ContinuationOptions
-  ): <Failure>(self: Workflow<Payload, Success, Failure>) => Workflow<Payload, Success, Failure>
-  <Payload, Success, Failure, Next, S2, E2>(
-    self: Workflow<Payload, Success, Failure>,
-    to: Workflow<Next, S2, E2>,
-    payload: (success: Success, payload: Payload) => Next,
+  ): <E extends AnySchema>(self: Workflow<P, S, E>) => Workflow<P, S, E>
+  <
+    P extends PayloadSchema,
+    S extends AnySchema,
+    E extends AnySchema,
+    P2 extends PayloadSchema,
+    S2 extends AnySchema,
+    E2 extends AnySchema
+  >(
+    self: Workflow<P, S, E>,
+    to: Workflow<P2, S2, E2>,
+    payload: (success: S["Type"], payload: P["Type"]) => InputOf<P2>,
     options?: ContinuationOptions
-  ): Workflow<Payload, Success, Failure>
+  ): Workflow<P, S, E>
 } = dual(
   (args) => isWorkflow(args[1]),
-  <Payload, Success, Failure, Next, S2, E2>(
-    self: Workflow<Payload, Success, Failure>,
-    to: Workflow<Next, S2, E2>,
-    payload: (success: Success, payload: Payload) => Next,
+  <
+    P extends PayloadSchema,
+    S extends AnySchema,
+    E extends AnySchema,
+    P2 extends PayloadSchema,
+    S2 extends AnySchema,
+    E2 extends AnySchema
+  >(
+    self: Workflow<P, S, E>,
+    to: Workflow<P2, S2, E2>,
+    payload: (success: S["Type"], payload: P["Type"]) => InputOf<P2>,
     options?: ContinuationOptions
-  ) =>
-    // The link is of this workflow only, whose success and payload it is given.
-    self.continued({ on: "success", to: to.shape, options, payload: (a, p) => payload(a as Success, p as Payload) })
+  ) => self.continued({ on: "success", to: to.shape, options, payload })
 )
 
 /**
@@ -104,30 +122,44 @@ export const onSuccess: {
  * ```
  */
 export const onFailure: {
-  <Payload, Failure, Next, S2, E2>(
-    to: Workflow<Next, S2, E2>,
-    payload: (failed: FailedRun<Failure>, payload: Payload) => Next,
+  <P extends PayloadSchema, E extends AnySchema, P2 extends PayloadSchema, S2 extends AnySchema, E2 extends AnySchema>(
+    to: Workflow<P2, S2, E2>,
+    payload: (failed: FailedRun<E["Type"]>, payload: P["Type"]) => InputOf<P2>,
     options?: ContinuationOptions
-  ): <Success>(self: Workflow<Payload, Success, Failure>) => Workflow<Payload, Success, Failure>
-  <Payload, Success, Failure, Next, S2, E2>(
-    self: Workflow<Payload, Success, Failure>,
-    to: Workflow<Next, S2, E2>,
-    payload: (failed: FailedRun<Failure>, payload: Payload) => Next,
+  ): <S extends AnySchema>(self: Workflow<P, S, E>) => Workflow<P, S, E>
+  <
+    P extends PayloadSchema,
+    S extends AnySchema,
+    E extends AnySchema,
+    P2 extends PayloadSchema,
+    S2 extends AnySchema,
+    E2 extends AnySchema
+  >(
+    self: Workflow<P, S, E>,
+    to: Workflow<P2, S2, E2>,
+    payload: (failed: FailedRun<E["Type"]>, payload: P["Type"]) => InputOf<P2>,
     options?: ContinuationOptions
-  ): Workflow<Payload, Success, Failure>
+  ): Workflow<P, S, E>
 } = dual(
   (args) => isWorkflow(args[1]),
-  <Payload, Success, Failure, Next, S2, E2>(
-    self: Workflow<Payload, Success, Failure>,
-    to: Workflow<Next, S2, E2>,
-    payload: (failed: FailedRun<Failure>, payload: Payload) => Next,
+  <
+    P extends PayloadSchema,
+    S extends AnySchema,
+    E extends AnySchema,
+    P2 extends PayloadSchema,
+    S2 extends AnySchema,
+    E2 extends AnySchema
+  >(
+    self: Workflow<P, S, E>,
+    to: Workflow<P2, S2, E2>,
+    payload: (failed: FailedRun<E["Type"]>, payload: P["Type"]) => InputOf<P2>,
     options?: ContinuationOptions
   ) =>
-    // As above, with the error that its schema has encoded.
     self.continued({
       on: "failure",
       to: to.shape,
       options,
-      payload: (failed, p) => payload(failed as FailedRun<Failure>, p as Payload)
+      // The failure is of this workflow, whose error schema has encoded it.
+      payload: (failed, own) => payload(failed as FailedRun<E["Type"]>, own)
     })
 )

@@ -1,6 +1,6 @@
 /**
- * Published values: what a run shows to the outside while it goes on (progress, a status line). Written with the run's
- * commits, so a value is never ahead of the journal.
+ * Published values: what a run shows to the outside while it executes (progress, a status line). They are written with the
+ * run's commits, so a value is never ahead of the journal.
  *
  * @since 0.1.0
  */
@@ -12,13 +12,12 @@ import type { Pipeable } from "effect/Pipeable"
 import * as Predicate from "effect/Predicate"
 import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import type * as Types from "effect/Types"
 import { CurrentRun, dieOfMisuse, outsideOnly } from "./CurrentRun.js"
 import type { JournalError, NoSuchRun, ValueInvalid, ValueTooLarge, ValueUnreadable } from "./Errors.js"
 import { Misuse } from "./Errors.js"
 import { idProblem } from "./internal/options/names.js"
 import { runNews } from "./internal/runs/news.js"
-import { invariant, makeValue } from "./internal/util/value.js"
+import { makeValue } from "./internal/util/value.js"
 import { encodePublished } from "./internal/codec/published.js"
 import { Journal } from "./Journal.js"
 import { Limits } from "./Limits.js"
@@ -36,32 +35,51 @@ export const TypeId: unique symbol = Symbol.for("perdure/Published")
 export type TypeId = typeof TypeId
 
 /**
- * A definition of a published value of type `A`.
+ * A published value of any type.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Published<in out A> extends Pipeable, Inspectable {
-  readonly [TypeId]: { readonly _A: Types.Invariant<A> }
+export interface Any extends Pipeable, Inspectable {
+  readonly [TypeId]: TypeId
   readonly key: string
-  /** Publish a value from inside the workflow; it replaces the one before. */
-  readonly publish: (value: A) => Effect.Effect<void, ValueInvalid | ValueTooLarge, CurrentRun>
+  readonly schema: Schema.Schema.AnyNoContext
+}
+
+/**
+ * The type of a published value.
+ *
+ * @since 0.1.0
+ * @category types
+ */
+export type Value<P extends Any> = P["schema"]["Type"]
+
+/**
+ * A definition of a published value with schema `S`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Published<S extends Schema.Schema.AnyNoContext> extends Any {
+  readonly schema: S
+  /** Publishes a value from inside the workflow. It replaces the previous one. */
+  readonly publish: (value: S["Type"]) => Effect.Effect<void, ValueInvalid | ValueTooLarge, CurrentRun>
   /**
-   * Publish a value of a run from outside of it: from a step's body that takes long, or whoever looks after the run. Inside
-   * the caller's own SQL transaction it is seen when that commits, and not at all if it does not. False if the run has
-   * ended. Outside of workflows, and in steps.
+   * Publishes a value of a run from outside of it: from the body of a long step, or from an operator's program. Inside the
+   * caller's own SQL transaction it becomes visible when that commits. False if the run has ended. Outside of workflows,
+   * and in steps.
    */
   readonly publishFor: (
     runId: string,
-    value: A
+    value: S["Type"]
   ) => Effect.Effect<boolean, ValueInvalid | ValueTooLarge | JournalError, Journal>
   /** The run's value, if it has published one. Outside of workflows, and in steps. */
-  readonly get: (runId: string) => Effect.Effect<Option.Option<A>, ValueUnreadable | JournalError, Journal>
+  readonly get: (runId: string) => Effect.Effect<Option.Option<S["Type"]>, ValueUnreadable | JournalError, Journal>
   /**
-   * The run's values from now on, the present one first; ends with the run. Values in quick succession may be left out.
+   * The run's values from now on, the present one first. Ends with the run. Values in quick succession may be left out.
    * Outside of workflows, and in steps.
    */
-  readonly changes: (runId: string) => Stream.Stream<A, ValueUnreadable | NoSuchRun | JournalError, Journal>
+  readonly changes: (runId: string) => Stream.Stream<S["Type"], ValueUnreadable | NoSuchRun | JournalError, Journal>
 }
 
 /**
@@ -70,10 +88,10 @@ export interface Published<in out A> extends Pipeable, Inspectable {
  * @since 0.1.0
  * @category guards
  */
-export const isPublished = (u: unknown): u is Published<unknown> => Predicate.hasProperty(u, TypeId)
+export const isPublished = (u: unknown): u is Any => Predicate.hasProperty(u, TypeId)
 
 /**
- * Define a published value.
+ * Defines a published value.
  *
  * @since 0.1.0
  * @category constructors
@@ -86,7 +104,7 @@ export const isPublished = (u: unknown): u is Published<unknown> => Predicate.ha
  * const half = Progress.publish(0.5)
  * ```
  */
-export const make = <S extends Schema.Schema.AnyNoContext>(key: string, schema: S): Published<S["Type"]> => {
+export const make = <S extends Schema.Schema.AnyNoContext>(key: string, schema: S): Published<S> => {
   const shape = { key, schema }
   const problem = idProblem("the key of published value", key)
 
@@ -98,8 +116,9 @@ export const make = <S extends Schema.Schema.AnyNoContext>(key: string, schema: 
 
   return {
     ...makeValue({ _id: "perdure/Published", key }),
-    [TypeId]: { _A: invariant<S["Type"]>() },
+    [TypeId]: TypeId,
     key,
+    schema,
     publish: (value) =>
       Effect.flatMap(
         CurrentRun,
@@ -128,7 +147,7 @@ export const make = <S extends Schema.Schema.AnyNoContext>(key: string, schema: 
               Stream.mapEffect((ended) => Effect.map(read(runId), (value) => ({ value, ended }))),
               Stream.takeUntil(({ ended }) => ended),
               Stream.filterMap(({ value }) => value),
-              // Not every piece of news is about this value.
+              // Not every change of the run is a change of this value.
               Stream.changesWith((a, b) => a.version === b.version),
               Stream.map(({ value }) => value)
             )))

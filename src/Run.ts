@@ -314,10 +314,10 @@ export type Moment =
  * @since 0.1.0
  * @category waiting
  */
-export interface PublishedMoment<A> {
-  readonly published: Published<A>
-  /** Whether it is the value that is waited for. Without it, any is. */
-  readonly until?: (value: A) => boolean
+export interface PublishedMoment<S extends Schema.Schema.AnyNoContext> {
+  readonly published: Published<S>
+  /** Whether a value ends the wait. Default: any value does. */
+  readonly until?: (value: S["Type"]) => boolean
 }
 
 /**
@@ -357,12 +357,15 @@ export type WaitError = WaitInVain | ValueInvalid | ValueUnreadable | NoSuchRun 
  * ```
  */
 export const waitFor: {
-  <A>(run: string | { readonly id: string }, moment: PublishedMoment<A>): Effect.Effect<A, WaitError, Journal>
+  <S extends Schema.Schema.AnyNoContext>(
+    run: string | { readonly id: string },
+    moment: PublishedMoment<S>
+  ): Effect.Effect<S["Type"], WaitError, Journal>
   (run: string | { readonly id: string }, moment: Moment): Effect.Effect<HistoryEntry, WaitError, Journal>
-} = <A>(
+} = <S extends Schema.Schema.AnyNoContext>(
   run: string | { readonly id: string },
-  moment: Moment | PublishedMoment<A>
-): Effect.Effect<A & HistoryEntry, WaitError, Journal> =>
+  moment: Moment | PublishedMoment<S>
+): Effect.Effect<S["Type"] & HistoryEntry, WaitError, Journal> =>
   outsideOnly("Run.waitFor", () =>
     Effect.gen(function*() {
       yield* refuse("what Run.waitFor is given", waitProblem(run, moment))
@@ -370,7 +373,7 @@ export const waitFor: {
       const id = typeof run === "string" ? run : run.id
       const entry = (what: string, isMeant: (entry: HistoryEntry) => boolean) =>
         waitUntil(journal, id, what, firstEntry(journal, id, isMeant))
-      const found: A | HistoryEntry = "published" in moment
+      const found: S["Type"] | HistoryEntry = "published" in moment
         ? yield* waitUntil(
           journal,
           id,
@@ -384,7 +387,7 @@ export const waitFor: {
           ({ exit, kind, name }) => kind === "receive" && name === moment.signal && exit.kind === "success"
         )
       // Which of both it is follows from the moment; the overloads say so.
-      return found as A & HistoryEntry
+      return found as S["Type"] & HistoryEntry
     }))
 
 /** Whether a worker of this process holds the run, so that its end will be known without asking storage. */

@@ -24,6 +24,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type { Pipeable } from "effect/Pipeable"
 import * as Predicate from "effect/Predicate"
+import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { outsideOnly } from "./CurrentRun.js"
 import type { ConfigurationInvalid, JournalError, ValueInvalid } from "./Errors.js"
@@ -43,6 +44,8 @@ import { scheduleChanges } from "./internal/schedules/options.js"
 import { register } from "./internal/schedules/registration.js"
 import { isFields } from "./internal/util/show.js"
 import { makeValue } from "./internal/util/value.js"
+import type { InputOf } from "./internal/codec/construct.js"
+import type { AnySchema } from "./internal/codec/wire.js"
 import type { Journal } from "./Journal.js"
 import * as RunQueue from "./RunQueue.js"
 import type { Workflow } from "./Workflow.js"
@@ -202,12 +205,12 @@ export const isRunSchedule = (u: unknown): u is RunSchedule => Predicate.hasProp
  * const NightlyLive = Nightly.layer // beside Worker.layer()
  * ```
  */
-export const make = <Payload, Success, Failure>(
+export const make = <P extends Schema.Schema.Any, S extends AnySchema, E extends AnySchema>(
   name: string,
   options: Options & {
-    readonly workflow: Workflow<Payload, Success, Failure>
+    readonly workflow: Workflow<P, S, E>
     /** The payload of each run, or a pure function of the slot that computes it. */
-    readonly payload: NoInfer<Payload> | ((slot: DateTime.Utc) => NoInfer<Payload>)
+    readonly payload: NoInfer<InputOf<P>> | ((slot: DateTime.Utc) => NoInfer<InputOf<P>>)
   }
 ): RunSchedule => {
   // No module throws while it loads.

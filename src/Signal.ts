@@ -1,10 +1,9 @@
 /**
- * Signals: typed messages into a run. A signal that nobody waits for yet is kept; several of one name are received in
- * the order in which they came; one with an id that the run remembers is kept once.
+ * Signals: typed messages into a run. A signal that no fiber waits for yet is kept. Signals of one name are received in the
+ * order in which they came. A signal with an id that the run remembers is kept once.
  *
  * @since 0.1.0
  */
-import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -12,57 +11,45 @@ import type { Inspectable } from "effect/Inspectable"
 import * as Option from "effect/Option"
 import type { Pipeable } from "effect/Pipeable"
 import * as Predicate from "effect/Predicate"
-import * as Schema from "effect/Schema"
-import type * as Types from "effect/Types"
+import type * as Schema from "effect/Schema"
 import type { CurrentRunInfo } from "./CurrentRun.js"
 import { CurrentRun, dieOfMisuse, insideOrOutside } from "./CurrentRun.js"
-import { type JournalError, Misuse, type ValueInvalid, type ValueTooLarge } from "./Errors.js"
-import { dueAt } from "./internal/util/time.js"
-import { encodeSignal, payloadOfSignal } from "./internal/codec/messages.js"
-import { makeIncarnation } from "./internal/codec/ids.js"
-import type { Decode } from "./internal/codec/exits.js"
-import { canBeStored, idProblem } from "./internal/options/names.js"
-import { invariant, makeValue } from "./internal/util/value.js"
-import type { AnySchema } from "./internal/codec/wire.js"
-import { codecOf } from "./internal/codec/wire.js"
-import { Journal } from "./Journal.js"
 import type { Disposition } from "./driver/JournalDriver.js"
+import { type JournalError, Misuse, type ValueInvalid, type ValueTooLarge } from "./Errors.js"
+import type { InputOf } from "./internal/codec/construct.js"
+import { makeConstruct, structOf } from "./internal/codec/construct.js"
+import type { Decode } from "./internal/codec/exits.js"
+import { makeIncarnation } from "./internal/codec/ids.js"
+import { encodeSignal, payloadOfSignal } from "./internal/codec/messages.js"
+import { codecOf } from "./internal/codec/wire.js"
+import { canBeStored, idProblem } from "./internal/options/names.js"
+import type { AnySignal } from "./internal/options/signals.js"
+import { SignalTypeId } from "./internal/options/signals.js"
+import { dueAt } from "./internal/util/time.js"
+import { makeValue } from "./internal/util/value.js"
+import { Journal } from "./Journal.js"
 import { Limits } from "./Limits.js"
 import { sendFromRun } from "./Run.js"
 
 /**
  * What became of a signal.
  *
- * - `Delivered`: the run was suspended waiting for it, and goes on.
+ * - `Delivered`: the run was suspended and waited for it. It continues.
  * - `Buffered`: it is kept until the run receives it.
  * - `Duplicate`: the run remembers a signal of that id. Nothing changed.
- * - `Expired`: the run has ended, or waits no more for this signal (`receiveWithin`). Nothing was kept.
- * - `InvalidPayload`: the payload does not fit the signal's schema or limit. Nothing was sent.
- * - `NoSuchRun`: there is no run of that id.
+ * - `Expired`: the run has ended, or no longer waits for this signal (`receiveWithin`). Nothing was kept.
+ * - `NoSuchRun`: no run of that id exists.
  *
  * @since 0.1.0
  * @category models
  */
-export type SendResult = Data.TaggedEnum<{
-  Delivered: {}
-  Buffered: {}
-  Duplicate: {}
-  Expired: {}
-  InvalidPayload: { readonly error: ValueInvalid | ValueTooLarge }
-  NoSuchRun: {}
-}>
-
-/**
- * @since 0.1.0
- * @category constructors
- */
-export const SendResult = Data.taggedEnum<SendResult>()
+export type SendResult = Disposition
 
 /**
  * @since 0.1.0
  * @category symbols
  */
-export const TypeId: unique symbol = Symbol.for("perdure/Signal")
+export const TypeId: typeof SignalTypeId = SignalTypeId
 
 /**
  * @since 0.1.0
@@ -71,49 +58,68 @@ export const TypeId: unique symbol = Symbol.for("perdure/Signal")
 export type TypeId = typeof TypeId
 
 /**
- * A signal of whatever payload.
+ * A signal of any payload.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Any {
-  readonly [TypeId]: unknown
-  readonly name: string
+export interface Any extends AnySignal, Pipeable, Inspectable {
+  readonly payloadSchema: Schema.Schema.Any
 }
 
 /**
- * A definition of a signal with payload `A`.
+ * The payload that a run receives.
+ *
+ * @since 0.1.0
+ * @category types
+ */
+export type Payload<S extends Any> = S["payloadSchema"]["Type"]
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface SendOptions {
+  /** Sending twice with one id is sending once. Default: a new id. */
+  readonly id?: string
+}
+
+/**
+ * A definition of a signal with payload schema `P`.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Signal<in out A> extends Pipeable, Inspectable {
-  readonly [TypeId]: { readonly _A: Types.Invariant<A> }
-  readonly name: string
-  /** Wait durably for the next signal of this name. */
-  readonly receive: Effect.Effect<A, never, CurrentRun>
+export interface Signal<P extends Schema.Schema.Any> extends Any {
+  readonly payloadSchema: P
+  /** Waits durably for the next signal of this name. */
+  readonly receive: Effect.Effect<P["Type"], never, CurrentRun>
   /**
-   * Wait at most so long. When the time is over without a signal, the window closes: senders are told `Expired` from then
-   * on, until the run continues as new. So nothing of this name can come any more: receiving it again dies with `Misuse`,
-   * and so does a `receive` of another fiber that still waits then. (A `receiveWithin` of another fiber still gives `None`
-   * at its own time.)
+   * Waits for at most this duration. If no signal comes in time, the window closes: until the run continues as new, senders
+   * get `Expired`. So no signal of this name can come any more: receiving it again dies with `Misuse`, and so does the
+   * `receive` of another fiber that still waits. (The `receiveWithin` of another fiber still returns `None` at its own time.)
    *
    * To ask again and again, use `Effect.timeoutOption(signal.receive, duration)`, which leaves the window open.
    */
-  readonly receiveWithin: (duration: Duration.DurationInput) => Effect.Effect<Option.Option<A>, never, CurrentRun>
+  readonly receiveWithin: (
+    duration: Duration.DurationInput
+  ) => Effect.Effect<Option.Option<P["Type"]>, never, CurrentRun>
   /**
-   * Send to a run. Inside a workflow, the signal leaves with the run's commit and its result is journaled.
+   * Sends to a run. Inside a workflow, the signal leaves with the run's commit, and the result is journaled.
    *
-   * With `id`, sending twice is sending once: the run remembers the ids of its signals, of all names together, also
-   * beyond its end. But it remembers them within a generation: `continueAsNew` forgets the ids of signals that were
-   * received, and one that is sent again after it is received again. Where that matters, put the id into the payload and
-   * carry the ids that were handled on to the next generation, or handle the signal so that twice does no harm.
+   * With `id`, sending twice is sending once: the run remembers the ids of its signals, of all names together, also after
+   * its end. `continueAsNew` forgets the ids of signals that were received, so a signal that is sent again after it is
+   * received again. Where that matters, put the id into the payload and carry the handled ids to the next generation, or
+   * make handling the signal idempotent.
+   *
+   * Fails with `ValueInvalid` or `ValueTooLarge` if the payload does not fit the signal's schema or limit. Nothing is sent
+   * then.
    */
   readonly send: (
     runId: string,
-    payload: A,
-    options?: { readonly id?: string }
-  ) => Effect.Effect<SendResult, JournalError, Journal>
+    payload: InputOf<P>,
+    options?: SendOptions
+  ) => Effect.Effect<SendResult, ValueInvalid | ValueTooLarge | JournalError, Journal>
 }
 
 /**
@@ -122,10 +128,10 @@ export interface Signal<in out A> extends Pipeable, Inspectable {
  * @since 0.1.0
  * @category guards
  */
-export const isSignal = (u: unknown): u is Signal<unknown> => Predicate.hasProperty(u, TypeId)
+export const isSignal = (u: unknown): u is Any => Predicate.hasProperty(u, TypeId)
 
 /**
- * Define a signal.
+ * Defines a signal.
  *
  * @since 0.1.0
  * @category constructors
@@ -144,14 +150,16 @@ export const make: {
   <Fields extends Schema.Struct.Fields>(
     name: string,
     options: { readonly payload: Fields }
-  ): Signal<Types.Simplify<Schema.Struct.Type<Fields>>>
-  <S extends Schema.Schema.AnyNoContext>(name: string, options: { readonly payload: S }): Signal<S["Type"]>
-} = <A>(name: string, options: { readonly payload: Schema.Struct.Fields | Schema.Schema.AnyNoContext }): Signal<A> => {
-  const schema: AnySchema = Schema.isSchema(options.payload)
-    ? options.payload
-    : Schema.Struct(options.payload as Record<string, Schema.Schema.AnyNoContext>)
-  const codec = codecOf(schema)
+  ): Signal<Schema.Struct<Fields>>
+  <P extends Schema.Schema.AnyNoContext>(name: string, options: { readonly payload: P }): Signal<P>
+} = <P extends Schema.Schema.Any>(
+  name: string,
+  options: { readonly payload: Schema.Struct.Fields | Schema.Schema.AnyNoContext }
+): Signal<P> => {
+  const schema = structOf(options.payload)
   const shape = { name, schema }
+  const codec = codecOf(schema)
+  const construct = makeConstruct(schema)
 
   const decode: Decode = (exit) =>
     exit.kind === "failure"
@@ -167,21 +175,21 @@ export const make: {
       (current) =>
         current.machine.isClosed(name)
           ? refused(current)
-          : current.machine.request<Option.Option<A>, never>(
+          : current.machine.request<Option.Option<P["Type"]>, never>(
             { _tag: "Receive", due: due(current.machine.now) },
             name,
             decode
           )
     )
 
-  /** What becomes of a receive that nothing can reach any more. */
+  /** The end of a receive that no signal can reach any more. */
   const refused = ({ id, workflow }: CurrentRunInfo): Effect.Effect<never> =>
     Effect.die(
       new Misuse({
         detail:
-          `run ${id} of workflow ${workflow} waits for signal ${name}, which a receiveWithin has closed: when its ` +
-          `time was over without a signal, senders were told Expired. Use Effect.timeoutOption of receive, which leaves ` +
-          `the signal open, another signal, or continueAsNew`
+          `run ${id} of workflow ${workflow} waits for signal ${name}, whose window a receiveWithin has closed: ` +
+          `it ended without a signal, and senders get Expired since then. Use Effect.timeoutOption of receive, which ` +
+          `leaves the window open, another signal, or continueAsNew`
       })
     )
 
@@ -189,18 +197,30 @@ export const make: {
     idProblem("the name of signal", name) ??
       (id === undefined ? undefined : idProblem(`the id of a signal ${name},`, id))
 
-  const results: Record<Disposition, SendResult> = {
-    Delivered: SendResult.Delivered(),
-    Buffered: SendResult.Buffered(),
-    Duplicate: SendResult.Duplicate(),
-    Expired: SendResult.Expired(),
-    NoSuchRun: SendResult.NoSuchRun()
-  }
+  /** Sends from inside a run. Without an id of the caller's, only this run sends under the id, before a crash and after it. */
+  const sendInside = (
+    current: CurrentRunInfo,
+    message: { readonly to: string; readonly payload: string },
+    id?: string
+  ) =>
+    id !== undefined
+      ? sendFromRun(current, { ...message, name, message: "signal", id: `signal/${id}` })
+      : Effect.map(
+        sendFromRun(current, {
+          ...message,
+          name,
+          message: "signal",
+          id: `${current.id}/${current.generation}/${current.machine.takeKey()}`
+        }),
+        (disposition) => disposition === "Duplicate" ? "Buffered" : disposition
+      )
 
   return {
     ...makeValue({ _id: "perdure/Signal", name }),
-    [TypeId]: { _A: invariant<A>() },
+    [TypeId]: TypeId,
     name,
+    // The overloads say which.
+    payloadSchema: schema as Schema.Schema.Any as P,
     receive: Effect.flatMap(
       receive(() => null),
       Option.match({
@@ -217,40 +237,30 @@ export const make: {
             return Effect.void
           })
       ),
-    send: (runId, payload, sendOptions) =>
-      Effect.flatMap(Limits, (limits) => {
-        const problem = problemOf(sendOptions?.id)
-        if (problem !== undefined) {
-          return insideOrOutside(
-            (current) => dieOfMisuse(current, problem),
-            () => Effect.die(new Misuse({ detail: problem }))
-          )
-        }
-        const text = encodeSignal(shape, payload, limits.signalBytes)
-        if (Either.isLeft(text)) return Effect.succeed(SendResult.InvalidPayload({ error: text.left }))
-        if (!canBeStored(runId)) return Effect.succeed(results.NoSuchRun)
-        const message = { to: runId, name, payload: text.right }
-        return Effect.map(
-          insideOrOutside(
-            (current) => {
-              const { id } = sendOptions ?? {}
-              if (id !== undefined) return sendFromRun(current, { ...message, message: "signal", id: `signal/${id}` })
-              const own = `${current.id}/${current.generation}/${current.machine.takeKey()}`
-              // Only this run sends under that id, before a crash and again after it.
-              return Effect.map(
-                sendFromRun(current, { ...message, message: "signal", id: own }),
-                (disposition) => disposition === "Duplicate" ? "Buffered" : disposition
-              )
-            },
-            () =>
+    send: (runId, input, sendOptions) =>
+      Effect.suspend(() => {
+        const id = sendOptions?.id
+        const problem = problemOf(id)
+        const payload = construct(input)
+        return insideOrOutside(
+          (current) =>
+            problem !== undefined ? dieOfMisuse(current, problem) : Effect.flatMap(Limits, (limits) =>
+              Effect.flatMap(
+                encodeSignal(shape, payload, limits.signalBytes),
+                (text): Effect.Effect<SendResult> =>
+                  canBeStored(runId)
+                    ? sendInside(current, { to: runId, payload: text }, id)
+                    : Effect.succeed("NoSuchRun")
+              )),
+          () =>
+            problem !== undefined ?
+              Effect.die(new Misuse({ detail: problem })) :
               Effect.flatMap(Journal, (journal) =>
-                Effect.orDie(journal.sendSignal(shape, {
+                journal.sendSignal(shape, {
                   run: runId,
-                  id: sendOptions?.id === undefined ? makeIncarnation() : `signal/${sendOptions.id}`,
+                  id: id === undefined ? makeIncarnation() : `signal/${id}`,
                   payload
-                })))
-          ),
-          (disposition) => results[disposition]
+                }))
         )
       })
   }

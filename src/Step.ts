@@ -1,9 +1,9 @@
 /**
- * Steps: where a workflow touches the world. A step's exit, success or failure, is journaled; when the run is replayed,
- * the journaled exit is given and the body does not run.
+ * Steps: the side effects of a workflow. A step's exit, success or failure, is journaled. When the run is replayed, the
+ * step returns the journaled exit and the body does not run.
  *
- * A body runs at least once: it runs again if the process dies before its exit is durable. Give the outside world the
- * step's idempotency key (`Step.Current`), or use `Step.transaction` for effects in the journal's own database.
+ * A body runs at least once: it runs again if the process dies before its exit is durable. Pass the step's idempotency key
+ * (`Step.Current`) to the system that the body calls, or use `Step.transaction` for writes to the journal's own database.
  *
  * @since 0.1.0
  */
@@ -14,6 +14,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as ExecutionStrategy from "effect/ExecutionStrategy"
 import * as Exit from "effect/Exit"
+import { dual } from "effect/Function"
 import { pipeArguments } from "effect/Pipeable"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
@@ -25,10 +26,11 @@ import { makeExitCodec } from "./internal/codec/exits.js"
 import { idProblem } from "./internal/options/names.js"
 import type { AnySchema, Given } from "./internal/codec/wire.js"
 import { shown } from "./internal/util/show.js"
+import { stepOptions } from "./internal/options/stepOptions.js"
 import { Limits } from "./Limits.js"
 
 /**
- * What a step's body can know about itself.
+ * What the body of a step can read about its step.
  *
  * @since 0.1.0
  * @category models
@@ -38,12 +40,12 @@ export interface CurrentStep {
   readonly name: string
   /** 1 for the first attempt. Attempts that died with their process are not counted. */
   readonly attempt: number
-  /** The same for every attempt of this step in this run, and for no other step: for the outside world to deduplicate by. */
+  /** The same for every attempt of this step in this run, and of no other step. An external system deduplicates by it. */
   readonly idempotencyKey: string
 }
 
 /**
- * The step that a body is part of.
+ * The step that the body belongs to.
  *
  * @since 0.1.0
  * @category tags
@@ -51,20 +53,20 @@ export interface CurrentStep {
 export class Current extends Context.Tag("perdure/Step/Current")<Current, CurrentStep>() {}
 
 /**
- * How failures of a step are retried. Every failure is journaled, and the wait before the next attempt is a durable timer:
- * neither is repeated after a crash.
+ * How failures of a step are retried. Every failure is journaled, and the delay before the next attempt is a durable timer,
+ * so a crash repeats neither.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Retry<E> {
-  /** When to try again. Default: `Schedule.exponential("1 second")` with jitter. */
+  /** The delays between attempts. Default: `Schedule.exponential("1 second")` with jitter. */
   readonly schedule?: Schedule.Schedule<unknown, E>
-  /** Which failures are worth another attempt. Default: all. */
+  /** Which failures are retried. Default: all. */
   readonly while?: (error: E) => boolean
-  /** How often the body may run in all, the first time included. */
+  /** The number of attempts, the first one included: a positive integer. Default: no limit. */
   readonly maxAttempts?: number
-  /** Upper bound of the wait before an attempt. */
+  /** The longest delay before an attempt. */
   readonly maxDelay?: Duration.DurationInput
 }
 
@@ -73,18 +75,18 @@ export interface Retry<E> {
  * @category models
  */
 export interface StepOptions<S, E, Failure> {
-  /** How the success is written. Omitted: the step gives `void`. */
+  /** The schema of the success. Default: the step returns `void`. */
   readonly success?: S
-  /** How a failure is written. Omitted: the step does not fail. */
+  /** The schema of the failure. Default: the step does not fail. */
   readonly error?: E
-  /** A schedule, or more precise options. Omitted: failures are not retried. Defects and timeouts of no declared error are never. */
+  /** A schedule or detailed options. Default: failures are not retried. Defects are never retried. */
   readonly retry?: Schedule.Schedule<unknown, Failure> | Retry<Failure>
-  /** Part of the idempotency key given to the outside world. Default: the step's place in the run. */
+  /** Part of the idempotency key for external systems. Default: the step's place in the run. */
   readonly idempotencyKey?: string
 }
 
 interface WithTimeout {
-  /** Interrupts an attempt (its `AbortSignal` fires) that takes longer, and fails it with `TimedOut`. */
+  /** Interrupts an attempt that takes longer (its `AbortSignal` fires) and fails it with `TimedOut`. */
   readonly timeout: Duration.DurationInput
 }
 
@@ -93,8 +95,8 @@ interface WithoutTimeout {
 }
 
 /**
- * What a step requires whose body uses durable operations (`Step.run`, `Signal.receive` …): nothing provides it, so such a
- * program does not compile. A body runs outside of the run: use them before or after the step, and give it their values.
+ * The requirement of a step whose body uses durable operations (`Step.run`, `Signal.receive` …). Nothing provides it, so such
+ * a program does not compile: a body runs outside of the run. Use them before or after the step, and pass their values.
  *
  * @since 0.1.0
  * @category models
@@ -105,10 +107,23 @@ export interface DurableOperationInStep {
 
 type BodyContext = Current | CurrentRun | Scope.Scope
 
-/** What a step requires: what its body does. */
+/** The requirements of a step: those of its body. */
 type StepContext<R> = Exclude<R, BodyContext> | CurrentRun | (R extends CurrentRun ? DurableOperationInStep : never)
 
+/** Runs a body as a step: data-first with the body after the name, data-last in a pipe of the body. */
 interface RunStep {
+  <S extends AnySchema = typeof Schema.Void, E extends AnySchema = typeof Schema.Never>(
+    name: string,
+    options: StepOptions<S, E, NoInfer<E["Type"]> | TimedOut> & WithTimeout & NoBody
+  ): <R>(
+    body: Effect.Effect<Given<S["Type"]>, E["Type"], R>
+  ) => Effect.Effect<S["Type"], E["Type"] | TimedOut, StepContext<R>>
+  <S extends AnySchema = typeof Schema.Void, E extends AnySchema = typeof Schema.Never>(
+    name: string,
+    options?: StepOptions<S, E, NoInfer<E["Type"]>> & WithoutTimeout & NoBody
+  ): <R>(
+    body: Effect.Effect<Given<S["Type"]>, E["Type"], R>
+  ) => Effect.Effect<S["Type"], E["Type"], StepContext<R>>
   <S extends AnySchema = typeof Schema.Void, E extends AnySchema = typeof Schema.Never, R = never>(
     name: string,
     body: Effect.Effect<Given<NoInfer<S["Type"]>>, NoInfer<E["Type"]>, R>,
@@ -121,16 +136,21 @@ interface RunStep {
   ): Effect.Effect<S["Type"], E["Type"], StepContext<R>>
 }
 
+/** Options are no effect: an effect in their place is the body. */
+interface NoBody {
+  readonly [Effect.EffectTypeId]?: never
+}
+
 interface AnyOptions extends StepOptions<AnySchema, AnySchema, never> {
   readonly timeout?: Duration.DurationInput | undefined
 }
 
 type AnyBody = Effect.Effect<unknown, unknown, unknown>
 
-/** What the untyped parts answer: the codec has checked the values, the public signatures say which. */
+/** A step without its types. The codec checks its values; the public signatures name their types. */
 type Checked = Effect.Effect<never, never, CurrentRun>
 
-/** The context of a body: what its fiber had, without the run and its scope, with the step's own. */
+/** The context of a body: that of its fiber, without the run and its scope, with those of the step. */
 const bodyContext = (inside: Context.Context<never>, step: CurrentStep, scope: Scope.Scope): Context.Context<never> => {
   const services = new Map(inside.unsafeMap)
   services.delete(CurrentRun.key)
@@ -139,7 +159,7 @@ const bodyContext = (inside: Context.Context<never>, step: CurrentStep, scope: S
   return Context.unsafeMake(services)
 }
 
-/** A scope that exists once something is added to it: most bodies need none. */
+/** A scope that is made when the first finalizer is added. Most bodies add none. */
 class LazyScope implements Scope.Scope {
   readonly [Scope.ScopeTypeId]: Scope.ScopeTypeId = Scope.ScopeTypeId
   readonly strategy = ExecutionStrategy.sequential
@@ -169,20 +189,19 @@ class LazyScope implements Scope.Scope {
   }
 }
 
-/** A body has no run. If it has died of that, say so instead. */
+/** Replaces the defect of a body that used a durable operation by one that explains it. */
 const explained = (exit: Exit.Exit<unknown, unknown>, { name, runId }: CurrentStep): Exit.Exit<unknown, unknown> =>
   Exit.isFailure(exit) && Chunk.some(Cause.defects(exit.cause), isMissingRun)
     ? Exit.die(
       new Misuse({
-        detail:
-          `durable operations cannot be used inside a step body: that of step ${name} of run ${runId} uses one. ` +
-          `Use it before or after the step, and give the body its value; the run's id is in Step.Current`
+        detail: `the body of step ${name} of run ${runId} uses a durable operation, which a step body cannot. ` +
+          `Use it before or after the step, and pass its value to the body; the run's id is in Step.Current`
       })
     )
     : exit
 
 const isMissingRun = (defect: unknown): boolean =>
-  // What is thrown is anybody's: its message need not be a text.
+  // Any value can be thrown: its message need not be a string.
   defect instanceof Error && shown(defect.message).startsWith(`Service not found: ${CurrentRun.key}`)
 
 const retrying = (
@@ -204,7 +223,11 @@ const retrying = (
   })
 }
 
-const makeRun = (transaction: boolean) => (name: string, body: AnyBody, options: AnyOptions = {}): Checked => {
+const makeStep = (transaction: boolean) => (name: string, body: AnyBody, options: AnyOptions = {}): Checked => {
+  const wrong = stepOptions.problems(options, "")
+  if (wrong.length > 0) {
+    return Effect.flatMap(CurrentRun, (run) => dieOfMisuse(run, `step ${name}: ${wrong.join("; ")}`))
+  }
   const { retry, timeout } = options
   const success = options.success ?? Schema.Void
   const failure = timeout === undefined
@@ -248,7 +271,7 @@ const makeRun = (transaction: boolean) => (name: string, body: AnyBody, options:
   })
 }
 
-// Codecs by schemas, then by name: a step in a loop compiles nothing.
+// Codecs by schemas, then by name: a step in a loop compiles its schemas once.
 const codecs = new WeakMap<object, WeakMap<object, Map<string, ExitCodec>>>()
 
 const codecFor = (success: AnySchema, failure: AnySchema, name: string, limitBytes: number): ExitCodec => {
@@ -259,13 +282,14 @@ const codecFor = (success: AnySchema, failure: AnySchema, name: string, limitByt
   const known = byName.get(name)
   if (known?.limitBytes === limitBytes) return known
   const codec = makeExitCodec({ success, failure, what: `result of step ${name}`, limitBytes })
-  // Names made at run time (one per item) must not gather for ever.
+  // Names made at run time (one per item) must not accumulate without limit.
   if (byName.size < 1000) byName.set(name, codec)
   return codec
 }
 
 /**
- * Run an effect once, as far as the journal knows: its exit is written down, and given again when the run is replayed.
+ * Runs an effect as a step: its exit is journaled, and returned when the run is replayed. Options that are wrong die with
+ * `Misuse`.
  *
  * @since 0.1.0
  * @category constructors
@@ -286,19 +310,19 @@ const codecFor = (success: AnySchema, failure: AnySchema, name: string, limitByt
  *   )
  * ```
  */
-export const run: RunStep = makeRun(false)
+export const run: RunStep = dual((args) => Effect.isEffect(args[1]), makeStep(false))
 
 /**
- * As `run`, with the body and its entry in one transaction of the journal's database: exactly once. The body uses the
- * `SqlClient` that the journal's layer provides. A failure rolls the body back and is journaled.
+ * Like `run`, but the body and its entry are one transaction of the journal's database: the writes happen exactly once. The
+ * body uses the `SqlClient` that the journal's layer provides. A failure rolls the body back and is journaled.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const transaction: RunStep = makeRun(true)
+export const transaction: RunStep = dual((args) => Effect.isEffect(args[1]), makeStep(true))
 
 /**
- * A step as a function, defined once and used in many places.
+ * Defines a step as a function, for use in many places.
  *
  * @since 0.1.0
  * @category constructors
@@ -338,5 +362,5 @@ export function make<Args extends ReadonlyArray<unknown>>(
   options: AnyOptions,
   body: (...args: Args) => AnyBody
 ): (...args: Args) => Checked {
-  return (...args) => makeRun(false)(name, Effect.suspend(() => body(...args)), options)
+  return (...args) => makeStep(false)(name, Effect.suspend(() => body(...args)), options)
 }

@@ -2,8 +2,8 @@
  * Workflows: named, versioned definitions whose handlers are plain Effects that run durably.
  *
  * Inside a handler, ordinary Effect is durable: `Effect.sleep`, `timeout`, `retry`, `race`, `forEach`, `fork`,
- * `acquireRelease`, finalizers, in-memory queues and semaphores all replay exactly. What touches the world goes into a
- * `Step`; what comes from outside is a `Signal`, a `Callback` or a child run.
+ * `acquireRelease`, finalizers, in-memory queues and semaphores all replay exactly. Side effects go into a `Step`; input
+ * from outside is a `Signal`, a `Callback` or a child run.
  *
  * @since 0.1.0
  */
@@ -11,7 +11,7 @@ import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { Inspectable } from "effect/Inspectable"
-import * as Layer from "effect/Layer"
+import type * as Layer from "effect/Layer"
 import type { Pipeable } from "effect/Pipeable"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
@@ -19,25 +19,26 @@ import type * as Scope from "effect/Scope"
 import type * as Types from "effect/Types"
 import { CurrentRun, dieOfMisuse, insideOrOutside, outsideOnly } from "./CurrentRun.js"
 import type { ConfigurationInvalid, JournalError, ResultError, RuntimeError, StartError } from "./Errors.js"
-import { NoSuchRun, TimedOut } from "./Errors.js"
-import type { Link } from "./internal/workflow/continuations.js"
-import { linkedTo, linkProblems, makeContinuations } from "./internal/workflow/continuations.js"
-import type { Shape } from "./internal/process/Shape.js"
-import { continueAs, definitionProblems, makeOpen } from "./internal/workflow/definition.js"
+import { NoSuchRun } from "./Errors.js"
+import type { InputOf } from "./internal/codec/construct.js"
+import { makeConstruct, structOf } from "./internal/codec/construct.js"
 import { makeExitCodec } from "./internal/codec/exits.js"
-import { DEFAULT_QUEUE } from "./internal/process/KnownQueues.js"
-import { nameOf } from "./internal/options/queueReference.js"
-import { canBeStored, idProblem } from "./internal/options/names.js"
-import { startChild, startRuns } from "./internal/runs/start.js"
-import type { WorkflowRegistration } from "./internal/process/Registration.js"
-import { invariant, makeValue } from "./internal/util/value.js"
 import type { AnySchema, Given } from "./internal/codec/wire.js"
+import { canBeStored, idProblem } from "./internal/options/names.js"
+import { queueName } from "./internal/options/queues.js"
+import type * as Options from "./internal/options/workflowOptions.js"
+import { checkWorkflow } from "./internal/options/workflowOptions.js"
+import type { StartOptions } from "./internal/options/startOptions.js"
+import { DEFAULT_QUEUE } from "./internal/process/KnownQueues.js"
+import type { Shape } from "./internal/process/Shape.js"
+import { startChild, startRuns } from "./internal/runs/start.js"
+import { invariant, makeValue } from "./internal/util/value.js"
+import type { Link } from "./internal/workflow/continuations.js"
+import { continueAs } from "./internal/workflow/program.js"
+import { handlerLayer } from "./internal/workflow/handlerLayer.js"
 import { Journal } from "./Journal.js"
-import type { Attributes } from "./driver/JournalDriver.js"
-import { Limits } from "./Limits.js"
 import * as Run from "./Run.js"
-import * as RunQueue from "./RunQueue.js"
-import type * as Signal from "./Signal.js"
+import { awaitChild } from "./Run.js"
 
 /**
  * @since 0.1.0
@@ -64,8 +65,8 @@ export const ContinueAsNewTypeId: unique symbol = Symbol.for("perdure/Workflow/C
 export type ContinueAsNewTypeId = typeof ContinueAsNewTypeId
 
 /**
- * What a handler returns for its run to go on as a new generation, of a workflow with this payload. It is no success of
- * any workflow, so it cannot be taken for one.
+ * What a handler returns to continue its run as a new generation, of a workflow with this payload. It is not a success of
+ * any workflow, so neither can be mistaken for the other.
  *
  * @since 0.1.0
  * @category models
@@ -74,147 +75,141 @@ export interface ContinueAsNew<in out Payload> {
   readonly [ContinueAsNewTypeId]: { readonly _Payload: Types.Invariant<Payload> }
 }
 
-/**
- * How a run is started.
- *
- * @since 0.1.0
- * @category models
- */
-export interface StartOptions {
-  /** Not before this much time has passed. */
-  readonly delay?: Duration.DurationInput
-  /** Not before this instant; `delay` does not count then. */
-  readonly startAt?: DateTime.DateTime | Date
-  /** The run is `expired`, and never begins, unless a worker takes it within this time. */
-  readonly expiresIn?: Duration.DurationInput
-  /** The run is `expired` unless a worker takes it before this instant; `expiresIn` does not count then. */
-  readonly expiresAt?: DateTime.DateTime | Date
-  /** Lower is claimed first. Default: the workflow's. */
-  readonly priority?: number
-  /** A queue that is defined, or that some worker has served. Default: the workflow's. */
-  readonly queue?: RunQueue.Ref
-  /** Inside a workflow: the child goes on when its parent ends or is cancelled. Default false. */
-  readonly detached?: boolean
-  /** What it may be found by, besides the workflow's: at most 32 texts of 1 to 200 printable characters. */
-  readonly tags?: ReadonlyArray<string>
-  /** What it may be found by, besides the workflow's and before them: at most 32 texts, finite numbers and booleans. */
-  readonly attributes?: Attributes
-}
+export type {
+  /**
+   * How a run is started.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  StartOptions
+} from "./internal/options/startOptions.js"
 
 /**
- * What a definition may say besides its schemas.
+ * The options of a definition besides its schemas.
  *
  * @since 0.1.0
  * @category models
  */
-export interface WorkflowOptions<Payload> {
-  /** Distinguishes code that old runs must not meet. A worker claims only runs of versions that it has. Default `"1"`. */
-  readonly version?: string
-  /** Starting twice with one key is one run. Scoped to the workflow. Children are known by their parent instead. */
-  readonly idempotencyKey?: (payload: Payload) => string
-  /** Where its runs wait. Default `"default"`. */
-  readonly queue?: RunQueue.Ref
-  /**
-   * The key of a run within its queue. Keys take turns in starting runs, and the queue's `keyConcurrency` says how many runs
-   * of one key there may be at a time. Default: no key.
-   */
-  readonly key?: (payload: Payload) => string
-  /** Lower is claimed first, an integer from -32768 to 32767. Default 0. */
-  readonly priority?: number
-  /** The run fails with `TimedOut` when its handler takes longer; finalizers run. A durable timer. */
-  readonly timeout?: Duration.DurationInput
-  /**
-   * One run at a time for each key: while one is not final, a start with the same key gives that one (`join`), or fails
-   * with `SingletonBusy` (`refuse`). Not for children. It holds back starts; retries and forks are an operator's act, and
-   * neither ask for the key nor take it.
-   */
-  readonly singleton?: { readonly key: (payload: Payload) => string; readonly mode: "join" | "refuse" }
-  /**
-   * A run begins when no other start with its key has come for the time `quiet`, at most `maxWait` after the first; the
-   * last payload counts. Not for children, nor together with `singleton` or `idempotencyKey`.
-   */
-  readonly debounce?: {
-    readonly key: (payload: Payload) => string
-    readonly quiet: Duration.DurationInput
-    readonly maxWait?: Duration.DurationInput
-  }
-  /** Signals that it receives. Declared ones are checked at registration: one name, one definition. */
-  readonly signals?: ReadonlyArray<Signal.Any>
-  /** What its runs may be found by. */
-  readonly tags?: ReadonlyArray<string>
-  /** What a run may be found by, from its payload. */
-  readonly attributes?: (payload: Payload) => Attributes
-}
+export interface WorkflowOptions<in Payload> extends Options.WorkflowOptions<Payload> {}
 
 /**
- * A workflow definition.
+ * A workflow of any types, for code that derives something from its schemas: an HTTP endpoint, an RPC, a form.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Workflow<in out Payload, in out Success, in out Failure> extends Pipeable, Inspectable {
-  readonly [TypeId]: {
-    readonly _Payload: Types.Invariant<Payload>
-    readonly _Success: Types.Invariant<Success>
-    readonly _Failure: Types.Invariant<Failure>
-  }
+export interface Any extends Pipeable, Inspectable {
+  readonly [TypeId]: TypeId
   readonly name: string
   readonly version: string
-  readonly payloadSchema: AnySchema
+  readonly payloadSchema: Schema.Schema.Any
   readonly successSchema: AnySchema
   readonly errorSchema: AnySchema
-  readonly options: WorkflowOptions<Payload>
   /** @internal */
   readonly shape: Shape
-  /** @internal The same workflow, whose runs go on with one more. */
-  readonly continued: (link: Link) => Workflow<Payload, Success, Failure>
+}
+
+/**
+ * The payload that the handler of a workflow receives.
+ *
+ * @since 0.1.0
+ * @category types
+ */
+export type Payload<W extends Any> = W["payloadSchema"]["Type"]
+
+/**
+ * What a run of a workflow is started with: the input of its payload schema's constructor. Fields with a constructor
+ * default may be left out; for a payload that is a class, its fields suffice.
+ *
+ * @since 0.1.0
+ * @category types
+ */
+export type Input<W extends Any> = InputOf<W["payloadSchema"]>
+
+/**
+ * The success of a workflow.
+ *
+ * @since 0.1.0
+ * @category types
+ */
+export type Success<W extends Any> = W["successSchema"]["Type"]
+
+/**
+ * The typed failure of a workflow.
+ *
+ * @since 0.1.0
+ * @category types
+ */
+export type Failure<W extends Any> = W["errorSchema"]["Type"]
+
+/**
+ * A workflow definition with payload schema `P`, success schema `S` and error schema `E`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Workflow<P extends Schema.Schema.Any, S extends AnySchema, E extends AnySchema> extends Any {
+  readonly payloadSchema: P
+  readonly successSchema: S
+  readonly errorSchema: E
+  readonly options: WorkflowOptions<P["Type"]>
+  /** @internal The same workflow with one more continuation. */
+  readonly continued: (link: Link) => Workflow<P, S, E>
 
   /**
-   * Bind the handler that runs it, as a Layer. The handler's services come from the Layer's context; it may require a
-   * `Scope`, which closes at the run's real end. Errors of the runtime (`RuntimeError`) may pass through it. It gives the
-   * run's success, or the `ContinueAsNew` of this workflow.
+   * A Layer that binds the handler. The handler's services come from the Layer's context. The handler may require a
+   * `Scope`, which closes at the run's real end. Errors of the runtime (`RuntimeError`) may pass through it. It returns
+   * the run's success, or the `ContinueAsNew` of this workflow.
    *
    * A queue that the workflow, or a continuation of it, names by its definition is stored first, as `RunQueue.layer` does.
    */
   readonly toLayer: <R>(
-    handler: (payload: Payload) => Effect.Effect<Given<Success> | ContinueAsNew<Payload>, Failure | RuntimeError, R>
+    handler: (payload: P["Type"]) => Effect.Effect<
+      Given<S["Type"]> | ContinueAsNew<P["Type"]>,
+      E["Type"] | RuntimeError,
+      R
+    >
   ) => Layer.Layer<never, ConfigurationInvalid | JournalError, Journal | Exclude<R, CurrentRun | Scope.Scope>>
 
   /**
-   * Start a run and answer its handle once the start is durable. Inside a workflow: start a child, with the next commit.
+   * Starts a run and returns its handle once the start is durable. Inside a workflow: starts a child, with the next commit.
    */
   readonly start: (
-    payload: Payload,
+    payload: InputOf<P>,
     options?: StartOptions
-  ) => Effect.Effect<Run.Run<Success, Failure>, StartError, Journal>
+  ) => Effect.Effect<Run.Run<S["Type"], E["Type"]>, StartError, Journal>
 
   /**
-   * Start many runs in one statement, all or none. Handles come in the order of the payloads. Outside of workflows, and
-   * in steps.
+   * Starts many runs in one statement, all or none. Handles are in the order of the payloads. Outside of workflows, and in
+   * steps.
    */
   readonly startAll: (
-    payloads: ReadonlyArray<Payload>,
+    payloads: ReadonlyArray<InputOf<P>>,
     options?: StartOptions
-  ) => Effect.Effect<ReadonlyArray<Run.Run<Success, Failure>>, StartError, Journal>
-
-  /** Start a run and wait for its result. Inside a workflow: a child, cancelled if the wait is interrupted (if attached). */
-  readonly execute: (
-    payload: Payload,
-    options?: StartOptions
-  ) => Effect.Effect<Success, Failure | StartError | ResultError, Journal>
-
-  /** The handle of a run whose id is known. */
-  readonly attach: (runId: string) => Effect.Effect<Run.Run<Success, Failure>, never, Journal>
+  ) => Effect.Effect<ReadonlyArray<Run.Run<S["Type"], E["Type"]>>, StartError, Journal>
 
   /**
-   * Go on as a new generation of the same run, with an empty journal: for workflows that never end. The handler must
-   * return what this gives, as its last act: `return yield* Loop.continueAsNew(next)`. The run keeps its queue, key,
-   * priority, tags and attributes as they were, whatever the new payload says.
-   *
-   * Signals that were not received stay; the ids of those that were received are forgotten (see `Signal.send`). Attached
-   * children that have not ended are cancelled, and callbacks that were created are not waited for any more.
+   * Starts a run and waits for its result. Inside a workflow: a child. If the wait is interrupted, an attached child is
+   * cancelled.
    */
-  readonly continueAsNew: (payload: Payload) => Effect.Effect<ContinueAsNew<Payload>, RuntimeError, CurrentRun>
+  readonly execute: (
+    payload: InputOf<P>,
+    options?: StartOptions
+  ) => Effect.Effect<S["Type"], E["Type"] | StartError | ResultError, Journal>
+
+  /** The handle of a run whose id is known. Storage is not asked whether the run exists. */
+  readonly attach: (runId: string) => Effect.Effect<Run.Run<S["Type"], E["Type"]>, never, Journal>
+
+  /**
+   * Continues the run as a new generation with an empty journal, for workflows that never end. The handler must return
+   * the result as its last act: `return yield* Loop.continueAsNew(next)`. The run keeps its queue, key, priority, tags and
+   * attributes, whatever the new payload is.
+   *
+   * Unread signals stay. The ids of received signals are forgotten (see `Signal.send`). Attached children that have not
+   * ended are cancelled, and callbacks that were created are no longer awaited.
+   */
+  readonly continueAsNew: (payload: InputOf<P>) => Effect.Effect<ContinueAsNew<P["Type"]>, RuntimeError, CurrentRun>
 }
 
 /**
@@ -223,12 +218,13 @@ export interface Workflow<in out Payload, in out Success, in out Failure> extend
  * @since 0.1.0
  * @category guards
  */
-export const isWorkflow = (u: unknown): u is Workflow<unknown, unknown, unknown> => Predicate.hasProperty(u, TypeId)
+export const isWorkflow = (u: unknown): u is Any => Predicate.hasProperty(u, TypeId)
 
 const isContinueAsNew = (u: unknown): boolean => Predicate.hasProperty(u, ContinueAsNewTypeId)
 
 /**
- * Define a workflow. Omitted `success` means `void`, omitted `error` means `never`.
+ * Defines a workflow. Omitted `success` means `void`, omitted `error` means `never`. Problems of the definition are
+ * reported when its layer is built (`ConfigurationInvalid`), or by `Check`.
  *
  * @since 0.1.0
  * @category constructors
@@ -261,7 +257,7 @@ export const make: {
   >(
     name: string,
     definition: Definition<Fields, S, E> & WorkflowOptions<Types.Simplify<Schema.Struct.Type<Fields>>>
-  ): Workflow<Types.Simplify<Schema.Struct.Type<Fields>>, S["Type"], E["Type"]>
+  ): Workflow<Schema.Struct<Fields>, S, E>
   <
     P extends Schema.Schema.AnyNoContext,
     S extends AnySchema = typeof Schema.Void,
@@ -269,139 +265,19 @@ export const make: {
   >(
     name: string,
     definition: Definition<P, S, E> & WorkflowOptions<P["Type"]>
-  ): Workflow<P["Type"], S["Type"], E["Type"]>
-} = <Payload, Success, Failure>(
+  ): Workflow<P, S, E>
+} = <P extends Schema.Schema.Any, S extends AnySchema, E extends AnySchema>(
   name: string,
-  definition: AnyDefinition<Payload>
-): Workflow<Payload, Success, Failure> => define(name, definition, [])
-
-type AnyDefinition<Payload> =
-  & Definition<Schema.Struct.Fields | Schema.Schema.AnyNoContext, AnySchema, AnySchema>
-  & WorkflowOptions<Payload>
-
-const define = <Payload, Success, Failure>(
-  name: string,
-  definition: AnyDefinition<Payload>,
-  links: ReadonlyArray<Link>
-): Workflow<Payload, Success, Failure> => {
-  const { error, payload, success, ...options } = definition
-  const payloadSchema: AnySchema = Schema.isSchema(payload)
-    ? payload
-    // Fields whose schemas need services are refused when the first value is encoded.
-    : Schema.Struct(payload as Record<string, Schema.Schema.AnyNoContext>)
-  const successSchema: AnySchema = success ?? Schema.Void
-  const errorSchema: AnySchema = error ?? Schema.Never
-  const version = options.version ?? "1"
-  const exitFor = (limits: { readonly payloadBytes: number }) =>
-    makeExitCodec({
-      success: successSchema,
-      failure: errorSchema,
-      what: `result of workflow ${name}`,
-      limitBytes: limits.payloadBytes
-    })
-  const reader = { name, exit: exitFor({ payloadBytes: Infinity }) }
-  const shape = {
+  { error, payload, success, ...options }: AnyDefinition<P>
+): Workflow<P, S, E> =>
+  define<P, S, E>({
     name,
-    version,
-    payloadSchema,
-    options: { ...options, queue: nameOf(options.queue ?? DEFAULT_QUEUE), priority: options.priority ?? 0 }
-  }
-
-  const startMany = (payloads: ReadonlyArray<Payload>, started: StartOptions | undefined) =>
-    Effect.gen(function*() {
-      const journal = yield* Journal
-      const ids = yield* startRuns(journal, shape, payloads, started)
-      return ids.map((id) => Run.make<Success, Failure>(journal, reader, id))
-    })
-
-  const start = (payload: Payload, started: StartOptions | undefined) =>
-    insideOrOutside(
-      (current) =>
-        Effect.gen(function*() {
-          const journal = yield* Journal
-          const child = yield* startChild(current, shape, payload, started)
-          return Run.make<Success, Failure>(journal, reader, child.id)
-        }),
-      () =>
-        Effect.flatMap(startMany([payload], started), ([run]) =>
-          run === undefined ? Effect.dieMessage("no run was started") : Effect.succeed(run))
-    )
-
-  const continuation: ContinueAsNew<Payload> = { [ContinueAsNewTypeId]: { _Payload: invariant<Payload>() } }
-
-  return {
-    ...makeValue({ _id: "perdure/Workflow", name, version }),
-    [TypeId]: { _Payload: invariant<Payload>(), _Success: invariant<Success>(), _Failure: invariant<Failure>() },
-    name,
-    version,
-    payloadSchema,
-    successSchema,
-    errorSchema,
+    payload: structOf(payload),
+    success: (success ?? Schema.Void) as S,
+    error: (error ?? Schema.Never) as E,
     options,
-    shape,
-    continued: (link) => define(name, definition, [...links, link]),
-    toLayer: <R>(
-      handler: (payload: Payload) => Effect.Effect<Given<Success> | ContinueAsNew<Payload>, Failure | RuntimeError, R>
-    ) =>
-      Layer.scopedDiscard(Effect.gen(function*() {
-        const journal = yield* Journal
-        const context = yield* Effect.context<Exclude<R, CurrentRun | Scope.Scope>>()
-        const fiberRefs = yield* Effect.getFiberRefs
-        const { timeout } = options
-        const limited = timeout === undefined ? handler : (payload: Payload) =>
-          Effect.timeoutFail(handler(payload), {
-            duration: timeout,
-            onTimeout: () => new TimedOut({ what: `workflow ${name}`, millis: Duration.toMillis(timeout) })
-          })
-        const queues = [options.queue, ...links.map((link) => link.options?.queue)].filter(RunQueue.isRunQueue)
-        const registration: WorkflowRegistration = {
-          name,
-          version,
-          queue: shape.options.queue,
-          shape,
-          // Options are checked as they are: they may come from code without types.
-          signals: Array.isArray(options.signals) ? options.signals : [],
-          continuations: linkedTo(links),
-          problems: [...definitionProblems(shape), ...linkProblems(name, links)],
-          open: makeOpen({
-            continuations: makeContinuations({ links, context, fiberRefs }),
-            shape,
-            exit: exitFor(yield* Limits),
-            context,
-            fiberRefs,
-            isContinueAsNew,
-            // The payload was decoded by this workflow's schema; `Effect.scoped` and the machine's context supply what the
-            // layer's context leaves out.
-            handler: (payload) => Effect.scoped(limited(payload as Payload) as Effect.Effect<unknown, unknown>)
-          })
-        }
-        const { admit, registrations } = journal.process
-        // Nothing is stored for a definition that is refused, and no run is claimed before its queue has its limits.
-        yield* admit([...registrations.problemsOf(registration), ...queues.flatMap(RunQueue.configurationProblems)])
-        for (const queue of queues) yield* RunQueue.define(queue, "workflow")
-        yield* Effect.suspend(() => admit(registrations.problemsOf(registration)))
-        yield* registrations.addWorkflow(registration)
-      })),
-    start,
-    startAll: (payloads, started) => outsideOnly("Workflow.startAll", () => startMany(payloads, started)),
-    execute: (payload, started) =>
-      insideOrOutside(
-        (current) =>
-          Effect.flatMap(startChild(current, shape, payload, started), (child) =>
-            Run.awaitChild<Success, Failure>(current, reader, { ...child, cancels: child.attached })),
-        () =>
-          Effect.flatMap(start(payload, started), (run) => run.result)
-      ),
-    attach: (runId) =>
-      Effect.map(Journal, (journal) => {
-        const run = Run.make<Success, Failure>(journal, reader, runId)
-        // From inside a run, a cancellation leaves with its commit, which storage would refuse.
-        return canBeStored(runId) ? run : { ...run, cancel: () => new NoSuchRun({ runId }) }
-      }),
-    continueAsNew: (payload) =>
-      Effect.flatMap(CurrentRun, (current) => Effect.as(continueAs(current, shape, payload), continuation))
-  }
-}
+    links: []
+  })
 
 interface Definition<P, S, E> {
   readonly payload: P
@@ -409,9 +285,104 @@ interface Definition<P, S, E> {
   readonly error?: E
 }
 
+type AnyDefinition<P extends Schema.Schema.Any> =
+  & Definition<Schema.Struct.Fields | Schema.Schema.AnyNoContext, AnySchema, AnySchema>
+  & WorkflowOptions<P["Type"]>
+
+/** A definition as it is kept, for continuations that are added to it. */
+interface Parts<P extends Schema.Schema.Any, S extends AnySchema, E extends AnySchema> {
+  readonly name: string
+  readonly payload: AnySchema
+  readonly success: S
+  readonly error: E
+  readonly options: WorkflowOptions<P["Type"]>
+  readonly links: ReadonlyArray<Link>
+}
+
+const define = <P extends Schema.Schema.Any, S extends AnySchema, E extends AnySchema>(
+  parts: Parts<P, S, E>
+): Workflow<P, S, E> => {
+  const { error, links, name, options, payload, success } = parts
+  const version = options.version ?? "1"
+  const shape: Shape = {
+    name,
+    version,
+    payloadSchema: payload,
+    problems: checkWorkflow(name, options),
+    construct: makeConstruct(payload),
+    options: { ...options, queue: queueName(options.queue ?? DEFAULT_QUEUE), priority: options.priority ?? 0 }
+  }
+  const exitCodec = (limitBytes: number) =>
+    makeExitCodec({ success, failure: error, what: `result of workflow ${name}`, limitBytes })
+  const reader = { name, exit: exitCodec(Infinity) }
+  const continuation: ContinueAsNew<P["Type"]> = { [ContinueAsNewTypeId]: { _Payload: invariant<P["Type"]>() } }
+
+  const startAll = (inputs: ReadonlyArray<InputOf<P>>, started: StartOptions | undefined) =>
+    Effect.gen(function*() {
+      const journal = yield* Journal
+      const ids = yield* startRuns(journal, shape, inputs, started)
+      return ids.map((id) => Run.make<S["Type"], E["Type"]>(journal, reader, id))
+    })
+
+  const start = (input: InputOf<P>, started: StartOptions | undefined) =>
+    insideOrOutside(
+      (current) =>
+        Effect.gen(function*() {
+          const journal = yield* Journal
+          const child = yield* startChild(current, shape, input, started)
+          return Run.make<S["Type"], E["Type"]>(journal, reader, child.id)
+        }),
+      () =>
+        Effect.flatMap(startAll([input], started), ([run]) =>
+          run === undefined ? Effect.dieMessage("no run was started") : Effect.succeed(run))
+    )
+
+  return {
+    ...makeValue({ _id: "perdure/Workflow", name, version }),
+    [TypeId]: TypeId,
+    name,
+    version,
+    // The overloads of `make` say which.
+    payloadSchema: payload as Schema.Schema.Any as P,
+    successSchema: success,
+    errorSchema: error,
+    options,
+    shape,
+    continued: (link) => define({ ...parts, links: [...links, link] }),
+    toLayer: (handler) =>
+      handlerLayer({
+        shape,
+        queue: options.queue,
+        links,
+        // The payload was decoded by this workflow's schema.
+        handler: (payload) => handler(payload as P["Type"]),
+        exitCodec,
+        isContinueAsNew
+      }),
+    start,
+    startAll: (inputs, started) => outsideOnly("Workflow.startAll", () => startAll(inputs, started)),
+    execute: (input, started) =>
+      insideOrOutside(
+        (current) =>
+          Effect.flatMap(startChild(current, shape, input, started), (child) =>
+            awaitChild<S["Type"], E["Type"]>(current, reader, { ...child, cancels: child.attached })),
+        () =>
+          Effect.flatMap(start(input, started), (run) => run.result)
+      ),
+    attach: (runId) =>
+      Effect.map(Journal, (journal) => {
+        const run = Run.make<S["Type"], E["Type"]>(journal, reader, runId)
+        // From inside a run, a cancellation leaves with its commit, which storage would refuse.
+        return canBeStored(runId) ? run : { ...run, cancel: () => new NoSuchRun({ runId }) }
+      }),
+    continueAsNew: (input) =>
+      Effect.flatMap(CurrentRun, (current) => Effect.as(continueAs(current, shape, input), continuation))
+  }
+}
+
 /**
- * Whether this run takes the new code of a change: true for runs that get here for the first time, false for runs that
- * passed here before the change was deployed. Ask before code that adds, removes or moves durable operations.
+ * Whether this run takes the new code of a change: true for a run that arrives here for the first time, false for a run
+ * that passed here before the change was deployed. Ask before code that adds, removes or moves durable operations.
  *
  * @since 0.1.0
  * @category versions
@@ -432,7 +403,7 @@ export const patched = (id: string): Effect.Effect<boolean, never, CurrentRun> =
   })
 
 /**
- * Sleep durably until an instant; at once if it has passed. Dies with `Misuse` of what is no valid instant.
+ * Sleeps durably until an instant; returns at once if it has passed. Dies with `Misuse` if the instant is not valid.
  *
  * @since 0.1.0
  * @category time
@@ -450,7 +421,7 @@ export const sleepUntil = (instant: DateTime.DateTime | Date): Effect.Effect<voi
     return Number.isNaN(millis)
       ? dieOfMisuse(
         current,
-        `sleepUntil is given ${String(instant)}, which is no valid instant: look at how it is made`
+        `sleepUntil needs a valid instant, got ${String(instant)}: check how it is made`
       )
       : Effect.sleep(Duration.millis(Math.max(0, millis - current.machine.now)))
   })

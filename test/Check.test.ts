@@ -171,38 +171,43 @@ describe("Check.run", () => {
       Check.run(Layer.merge(Odd.toLayer(() => Effect.void), Worker.layer())),
       ({ problems }) =>
         problems.filter(({ code }) => code === "BadDefinition").map(({ detail }) =>
-          detail.replace(/^workflow Odd: /, "")
+          detail.replace(/^workflow "Odd": /, "")
         )
     )
   }
 
   for (
     const [options, ...details] of [
-      [{ piority: 1, singelton: {} }, "piority is no option", "singelton is no option"],
-      [{ timeout: -1 }, "timeout is -1, it must be a duration"],
-      [{ timeout: "zz" }, "timeout is zz, it must be a duration"],
-      [{ priority: "high" }, "priority high must be an integer"],
-      [{ key: 5, idempotencyKey: "a", attributes: [] }, "idempotencyKey is a", "key is 5", "attributes is []"],
-      [{ signals: [{}] }, "it declares {}, which is no signal"],
-      [{ signals: "Go" }, "signals is Go, it must be an array"],
-      [{ queue: 5 }, "the queue of workflow Odd is"],
-      [{ tags: "a" }, "tags are a"],
-      [{ singleton: "account" }, "singleton of workflow Odd is account, it must be { key, mode }"],
+      [{ piority: 1, singelton: {} }, `did you mean "priority"?`, `did you mean "singleton"?`],
+      [{ timeout: -1 }, `"timeout" must be a duration, such as "1 minute", got -1`],
+      [{ timeout: "zz" }, `"timeout" must be a duration, such as "1 minute", got "zz"`],
+      [{ priority: "high" }, `"priority" must be an integer from -32768 to 32767, got "high"`],
+      [
+        { key: 5, idempotencyKey: "a", attributes: [] },
+        `"idempotencyKey" must be a function, got "a"`,
+        `"key" must be a function, got 5`,
+        `"attributes" must be a function, got []`
+      ],
+      [{ signals: [{}] }, `"signals[0]" must be a Signal, got {}`],
+      [{ signals: "Go" }, `"signals" must be an array, each a Signal, got "Go"`],
+      [{ queue: 5 }, `"queue" must be a RunQueue or its name, got 5`],
+      [{ tags: "a" }, `"tags" must be an array with at most 32 items`],
+      [{ singleton: "account" }, `"singleton" must be an object { key, mode }, got "account"`],
       [
         { singleton: { keys: 1, mode: "no" } },
-        "singleton.keys is no option",
-        "singleton.key of workflow Odd is null, it must be a function",
-        "singleton.mode of workflow Odd is no"
+        `"singleton.keys" is not an option: did you mean "key"?`,
+        `"singleton.key" must be a function, got undefined`,
+        `"singleton.mode" must be "join" or "refuse", got "no"`
       ],
-      [{ debounce: { key: () => "", quiet: -5 } }, "debounce.quiet of workflow Odd is -5"],
-      [{ debounce: 5 }, "debounce of workflow Odd is 5"],
+      [{ debounce: { key: () => "", quiet: -5 } }, `"debounce.quiet" must be a finite duration`],
+      [{ debounce: 5 }, `"debounce" must be an object { key, quiet, maxWait }, got 5`],
       [
         { debounce: { key: () => "", quiet: "1 minute", maxWait: "1 second" } },
-        "debounce.maxWait of workflow Odd is less than its quiet"
+        `"debounce.maxWait" is shorter than "debounce.quiet"`
       ]
     ] as ReadonlyArray<readonly [object, ...ReadonlyArray<string>]>
   ) {
-    it.effect(`tells all that is wrong with ${JSON.stringify(options)} of a workflow`, () =>
+    it.effect(`names every problem of ${JSON.stringify(options)} of a workflow`, () =>
       Effect.gen(function*() {
         const found = yield* odd(options)
         assert.strictEqual(found.length, details.length, found.join("\n"))
@@ -215,7 +220,7 @@ describe("Check.run", () => {
       const options: object = {
         delay: "zz",
         expiresIn: -1,
-        startAt: "noon",
+        startsAt: "noon",
         expiresAt: new Date(NaN),
         priority: 1.5,
         queue: null,
@@ -227,12 +232,12 @@ describe("Check.run", () => {
         .toLayer(() => Effect.void)
       const { problems } = yield* Check.run(Layer.mergeAll(layer, AfterLive, Worker.layer()))
       assert.deepStrictEqual([...new Set(problems.map(({ code }) => code))], ["BadDefinition"])
-      const place = "workflow Goes continues on success with After: "
-      const told = problems.map(({ detail }) => detail.slice(place.length).split(" ")[0])
-      assert.deepStrictEqual(told, [
+      const place = `workflow "Goes" continues on success with "After": `
+      const names = problems.map(({ detail }) => detail.slice(place.length).split(" ")[0]?.replaceAll("\"", ""))
+      assert.deepStrictEqual(names, [
         "delays",
         "delay",
-        "startAt",
+        "startsAt",
         "expiresIn",
         "expiresAt",
         "priority",
@@ -242,7 +247,7 @@ describe("Check.run", () => {
       ])
       const refused = yield* Effect.flip(Effect.scoped(Layer.build(Layer.provide(layer, JournalMemory.layer))))
       assert.strictEqual(refused._tag, "ConfigurationInvalid")
-      assert.include(refused.message, `${place}delay is zz`)
+      assert.include(refused.message, `${place}"delay" must be a duration`)
     }))
 
   it.effect("leaves no trace: a second check is a first one", () =>

@@ -126,23 +126,24 @@ describe("what a run goes on with", () => {
       assert.deepStrictEqual(yield* following(world, "Invoice"), [])
       const { value: [published] } = yield* world.driver.published(run.id)
       assert.strictEqual(published?.key, "perdure:continuation")
-      assert.match(published?.value ?? "", /has ended, but not gone on with Invoice: .*NaN/)
+      assert.match(published?.value ?? "", /has ended, but its continuation Invoice cannot start: .*NaN/)
       const Throws = Workflow.make("Throws", { payload: {} }).pipe(
         Continuation.onSuccess(Apology, () => JSON.parse("{"))
       )
       const other = yield* world.launch(Throws.toLayer(() => Effect.void), { id: "other" })
       const thrown = yield* other.use(Throws.start({}))
       yield* soon(thrown.result)
-      assert.include((yield* world.driver.published(thrown.id)).value[0]?.value, "not gone on with Apology")
+      assert.include(
+        (yield* world.driver.published(thrown.id)).value[0]?.value,
+        "its continuation Apology cannot start"
+      )
     }))
 
   it.scoped("with several, all follow; a chain of any length has ids of bounded length", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const End = Workflow.make("End", { payload: { n: Schema.Number } })
-      const Chain: Workflow.Workflow<{ readonly n: number }, void, never> = Workflow.make("Chain", {
-        payload: { n: Schema.Number }
-      })
+      const Chain = Workflow.make("Chain", { payload: { n: Schema.Number } })
       const Linked = Chain.pipe(
         Continuation.onSuccess(Chain, (_, { n }) => ({ n: n + 1 }), { delay: "1 hour" }),
         Continuation.onSuccess(End, (_, { n }) => ({ n }))
@@ -163,7 +164,7 @@ describe("what a run goes on with", () => {
       const Single = Workflow.make("Single", { payload: {}, singleton: { key: () => "k", mode: "join" } })
       const Goes = Workflow.make("Goes", { payload: {} }).pipe(Continuation.onSuccess(Single, () => ({})))
       const refused = yield* Effect.flip(world.launch(Goes.toLayer(() => Effect.void)))
-      assert.include(refused.message, "continues on success with Single, which has singleton or debounce")
+      assert.include(refused.message, `continues on success with "Single", which has "singleton" or "debounce"`)
     }))
 })
 

@@ -276,7 +276,7 @@ describe("terminate", () => {
       assert.instanceOf(error, RunEnded)
       assert.strictEqual(error.status, "terminated")
       assert.include(error.message, "ops")
-      assert.strictEqual((yield* world.use(Note.send(run.id, 1)))._tag, "Expired")
+      assert.strictEqual(yield* world.use(Note.send(run.id, 1)), "Expired")
       yield* TestClock.adjust("10 days")
       assert.deepStrictEqual(done, ["reserve"])
       assert.strictEqual((yield* run.record).status, "terminated")

@@ -341,7 +341,7 @@ describe("a step's body", () => {
         const process = yield* world.launch(Job.toLayer(() => Step.run("outer", body)))
         const run = yield* process.use(Job.start({}))
         const error = yield* soon(Effect.flip(run.result))
-        assert.include(error.message, "durable operations cannot be used inside a step body")
+        assert.include(error.message, "uses a durable operation, which a step body cannot")
         assert.include(error.message, `step outer of run ${run.id}`)
         yield* process.stop
       }

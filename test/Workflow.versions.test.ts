@@ -161,10 +161,10 @@ describe("continueAsNew", () => {
         Job.toLayer(() => Loop.continueAsNew({ n: 1, seen: [] }))
       ))
       const forgot = yield* soon(Effect.flip(world.use(Forgets.execute({}))))
-      assert.include(forgot.message, "continueAsNew must be returned from the handler of workflow Forgets")
+      assert.include(forgot.message, "the handler of workflow Forgets must return the result of continueAsNew")
       const other = yield* soon(Effect.flip(world.use(Job.execute({}))))
       assert.strictEqual(other._tag, "Misuse")
-      assert.include(other.message, "cannot continue as workflow Loop: start that as a child")
+      assert.include(other.message, "cannot continue as workflow Loop: start that workflow as a child")
     }))
 })
 

@@ -68,6 +68,29 @@ export const payloads = () => {
   Workflow.make("Keyed", { payload: { sku: Schema.String }, idempotencyKey: ({ name }) => name })
 }
 
+export const schemas = () => {
+  const Order = Workflow.make("Order", {
+    payload: {
+      sku: Schema.String,
+      count: Schema.Number.pipe(Schema.propertySignature, Schema.withConstructorDefault(() => 1))
+    },
+    success: Schema.Number,
+    error: OutOfStock
+  })
+  exactly<{ readonly sku: string; readonly count: number }>()<Workflow.Payload<typeof Order>>({ sku: "x", count: 1 })
+  exactly<{ readonly sku: string; readonly count?: number }>()<Workflow.Input<typeof Order>>({ sku: "x" })
+  exactly<number>()<Workflow.Success<typeof Order>>(1)
+  exactly<OutOfStock>()<Workflow.Failure<typeof Order>>(new OutOfStock({ sku: "x" }))
+  void Order.start({ sku: "x" })
+  // @ts-expect-error: Type 'string' is not assignable to type 'number'
+  void Order.start({ sku: "x", count: "many" })
+  class Parcel extends Schema.Class<Parcel>("Parcel")({ kilos: Schema.Number }) {}
+  const Send = Workflow.make("Send", { payload: Parcel })
+  exactly<Parcel>()<Workflow.Payload<typeof Send>>(new Parcel({ kilos: 1 }))
+  void Send.start({ kilos: 1 })
+  void Send.start(new Parcel({ kilos: 1 }))
+}
+
 export const nothing = () => {
   const Empty = Workflow.make("Empty", { payload: {} })
   const Ping = Signal.make("Ping", { payload: {} })
@@ -118,13 +141,13 @@ export const generations = () => {
 }
 
 export const guards = (u: unknown) => {
-  if (Workflow.isWorkflow(u)) exactly<Workflow.Workflow<unknown, unknown, unknown>>()(u)
+  if (Workflow.isWorkflow(u)) exactly<Workflow.Any>()(u)
   if (Run.isRun(u)) exactly<Run.Run<unknown, unknown>>()(u)
-  if (Signal.isSignal(u)) exactly<Signal.Signal<unknown>>()(u)
-  if (Callback.isCallback(u)) exactly<Callback.Callback<unknown, unknown>>()(u)
-  if (Published.isPublished(u)) exactly<Published.Published<unknown>>()(u)
+  if (Signal.isSignal(u)) exactly<Signal.Any>()(u)
+  if (Callback.isCallback(u)) exactly<Callback.Any>()(u)
+  if (Published.isPublished(u)) exactly<Published.Any>()(u)
   exactly<string>()(Fulfil.pipe((workflow) => workflow.name))
-  // @ts-expect-error: '[TypeId]' is missing
+  // @ts-expect-error: '[SignalTypeId]' is missing
   Workflow.make("Named", { payload: {}, signals: [{ name: "Approval" }] })
 }
 
@@ -199,7 +222,8 @@ export const results = () => {
   const payload = { sku: "x", at: new Date(0) }
   exactly<Effect.Effect<Run.Run<number, OutOfStock>, StartError, Journal>>()(Fulfil.start(payload))
   exactly<Effect.Effect<number, OutOfStock | StartError | ResultError, Journal>>()(Fulfil.execute(payload))
-  exactly<Effect.Effect<void, never, CurrentRun>>()(Step.run("void", Effect.void))
+  const nothing = Step.run("void", Effect.void)
+  exactly<Effect.Effect<void, never, CurrentRun>>()(nothing)
   const limited = Step.run("limited", reserve, {
     success: Schema.Number,
     error: OutOfStock,
@@ -207,10 +231,16 @@ export const results = () => {
     retry: { schedule: Schedule.forever, while: (error) => error._tag === "TimedOut" || error.sku === "x" }
   })
   exactly<Effect.Effect<number, OutOfStock | TimedOut, Inventory | CurrentRun>>()(limited)
-  exactly<Effect.Effect<void, never, CurrentRun>>()(Step.run("scoped", Effect.asVoid(Effect.scope)))
-  exactly<Effect.Effect<void, never, CurrentRun | Step.DurableOperationInStep>>()(
-    Step.run("outer", Signal.make("s", { payload: Schema.Void }).receive)
+  const scoped = Step.run("scoped", Effect.asVoid(Effect.scope))
+  exactly<Effect.Effect<void, never, CurrentRun>>()(scoped)
+  const outer = Step.run("outer", Signal.make("s", { payload: Schema.Void }).receive)
+  exactly<Effect.Effect<void, never, CurrentRun | Step.DurableOperationInStep>>()(outer)
+  const piped = reserve.pipe(Step.run("reserve", { success: Schema.Number, error: OutOfStock }))
+  exactly<Effect.Effect<number, OutOfStock, Inventory | CurrentRun>>()(piped)
+  const pipedLimited = reserve.pipe(
+    Step.run("reserve", { success: Schema.Number, error: OutOfStock, timeout: "1 minute" })
   )
+  exactly<Effect.Effect<number, OutOfStock | TimedOut, Inventory | CurrentRun>>()(pipedLimited)
 }
 
 /** A step of somebody's own: what the body needs is open. */

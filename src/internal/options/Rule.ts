@@ -70,12 +70,12 @@ export const either = <A, B>(one: Rule<A>, other: Rule<B>): Rule<A | B> => {
   return {
     expected,
     problems: (value, place) => {
-      const all = [one, other].map((each) => ({
-        problems: each.problems(value, place),
-        whole: mustBe(place, each.expected, value)
-      }))
-      if (all.some(({ problems }) => problems.length === 0)) return NONE
-      return all.find(({ problems, whole }) => problems[0] !== whole)?.problems ?? [mustBe(place, expected, value)]
+      const first = one.problems(value, place)
+      if (first.length === 0) return NONE
+      const second = other.problems(value, place)
+      if (second.length === 0) return NONE
+      if (first[0] !== mustBe(place, one.expected, value)) return first
+      return second[0] === mustBe(place, other.expected, value) ? [mustBe(place, expected, value)] : second
     }
   }
 }

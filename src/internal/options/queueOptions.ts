@@ -1,6 +1,6 @@
 /** What is wrong with what is said of a queue. It is looked at as it is, whatever its type says. */
 import * as Duration from "effect/Duration"
-import { nameProblem } from "../workflow/definition.js"
+import { nameProblem } from "./legacyNames.js"
 import { millisOf } from "../util/time.js"
 import { isFields, show, strangers } from "./reading.js"
 

@@ -1,6 +1,6 @@
 /** References to queues: a definition, or a name. */
 import * as Predicate from "effect/Predicate"
-import { nameProblem } from "../workflow/definition.js"
+import { nameProblem } from "./legacyNames.js"
 import { show } from "./reading.js"
 
 /** The name of a queue, or of its definition. */

@@ -2,7 +2,7 @@
 import type * as DateTime from "effect/DateTime"
 import type * as Duration from "effect/Duration"
 import type { Attributes } from "../../driver/JournalDriver.js"
-import { nameProblem, priorityProblem } from "../workflow/definition.js"
+import { nameProblem, priorityProblem } from "./legacyNames.js"
 import { EARLIEST, instantOf, millisOf } from "../util/time.js"
 import { attributes, attributesProblem, labelAttributes, labelTags, tags, tagsProblem } from "./labels.js"
 import { priority } from "./names.js"

@@ -1,30 +1,20 @@
-/** What a workflow definition comes down to below its types. */
-import type * as Duration from "effect/Duration"
-import type { Attributes } from "../../driver/JournalDriver.js"
+/** A workflow's definition without its types: all that is needed to start a run of it. */
+import type { Construct } from "../codec/construct.js"
 import type { AnySchema } from "../codec/wire.js"
+import type { Problems } from "../options/Rule.js"
+import type { WorkflowOptions } from "../options/workflowOptions.js"
 
-/** A definition without its types. */
 export interface Shape {
   readonly name: string
   readonly version: string
   readonly payloadSchema: AnySchema
-  readonly options: {
+  /** The problems of the definition, each with the workflow's name. */
+  readonly problems: Problems
+  /** Makes a payload from the input of a start, before it is encoded. */
+  readonly construct: Construct
+  readonly options: Omit<WorkflowOptions<never>, "queue" | "priority"> & {
+    /** The name of its queue. */
     readonly queue: string
     readonly priority: number
-    readonly idempotencyKey?: ((payload: never) => string) | undefined
-    readonly key?: ((payload: never) => string) | undefined
-    readonly timeout?: Duration.DurationInput | undefined
-    readonly signals?: ReadonlyArray<{ readonly name: string }> | undefined
-    readonly tags?: ReadonlyArray<string> | undefined
-    readonly attributes?: ((payload: never) => Attributes) | undefined
-    readonly singleton?: {
-      readonly key: (payload: never) => string
-      readonly mode: "join" | "refuse"
-    } | undefined
-    readonly debounce?: {
-      readonly key: (payload: never) => string
-      readonly quiet: Duration.DurationInput
-      readonly maxWait?: Duration.DurationInput
-    } | undefined
   }
 }

@@ -12,7 +12,7 @@ import {
 } from "../../Errors.js"
 import type { JournalService } from "../../Journal.js"
 import type { ForkRequest, HistoryEntry, RunRecord } from "../../driver/JournalDriver.js"
-import { priorityProblem } from "../workflow/definition.js"
+import { priorityProblem } from "../options/legacyNames.js"
 import { makeRunId } from "../codec/ids.js"
 import { idProblem } from "../options/names.js"
 import type * as RunQueue from "../../RunQueue.js"

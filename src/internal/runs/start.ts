@@ -1,8 +1,8 @@
-/** Starting runs: from outside, in one statement; and from inside a run, as children, with the next commit. */
+/** Starts of runs: from outside in one statement, and from inside a run as children, with the next commit. */
 import * as Clock from "effect/Clock"
+import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import type { CurrentRunInfo } from "../../CurrentRun.js"
 import type { JournalError, ValueInvalid, ValueTooLarge } from "../../Errors.js"
 import {
@@ -16,17 +16,17 @@ import type { JournalService } from "../../Journal.js"
 import type { LocalWorker } from "../process/Process.js"
 import type { ClaimedRun, EnqueueResult, NewRun, Singleton } from "../../driver/JournalDriver.js"
 import { Limits } from "../../Limits.js"
-import type { StartOptions } from "../../Workflow.js"
 import type { Shape } from "../process/Shape.js"
-import { nameProblem, priorityProblem, singletonProblems } from "../workflow/definition.js"
-import { dueAt, EARLIEST, instantOf, millisOf } from "../util/time.js"
 import { childId, childToken, makeRunId } from "../codec/ids.js"
 import type { ChildSpec } from "../machine/Op.js"
 import { labelsOf } from "../options/labels.js"
-import { idProblem } from "../options/names.js"
-import { show } from "../options/reading.js"
-import { nameOf, refProblem } from "../options/queueReference.js"
-import { optionsProblem, refusal } from "../options/requests.js"
+import { id as keyRule } from "../options/names.js"
+import { requireArguments, requireValue } from "../options/policy.js"
+import { queueName } from "../options/queues.js"
+import { optional } from "../options/Rule.js"
+import type { StartOptions } from "../options/startOptions.js"
+import { startOptions } from "../options/startOptions.js"
+import { dueAt } from "../util/time.js"
 import { encodeText, sameJson } from "../codec/wire.js"
 
 const encodePayload = (shape: Shape, payload: unknown) =>
@@ -35,129 +35,90 @@ const encodePayload = (shape: Shape, payload: unknown) =>
     (limits) => encodeText(shape.payloadSchema, payload, `payload of workflow ${shape.name}`, limits.payloadBytes)
   )
 
-/** When a start's option says, if it says anything: at an instant, or after a duration. */
+/** The instant of an option that is an instant, or of one that is a duration from now; null for neither. */
 const whenOf = (
   now: number,
-  [atName, at]: readonly [string, unknown],
-  [inName, span]: readonly [string, unknown]
-): Either.Either<number | null, string> => {
-  if (at !== undefined) {
-    const millis = instantOf(at)
-    return millis === undefined || millis < EARLIEST
-      ? Either.left(`${atName} is not a valid instant: give a DateTime or a Date, after the year -4000`)
-      : Either.right(millis)
-  }
-  if (span === undefined) return Either.right(null)
-  const millis = millisOf(span)
-  return millis === undefined
-    ? Either.left(`${inName} is ${show(span)}, which is no duration: give one, such as "10 minutes"`)
-    : Either.right(dueAt(now + millis))
-}
+  at: DateTime.DateTime | Date | undefined,
+  delay: Duration.DurationInput | undefined
+): number | null =>
+  at !== undefined
+    ? at instanceof Date ? at.getTime() : DateTime.toEpochMillis(at)
+    : delay === undefined
+    ? null
+    : dueAt(now + Duration.toMillis(delay))
 
-/** What a start may say. */
-const known = [
-  "delay",
-  "startAt",
-  "expiresIn",
-  "expiresAt",
-  "priority",
-  "queue",
-  "detached",
-  "tags",
-  "attributes"
-]
+const maybeStartOptions = optional(startOptions)
 
-/** What is wrong with what a start says of itself, besides times and labels, if anything. */
-const placementProblem = (options: StartOptions | undefined): string | undefined => {
-  const problem = optionsProblem(options, known)
-  if (problem !== undefined) return problem
-  const { detached, priority, queue } = options ?? {}
-  return (queue === undefined ? undefined : refProblem(queue)) ??
-    (priority === undefined ? undefined : priorityProblem(priority)) ??
-    (detached === undefined || typeof detached === "boolean"
-      ? undefined
-      : `detached is ${show(detached)}, it must be true or false`)
-}
+type Placement = Pick<NewRun, "queue" | "priority" | "availableAt" | "expiresAt">
 
-/** Where and when a run is to wait, and how long, checked. */
-const placement = (shape: Shape, options: StartOptions | undefined, now: number) =>
-  Effect.suspend(() => {
-    const refuse = (detail: string) => refusal(`start of workflow ${shape.name}`, detail)
-    const wrong = placementProblem(options)
-    if (wrong !== undefined) return refuse(wrong)
-    const queue = nameOf(options?.queue ?? shape.options.queue)
-    const priority = options?.priority ?? shape.options.priority
-    const problem = nameProblem("the queue", queue) ?? priorityProblem(priority)
-    if (problem !== undefined) return refuse(problem)
-    const { delay, expiresAt, expiresIn, startAt } = options ?? {}
-    return Effect.mapBoth(
-      Either.all({
-        available: whenOf(now, ["startAt", startAt], ["delay", delay]),
-        expires: whenOf(now, ["expiresAt", expiresAt], ["expiresIn", expiresIn])
-      }),
-      {
-        onFailure: refuse,
-        onSuccess: ({ available, expires }) => ({
-          queue,
-          priority,
-          availableAt: available,
-          expiresAt: expires === Infinity ? null : expires
-        })
-      }
-    )
-  })
-
-const nothing = Effect.succeed(null)
-
-/** A key that the workflow's own function makes of a payload. */
-const keyOf = (what: string, make: (payload: never) => string, payload: unknown): Effect.Effect<string, ValueInvalid> =>
-  Effect.suspend(() => {
-    const refuse = (detail: string) => new Invalid({ what, detail })
-    if (typeof make !== "function") return refuse(`it is to be made by a ${typeof make}, not by a function`)
-    // The function takes what the payload schema describes, and the payload has just been encoded by it.
-    const key: unknown = make(payload as never)
-    if (typeof key !== "string") return refuse(`the key is a ${typeof key}, not a string`)
-    const problem = idProblem("the key", key)
-    return problem === undefined ? Effect.succeed(key) : refuse(problem)
-  })
-
-const idempotencyKey = (shape: Shape, payload: unknown): Effect.Effect<string | null, ValueInvalid> => {
-  const make = shape.options.idempotencyKey
-  return make === undefined ? nothing : keyOf(`idempotency key of workflow ${shape.name}`, make, payload)
-}
-
-/** The run's key within its queue. */
-const queueKey = (shape: Shape, payload: unknown): Effect.Effect<string | null, ValueInvalid> =>
-  shape.options.key === undefined ? nothing : keyOf(`key of workflow ${shape.name}`, shape.options.key, payload)
-
-/** Which runs this one may not be beside. */
-const singletonOf = (shape: Shape, payload: unknown): Effect.Effect<Singleton | null, ValueInvalid> => {
-  const { debounce, singleton } = shape.options
-  const made = singleton ?? debounce
-  if (made === undefined) return nothing
-  const [problem] = singletonProblems(shape)
-  if (problem !== undefined)
-    return Effect.fail(new Invalid({ what: `start of workflow ${shape.name}`, detail: problem }))
-  return Effect.map(
-    keyOf(`${singleton === undefined ? "debounce" : "singleton"} key of workflow ${shape.name}`, made.key, payload),
-    (key) => ({
-      key,
-      debounce: debounce === undefined ? null : {
-        quietMillis: Duration.toMillis(debounce.quiet),
-        maxWaitMillis: debounce.maxWait === undefined ? null : Duration.toMillis(debounce.maxWait)
+/** Where, when and until when a run waits. Wrong options are a programmer's mistake. */
+const placementOf = (shape: Shape, options: StartOptions | undefined, now: number): Effect.Effect<Placement> =>
+  Effect.zipRight(
+    requireArguments(`start of workflow ${shape.name}`, maybeStartOptions.problems(options, "")),
+    Effect.sync(() => {
+      const { delay, expiresAt, expiresIn, priority, queue, startsAt } = options ?? {}
+      const expires = whenOf(now, expiresAt, expiresIn)
+      return {
+        queue: queueName(queue ?? shape.options.queue),
+        priority: priority ?? shape.options.priority,
+        availableAt: whenOf(now, startsAt, delay),
+        expiresAt: expires === Infinity ? null : expires
       }
     })
   )
+
+const nothing = Effect.succeed(null)
+
+/** A key that a function of the workflow's definition makes from a payload. */
+const keyOf = (what: string, make: (payload: never) => string, payload: unknown): Effect.Effect<string, ValueInvalid> =>
+  Effect.suspend(() => {
+    // The function takes what the payload schema describes, and the payload has just been encoded by it.
+    const key: unknown = make(payload as never)
+    return Effect.as(requireValue(what, keyRule.problems(key, "key")), String(key))
+  })
+
+const idempotencyKey = ({ name, options }: Shape, payload: unknown): Effect.Effect<string | null, ValueInvalid> =>
+  options.idempotencyKey === undefined
+    ? nothing
+    : keyOf(`idempotency key of workflow ${name}`, options.idempotencyKey, payload)
+
+/** The run's key within its queue. */
+const queueKey = ({ name, options }: Shape, payload: unknown): Effect.Effect<string | null, ValueInvalid> =>
+  options.key === undefined ? nothing : keyOf(`key of workflow ${name}`, options.key, payload)
+
+/** Which runs exclude this one. */
+const singletonOf = ({ name, options }: Shape, payload: unknown): Effect.Effect<Singleton | null, ValueInvalid> => {
+  const { debounce, singleton } = options
+  if (singleton !== undefined) {
+    return Effect.map(keyOf(`singleton key of workflow ${name}`, singleton.key, payload), (key) => ({
+      key,
+      debounce: null
+    }))
+  }
+  if (debounce === undefined) return nothing
+  const { maxWait, quiet } = debounce
+  return Effect.map(keyOf(`debounce key of workflow ${name}`, debounce.key, payload), (key) => ({
+    key,
+    debounce: {
+      quietMillis: Duration.toMillis(quiet),
+      maxWaitMillis: maxWait === undefined ? null : Duration.toMillis(maxWait)
+    }
+  }))
 }
 
-/** A run without parent, all of it checked. */
+/** A process that only starts runs has no layer of the workflow, which would report the problems of its definition. */
+const requireDefinition = ({ name, problems }: Shape): Effect.Effect<void> =>
+  requireArguments(`start of workflow ${name}`, problems)
+
+/** A run without parent. */
 const placedRun = Effect.fnUntraced(function*(
   shape: Shape,
-  payload: unknown,
+  input: unknown,
   options: StartOptions | undefined,
-  place: Effect.Effect.Success<ReturnType<typeof placement>>,
+  place: Placement,
   id: string
 ): Effect.fn.Return<NewRun, ValueInvalid | ValueTooLarge> {
+  const payload = shape.construct(input)
   return {
     id,
     workflow: shape.name,
@@ -174,15 +135,15 @@ const placedRun = Effect.fnUntraced(function*(
   }
 })
 
-/** A run without parent, to be started by a commit. */
+/** A run without parent, for a commit to start. */
 export const freshRun = (
   shape: Shape,
   payload: unknown,
   options: StartOptions | undefined,
   { id, now }: { readonly id: string; readonly now: number }
-) => Effect.flatMap(placement(shape, options, now), (place) => placedRun(shape, payload, options, place, id))
+) => Effect.flatMap(placementOf(shape, options, now), (place) => placedRun(shape, payload, options, place, id))
 
-/** Start runs of one workflow in one statement; answers their ids, which for known idempotency keys are older ones. */
+/** Starts runs of one workflow in one statement. Returns their ids; for a known idempotency key, that of the older run. */
 export const startRuns = Effect.fnUntraced(function*(
   journal: JournalService,
   shape: Shape,
@@ -190,7 +151,8 @@ export const startRuns = Effect.fnUntraced(function*(
   options: StartOptions | undefined
 ) {
   if (payloads.length === 0) return []
-  const place = yield* placement(shape, options, journal.now())
+  yield* requireDefinition(shape)
+  const place = yield* placementOf(shape, options, journal.now())
   yield* journal.process.queues.require(place.queue)
   const millis = yield* Clock.currentTimeMillis
   const runs: Array<NewRun> = []
@@ -199,7 +161,7 @@ export const startRuns = Effect.fnUntraced(function*(
   const enqueue = Effect.map(journal.enqueue({ runs, claim: null }), ({ value }) => value)
   const refuses = shape.options.singleton?.mode === "refuse"
   const settle = (answers: ReadonlyArray<EnqueueResult>) => startedIds(runs, answers, refuses)
-  // Several runs start all or none: a stored run with another payload must undo those before it.
+  // Several runs start all or none: a conflict with a stored run must undo the starts before it.
   if (runs.length > 1 && runs.some((run) => run.idempotencyKey !== null || run.singleton !== null)) {
     return yield* journal.transaction(Effect.flatMap(enqueue, settle))
   }
@@ -207,7 +169,7 @@ export const startRuns = Effect.fnUntraced(function*(
   return yield* settle(local ? yield* enqueueLocally(journal, runs) : yield* enqueue)
 })
 
-/** The runs that stand for those that were to be started; fails if one of them has another payload, or its key is taken. */
+/** The id of the run that each start got. Fails if that run has another payload, or if its singleton key is taken. */
 const startedIds = (
   runs: ReadonlyArray<NewRun>,
   answers: ReadonlyArray<EnqueueResult>,
@@ -235,7 +197,7 @@ const startedIds = (
   return Effect.succeed(ids)
 }
 
-/** Within one bulk start, a key must not name two payloads: known before anything is written. */
+/** Fails if one idempotency key has two payloads within one bulk start, before anything is written. */
 const conflictsWithin = (runs: ReadonlyArray<NewRun>): Effect.Effect<void, IdempotencyConflict> => {
   const byKey = new Map<string, NewRun>()
   for (const run of runs) {
@@ -255,7 +217,7 @@ const conflictsWithin = (runs: ReadonlyArray<NewRun>): Effect.Effect<void, Idemp
   return Effect.void
 }
 
-/** Enqueue; if a worker of this process has free slots for the runs, the insert already claims them for it. */
+/** Enqueues runs. If a worker of this process has free slots for them, the insert claims them for it. */
 const enqueueLocally = (journal: JournalService, runs: ReadonlyArray<NewRun>) =>
   Effect.uninterruptibleMask((restore) => {
     const [first] = runs
@@ -297,7 +259,7 @@ const pickWorker = (
   return undefined
 }
 
-/** What a claim would say of a run that was claimed as it was inserted. */
+/** The claim of a run that was claimed when it was inserted. */
 const freshClaim = (run: NewRun, epoch: number, now: number): ClaimedRun => ({
   id: run.id,
   workflow: run.workflow,
@@ -323,24 +285,25 @@ const freshClaim = (run: NewRun, epoch: number, now: number): ClaimedRun => ({
   inbox: []
 })
 
-/** Start a child of the current run: it leaves with the run's next commit. */
+/** Starts a child of the current run, with the run's next commit. */
 export const startChild = (
   current: CurrentRunInfo,
   shape: Shape,
-  payload: unknown,
+  input: unknown,
   options: StartOptions | undefined
 ): Effect.Effect<ChildSpec, ValueInvalid | ValueTooLarge | ChildDepthExceeded | ChildLimitExceeded | JournalError> =>
   Effect.gen(function*() {
     const limits = yield* Limits
     const { machine } = current
     if (shape.options.singleton !== undefined || shape.options.debounce !== undefined) {
-      const detail =
-        "a workflow with singleton or debounce cannot be a child, for whose start nothing is asked of storage: " +
-        "start it inside a Step"
+      const detail = "a workflow with singleton or debounce cannot be a child, because a child's start asks storage " +
+        "nothing: start it inside a Step"
       return yield* new Invalid({ what: `start of workflow ${shape.name} by run ${current.id}`, detail })
     }
+    yield* requireDefinition(shape)
+    const payload = shape.construct(input)
     const text = yield* encodePayload(shape, payload)
-    const place = yield* placement(shape, options, machine.now)
+    const place = yield* placementOf(shape, options, machine.now)
     const labels = yield* labelsOf(shape, payload, options)
     const key = yield* queueKey(shape, payload)
     const parent = current.id

@@ -63,7 +63,12 @@ export const verify = (definition: Definition, now: number): Effect.Effect<Eithe
     const limits = yield* Limits
     const text = computed !== null
       ? Either.right(null)
-      : encodeText(workflow.payloadSchema, options.payload, `payload of schedule ${name}`, limits.payloadBytes)
+      : encodeText(
+        workflow.payloadSchema,
+        workflow.construct(options.payload),
+        `payload of schedule ${name}`,
+        limits.payloadBytes
+      )
     if (Either.isLeft(text)) return Either.left([text.left.message])
     const settings = settingsOf(workflow, text.right, options)
     const trial = yield* trialRun({ name, settings }, { shape: workflow, payload: computed }, now)

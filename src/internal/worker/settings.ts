@@ -1,6 +1,6 @@
 /** What a worker is told, checked: all that is wrong with it, or what it works by. */
 import * as RunQueue from "../../RunQueue.js"
-import { nameProblem } from "../workflow/definition.js"
+import { nameProblem } from "../options/legacyNames.js"
 import { Reading, show } from "../options/reading.js"
 import { nameOf } from "../options/queueReference.js"
 import { DEFAULT_QUEUE } from "../process/KnownQueues.js"

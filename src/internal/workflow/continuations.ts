@@ -1,4 +1,4 @@
-/** What starts when a run has ended: made of its end, and part of the commit that ends it. */
+/** Continuations: the runs that start when a run ends. They follow from its end, and are part of the commit that ends it. */
 import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -7,38 +7,39 @@ import * as Exit from "effect/Exit"
 import type * as FiberRefs from "effect/FiberRefs"
 import * as Predicate from "effect/Predicate"
 import type { ClaimedRun, NewRun } from "../../driver/JournalDriver.js"
-import type { StartOptions } from "../../Workflow.js"
+import { optional } from "../options/Rule.js"
+import type { ContinuationOptions } from "../options/startOptions.js"
+import { continuationOptions } from "../options/startOptions.js"
 import type { Shape } from "../process/Shape.js"
 import { describeDefect } from "../codec/exits.js"
 import { continuationId } from "../codec/ids.js"
 import type { End, WorkflowRegistration } from "../process/Registration.js"
-import { nameOf } from "../options/queueReference.js"
+import { queueName } from "../options/queues.js"
 import { runForkWith } from "../util/runtime.js"
 import { freshRun } from "../runs/start.js"
-import { startOptionProblems } from "../options/startOptions.js"
 import { shown } from "../util/show.js"
 
-/** What a workflow goes on with. */
+/** One continuation of a workflow. */
 export interface Link {
   readonly on: "success" | "failure"
   readonly to: Shape
-  readonly options: StartOptions | undefined
-  /** Of what the run gave, or how it failed, and its payload. */
+  readonly options: ContinuationOptions | undefined
+  /** Makes the payload of the next run from the success, or the failure, and the payload of the run that ended. */
   readonly payload: (ended: unknown, payload: unknown) => unknown
 }
 
 /** The published value that says why a continuation could not be started. */
 export const PROBLEM_KEY = "perdure:continuation"
 
-/** What is wrong with a workflow's continuations. */
-export const linkProblems = (name: string, links: ReadonlyArray<Link>): ReadonlyArray<string> =>
+/** The problems of a workflow's continuations. */
+export const checkLinks = (name: string, links: ReadonlyArray<Link>): ReadonlyArray<string> =>
   links.flatMap(({ on, options, to }) => {
-    const place = `workflow ${name} continues on ${on} with ${to.name}`
+    const place = `workflow "${name}" continues on ${on} with "${to.name}"`
     return [
-      ...startOptionProblems(options).map((problem) => `${place}: ${problem}`),
+      ...optional(continuationOptions).problems(options, "").map((problem) => `${place}: ${problem}`),
       ...to.options.singleton === undefined && to.options.debounce === undefined ? [] : [
-        `${place}, which has singleton or debounce: ` +
-        `a continuation is started with a commit, which asks storage nothing; start it in a Step instead`
+        `${place}, which has "singleton" or "debounce": a continuation starts with a commit, which asks storage nothing, ` +
+        "so start that workflow in a Step instead"
       ]
     ]
   })
@@ -51,7 +52,7 @@ const failureOf = (run: ClaimedRun, { exit, wire }: End) => ({
   detail: wire.kind === "defect" ? describeDefect(wire.data) : wire.text ?? ""
 })
 
-/** The runs that follow the end of a run of a workflow with these links. */
+/** The runs that follow the end of a run. A run that cannot start is a problem in words. */
 export const makeContinuations = (options: {
   readonly links: ReadonlyArray<Link>
   readonly context: Context.Context<never>
@@ -71,19 +72,20 @@ export const makeContinuations = (options: {
     const exit = Effect.runSyncExit(Effect.provide(made, options.context))
     if (Exit.isSuccess(exit)) return [Either.right(exit.value)]
     const error = Cause.squash(exit.cause)
-    const problem = `run ${run.id} of workflow ${run.workflow} has ended, but not gone on with ${link.to.name}: ${
-      error instanceof Error ? error.message : shown(error)
-    }`
+    const problem =
+      `run ${run.id} of workflow ${run.workflow} has ended, but its continuation ${link.to.name} cannot start: ${
+        error instanceof Error ? error.message : shown(error)
+      }`
     runForkWith(Effect.logError(problem), options.context, options.fiberRefs)
     return [Either.left(problem)]
   })
 }
 
-/** Names, versions and queues of what is started, for the check. */
+/** Names, versions and queues of the continuations, for a check. */
 export const linkedTo = (links: ReadonlyArray<Link>): WorkflowRegistration["continuations"] =>
   links.map(({ on, options, to }) => ({
     on,
     name: to.name,
     version: to.version,
-    queue: Predicate.isNotNullable(options?.queue) ? nameOf(options.queue) : undefined
+    queue: Predicate.isNotNullable(options?.queue) ? queueName(options.queue) : undefined
   }))

@@ -18,7 +18,14 @@ const workflow = (name: string, version = "1", change: Partial<WorkflowRegistrat
   name,
   version,
   queue: "default",
-  shape: { name, version, payloadSchema: Schema.Void, options: { queue: "default", priority: 0 } },
+  shape: {
+    name,
+    version,
+    payloadSchema: Schema.Void,
+    problems: [],
+    construct: (input) => input,
+    options: { queue: "default", priority: 0 }
+  },
   signals: [],
   continuations: [],
   problems: [],

@@ -31,11 +31,11 @@ export const Sim = Workflow.make("Sim", {
   error: Refused
 })
 
-const signals: Record<SignalName, Signal.Signal<{ readonly n: string }>> = {
+const signals = {
   red: Signal.make("red", { payload: { n: Schema.String } }),
   green: Signal.make("green", { payload: { n: Schema.String } }),
   blue: Signal.make("blue", { payload: { n: Schema.String } })
-}
+} satisfies Record<SignalName, Signal.Any>
 
 /** Completed by the world some time after its token was handed out. */
 export const Favour = Callback.make("Favour", { success: Schema.String, error: Refused })
@@ -119,7 +119,7 @@ const interpret = (world: World, say: (what: string) => void, run: {
         )
       case "send": {
         const to = Option.getOrElse(run.parent, () => run.id)
-        return Effect.map(signals[node.signal].send(to, { n: `${run.id} ${path}` }), ({ _tag }) => tell(_tag))
+        return Effect.map(signals[node.signal].send(to, { n: `${run.id} ${path}` }), tell)
       }
       case "callback":
         return Effect.gen(function*() {

@@ -1,0 +1,38 @@
+/** Definitions of queues, declared to the process and stored: by a queue's layer, a worker or a workflow that waits on it. */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import type { ConfigurationInvalid, JournalError } from "../../Errors.js"
+import { Journal } from "../../Journal.js"
+import { name as nameRule } from "../options/names.js"
+import type { QueueDefinition } from "../options/queues.js"
+import { queueOptions, queueSettings } from "../options/queues.js"
+import type { Problem } from "../process/Problem.js"
+import { badOptions } from "../process/Problem.js"
+
+/** The problems of a definition. */
+export const checkQueue = ({ name, options }: QueueDefinition): ReadonlyArray<Problem> => {
+  const place = `queue "${name}"`
+  const problems = [...nameRule.problems(name, "name"), ...queueOptions.problems(options, "")]
+  return badOptions(place, problems.map((problem) => `${place}: ${problem}`))
+}
+
+/** A definition as text, to compare it with others of its name. */
+export const queueFingerprint = (queue: QueueDefinition): string => {
+  const problems = checkQueue(queue)
+  return JSON.stringify(problems.length > 0 ? problems : queueSettings(queue.options))
+}
+
+/** Stores a definition, which `by` itself or a workflow that waits on it brings. */
+export const defineQueue = (
+  queue: QueueDefinition,
+  by: "itself" | "workflow" = "itself"
+): Effect.Effect<void, ConfigurationInvalid | JournalError, Journal | Scope.Scope> =>
+  Effect.gen(function*() {
+    const { name, options } = queue
+    const journal = yield* Journal
+    const { admit, queues, registrations } = journal.process
+    yield* registrations.addQueue({ name, definition: queueFingerprint(queue), elsewhere: by === "itself" })
+    if (!(yield* admit(checkQueue(queue)))) return
+    const settings = queueSettings(options)
+    yield* queues.making([name], journal.defineQueue({ name, definition: JSON.stringify(settings), settings }))
+  })
