@@ -44,7 +44,7 @@ describe("the tutorial", () => {
       assert.deepStrictEqual(results.filter(({ missing }) => missing.length > 0), [])
       const again = results[1]?.output ?? ""
       assert.notInclude(again, "checking receipt 1", "a step that finished executes again")
-    }), 300_000)
+    }), 600_000)
 })
 
 describe("the player of a tutorial", () => {

@@ -74,6 +74,12 @@ const packages = Effect.promise(async () => {
   )
 })
 
+/** The same for Vitest, as code: the end of a name that ends in a star is kept. */
+const aliases = (paths: Readonly<Record<string, ReadonlyArray<string>>>): ReadonlyArray<string> =>
+  Object.entries(paths).map(([name, [target = ""]]) =>
+    `{ find: /^${name.replaceAll("/", "\\/").replace("*", "(.+)")}$/, replacement: "${target.replace("*", "$1")}" }`
+  )
+
 const run = (folder: string, command: string) =>
   Effect.gen(function*() {
     const started = yield* Command.start(
@@ -103,10 +109,7 @@ export const play = (page: string) =>
         await fs.writeFile(path.join(folder, name), text)
       })
     yield* write("package.json", `{ "type": "module" }`)
-    yield* write(
-      "vitest.config.ts",
-      `import root from "${root}vitest.config.js"\nexport default { resolve: root.resolve }\n`
-    )
+    yield* write("vitest.config.mjs", `export default { resolve: { alias: [${aliases(paths).join(", ")}] } }\n`)
     const results = []
     for (const part of partsOf(page)) {
       for (const [name, text] of part.files) {
