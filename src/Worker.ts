@@ -140,14 +140,14 @@ export const layer = (
       yield* core.lease.acquire
       // Finalizers run in reverse: the loops that a drain needs are stopped after it.
       yield* supervise("timers", core.timers.run)
-      yield* supervise("inbox reader", core.inboxLoop)
+      yield* supervise("inbox reader", core.inboxReader.run)
       yield* supervise("heartbeat", core.lease.run)
       for (let i = 0; i < core.settings.commitsInFlight; i++) yield* supervise("committer", core.committer.run)
       yield* Effect.acquireRelease(Effect.sync(() => journal.process.workers.add(core)), () =>
         Effect.zipRight(Effect.sync(() => journal.process.workers.delete(core)), core.drain))
       yield* supervise("answers to pings", core.pingResponder.run)
       yield* supervise("reaper", core.lease.reaper)
-      yield* supervise("upkeep", core.upkeepLoop)
+      yield* supervise("upkeep", core.upkeep.run)
       yield* supervise("claimer", core.claimer.run)
       yield* supervise("schedules", core.scheduleLoop.run)
       const stop = journal.process.registrations.onChange(() => {

@@ -1,4 +1,4 @@
-/** What one program throws, wherever it throws it, is that run's trouble: others go on, and so does the worker. */
+/** A program that throws harms only its own run: other runs and the worker continue. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -12,7 +12,7 @@ import * as Step from "perdure/Step"
 import * as Workflow from "perdure/Workflow"
 import { makeWorld, soon, within, type World } from "./fixtures/world.js"
 
-/** As careless schemas are: it throws where it should refuse. */
+/** A schema that throws instead of refusing a value. */
 const Throws = Schema.transform(Schema.String, Schema.String, {
   strict: true,
   decode: (text) => {
@@ -25,16 +25,16 @@ const Throws = Schema.transform(Schema.String, Schema.String, {
   }
 })
 
-const Hears = Signal.make("Hears", { payload: Schema.Number })
+const Note = Signal.make("Note", { payload: Schema.Number })
 const Good = Workflow.make("Good", { payload: {}, success: Schema.Number })
-const GoodLive = Good.toLayer(() => Effect.zipRight(Step.run("a", Effect.void), Hears.receive))
+const GoodLive = Good.toLayer(() => Effect.zipRight(Step.run("a", Effect.void), Note.receive))
 
-/** A run that was there before and one that comes later both go on. */
-const goesOn = (world: World, before: { readonly id: string }) =>
+/** An existing run and a new run complete. */
+const assertOthersComplete = (world: World, before: { readonly id: string }) =>
   Effect.gen(function*() {
     const later = yield* world.use(Good.start({}))
     for (const { id } of [before, later]) {
-      yield* world.use(Hears.send(id, 7))
+      yield* world.use(Note.send(id, 7))
       assert.strictEqual(yield* soon(world.use(Effect.flatMap(Good.attach(id), ({ result }) => result))), 7)
     }
   })
@@ -49,14 +49,14 @@ const nested = (depth: number): unknown => {
 
 const dies = (error: unknown) => Step.run("s", Effect.zipRight(Effect.yieldNow(), Effect.die(error)))
 
-const unspeakable = {
+const unprintable = {
   get message() {
     throw new Error("no")
   },
   toString: 5
 }
 
-/** Programs, each with what is said of its end. */
+/** Programs, each with a part of its exit. */
 const programs: Record<string, readonly [program: () => Effect.Effect<unknown, never, CurrentRun>, says: string]> = {
   "a step whose result cannot be written": [
     () => Step.run("s", Effect.succeed("encode"), { success: Throws }),
@@ -70,12 +70,12 @@ const programs: Record<string, readonly [program: () => Effect.Effect<unknown, n
     () => dies(Object.assign(new Error("strange"), { name: undefined })),
     "strange"
   ],
-  "a step that dies with what cannot be shown": [() => dies(unspeakable), "Defect"],
+  "a step that dies with a value that cannot be printed": [() => dies(unprintable), "Defect"],
   "a step whose result is nested too deep": [
     () => Step.run("s", Effect.succeed(nested(20_000)), { success: Schema.Unknown }),
     "nested more than 1000 deep"
   ],
-  "a result of its own that is nested too deep": [() => Effect.succeed(nested(20_000)), "nested more than 1000 deep"]
+  "a result that is nested too deep": [() => Effect.succeed(nested(20_000)), "nested more than 1000 deep"]
 }
 
 describe("a run with", () => {
@@ -85,7 +85,7 @@ describe("a run with", () => {
       yield* world.launch(Layer.mergeAll(GoodLive, Bad.toLayer(program)))
       const good = yield* world.use(Good.start({}))
       for (const { id } of yield* world.use(Bad.startAll([{}, {}, {}, {}]))) {
-        // Bodies take real turns of the event loop, more than one adjustment waits for.
+        // Bodies take more iterations of the event loop than one adjustment waits for.
         const { exit, status } = yield* Effect.repeat(
           Effect.zipRight(TestClock.adjust("1 second"), world.record(id)),
           { until: (record) => record.finishedAt !== null, times: 100 }
@@ -93,10 +93,10 @@ describe("a run with", () => {
         assert.strictEqual(status, "failed")
         assert.include(exit?.value ?? "", says)
       }
-      yield* goesOn(world, good)
+      yield* assertOthersComplete(world, good)
     }))
 
-  it.scoped("stored values that its schema throws on is parked alone: a payload, a result, a signal", () =>
+  it.scoped("stored values on which its schema throws is parked alone: a payload, a result, a signal", () =>
     Effect.gen(function*() {
       const Word = Signal.make("Word", { payload: Throws })
       const Reads = Workflow.make("Reads", { payload: { text: Throws } })
@@ -125,7 +125,7 @@ describe("a run with", () => {
         assert.strictEqual(status, "diverged")
         assert.include(detail ?? "", "cannot read")
       }
-      yield* goesOn(world, good)
+      yield* assertOthersComplete(world, good)
     }))
 
   it.scoped("a logger that throws between its fibers is parked alone", () =>
@@ -153,12 +153,12 @@ describe("a run with", () => {
       const { detail, status } = yield* world.record(run.id)
       assert.strictEqual(status, "diverged")
       assert.include(detail ?? "", "the logger is broken")
-      yield* goesOn(world, good)
+      yield* assertOthersComplete(world, good)
     }))
 })
 
 describe("a worker", () => {
-  it.scoped("whose loops die begins them again", () =>
+  it.scoped("restarts its loops when they die", () =>
     Effect.gen(function*() {
       const deaths = new Set(["claim", "inbox"])
       const world = yield* makeWorld((driver) => ({
@@ -170,8 +170,8 @@ describe("a worker", () => {
       const good = yield* world.use(Good.start({}))
       yield* TestClock.adjust("1100 millis")
       assert.deepStrictEqual([...deaths], ["inbox"])
-      // It is held, so that the message is read from its inbox.
-      yield* world.use(Hears.send(good.id, 7))
+      // The worker holds the run, so the message is read from its inbox.
+      yield* world.use(Note.send(good.id, 7))
       assert.strictEqual(yield* good.result.pipe(within("5 seconds")), 7)
       assert.deepStrictEqual([...deaths], [])
     }))

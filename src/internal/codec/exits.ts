@@ -110,6 +110,9 @@ export const interruptWire: WireExit = wireOf("interrupt", undefined, null)
 
 export const voidWire: WireExit = wireOf("success", undefined, null)
 
+/** The failure of a receive whose time limit passed. */
+export const failureVoidWire: WireExit = wireOf("failure", undefined, null)
+
 export const defectWire = (defect: unknown): WireExit => wireOfDefectData(encodeDefect(defect))
 
 /** The defect of a run that waited for something outside the journal. `fiber` is the number of the fiber that did. */

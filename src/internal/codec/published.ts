@@ -1,17 +1,17 @@
-/** Published values as they are stored. */
+/** Published values as JSON text. */
 import type * as Either from "effect/Either"
 import type { Json } from "../../driver/JournalDriver.js"
 import type { ValueInvalid, ValueTooLarge, ValueUnreadable } from "../../Errors.js"
 import type { AnySchema } from "./wire.js"
 import { decodeText, encodeText } from "./wire.js"
 
-/** A published value's definition without its types. */
+/** The definition of a published value, without its types. */
 export interface PublishedShape {
   readonly key: string
   readonly schema: AnySchema
 }
 
-/** What errors call a published value. */
+/** The role of the value in error messages. */
 const nameOf = (key: string): string => `published value ${key}`
 
 export const encodePublished = (

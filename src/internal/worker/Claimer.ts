@@ -1,19 +1,24 @@
-/** The claim loop: takes runs while there are slots, and waits for a hint, a due time or the next poll when there are none. */
+/**
+ * The claim loop: takes runs while the worker has capacity. Then it waits for a hint, for the next due time, or for the
+ * next poll.
+ */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
-import * as Schedule from "effect/Schedule"
 import type { JournalError } from "../../Errors.js"
 import type { JournalService } from "../../Journal.js"
 import type { ClaimedRun, WorkerRef } from "../../driver/JournalDriver.js"
-import { transientFaults } from "./Committer.js"
+import { logFailure, retryWhileAway } from "./faults.js"
 import { Latch } from "./Latch.js"
 
-/** When to look again, in milliseconds, after a hint that led to no claim. */
-const AGAIN: ReadonlyArray<number> = [5, 25]
+/** Pauses after hints that led to no claim. A claim skips rows that another statement has locked for a moment. */
+const HINT_RETRY_MILLIS: ReadonlyArray<number> = [5, 25]
 
-/** When to look again, in milliseconds, while somebody else claims from a queue with limits. */
-const MEANWHILE = [2, 10] as const
+/** The range of the pause while another worker claims from a queue with limits. */
+const CONTENTION_RETRY_MILLIS = [2, 10] as const
+
+/** After a full claim, the loop claims again only when this share of the worker's concurrency is free. */
+const MIN_FREE_SHARE = 1 / 4
 
 export interface ClaimerOptions {
   readonly worker: WorkerRef
@@ -21,70 +26,71 @@ export interface ClaimerOptions {
   /** Most runs in one claim. */
   readonly batch: number
   readonly pollMillis: number
-  /** Slots in all. */
+  /** The capacity of an idle worker, in runs. */
   readonly concurrency: number
-  readonly freeSlots: () => number
-  /** The machines that are kept hot: none of them may be let go of until `claimed`. */
-  readonly held: () => ReadonlyMap<string, number>
-  /** The claim is over, and its runs are adopted. */
+  /** How many more runs the worker can take. */
+  readonly capacity: () => number
+  /** The hot machines, as run id and next sequence number. None of them may be dropped until `claimed`. */
+  readonly hot: () => ReadonlyMap<string, number>
+  /** The claim is over, and its runs were adopted. */
   readonly claimed: () => void
   readonly adopt: (runs: ReadonlyArray<ClaimedRun>) => void
-  /** How often the lease has run out: what was claimed before may be another's. */
+  /** Counts the times that the lease had run out. Other workers may have the runs of a claim that was sent before. */
   readonly lapses: () => number
-  /** A claim was sent whose answer did not come, or came too late. */
+  /** The result of a claim was lost, or came too late. */
   readonly suspect: () => void
   readonly mayClaim: () => boolean
 }
 
 export class Claimer {
   private readonly wake = new Latch()
-  /** Claims that came back empty after a hint. */
-  private emptyHanded = Infinity
+  /** Claims without runs since the last hint. */
+  private emptyClaims = Infinity
   private nextDue: number | null = null
-  /** The last claim was full: more runs are likely to wait, and a few free slots are not worth a statement. */
+  /** The last claim was full: more runs probably wait, and a little capacity is not worth a statement. */
   backlog = false
-  /** There may be runs to claim now, but somebody else was about to. */
+  /** Runs may be claimable now, but another worker was claiming from their queue. */
   private more = false
-  /** Runs of queues with limits wait for others to end: any end here may let one of them start. */
+  /** Runs of queues with limits wait for other runs to end: any end here may let one of them start. */
   private limited = false
-  private turn = 0
+  /** The number of claims: each queue in rotation is the first one. */
+  private rotation = 0
 
   constructor(private readonly journal: JournalService, private readonly options: ClaimerOptions) {}
 
-  /** Something may be claimable. */
+  /** A run may be claimable. */
   hint(): void {
     this.wake.open()
   }
 
-  /** A slot became free. */
-  slotFreed(): void {
-    if (this.limited) this.wake.open()
-    else if (this.backlog && this.options.freeSlots() * 4 >= this.options.concurrency) this.wake.open()
+  /** The worker has more capacity. */
+  capacityFreed(): void {
+    if (this.limited || (this.backlog && this.hasFreeShare)) this.wake.open()
   }
 
-  /** Claim as much as there are slots for. Answers how many runs were claimed. */
+  /** Claim as many runs as the worker has capacity for. Returns the number of claimed runs. */
   readonly runOnce: Effect.Effect<number, JournalError> = Effect.suspend(() => {
-    const { adopt, batch, claimed, freeSlots, held, lapses, mayClaim, suspect, worker } = this.options
-    const limit = Math.min(freeSlots(), batch)
+    const { adopt, batch, capacity, claimed, hot, lapses, mayClaim, suspect, worker } = this.options
+    const limit = Math.min(capacity(), batch)
     const workflows = this.journal.process.registrations.list()
     if (limit <= 0 || workflows.length === 0 || !mayClaim()) {
       this.backlog = limit <= 0
-      // What was due then may be long overdue: it is no reason to look again before something changes.
+      // The next due time may be long past: nothing can be claimed before something changes.
       this.nextDue = null
       return Effect.succeed(0)
     }
-    const before = lapses()
+    const lapsesBefore = lapses()
     const queues = this.nextQueues()
-    // Claimed runs must not be forgotten between the answer and their hold.
+    // No claimed run may be forgotten between the result and its hold.
     return Effect.uninterruptibleMask((restore) =>
-      restore(this.journal.claim({ worker, workflows, queues, limit, hot: held() })).pipe(
+      restore(this.journal.claim({ worker, workflows, queues, limit, hot: hot() })).pipe(
         Effect.onError(() => Effect.sync(suspect)),
         Effect.map(({ limited, more, nextDue, runs }) => {
           this.nextDue = nextDue
           this.limited = limited
           this.more = more
           this.backlog = runs.length === limit
-          if (lapses() === before) adopt(runs)
+          if (lapses() === lapsesBefore) adopt(runs)
           else suspect()
           return runs.length
         }),
@@ -93,32 +99,39 @@ export class Claimer {
     )
   })
 
-  /** Each queue comes first in turn, so that none is starved by claims of a single run. */
-  private nextQueues(): ReadonlyArray<string> {
-    const { queues } = this.options
-    const first = this.turn++ % queues.length
-    return first === 0 ? queues : [...queues.slice(first), ...queues.slice(0, first)]
-  }
-
   readonly run: Effect.Effect<never> = Effect.forever(Effect.gen(this, function*() {
     const claimed = yield* this.runOnce.pipe(
-      Effect.tapError((error) =>
-        Effect.logWarning("a claim failed").pipe(Effect.annotateLogs({ error: error.message }))
-      ),
-      Effect.retry(transientFaults.pipe(Schedule.whileInput((error: JournalError) => error.retryable))),
-      Effect.catchAll((error) =>
-        Effect.as(Effect.logError("claims are refused").pipe(Effect.annotateLogs({ error: error.message })), 0)
-      )
+      Effect.tapError(logFailure(Effect.logWarning, "a claim failed")),
+      retryWhileAway,
+      Effect.catchAll((error) => Effect.as(logFailure(Effect.logError, "claims are refused")(error), 0))
     )
-    if (claimed > 0) this.emptyHanded = Infinity
-    if (claimed > 0 && (this.backlog || this.more) && this.options.freeSlots() * 4 >= this.options.concurrency) return
-    const now = this.journal.now()
-    const { pollMillis } = this.options
-    const wait = this.nextDue === null ? pollMillis : Math.min(pollMillis, Math.max(1, this.nextDue - now))
-    // A claim passes over rows that somebody else has locked for a moment, so a hint that led to nothing is followed again.
-    const again = this.more ? yield* Random.nextIntBetween(...MEANWHILE) : AGAIN[this.emptyHanded++]
-    const pause = Duration.millis(again === undefined ? wait : Math.min(wait, again))
+    if (claimed > 0) this.emptyClaims = Infinity
+    if (claimed > 0 && (this.backlog || this.more) && this.hasFreeShare) return
+    const pause = Duration.millis(yield* this.pauseMillis)
     const hinted = yield* Effect.raceFirst(Effect.as(this.wake.await, true), Effect.as(Effect.sleep(pause), false))
-    if (hinted) this.emptyHanded = 0
+    if (hinted) this.emptyClaims = 0
   }))
+
+  /** Until the next due time or poll, or shorter if a run may be claimable now. */
+  private get pauseMillis(): Effect.Effect<number> {
+    const { pollMillis } = this.options
+    const wait = this.nextDue === null
+      ? pollMillis
+      : Math.min(pollMillis, Math.max(1, this.nextDue - this.journal.now()))
+    if (this.more) {
+      return Effect.map(Random.nextIntBetween(...CONTENTION_RETRY_MILLIS), (millis) => Math.min(wait, millis))
+    }
+    return Effect.succeed(Math.min(wait, HINT_RETRY_MILLIS[this.emptyClaims++] ?? wait))
+  }
+
+  private get hasFreeShare(): boolean {
+    return this.options.capacity() >= this.options.concurrency * MIN_FREE_SHARE
+  }
+
+  /** The queues in rotation, so that claims of single runs starve no queue. */
+  private nextQueues(): ReadonlyArray<string> {
+    const { queues } = this.options
+    const first = this.rotation++ % queues.length
+    return first === 0 ? queues : [...queues.slice(first), ...queues.slice(0, first)]
+  }
 }

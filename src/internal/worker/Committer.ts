@@ -1,22 +1,18 @@
 /**
- * Group commit: whatever holds have to write is written together, a few statements at a time, with no added delay. While
- * a statement is on its way, the next batch gathers.
+ * Group commit: the commits of many holds are written by one statement, with no added delay. While a statement is on
+ * its way, the next batch gathers.
  */
 import * as Effect from "effect/Effect"
-import * as Schedule from "effect/Schedule"
 import type { JournalError } from "../../Errors.js"
 import type { JournalService } from "../../Journal.js"
 import type { WorkerRef } from "../../driver/JournalDriver.js"
+import { logFailure, retryWhileAway } from "./faults.js"
 import type { Hold } from "./Hold.js"
 import { Latch } from "./Latch.js"
 
-/** Pauses between attempts when storage is away. */
-export const transientFaults = Schedule.jittered(
-  Schedule.union(Schedule.exponential("20 millis"), Schedule.spaced("5 seconds"))
-)
-
 export class Committer {
-  private readonly dirty = new Set<Hold>()
+  /** Holds with a commit to write. */
+  private readonly waiting = new Set<Hold>()
   private readonly work = new Latch()
   /** Commits on their way to storage. */
   inFlight = 0
@@ -29,27 +25,27 @@ export class Committer {
   ) {}
 
   add(hold: Hold): void {
-    this.dirty.add(hold)
+    this.waiting.add(hold)
     this.work.open()
   }
 
   get isIdle(): boolean {
-    return this.dirty.size === 0 && this.inFlight === 0
+    return this.waiting.size === 0 && this.inFlight === 0
   }
 
-  /** Write one batch of what waits now. Answers how many runs it had. */
+  /** Write one batch. Returns the number of its commits. */
   readonly runOnce: Effect.Effect<number> = Effect.suspend(() => {
     const holds: Array<Hold> = []
-    for (const hold of this.dirty) {
+    for (const hold of this.waiting) {
       if (holds.length >= this.batch) break
-      this.dirty.delete(hold)
+      this.waiting.delete(hold)
       if (hold.canCommit) holds.push(hold)
     }
     if (holds.length === 0) return Effect.succeed(0)
     return Effect.as(this.write(holds), holds.length)
   })
 
-  /** For ever: write what waits. Several of these may run side by side. */
+  /** Writes batches forever. Several of these loops can run concurrently. */
   readonly run: Effect.Effect<never> = Effect.forever(
     Effect.flatMap(this.runOnce, (count) => count > 0 ? Effect.void : this.work.await)
   )
@@ -58,16 +54,14 @@ export class Committer {
     const commits = holds.map((hold) => hold.takeCommit().commit)
     this.inFlight += holds.length
     return this.journal.commit({ worker: this.worker, commits }).pipe(
-      Effect.tapError((error) =>
-        Effect.logWarning("a commit failed").pipe(Effect.annotateLogs({ error: error.message }))
-      ),
-      // Commits are idempotent: the fence tells one that was applied before from one that was not.
-      Effect.retry({ schedule: transientFaults, while: (error) => error.retryable }),
+      Effect.tapError(logFailure(Effect.logWarning, "a commit failed")),
+      // A repeated commit is harmless: the fence shows whether it was applied before.
+      retryWhileAway,
       Effect.matchEffect({
-        onSuccess: (answers) =>
+        onSuccess: (results) =>
           Effect.sync(() => {
             this.inFlight -= holds.length
-            answers.forEach((answer, index) => holds[index]?.committed(answer))
+            results.forEach((result, index) => holds[index]?.committed(result))
           }),
         onFailure: (error) => {
           this.inFlight -= holds.length
@@ -77,12 +71,12 @@ export class Committer {
     )
   }
 
-  /** A statement that is refused for one run must not hold up the rest: write them one by one, park the culprit. */
+  /** Storage refused the statement, perhaps because of one commit: write them one by one, and park the culprit. */
   private refused(holds: ReadonlyArray<Hold>, error: JournalError): Effect.Effect<void> {
     return Effect.suspend(() => {
       if (holds.length === 1) {
         for (const hold of holds) hold.refused(error.message)
-        return Effect.logError("a run's commit was refused").pipe(
+        return Effect.logError("the commit of a run was refused").pipe(
           Effect.annotateLogs({ run: holds[0]?.id, error: error.message })
         )
       }

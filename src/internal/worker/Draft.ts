@@ -1,11 +1,15 @@
 /**
- * What a run wants written since its last commit. A draft grows while the machine runs; `take` turns it into one atomic
- * commit; `restore` puts a commit that was not applied back in front of what came since.
+ * What a run wants to write in its next commit. A draft grows while the machine runs. It never knows storage.
+ *
+ * | state     | meaning                                             | leaves by                             |
+ * |-----------|-----------------------------------------------------|---------------------------------------|
+ * | gathering | no commit is on its way                             | `take` → in flight                    |
+ * | in flight | one commit is on its way, and the next one gathers  | `applied` or `restore` → gathering    |
  */
 import type { Entry, NewMessage, NewRun, RunCommit, Transition } from "../../driver/JournalDriver.js"
 import type { Op } from "../machine/Op.js"
 
-/** A message whose disposition is the entry of an op; null for those that nobody waits for. */
+/** A message, with the op whose entry is the message's disposition; null if no op waits for that. */
 export interface DraftMessage {
   readonly message: NewMessage
   readonly op: Op | null
@@ -14,24 +18,26 @@ export interface DraftMessage {
 export interface TakenDraft {
   readonly commit: RunCommit
   readonly messages: ReadonlyArray<DraftMessage>
-  /** Everything up to this mark is durable once the commit is applied. */
+  /** Everything up to this mark is durable when the commit is applied. */
   readonly mark: number
 }
 
 export class Draft {
+  transition: Transition | null = null
+  /** Counts everything that was ever added: the position that a step body waits for. */
+  mark = 0
+  private durableMark = 0
+  private inFlight: TakenDraft | undefined
   private entries: Array<Entry> = []
   private consumed: Array<number> = []
   private children: Array<NewRun> = []
   private messages: Array<DraftMessage> = []
   private published = new Map<string, string>()
   private closes: Array<string> = []
-  /** The inbox sequence that was known when something was decided that holds only if no other message has come. */
+  /** The inbox sequence of the earliest decision that holds only if no later message exists. */
   private decidedAt: number | undefined
-  transition: Transition | null = null
-  /** Counts everything ever put into the draft: the place that a step body waits for. */
-  mark = 0
 
-  /** The `seq` of the first entry that is not in a commit yet. */
+  /** `from` is the `seq` of the first entry that is not in a commit. */
   constructor(private from: number) {}
 
   /** The `seq` that the next entry gets. */
@@ -44,13 +50,24 @@ export class Draft {
       this.children.length === 0 && this.messages.length === 0 && this.published.size === 0 && this.closes.length === 0
   }
 
+  /** The commit on its way. */
+  get taken(): TakenDraft | undefined {
+    return this.inFlight
+  }
+
+  isDurable(mark: number): boolean {
+    return mark <= this.durableMark
+  }
+
+  // --- content ---
+
   addEntry(entry: Entry, consumed?: number): void {
     this.entries.push(entry)
     if (consumed !== undefined) this.consumed.push(consumed)
     this.mark++
   }
 
-  /** Take back the entry added last: the program could not read it. */
+  /** Remove the entry that was added last: the program cannot read it. */
   dropLastEntry(consumed?: number): void {
     this.entries.pop()
     if (consumed !== undefined) this.consumed.pop()
@@ -61,12 +78,7 @@ export class Draft {
     this.mark++
   }
 
-  addMessage(message: NewMessage, op: Op | null): void {
-    this.messages.push({ message, op })
-    this.mark++
-  }
-
-  /** A message to a child that has not even been started: neither is needed. Answers whether it was so. */
+  /** Remove a child that has not left. Returns whether it was in the draft. */
   dropChild(id: string): boolean {
     const index = this.children.findIndex((child) => child.id === id)
     if (index < 0) return false
@@ -78,6 +90,11 @@ export class Draft {
     return this.children.some((child) => child.id === id)
   }
 
+  addMessage(message: NewMessage, op: Op | null): void {
+    this.messages.push({ message, op })
+    this.mark++
+  }
+
   dropMessageOf(op: Op): void {
     this.messages = this.messages.filter((each) => each.op !== op)
   }
@@ -87,7 +104,7 @@ export class Draft {
     this.mark++
   }
 
-  /** Close a window, knowing the inbox up to `seen`. */
+  /** Close the window of a signal. The commit is refused if the inbox has messages after `seen`. */
   close(signal: string, seen: number): void {
     this.decide(seen)
     this.closes.push(signal)
@@ -98,10 +115,12 @@ export class Draft {
     this.consumed.push(ordinal)
   }
 
-  /** Something rests on the inbox as it is known up to `seen`: messages that come from now on must undo it. */
+  /** Note a decision that is valid only if the inbox has no message after `seen`. */
   decide(seen: number): void {
     this.decidedAt = Math.min(this.decidedAt ?? Infinity, seen)
   }
+
+  // --- commits ---
 
   take(run: { readonly id: string; readonly epoch: number; readonly seen: number }): TakenDraft {
     const taken: TakenDraft = {
@@ -121,13 +140,23 @@ export class Draft {
       messages: this.messages,
       mark: this.mark
     }
+    this.inFlight = taken
     this.from += this.entries.length
     this.clear()
     return taken
   }
 
-  /** The commit was not applied: its content comes first in the next one, without its transition. */
-  restore({ commit, messages }: TakenDraft): void {
+  /** The commit on its way was applied. */
+  applied(): void {
+    this.durableMark = this.inFlight?.mark ?? this.durableMark
+    this.inFlight = undefined
+  }
+
+  /** The commit on its way was not applied: its content comes first in the next commit, without its transition. */
+  restore(): void {
+    if (this.inFlight === undefined) return
+    const { commit, messages } = this.inFlight
+    this.inFlight = undefined
     this.from = commit.from
     this.entries = [...commit.entries, ...this.entries]
     this.consumed = [...commit.consumed, ...this.consumed]
@@ -139,6 +168,20 @@ export class Draft {
     ])
     this.closes = [...commit.closes, ...this.closes]
     if (commit.closes.length > 0) this.decide(commit.seen)
+  }
+
+  /** The commit on its way was not written: as `restore`, and its transition stays unless the draft has another one. */
+  restoreWithTransition(): void {
+    const commit = this.inFlight?.commit
+    this.restore()
+    if (this.transition !== null || commit === undefined || commit.transition === null) return
+    this.transition = commit.transition
+    if (commit.transition._tag === "Suspend") this.decide(commit.seen)
+  }
+
+  /** A new draft that continues after what is durable. The commit on its way must not have been applied. */
+  discarded(): Draft {
+    return new Draft(this.inFlight?.commit.from ?? this.from)
   }
 
   private clear(): void {

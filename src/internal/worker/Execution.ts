@@ -1,14 +1,22 @@
 /**
- * A run in memory: its machine, what it wants written, its messages and its timers. Turns what has happened into entries,
- * and what the machine asks for into the draft, waits and work. It starts nothing and knows no storage.
+ * A run in memory: its machine, draft, mailbox and timers. It turns events (messages, times, exits of steps) into
+ * entries, and the requests of the machine into the draft, waits and work. It starts nothing and knows no storage.
+ *
+ * | request of the machine   | becomes                                       | is finished by            |
+ * |--------------------------|-----------------------------------------------|---------------------------|
+ * | step, send               | work for the hold                             | `settle`                  |
+ * | timer                    | a timer                                       | the driver time           |
+ * | receive, child, callback | a wait in the mailbox (and a timer, if `due`) | a message (or the time)   |
+ * | start of a child, publish, close of a window, patch | content of the draft | –                       |
  */
 import * as Either from "effect/Either"
 import type * as FiberRefs from "effect/FiberRefs"
 import { NotDurable } from "../../Errors.js"
-import type { ClaimedRun, Message, Transition } from "../../driver/JournalDriver.js"
-import { PROBLEM_KEY } from "../workflow/continuations.js"
+import type { ClaimedRun, Transition } from "../../driver/JournalDriver.js"
 import type { WireExit } from "../codec/exits.js"
-import { fromEncoded, interruptWire, notDurableWire, toEncoded, voidWire } from "../codec/exits.js"
+import { failureVoidWire, fromEncoded, interruptWire, notDurableWire, toEncoded, voidWire } from "../codec/exits.js"
+import { encodeCancel, wireOfMessage, wireOfRunMessage } from "../codec/messages.js"
+import { PROBLEM_KEY } from "../workflow/continuations.js"
 import type { Machine, Stray } from "../machine/Machine.js"
 import type { ChildSpec, MachineEntry, Op } from "../machine/Op.js"
 import { RUN_ENTRY } from "../machine/Op.js"
@@ -16,26 +24,26 @@ import type { OpenedRun, WorkflowRegistration } from "../process/Registration.js
 import { Draft } from "./Draft.js"
 import { awaitedKey, Mailbox } from "./Mailbox.js"
 
-/** What an execution tells its hold. */
+/** The events of an execution, for its hold. */
 export interface ExecutionEvents {
-  /** The driver's time as estimated, in milliseconds. */
+  /** The estimated driver time, in milliseconds since the epoch. */
   readonly now: () => number
-  /** A step or a send was asked for: it may begin when everything up to `mark` of the draft is durable. */
+  /** A step or a send was requested. It can start when everything up to `mark` of the draft is durable. */
   readonly work: (op: Op, mark: number) => void
-  /** A step or a send is wanted no more. */
+  /** A requested op is no longer needed. */
   readonly cancelled: (op: Op) => void
   readonly stray: (stray: Stray) => void
 }
 
-/** What wakes every suspended run. */
-const alwaysAwaited = ["cancel:cancel", "defect:StrayWakeUp"]
+/** The messages that wake every suspended run. */
+const awaitedByAll = ["cancel:cancel", "defect:StrayWakeUp"]
 
 export class Execution {
   draft: Draft
   readonly mailbox = new Mailbox()
-  /** Steps and sends that have been asked for and have no entry yet. */
+  /** Requested steps and sends that have no entry. */
   readonly openWork = new Set<Op>()
-  /** Why the run is to be parked. */
+  /** Why the run must be parked. */
   parking: unknown
   private opened: OpenedRun | undefined
   private readonly timers = new Map<Op, number>()
@@ -50,12 +58,12 @@ export class Execution {
     this.mailbox.reset(run.inbox, run.seen)
   }
 
-  /** Build the machine and replay the journal. Answers how the run is to end at once, if it is. */
+  /** Make the machine and replay the journal. Returns the transition of a run that ends before its program starts. */
   open(): Transition | undefined {
     const { run } = this
     const cancel = run.inbox.find(({ kind }) => kind === "cancel")
     if (cancel !== undefined && run.nextSeq === 0 && run.epoch === 1) {
-      // Cancelled before its first claim: there is nothing to compensate. (A worker that died may have begun a step.)
+      // Cancelled before its first claim: no step can have started, so no compensation is needed.
       this.draft.consume(cancel.ordinal)
       return finish("cancelled", interruptWire)
     }
@@ -73,7 +81,7 @@ export class Execution {
     return undefined
   }
 
-  /** Let go of the machine. */
+  /** Drop the machine. */
   forget(): void {
     this.opened?.machine.forget()
     this.opened = undefined
@@ -82,7 +90,7 @@ export class Execution {
     this.mailbox.clear()
   }
 
-  /** The refs of a fiber of the run, for what runs outside of the machine. */
+  /** The fiber refs for a step body, from the refs of the fiber that requested the step. */
   outsideRefs(inside: FiberRefs.FiberRefs): FiberRefs.FiberRefs {
     return this.machine.outsideRefs(inside)
   }
@@ -91,30 +99,29 @@ export class Execution {
     return this.openWork.size === 0
   }
 
-  /** When the earliest timer is due; `Infinity` if none is. */
+  /** The due time of the earliest timer; `Infinity` without timers. */
   get wakeTime(): number {
     let earliest = Infinity
     for (const due of this.timers.values()) if (due < earliest) earliest = due
     return earliest
   }
 
-  /** Turn the earliest thing that has come, a message or a time, into an entry. Answers whether there was one. */
+  /** Turn the earliest event, a message or a time, into an entry. Returns whether there was one. */
   nextEntry(): boolean {
     if (this.opened === undefined) return false
     const toRun = this.mailbox.takeToRun()
     if (toRun !== undefined) {
-      const kind = toRun.kind === "defect" ? "defect" : "success"
-      this.addEntry(RUN_ENTRY, toRun.kind, toRun.name, { ...wireOfText(toRun.payload), kind }, toRun.ordinal)
+      this.addEntry(RUN_ENTRY, toRun.kind, toRun.name, wireOfRunMessage(toRun), toRun.ordinal)
       return true
     }
-    const trouble = this.takeTrouble()
-    if (trouble !== undefined) {
-      this.addEntry(RUN_ENTRY, "defect", trouble.problem, notDurableWire(new NotDurable(trouble), trouble.fiber))
+    const found = this.takeNotDurable()
+    if (found !== undefined) {
+      this.addEntry(RUN_ENTRY, "defect", found.problem, notDurableWire(new NotDurable(found), found.fiber))
       return true
     }
     const match = this.mailbox.peek()
     const timer = this.dueTimer()
-    // A window is open until its closing is durable, so a message wins over the time limit of its own receive.
+    // A window is open until its close is durable, so a message takes precedence over the time limit of its receive.
     if (match !== undefined && (timer === undefined || match.op === timer[0] || match.message.at <= timer[1])) {
       this.mailbox.take(match)
       this.settle(match.op, wireOfMessage(match.message), match.message.ordinal)
@@ -122,25 +129,25 @@ export class Execution {
     }
     if (timer === undefined) return false
     const [op] = timer
-    this.settle(op, op.data._tag === "Receive" ? { kind: "failure", data: undefined, text: null } : voidWire)
+    this.settle(op, op.data._tag === "Receive" ? failureVoidWire : voidWire)
     return true
   }
 
-  /** Finish an op, if it is still wanted. */
+  /** Finish an op, if it is still pending. */
   settle(op: Op, exit: WireExit, consumed?: number): void {
     if (this.opened === undefined || this.machine.pending.get(op.id) !== op) return
     this.release(op)
     this.addEntry(op.id, op.kind, op.name, exit, consumed)
   }
 
-  /** Put a message that an op sends into the draft. */
+  /** Add the message of a send to the draft. */
   send(op: Op): void {
     if (op.data._tag !== "Send") return
     const { id, message, payload, to } = op.data
     this.draft.addMessage({ to, kind: message, name: op.name, id, payload }, op)
   }
 
-  /** How the run leaves this hold, if its program has ended. */
+  /** The transition of a run whose program has ended. */
   end(): Transition | undefined {
     if (this.opened === undefined) return undefined
     const { machine } = this
@@ -160,23 +167,23 @@ export class Execution {
   }
 
   suspension(): Transition {
-    return { _tag: "Suspend", until: this.wakeTime, waiting: [...this.mailbox.awaited, ...alwaysAwaited] }
+    return { _tag: "Suspend", until: this.wakeTime, waiting: [...this.mailbox.awaited, ...awaitedByAll] }
   }
 
-  // --- inside ---
+  // --- private ---
 
   private get machine(): Machine {
     if (this.opened === undefined) throw new Error(`run ${this.run.id} has no machine`)
     return this.opened.machine
   }
 
-  /** The time of the next entry: never before that of the last one. */
+  /** The time of the next entry, at least the time of the last one. */
   private get now(): number {
     return Math.max(this.machine.now, this.events.now())
   }
 
-  /** What the program did that cannot be durable, if it did. */
-  private takeTrouble() {
+  /** A wait of the program for something outside the journal. */
+  private takeNotDurable() {
     const { machine, stray } = this
     this.stray = undefined
     if (machine.exit !== undefined) return undefined
@@ -198,12 +205,12 @@ export class Execution {
     this.draft.dropLastEntry(consumed)
   }
 
-  /** Take what the machine asked for. */
+  /** Take the requests of the machine. */
   private absorb(): void {
     const outbox = this.machine.takeOutbox()
     for (const patch of outbox.patches) this.addPatch(patch)
     for (const child of outbox.children) this.draft.addChild(this.newRun(child))
-    for (const id of outbox.cancelledChildren) this.cancelChild(id, "the parent waits for it no more")
+    for (const id of outbox.cancelledChildren) this.cancelChild(id, "the parent no longer waits for it")
     for (const { key, value } of outbox.published) this.draft.publish(key, value)
     for (const signal of outbox.closes) this.draft.close(signal, this.mailbox.seen)
     for (const op of outbox.cancelled) this.cancelled(op)
@@ -241,7 +248,7 @@ export class Execution {
     this.events.cancelled(op)
   }
 
-  /** The op waits for nothing any more. */
+  /** Remove the waits of an op. */
   private release(op: Op): void {
     this.timers.delete(op)
     this.openWork.delete(op)
@@ -261,28 +268,17 @@ export class Execution {
   }
 
   private cancelChild(id: string, reason: string): void {
-    // Without entries there is no telling whether what the program did first was committed by an earlier claim.
+    // Without entries, an earlier claim may have committed the first requests of the program, this child among them.
     const isNew = this.run.epoch === 1 || this.run.journal.length > 0
     if (this.draft.dropChild(id) && isNew) return
-    this.draft.addMessage(
-      { to: id, kind: "cancel", name: "cancel", id: "cancel", payload: JSON.stringify({ by: this.run.id, reason }) },
-      null
-    )
+    const payload = encodeCancel({ by: this.run.id, reason })
+    this.draft.addMessage({ to: id, kind: "cancel", name: "cancel", id: "cancel", payload }, null)
   }
 }
 
-/** Storage tells the parent, with the same commit. */
+/** In the same commit, storage sends the end of a child to its parent. */
 const finish = (status: "completed" | "failed" | "cancelled", exit: WireExit): Transition => ({
   _tag: "Finish",
   status,
   exit: toEncoded(exit)
 })
-
-const wireOfText = (text: string): WireExit => ({ kind: "success", data: JSON.parse(text), text })
-
-/** A message as the exit of the op that takes it. A callback's holds an exit; the others are values. */
-const wireOfMessage = ({ kind, payload }: Message): WireExit => {
-  if (kind !== "callback") return wireOfText(payload)
-  const exit: { readonly kind: WireExit["kind"]; readonly value: string | null } = JSON.parse(payload)
-  return fromEncoded(exit)
-}

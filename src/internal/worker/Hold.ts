@@ -1,94 +1,51 @@
 /**
- * A worker's hold on one run, from claim to suspension or end: its execution, its step bodies and its commits. Plain
- * synchronous code driven by events; it asks its `Host` for everything that takes time.
+ * A worker's hold on one run, from its claim to its suspension or end: its execution, its step bodies and its commits.
+ * Plain synchronous code driven by events; its `Host` does everything that takes time.
  *
- * | state     | meaning                                                        | leaves by                     |
- * |-----------|----------------------------------------------------------------|-------------------------------|
- * | `active`  | step bodies run, or something waits to be written              | nothing left to do → `idle`   |
- * | `idle`    | all ops wait for time or messages; held, but costs no slot     | event → `active`; linger over → `leaving` |
- * | `leaving` | a commit that ends the hold is on its way; events are kept back | applied → `gone`; unseen → `active` |
- * | `gone`    | suspended (the machine may be kept), ended, handed back or lost | claimed again → `active`      |
+ * | state     | meaning                                              | leaves by                                    |
+ * |-----------|------------------------------------------------------|----------------------------------------------|
+ * | `active`  | step bodies run, or the draft has content            | only waits left → `idle`; an end → `leaving` |
+ * | `idle`    | all ops wait for times or messages; uses no capacity | event → `active`; linger over → `leaving`    |
+ * | `leaving` | the last commit is on its way; events are kept       | applied → `gone`; unseen → `active`          |
+ * | `gone`    | suspended (its machine may be hot), ended or lost    | claimed again → `active`                     |
  *
- * The rule of speculation: the machine is given a finished op's exit at once, but no step body starts and no message or
- * child leaves before everything that it follows from is durable or in the same commit.
+ * Speculation: the machine gets the exit of a finished op immediately. A step body starts only when everything that it
+ * follows from is durable; a message or a child leaves in the same commit as what it follows from, or in a later one.
  */
 import * as Either from "effect/Either"
 import type * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
-import * as FiberId from "effect/FiberId"
 import type * as FiberRefs from "effect/FiberRefs"
 import type { ClaimedRun, CommitResult, Inbox, Transition } from "../../driver/JournalDriver.js"
-import type { Stray } from "../machine/Machine.js"
+import { successWire } from "../codec/exits.js"
 import type { Op } from "../machine/Op.js"
 import type { WorkflowRegistration } from "../process/Registration.js"
 import type { Ending } from "../process/RunWatch.js"
 import { shown } from "../util/show.js"
 import type { TakenDraft } from "./Draft.js"
-import { Draft } from "./Draft.js"
 import { Execution } from "./Execution.js"
+import type { Host } from "./Host.js"
+import { PendingWork } from "./PendingWork.js"
 import { Alarm } from "./TimerQueue.js"
-
-type BodyFiber = Fiber.RuntimeFiber<unknown, unknown>
-
-/** What a hold asks of its worker. */
-export interface Host {
-  /** The driver's time as estimated, in milliseconds. */
-  readonly now: () => number
-  /** How long an idle run that waits for a message is held before it is written down as suspended. */
-  readonly lingerMillis: number
-  /** Whether step bodies may start: the lease is good and the worker is not stopping. */
-  readonly mayStart: () => boolean
-  readonly isDraining: () => boolean
-  /** Run a body; `done` is told its exit, unless it was interrupted through what this returns. */
-  readonly runBody: (hold: Hold, op: Op, done: (exit: Exit.Exit<unknown, unknown>) => void) => BodyFiber
-  /** Run a body and its entry in one storage transaction. */
-  readonly runTransaction: (hold: Hold, op: Op) => BodyFiber
-  /** The hold has something to write. */
-  readonly commit: (hold: Hold) => void
-  readonly readInbox: (hold: Hold) => void
-  /** The run woke outside of its machine while it is not held. */
-  readonly stray: (hold: Hold, stray: Stray) => void
-  /** Poke the hold at this time or earlier, whereupon it asks again. */
-  readonly wakeAt: (hold: Hold, due: number) => void
-  /** Storage may say that runs are held here which are not: they are to be handed back. */
-  readonly suspect: () => void
-  /** The state changed. */
-  readonly changed: (hold: Hold) => void
-  /** A commit is durable. */
-  readonly progressed: (hold: Hold) => void
-  readonly suspended: (hold: Hold) => void
-  readonly ended: (hold: Hold, ending: Ending | null) => void
-}
 
 export type HoldState = "active" | "idle" | "leaving" | "gone"
 
-interface WaitingWork {
-  readonly op: Op
-  /** It may begin when everything up to this mark of the draft is durable. */
-  readonly mark: number
-}
-
 export class Hold {
   state: HoldState = "active"
-  /** For its worker: rings when the hold is to be poked. It is set only while the run is held. */
-  readonly alarm = new Alarm(() => this.poke())
+  /** Set by the worker, only while the run is held. */
+  readonly alarm = new Alarm(() => this.advance())
   private execution: Execution
-  private inFlight: TakenDraft | undefined
-  private durableMark = 0
-  private waitingWork: Array<WaitingWork> = []
-  private readonly bodies = new Map<Op, BodyFiber | undefined>()
-  private transactionOp: Op | undefined
+  private readonly work = new PendingWork()
   private idleSince = 0
-  /** The run is to be paused: no body begins, and what runs is finished and written down. */
+  /** The run is to be paused: no body starts; bodies that run are finished and committed. */
   private pausing = false
   private readonly events: Array<() => void> = []
-  private pumping = false
+  private isAdvancing = false
 
   constructor(
-    /** The run as claimed last. */
+    /** The run as of its last claim. */
     public run: ClaimedRun,
-    private readonly registered: WorkflowRegistration,
-    private readonly host: Host
+    private readonly registration: WorkflowRegistration,
+    private readonly host: Host<Hold>
   ) {
     this.execution = this.execute(run)
   }
@@ -97,202 +54,188 @@ export class Hold {
     return this.run.id
   }
 
-  /** The sequence number after the last durable entry, when nothing is in flight. */
+  /** The sequence number after the last durable entry, while no commit is on its way. */
   get nextSeq(): number {
     return this.execution.draft.nextSeq
   }
 
-  /** The inbox sequence up to which messages are known. */
+  /** The inbox sequence up to which the messages are complete. */
   get seen(): number {
     return this.execution.mailbox.seen
   }
 
-  /** The refs of a fiber of the run, for what runs outside of the machine. */
+  /** The fiber refs for a step body, from the refs of the fiber that requested the step. */
   outsideRefs(inside: FiberRefs.FiberRefs): FiberRefs.FiberRefs {
     return this.execution.outsideRefs(inside)
   }
 
   // --- events ---
 
-  /** Build the machine and replay the journal. */
-  begin(): void {
+  /** Make the machine and replay the journal. */
+  start(): void {
     const transition = this.safely(() => this.execution.open())
     if (transition !== undefined) return this.leave(transition)
-    this.pump()
+    this.advance()
   }
 
-  /** Go on with the machine that was kept when this run was suspended. */
+  /** Continue with the machine that was kept when the run was suspended. */
   resume(run: ClaimedRun): void {
     this.run = run
     this.pausing = false
     this.execution.mailbox.reset(run.inbox, run.seen)
     this.become("active")
-    this.pump()
+    this.advance()
   }
 
   /**
-   * What was not known when the run was held as `asked`: messages, which with those that were known are complete up to
-   * `seen`, and whether the run is to be paused.
+   * New messages, complete up to `seen`, and whether the run is to be paused; read while the run was held as `asked`.
    */
   receive({ messages, pausing, seen }: Omit<Inbox, "run">, asked: ClaimedRun): void {
     if (this.state === "gone") return
-    // The read was sent in another claim or generation: it may bring what was consumed since, and lack what is unread now.
+    // The read belongs to another claim or generation: it may have consumed messages, and lack unread ones.
     if (asked !== this.run) return this.host.readInbox(this)
     this.pausing = pausing
     this.execution.mailbox.add(messages, seen)
-    this.pump()
+    this.advance()
   }
 
-  /** A time that was asked for has come, or what the worker allows has changed. */
-  poke(): void {
-    this.pump()
-  }
-
-  /** A step body ended. */
   bodyDone(op: Op, exit: Exit.Exit<unknown, unknown>): void {
-    if (this.state === "gone" || op.data._tag !== "Step" || !this.bodies.delete(op)) return
+    if (this.state === "gone" || op.data._tag !== "Step" || !this.work.finish(op)) return
     const { encode } = op.data
     this.enqueue(() => this.execution.settle(op, encode(exit)))
   }
 
-  /** A commit has been answered. */
-  committed(answer: CommitResult): void {
-    const taken = this.inFlight
-    if (taken === undefined || this.state === "gone") return
-    this.inFlight = undefined
-    switch (answer._tag) {
-      case "Lost":
-        return this.drop()
-      case "Unseen":
-        return this.unseen(taken)
-      case "Applied":
-        this.durableMark = taken.mark
-        this.host.progressed(this)
-        if (taken.commit.transition !== null) return this.left(taken, taken.commit.transition)
-        this.enqueue(() => {
-          taken.messages.forEach(({ op }, index) => {
-            const value = answer.dispositions[index]
-            if (op === null || value === undefined) return
-            this.execution.settle(op, { kind: "success", data: value, text: JSON.stringify(value) })
-          })
-        })
-    }
-  }
-
-  /** The commit was not written: it is to be tried again, alone. */
-  notWritten(): void {
-    const taken = this.inFlight
-    if (taken === undefined) return
-    this.inFlight = undefined
-    const { draft } = this.execution
-    draft.restore(taken)
-    const { seen, transition } = taken.commit
-    if (draft.transition !== null || transition === null) return
-    draft.transition = transition
-    if (transition._tag === "Suspend") draft.decide(seen)
-  }
-
-  /** The commit cannot be written, ever: park the run, with what is durable. */
-  refused(detail: string): void {
-    if (this.state === "gone") return
-    if (this.inFlight?.commit.transition?._tag === "Diverge") {
-      // Not even that can be written: leave the run to a later claim instead of asking again and again.
-      this.host.suspect()
-      return this.drop()
-    }
-    this.giveUpDraft(this.inFlight)
-    this.park({ reason: "refused", detail })
-  }
-
-  /** Forget the run: it is held by another, or will be claimed anew. */
-  drop(): void {
-    if (this.state !== "gone") this.over(null)
-  }
-
-  /** Interrupt the bodies that still run. Their ops stay open: they are for whoever claims the run next. */
-  stopBodies(): void {
-    for (const fiber of this.bodies.values()) fiber?.unsafeInterruptAsFork(FiberId.none)
-    this.bodies.clear()
-    this.waitingWork = []
-  }
-
-  /** Let go of the machine. */
-  forget(): void {
-    this.execution.forget()
-  }
-
-  /**
-   * Let the run be claimed anew, at once and with its whole inbox. If a commit is given, nothing of it was written, and the
-   * program has gone on as if it were: only what is durable counts.
-   */
-  handBack(unwritten: TakenDraft | undefined): void {
-    if (this.state === "gone" || (this.state === "leaving" && unwritten === undefined)) return
-    if (unwritten === undefined) this.stopBodies()
-    else this.giveUpDraft(unwritten)
-    this.leave({ _tag: "Release", at: this.host.now() })
-  }
-
-  /** Write the run down as suspended now, if it is idle. */
-  suspendNow(): void {
-    if (this.state === "idle" && this.inFlight === undefined) this.leave(this.execution.suspension())
+  /** Do everything that can be done now: a time has come, or the permissions of the worker have changed. */
+  advance(): void {
+    if (this.isAdvancing || this.state === "gone") return
+    this.isAdvancing = true
+    this.safely(() => this.process())
+    this.isAdvancing = false
+    if (this.canCommit) this.host.commit(this)
   }
 
   // --- commits ---
 
   get canCommit(): boolean {
-    return this.state !== "gone" && this.inFlight === undefined && this.transactionOp === undefined &&
-      !this.execution.draft.isEmpty
+    const { draft } = this.execution
+    return this.state !== "gone" && draft.taken === undefined && this.work.transaction === undefined && !draft.isEmpty
   }
 
   takeCommit(): TakenDraft {
-    const taken = this.execution.draft.take({ id: this.run.id, epoch: this.run.epoch, seen: this.seen })
-    this.inFlight = taken
-    return taken
+    return this.execution.draft.take({ id: this.run.id, epoch: this.run.epoch, seen: this.seen })
   }
 
-  /** Inside the transaction of a step: deliver its exit, and give the commit that belongs to it. */
+  /** The result of the commit that was taken last. */
+  committed(result: CommitResult): void {
+    const { draft } = this.execution
+    const { taken } = draft
+    if (taken === undefined || this.state === "gone") return
+    switch (result._tag) {
+      case "Lost":
+        return this.drop()
+      case "Unseen":
+        return this.unseen(taken)
+      case "Applied":
+        draft.applied()
+        this.host.progressed(this)
+        if (taken.commit.transition !== null) return this.left(taken, taken.commit.transition)
+        this.enqueue(() => {
+          taken.messages.forEach(({ op }, index) => {
+            const disposition = result.dispositions[index]
+            if (op === null || disposition === undefined) return
+            this.execution.settle(op, successWire(disposition, JSON.stringify(disposition)))
+          })
+        })
+    }
+  }
+
+  /** The commit was not written. It is to be tried again, alone. */
+  notWritten(): void {
+    this.execution.draft.restoreWithTransition()
+  }
+
+  /** Storage will never accept the commit: park the run with what is durable. */
+  refused(detail: string): void {
+    if (this.state === "gone") return
+    if (this.execution.draft.taken?.commit.transition?._tag === "Diverge") {
+      // Storage refuses this commit, too. Leave the run to a later claim.
+      this.host.suspect()
+      return this.drop()
+    }
+    this.discardDraft()
+    this.park({ reason: "refused", detail })
+  }
+
+  /** Inside the transaction of a step: deliver the exit of its body. Returns the commit to write in the transaction. */
   transactionDone(op: Op, exit: Exit.Exit<unknown, unknown>): TakenDraft | undefined {
-    if (this.state === "gone" || op.data._tag !== "Step" || !this.bodies.delete(op)) return undefined
+    if (this.state === "gone" || op.data._tag !== "Step" || !this.work.finish(op)) return undefined
     const { encode } = op.data
     this.enqueue(() => this.execution.settle(op, encode(exit)))
     return this.takeCommit()
   }
 
-  /** The transaction of a step is over: other commits may go on. */
+  /** The transaction of a step is over: other commits can be written. */
   transactionOver(op: Op): void {
-    if (this.transactionOp === op) this.transactionOp = undefined
+    if (this.work.transaction === op) this.work.transaction = undefined
   }
 
-  // --- inside ---
+  // --- ends ---
+
+  /** Suspend the run now, if it is idle. */
+  suspendNow(): void {
+    if (this.state === "idle" && this.execution.draft.taken === undefined) this.leave(this.execution.suspension())
+  }
+
+  /** Release the run, so that it can be claimed again with its whole inbox. */
+  handBack(): void {
+    if (this.state === "gone" || this.state === "leaving") return
+    this.work.stop()
+    this.leave({ _tag: "Release", at: this.host.now() })
+  }
+
+  /** As `handBack`, without the commit on its way: it was not written, and the program has continued from it. */
+  handBackDurable(): void {
+    if (this.state === "gone") return
+    this.discardDraft()
+    this.leave({ _tag: "Release", at: this.host.now() })
+  }
+
+  /** Forget the run: another worker holds it, or it will be claimed again. */
+  drop(): void {
+    if (this.state !== "gone") this.over(null)
+  }
+
+  /** Interrupt the bodies that run. Their ops stay open for the next claim of the run. */
+  stopBodies(): void {
+    this.work.stop()
+  }
+
+  /** Drop the machine. */
+  forget(): void {
+    this.execution.forget()
+  }
+
+  // --- private: the loop ---
 
   private execute(run: ClaimedRun): Execution {
-    return new Execution(run, this.registered, {
+    return new Execution(run, this.registration, {
       now: () => this.host.now(),
-      work: (op, mark) => this.waitingWork.push({ op, mark }),
-      cancelled: (op) => this.cancelled(op),
+      work: (op, mark) => this.work.add({ op, mark }),
+      cancelled: (op) => this.work.cancel(op),
       stray: (stray) => {
-        // A run that is written down as suspended, or was given up, is told by a message to itself.
+        // A run that is suspended or was released gets a message to itself.
         if (this.state === "leaving" || this.state === "gone") this.host.stray(this, stray)
-        else this.pump()
+        else this.advance()
       }
     })
   }
 
   private enqueue(event: () => void): void {
     this.events.push(event)
-    this.pump()
+    this.advance()
   }
 
-  /** Do all that can be done now. */
-  private pump(): void {
-    if (this.pumping || this.state === "gone") return
-    this.pumping = true
-    this.safely(() => this.work())
-    this.pumping = false
-    if (this.canCommit) this.host.commit(this)
-  }
-
-  /** Nothing that a program's code throws where no fiber catches it may harm another run: this one is parked. */
+  /** Parks this run if the code of its program throws outside of a fiber, so that no other run is harmed. */
   private safely<A>(run: () => A): A | undefined {
     const done = Either.try({ try: run, catch: shown })
     if (Either.isRight(done)) return done.right
@@ -300,9 +243,10 @@ export class Hold {
     return undefined
   }
 
-  private work(): void {
+  /** In this order: events, the end of the program, new entries, new work, rest. */
+  private process(): void {
     const { execution } = this
-    // Once a commit that ends the hold is on its way, nothing may be added to it.
+    // A commit that ends the hold must stay the last one.
     while (this.state === "active" || this.state === "idle") {
       if (execution.parking !== undefined) return this.park(execution.parking)
       const event = this.events.shift()
@@ -312,7 +256,7 @@ export class Hold {
       }
       const end = execution.end()
       if (end !== undefined) {
-        this.stopBodies()
+        this.work.stop()
         return this.leave(end)
       }
       if (execution.nextEntry()) continue
@@ -322,55 +266,48 @@ export class Hold {
   }
 
   private startWork(): void {
-    for (let next = this.waitingWork[0]; next !== undefined; next = this.waitingWork[0]) {
-      const { mark, op } = next
-      const isReady = mark <= this.durableMark && this.transactionOp === undefined
+    const { execution, work } = this
+    for (let item = work.next; item !== undefined; item = work.next) {
+      const { mark, op } = item
+      const isReady = execution.draft.isDurable(mark) && work.transaction === undefined
       if (op.data._tag === "Send") {
-        // A message goes with the next commit, and only to a child that leaves with that same commit has it to wait.
-        if (!isReady && this.execution.draft.hasChild(op.data.to)) return
-        this.waitingWork.shift()
-        this.execution.send(op)
+        // A message goes with the next commit. A message to a child of that commit waits until the child is durable.
+        if (!isReady && execution.draft.hasChild(op.data.to)) return
+        work.takeNext()
+        execution.send(op)
         continue
       }
       if (!isReady || this.pausing || !this.host.mayStart()) return
       const isTransaction = op.data._tag === "Step" && op.data.transaction
-      // The commit of a transaction is the only one of its run until it is over.
-      if (isTransaction && (this.inFlight !== undefined || !this.execution.draft.isEmpty)) return
-      this.waitingWork.shift()
+      // The commit of a transaction is the only one of its run until the transaction is over.
+      if (isTransaction && (execution.draft.taken !== undefined || !execution.draft.isEmpty)) return
+      work.takeNext()
       this.become("active")
-      if (isTransaction) this.transactionOp = op
-      // It may be done before its fiber is known here.
-      this.bodies.set(op, undefined)
-      const fiber = isTransaction
-        ? this.host.runTransaction(this, op)
-        : this.host.runBody(this, op, (exit) => this.bodyDone(op, exit))
-      if (this.bodies.has(op)) this.bodies.set(op, fiber)
+      if (isTransaction) work.transaction = op
+      work.run(op, () =>
+        isTransaction
+          ? this.host.runTransaction(this, op)
+          : this.host.runBody(this, op, (exit) => this.bodyDone(op, exit)))
     }
   }
 
-  private cancelled(op: Op): void {
-    this.waitingWork = this.waitingWork.filter((waiting) => waiting.op !== op)
-    this.bodies.get(op)?.unsafeInterruptAsFork(FiberId.none)
-    this.bodies.delete(op)
-  }
-
-  /** Nothing can be done now: decide whether to keep holding the run. */
+  /** Nothing can be done now: suspend or release the run, or keep holding it. */
   private rest(): void {
     const { draft, isWaiting } = this.execution
-    const settled = this.inFlight === undefined && this.transactionOp === undefined
+    const isSettled = draft.taken === undefined && this.work.transaction === undefined
     if (isWaiting) {
       if (this.state !== "idle") this.idleSince = this.host.now()
-      if (settled && this.isTimeToSuspend()) return this.leave(this.execution.suspension())
-    } else if (settled && this.isLettingGo && this.bodies.size === 0) {
-      // What is left to do is for another worker, or for later.
+      if (isSettled && this.isTimeToSuspend()) return this.leave(this.execution.suspension())
+    } else if (isSettled && this.isLettingGo && !this.work.isRunning) {
+      // Another worker, or a later claim, does the remaining work.
       return this.leave({ _tag: "Release", at: this.host.now() })
     }
     const { wakeTime } = this.execution
     if (wakeTime < Infinity) this.host.wakeAt(this, wakeTime)
-    this.become(isWaiting && settled && draft.isEmpty ? "idle" : "active")
+    this.become(isWaiting && isSettled && draft.isEmpty ? "idle" : "active")
   }
 
-  /** As much as is going on is written down, and then no more is done. */
+  /** What runs is finished and committed, and nothing more starts. */
   private get isLettingGo(): boolean {
     return this.pausing || this.host.isDraining()
   }
@@ -381,47 +318,46 @@ export class Hold {
     const { lingerMillis } = this.host
     if (this.execution.wakeTime - now <= lingerMillis) return false
     if (!this.execution.mailbox.isAwaiting) return true
-    const leaveAt = this.idleSince + lingerMillis
-    if (now >= leaveAt) return true
-    this.host.wakeAt(this, leaveAt)
+    const suspendAt = this.idleSince + lingerMillis
+    if (now >= suspendAt) return true
+    this.host.wakeAt(this, suspendAt)
     return false
   }
 
-  /** Messages came meanwhile, so nothing was written. */
-  private unseen(taken: TakenDraft): void {
-    if (taken.commit.closes.length > 0) {
-      // One may have come while its window was about to close. It must be received, and the program has gone on without
-      // it.
-      return this.handBack(taken)
-    }
-    this.execution.draft.restore(taken)
+  // --- private: the end of the hold ---
+
+  /** Messages arrived before the commit, so it was not written. */
+  private unseen({ commit }: TakenDraft): void {
+    // A message may have arrived before its window closed. It must be received, but the program has continued without
+    // it.
+    if (commit.closes.length > 0) return this.handBackDurable()
+    this.execution.draft.restore()
     if (this.state === "leaving") this.become("active")
     this.host.readInbox(this)
   }
 
-  /** Give up all that is not durable. */
-  private giveUpDraft(taken: TakenDraft | undefined): void {
-    this.inFlight = undefined
-    this.stopBodies()
-    this.execution.draft = new Draft(taken?.commit.from ?? this.nextSeq)
+  /** Discard everything that is not durable. */
+  private discardDraft(): void {
+    this.work.stop()
+    this.execution.draft = this.execution.draft.discarded()
   }
 
   private park(detail: unknown): void {
-    this.stopBodies()
+    this.work.stop()
     this.leave({ _tag: "Diverge", detail: JSON.stringify(detail) })
   }
 
-  /** The draft ends the hold. */
+  /** The next commit ends the hold. */
   private leave(transition: Transition): void {
     const { draft } = this.execution
     draft.transition = transition
-    // A message that is read between now and the commit must not pass for one that was considered.
+    // The suspension is valid only if the inbox has no later message, even one that is read before the commit.
     if (transition._tag === "Suspend") draft.decide(this.seen)
     this.become("leaving")
     if (this.canCommit) this.host.commit(this)
   }
 
-  /** The commit that ended the hold was applied. */
+  /** The commit that ends the hold was applied. */
   private left({ commit }: TakenDraft, transition: Transition): void {
     switch (transition._tag) {
       case "Suspend":
@@ -438,7 +374,7 @@ export class Hold {
   }
 
   private over(ending: Ending | null): void {
-    this.stopBodies()
+    this.work.stop()
     this.forget()
     this.become("gone")
     this.host.ended(this, ending)
@@ -447,15 +383,14 @@ export class Hold {
   private continueAsNew(payload: string, startedAt: number, nextSeq: number): void {
     this.forget()
     this.events.length = 0
-    this.waitingWork = []
-    this.durableMark = 0
+    this.work.stop()
     const generation = this.run.generation + 1
-    // Unread signals stay in storage; they are read again from the beginning.
+    // Unread signals stay in storage; they are read again from the start.
     this.run = { ...this.run, payload, startedAt, nextSeq, generation, journal: [], inbox: [], seen: 0 }
     this.execution = this.execute(this.run)
     this.become("active")
     this.host.readInbox(this)
-    this.begin()
+    this.start()
   }
 
   private become(state: HoldState): void {

@@ -1,23 +1,24 @@
 /**
- * Machines of suspended runs, kept for a while so that the next claim needs no replay. Only a cache: bounded by count and
- * age, and of no use when the run has moved on elsewhere.
+ * The machines of suspended runs, kept for a while so that the next claim needs no replay. It is only a cache, bounded
+ * by count and age. A machine is useless when its run was executed elsewhere since.
  */
 import type { ClaimedRun } from "../../driver/JournalDriver.js"
 import type { Hold } from "./Hold.js"
 import type { TimerQueue } from "./TimerQueue.js"
 import { Alarm } from "./TimerQueue.js"
 
-interface Kept {
+interface HotMachine {
   readonly hold: Hold
-  readonly until: number
+  readonly expiresAt: number
 }
 
 export class HotCache {
-  /** Those that have been kept longest come first. */
-  private readonly kept = new Map<string, Kept>()
-  /** The next sequence number of each kept run: what a claim must find for the machine to be of use. */
+  /** The oldest first. */
+  private readonly machines = new Map<string, HotMachine>()
+  /** The next sequence number of each run: a machine is useful only if the claim returns the same number. */
   private readonly nextSeqs = new Map<string, number>()
   private readonly expiry = new Alarm(() => this.expire())
+  /** Claims that are on their way. */
   private offers = 0
   private isClosed = false
 
@@ -33,15 +34,15 @@ export class HotCache {
   }
 
   /**
-   * What is kept, for a claim. A run that is claimed as kept comes without its journal, so nothing that was offered may be
-   * let go of before `release`.
+   * The next sequence numbers, for a claim. Storage omits the journal of a run that matches, so no machine is dropped
+   * before `release`.
    */
   offer(): ReadonlyMap<string, number> {
     this.offers++
     return this.nextSeqs
   }
 
-  /** The claim is over, and what it brought has been taken. */
+  /** The claim is over, and its runs were taken. */
   release(): void {
     this.offers--
     this.trim()
@@ -51,13 +52,13 @@ export class HotCache {
   add(hold: Hold): void {
     this.remove(hold.id)?.forget()
     if (this.capacity <= 0 || this.maxAgeMillis <= 0) return hold.forget()
-    this.kept.set(hold.id, { hold, until: this.now() + this.maxAgeMillis })
+    this.machines.set(hold.id, { hold, expiresAt: this.now() + this.maxAgeMillis })
     this.nextSeqs.set(hold.id, hold.nextSeq)
     this.trim()
     this.expire()
   }
 
-  /** The kept hold of a run that was claimed again, if its machine stands where the run's journal ends. */
+  /** Take the hold of a run that was claimed again, if its machine is at the end of the run's journal. */
   take(run: ClaimedRun): Hold | undefined {
     const hold = this.remove(run.id)
     if (hold === undefined) return undefined
@@ -66,38 +67,41 @@ export class HotCache {
     return undefined
   }
 
-  /** Keep nothing from now on. */
+  /** Keep no machine from now on. */
   clear(): void {
     this.isClosed = true
     this.trim()
   }
 
-  /** Let go of the oldest ones beyond the capacity, unless a claim is under way that may need them. */
+  /** Drop the oldest machines above the capacity, unless a claim is on its way. */
   private trim(): void {
     if (this.offers > 0) return
     const capacity = this.isClosed ? 0 : this.capacity
-    for (const [oldest, { hold }] of this.kept) {
-      if (this.kept.size <= capacity) break
+    for (const [oldest, { hold }] of this.machines) {
+      if (this.machines.size <= capacity) break
       this.remove(oldest)
       hold.forget()
     }
   }
 
-  /** Let go of those that are too old, and look again when the next one will be. `release` comes back to it, too. */
+  /**
+   * Drop the machines that are too old, and set the alarm for the next one. While a claim is on its way, `release`
+   * does.
+   */
   private expire(): void {
     if (this.offers > 0 || this.expiry.due < Infinity) return
     const now = this.now()
-    for (const [oldest, { hold, until }] of this.kept) {
-      if (until > now) return this.timers.set(this.expiry, until)
+    for (const [oldest, { expiresAt, hold }] of this.machines) {
+      if (expiresAt > now) return this.timers.set(this.expiry, expiresAt)
       this.remove(oldest)
       hold.forget()
     }
   }
 
   private remove(run: string): Hold | undefined {
-    const kept = this.kept.get(run)
-    this.kept.delete(run)
+    const machine = this.machines.get(run)
+    this.machines.delete(run)
     this.nextSeqs.delete(run)
-    return kept?.hold
+    return machine?.hold
   }
 }

@@ -1,11 +1,10 @@
-/** A signal between plain code and fibers: opened from anywhere, it lets one wait through. */
+/** A signal from plain code to fibers. Opening it resumes the fibers that wait, or else the next one that will. */
 import * as Effect from "effect/Effect"
 
 export class Latch {
   private isOpen = false
   private readonly waiting = new Set<() => void>()
 
-  /** Let the fibers that wait go on, or the next one that will. */
   open(): void {
     if (this.waiting.size === 0) {
       this.isOpen = true
@@ -16,14 +15,14 @@ export class Latch {
     for (const resume of all) resume()
   }
 
-  /** Wait until it is opened. An opening that nobody waited for counts once. */
+  /** Waits until the latch is opened. Openings while no fiber waits count as one. */
   readonly await: Effect.Effect<void> = Effect.async<void>((resume) => {
     if (this.isOpen) {
       this.isOpen = false
       return resume(Effect.void)
     }
-    const go = () => resume(Effect.void)
-    this.waiting.add(go)
-    return Effect.sync(() => this.waiting.delete(go))
+    const pass = () => resume(Effect.void)
+    this.waiting.add(pass)
+    return Effect.sync(() => this.waiting.delete(pass))
   })
 }

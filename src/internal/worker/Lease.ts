@@ -1,97 +1,110 @@
-/** A worker's lease: one row that beats. While it is good, the runs it holds are its own; the reaper frees those of others. */
+/**
+ * The lease of a worker: one row, which heartbeats extend. While the lease is good, no other worker can take the
+ * worker's runs. The reaper of each worker releases the runs of workers whose lease has run out.
+ */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { JournalError } from "../../Errors.js"
 import { WorkerIdTaken } from "../../Errors.js"
 import type { JournalService } from "../../Journal.js"
 import type { WorkerRef } from "../../driver/JournalDriver.js"
+import { logFailure } from "./faults.js"
 
-/** Runs that one sweep of the reaper frees, or ends. */
-const REAP_BATCH = 100
+/** Most runs that one sweep releases or ends. */
+const SWEEP_RUN_COUNT = 100
+
+/** Heartbeats within the duration of a lease: two of them can fail. */
+const BEATS_PER_LEASE = 3
+
+/** How long a start waits for the lease of a dead predecessor with the same id, in durations of a lease. */
+const ACQUIRE_TIMEOUT_LEASES = 1.5
 
 export interface LeaseOptions {
   readonly worker: WorkerRef
   readonly leaseMillis: number
-  /** Deaths in a row, without progress, after which a run is exhausted. */
+  /** Deaths of workers in a row, without a commit between, after which a run is exhausted. */
   readonly maxCrashes: number
-  /** The lease had run out: others may have taken runs. */
+  /** The lease had run out: other workers may have taken runs. */
   readonly onLapse: Effect.Effect<void, JournalError>
   /** The lease became good again, or was lost. */
   readonly onChange: () => void
-  /** What the worker says of itself with each beat, as JSON. Default: nothing. */
+  /** The description of the worker in each heartbeat, as JSON text. Default none. */
   readonly info?: () => string
-  /** Somebody asks whether the worker answers. */
+  /** A heartbeat returned an unanswered ping. */
   readonly onPing?: (nonce: string) => void
 }
 
 export class Lease {
-  /** Until when the lease is surely good, in monotonic milliseconds of this process. */
+  /** The lease is certainly good until then, in monotonic milliseconds of this process. */
   private goodUntil = -Infinity
-  /** The lease had run out, and what that means for the held runs has not been found out yet. */
+  /** The lease had run out, and `onLapse` has not succeeded since. */
   private lapsed = false
-  /**
-   * How often a beat found that the lease had run out, and when last, in the driver's time. What was claimed before, and is
-   * heard of only now, may be another's.
-   */
+  /** Heartbeats that found the lease run out. Other workers may have the runs of a claim that was sent before. */
   lapses = 0
+  /** The driver time of the last lapse, in milliseconds since the epoch. */
   lapsedAt = -Infinity
 
   constructor(private readonly journal: JournalService, private readonly options: LeaseOptions) {}
 
-  /** Whether the lease is good. A process that was paused finds out here that it may no longer start anything. */
+  /** Whether the lease is good. It is false in a process that was frozen for too long. */
   get isGood(): boolean {
     return this.journal.process.time.monotonic() < this.goodUntil
   }
 
-  /** Take or renew the lease. False if another incarnation holds it. */
+  /** Acquire or extend the lease. Returns false if another process has it. */
   readonly beat: Effect.Effect<boolean, JournalError> = Effect.suspend(() => {
-    const { info, leaseMillis, onChange, onLapse, onPing, worker } = this.options
-    // Counted from before the beat is sent: never later than what storage counts.
+    const { info, leaseMillis, onPing, worker } = this.options
+    // From before the heartbeat is sent: never later than the end that storage computes.
     const goodUntil = this.journal.process.time.monotonic() + leaseMillis
     return Effect.flatMap(
       this.journal.heartbeat({ worker, leaseMillis, info: info?.() ?? null }),
-      ({ now, value: answer }) => {
-        if (answer._tag === "Taken") {
-          // It was given to another because it had run out.
-          this.lapsed = true
-          this.goodUntil = -Infinity
-          return Effect.as(Effect.sync(onChange), false)
-        }
-        if (answer.ping !== null) onPing?.(answer.ping)
-        // Storage says so once, and that answer may have been lost: what this process knows by itself counts as well.
-        this.lapsed ||= answer.lapsed || (this.goodUntil > -Infinity && !this.isGood)
-        // Whatever this process's clock says: nothing starts before it is known which runs are still its own.
-        if (this.lapsed) {
-          this.goodUntil = -Infinity
-          this.lapsedAt = now
-          this.lapses++
-        }
-        return Effect.as(
-          Effect.zipRight(
-            this.lapsed
-              ? Effect.zipRight(
-                Effect.logWarning("the worker's lease had run out: others may have taken its runs"),
-                onLapse
-              )
-              : Effect.void,
-            Effect.sync(() => {
-              this.lapsed = false
-              const wasGood = this.isGood
-              this.goodUntil = goodUntil
-              if (!wasGood) onChange()
-            })
-          ),
-          true
-        )
+      ({ now, value }) => {
+        if (value._tag === "Taken") return Effect.as(this.lose, false)
+        if (value.ping !== null) onPing?.(value.ping)
+        this.detectLapse(value.lapsed, now)
+        return Effect.as(Effect.zipRight(this.recover, Effect.sync(() => this.extend(goodUntil))), true)
       }
     )
   })
 
-  /** Take the lease at start. A predecessor of the same id that died is waited for as long as its lease may last. */
+  /** Another process acquired the lease because it had run out. */
+  private readonly lose: Effect.Effect<void> = Effect.sync(() => {
+    this.lapsed = true
+    this.goodUntil = -Infinity
+    this.options.onChange()
+  })
+
+  private detectLapse(isReported: boolean, now: number): void {
+    // Storage reports a lapse once, and that result may have been lost: the clock of this process counts, too.
+    this.lapsed ||= isReported || (this.goodUntil > -Infinity && !this.isGood)
+    if (!this.lapsed) return
+    // Nothing starts before `recover` has found out which runs the worker still holds.
+    this.goodUntil = -Infinity
+    this.lapsedAt = now
+    this.lapses++
+  }
+
+  private readonly recover: Effect.Effect<void, JournalError> = Effect.suspend(() =>
+    this.lapsed
+      ? Effect.zipRight(
+        Effect.logWarning("the lease of the worker had run out: other workers may have taken its runs"),
+        this.options.onLapse
+      )
+      : Effect.void
+  )
+
+  private extend(goodUntil: number): void {
+    this.lapsed = false
+    const wasGood = this.isGood
+    this.goodUntil = goodUntil
+    if (!wasGood) this.options.onChange()
+  }
+
+  /** Acquire the lease at start. Waits for the lease of a dead predecessor with the same id to run out. */
   readonly acquire: Effect.Effect<void, JournalError | WorkerIdTaken> = Effect.suspend(() => {
-    const deadline = this.journal.process.time.monotonic() + this.options.leaseMillis * 1.5
-    const attempt: Effect.Effect<void, JournalError | WorkerIdTaken> = Effect.flatMap(this.beat, (held) => {
-      if (held) return Effect.void
+    const deadline = this.journal.process.time.monotonic() + this.options.leaseMillis * ACQUIRE_TIMEOUT_LEASES
+    const attempt: Effect.Effect<void, JournalError | WorkerIdTaken> = Effect.flatMap(this.beat, (isOwner) => {
+      if (isOwner) return Effect.void
       return this.journal.process.time.monotonic() >= deadline
         ? new WorkerIdTaken({ workerId: this.options.worker.id })
         : Effect.zipRight(Effect.sleep(Duration.millis(Math.max(1, this.options.leaseMillis / 10))), attempt)
@@ -99,50 +112,47 @@ export class Lease {
     return attempt
   })
 
-  /** For ever: beat three times a lease, so that two may fail. */
+  /** Sends heartbeats forever. */
   readonly run: Effect.Effect<never> = Effect.forever(
     Effect.zipRight(
-      Effect.suspend(() => Effect.sleep(Duration.millis(this.options.leaseMillis / 3))),
+      Effect.suspend(() => Effect.sleep(Duration.millis(this.options.leaseMillis / BEATS_PER_LEASE))),
       Effect.suspend(() => this.beat).pipe(
-        Effect.flatMap((held) =>
-          held
+        Effect.flatMap((isOwner) =>
+          isOwner
             ? Effect.void
-            : Effect.logError(`another worker holds the id "${this.options.worker.id}": this one takes no runs`)
+            : Effect.logError(
+              `another process uses the worker id "${this.options.worker.id}": this worker claims no runs`
+            )
         ),
-        Effect.catchAll((error) =>
-          Effect.logWarning("a heartbeat failed").pipe(Effect.annotateLogs({ error: error.message }))
-        )
+        Effect.catchAll(logFailure(Effect.logWarning, "a heartbeat failed"))
       )
     )
   )
 
-  /** Free runs of workers whose lease has run out. Answers how many. */
+  /** Release runs of workers whose lease has run out. Returns their number. */
   readonly reapOnce: Effect.Effect<number, JournalError> = Effect.suspend(() =>
     Effect.map(
-      this.journal.reap({ limit: REAP_BATCH, maxCrashes: this.options.maxCrashes }),
+      this.journal.reap({ limit: SWEEP_RUN_COUNT, maxCrashes: this.options.maxCrashes }),
       ({ exhausted, released }) => exhausted + released
     )
   )
 
-  /** End runs that were not claimed before their deadline. Answers how many. */
+  /** End runs that were not claimed before their deadline. Returns their number. */
   readonly expireOnce: Effect.Effect<number, JournalError> = Effect.suspend(() =>
     Effect.map(
-      this.journal.expire({ limit: REAP_BATCH }),
+      this.journal.expire({ limit: SWEEP_RUN_COUNT }),
       ({ expired }) => expired
     )
   )
 
-  /** For ever: reap and expire, at once again while there is a full batch. */
+  /** Reaps and expires forever, without a pause after a full batch. */
   readonly reaper: Effect.Effect<never> = Effect.forever(
     Effect.flatMap(
       Effect.zipWith(sweep("reaping", this.reapOnce), sweep("expiring", this.expireOnce), Math.max),
-      (most) => most >= REAP_BATCH ? Effect.void : Effect.sleep(Duration.millis(this.options.leaseMillis / 2))
+      (most) => most >= SWEEP_RUN_COUNT ? Effect.void : Effect.sleep(Duration.millis(this.options.leaseMillis / 2))
     )
   )
 }
 
 const sweep = (what: string, once: Effect.Effect<number, JournalError>): Effect.Effect<number> =>
-  Effect.catchAll(
-    once,
-    (error) => Effect.as(Effect.logWarning(`${what} failed`).pipe(Effect.annotateLogs({ error: error.message })), 0)
-  )
+  Effect.catchAll(once, (error) => Effect.as(logFailure(Effect.logWarning, `${what} failed`)(error), 0))

@@ -1,17 +1,17 @@
 /**
- * The messages of a held run that are not consumed, and the ops that wait for messages. Both are kept in order, so that
- * the first message of a key goes to the first op that waits for that key.
+ * The unconsumed messages of a held run, and the ops that wait for messages. Both are in order: the first message of a
+ * key is for the first op that waits for that key.
  */
 import type { Message } from "../../driver/JournalDriver.js"
 import type { Op } from "../machine/Op.js"
 
-/** A message and the op that takes it. */
+/** A message and the op that receives it. */
 export interface Match {
   readonly op: Op
   readonly message: Message
 }
 
-/** What an op waits for, if it waits for messages. Also how a suspended run's waits are written down. */
+/** The key of the messages that an op waits for, as a suspended run stores it; undefined if it waits for none. */
 export const awaitedKey = ({ data, name }: Op): string | undefined => {
   switch (data._tag) {
     case "Receive":
@@ -28,16 +28,16 @@ export const awaitedKey = ({ data, name }: Op): string | undefined => {
 }
 
 export class Mailbox {
-  /** The inbox sequence up to which messages are known. */
+  /** The inbox sequence up to which the messages are complete. */
   seen = 0
   private unread = new Map<string, Array<Message>>()
   private readonly waiting = new Map<string, Array<Op>>()
-  /** Keys for which both a message and an op may be there. */
+  /** Keys that may have both a message and an op. */
   private readonly candidates = new Set<string>()
-  /** Messages to the run itself: cancel, defect. */
+  /** Messages to the run itself: cancels and defects. */
   private toRun: Array<Message> = []
 
-  /** Messages that were read from storage, in order. */
+  /** Add messages from storage, in order. Those up to `this.seen` are ignored. */
   add(messages: ReadonlyArray<Message>, seen: number): void {
     for (const message of messages) {
       if (message.ordinal <= this.seen) continue
@@ -52,7 +52,7 @@ export class Mailbox {
     this.seen = Math.max(this.seen, seen)
   }
 
-  /** Start over with what storage says is unconsumed. */
+  /** Replace all messages by those that storage has as unconsumed. */
   reset(messages: ReadonlyArray<Message>, seen: number): void {
     this.unread = new Map()
     this.candidates.clear()
@@ -62,7 +62,7 @@ export class Mailbox {
     this.seen = seen
   }
 
-  /** Forget all messages and waits: a new generation begins. */
+  /** Remove all messages and waiting ops. */
   clear(): void {
     this.reset([], 0)
     this.waiting.clear()
@@ -81,7 +81,7 @@ export class Mailbox {
     if (ops.length === 0) this.waiting.delete(key)
   }
 
-  /** What the run's ops wait for. */
+  /** The keys that ops wait for. */
   get awaited(): ReadonlyArray<string> {
     return [...this.waiting.keys()]
   }
@@ -90,7 +90,7 @@ export class Mailbox {
     return this.waiting.size > 0
   }
 
-  /** The next message to the run itself. */
+  /** Take the next message to the run itself. */
   takeToRun(): Message | undefined {
     return this.toRun.shift()
   }

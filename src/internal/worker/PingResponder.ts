@@ -1,11 +1,13 @@
-/** Answers the pings that a worker hears: by hint at once, with its next heartbeat at the latest. */
+/** Answers pings: immediately after a hint, or after the next heartbeat at the latest. */
 import * as Effect from "effect/Effect"
 import type { JournalError } from "../../Errors.js"
 import type { JournalService } from "../../Journal.js"
 import type { WorkerRef } from "../../driver/JournalDriver.js"
+import { logFailure } from "./faults.js"
 import { Latch } from "./Latch.js"
 
 export class PingResponder {
+  /** The nonces of unanswered pings. */
   private readonly nonces = new Set<string>()
   private readonly work = new Latch()
 
@@ -16,24 +18,21 @@ export class PingResponder {
     this.work.open()
   }
 
-  /** Answer what was heard. Answers how many pings that were. */
+  /** Answer all pings. Returns their number. */
   readonly runOnce: Effect.Effect<number, JournalError> = Effect.suspend(() => {
-    const heard = [...this.nonces]
+    const nonces = [...this.nonces]
     this.nonces.clear()
     return Effect.as(
-      Effect.forEach(heard, (nonce) => this.journal.pong({ worker: this.worker, nonce })),
-      heard.length
+      Effect.forEach(nonces, (nonce) => this.journal.pong({ worker: this.worker, nonce })),
+      nonces.length
     )
   })
 
   readonly run: Effect.Effect<never> = Effect.forever(
     Effect.zipRight(
       this.work.await,
-      // A heartbeat says again what is open.
-      Effect.catchAll(
-        this.runOnce,
-        (error) => Effect.logDebug("a ping was not answered").pipe(Effect.annotateLogs({ error: error.message }))
-      )
+      // The next heartbeat returns unanswered pings again.
+      Effect.catchAll(this.runOnce, logFailure(Effect.logDebug, "a ping was not answered"))
     )
   )
 }

@@ -1,16 +1,16 @@
 /**
- * A worker's clock work: one fiber that sleeps until the earliest of many times. A binary heap (Williams, 1964) in which
- * each alarm knows its place, so that what is not waited for any more is taken out at once and kept alive by nothing.
+ * The timers of a worker: one fiber that sleeps until the earliest of many times. It is a binary heap (Williams, 1964)
+ * in which each alarm has its place, so that a cleared alarm is removed immediately and can be garbage collected.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { Latch } from "./Latch.js"
 
-/** Something that is to be done at a time. It is in a queue once, or not at all. */
+/** An action with a time. It is at most once in a queue. */
 export class Alarm {
-  /** When, in milliseconds of the driver's time; `Infinity` while it is not set. */
+  /** Driver time in milliseconds since the epoch; `Infinity` while the alarm is not set. */
   due = Infinity
-  /** Its place in the heap; -1 while it is not set. */
+  /** The place in the heap; -1 while the alarm is not set. */
   place = -1
 
   constructor(readonly ring: () => void) {}
@@ -20,7 +20,7 @@ export class TimerQueue {
   private readonly heap: Array<Alarm> = []
   private readonly earlier = new Latch()
 
-  /** `now` is the driver's time in milliseconds. */
+  /** `now` is the driver time in milliseconds since the epoch. */
   constructor(private readonly now: () => number) {}
 
   /** Alarms that are set. */
@@ -28,7 +28,7 @@ export class TimerQueue {
     return this.heap.length
   }
 
-  /** Ring the alarm at this time, and at no other that it was set to before. */
+  /** Ring the alarm at this time. It replaces an earlier time. */
   set(alarm: Alarm, due: number): void {
     this.clear(alarm)
     alarm.due = due
@@ -47,7 +47,7 @@ export class TimerQueue {
     if (last.place === place) this.sink(last, place)
   }
 
-  /** Ring all that is due now. Answers how much was. */
+  /** Ring all due alarms. Returns their number. */
   runOnce(): number {
     let rung = 0
     const now = this.now()
@@ -59,7 +59,7 @@ export class TimerQueue {
     return rung
   }
 
-  /** For ever: sleep until the earliest time, ring what is due. */
+  /** Sleeps until the earliest time, rings the due alarms, and repeats. */
   readonly run: Effect.Effect<never> = Effect.forever(Effect.suspend(() => {
     if (this.runOnce() > 0) return Effect.yieldNow()
     const [first] = this.heap
@@ -67,11 +67,11 @@ export class TimerQueue {
       ? this.earlier.await
       : Effect.raceFirst(
         this.earlier.await,
-        Effect.sleep(Duration.millis(pause(first.due - this.now())))
+        Effect.sleep(Duration.millis(timerDelay(first.due - this.now())))
       )
   }))
 
-  /** Put an alarm at this place of the heap, or as far above it as it belongs. */
+  /** Put an alarm at this place of the heap, or above it if it is due earlier. */
   private rise(alarm: Alarm, from: number): void {
     const { heap } = this
     let place = from
@@ -85,7 +85,7 @@ export class TimerQueue {
     this.put(alarm, place)
   }
 
-  /** Put an alarm at this place of the heap, or as far below it as it belongs. */
+  /** Put an alarm at this place of the heap, or below it if it is due later. */
   private sink(alarm: Alarm, from: number): void {
     const { heap } = this
     let place = from
@@ -109,5 +109,7 @@ export class TimerQueue {
   }
 }
 
-/** Timers of the platform count whole milliseconds, and not more than 2³¹ of them. */
-const pause = (millis: number): number => Math.min(86_400_000, Math.max(1, Math.ceil(millis)))
+/** Timers of the platform take whole milliseconds, fewer than 2³¹. */
+const MAX_DELAY_MILLIS = 86_400_000
+
+const timerDelay = (millis: number): number => Math.min(MAX_DELAY_MILLIS, Math.max(1, Math.ceil(millis)))

@@ -1,4 +1,4 @@
-/** The committer: how what waits is put into statements, and what is made of their answers. */
+/** The committer: how commits are put into statements, and what follows from the results. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -19,16 +19,16 @@ const fault = (code: JournalError["code"]) =>
 
 type Commit = JournalDriver["commit"]
 
-/** A worker whose loops are not started, and what it sent to storage. */
+/** A worker whose loops are not started, with the commits that it sent to storage. */
 const byHand = (
   workflows: Workflows,
   options: Worker.WorkerOptions,
-  bend: (commit: Commit) => Commit = (commit) => commit
+  change: (commit: Commit) => Commit = (commit) => commit
 ) =>
   Effect.gen(function*() {
     const sent: Array<ReadonlyArray<RunCommit>> = []
     const world = yield* makeWorld((driver) => {
-      const commit = bend(driver.commit)
+      const commit = change(driver.commit)
       return {
         ...driver,
         commit: (request) => {
@@ -48,7 +48,7 @@ const at = Job.toLayer(({ n }) => Effect.succeed(n))
 
 const payloads = (count: number) => Array.from({ length: count }, (_, n) => ({ n }))
 
-describe("what waits to be written", () => {
+describe("a batch of commits", () => {
   const cases = [
     { commitBatch: 3, runs: 8, statements: [3, 3, 2] },
     { commitBatch: 4, runs: 8, statements: [4, 4] },
@@ -56,7 +56,7 @@ describe("what waits to be written", () => {
     { commitBatch: 250, runs: 8, statements: [8] }
   ]
   it.scoped.each(cases)(
-    "of $runs runs goes in statements of at most $commitBatch",
+    "of $runs runs is written by statements of at most $commitBatch",
     ({ commitBatch, runs, statements }) =>
       Effect.gen(function*() {
         const { core, sent, world } = yield* byHand(at, { commitBatch })
@@ -101,21 +101,21 @@ describe("what waits to be written", () => {
   )
 })
 
-describe("a commit that was not answered", () => {
+describe("a commit without a result", () => {
   const losses = [
     { when: "before", code: "Unavailable" },
     { when: "before", code: "Conflict" },
     { when: "after", code: "OutcomeUnknown" }
   ] as const
   it.scoped.each(losses)(
-    "is sent again as it was ($code): no step goes ahead of it, what came since waits",
+    "is sent again unchanged ($code): no later step starts before it, and later content waits",
     ({ code, when }) =>
       Effect.gen(function*() {
         let left = 3
-        const begun: Array<string> = []
+        const started: Array<string> = []
         const late = yield* Deferred.make<void>()
         const step = (name: string, body: Effect.Effect<void>) =>
-          Step.run(name, Effect.zipRight(Effect.sync(() => void begun.push(name)), body))
+          Step.run(name, Effect.zipRight(Effect.sync(() => void started.push(name)), body))
         const { core, sent, world } = yield* byHand(
           Job.toLayer(({ n }) =>
             Effect.as(
@@ -142,17 +142,17 @@ describe("a commit that was not answered", () => {
         const writing = yield* Effect.fork(core.committer.runOnce)
         yield* TestClock.adjust("1 millis")
         assert.strictEqual(core.committer.inFlight, 1)
-        // Something is added to the run while its commit is on its way.
+        // The run gets new content while its commit is on its way.
         yield* Deferred.succeed(late, undefined)
         yield* TestClock.adjust("1 millis")
         assert.strictEqual(yield* core.committer.runOnce, 0, "one commit of a run at a time")
-        assert.deepStrictEqual(begun, ["a", "late"])
+        assert.deepStrictEqual(started, ["a", "late"])
         yield* TestClock.adjust("1 minute")
         assert.strictEqual(yield* Fiber.join(writing), 1)
         const [first, ...again] = sent.splice(0)
         assert.deepStrictEqual(first?.flatMap(({ entries }) => entries.map(({ name }) => name)), ["a"])
         assert.deepStrictEqual(again, [first, first, first])
-        assert.deepStrictEqual(begun, ["a", "late", "b"])
+        assert.deepStrictEqual(started, ["a", "late", "b"])
         assert.strictEqual(core.committer.inFlight, 0)
         assert.strictEqual(yield* core.committer.runOnce, 1)
         const [[next] = []] = sent
@@ -163,9 +163,9 @@ describe("a commit that was not answered", () => {
   )
 })
 
-describe("a run whose commits are refused, whatever they say", () => {
+describe("a run whose commits are always refused", () => {
   it.scoped.each([1, 100])(
-    "is let go of after a few statements (of at most %i runs), and others go on",
+    "is dropped after a few statements (of at most %i runs), and other runs continue",
     (commitBatch) =>
       Effect.gen(function*() {
         const culprits = new Set<string>()
@@ -177,7 +177,7 @@ describe("a run whose commits are refused, whatever they say", () => {
               const runs = request.commits.map(({ run }) => run)
               if (!runs.some((run) => culprits.has(run))) return driver.commit(request)
               seen.push(runs)
-              // Whoever asks again and again is not to keep the test busy for ever.
+              // Ends the test even if the worker repeats the commit without a pause.
               return seen.length > 20 ? Effect.never : fault("Refused")
             })
         }))
@@ -192,7 +192,7 @@ describe("a run whose commits are refused, whatever they say", () => {
         culprits.add(culprit)
         yield* Deferred.succeed(gate, undefined)
         yield* TestClock.adjust("10 hours")
-        // With others, alone, and once more to park it.
+        // With others, alone, and to park it.
         assert.isAtMost(seen.length, 3)
         assert.isAtLeast(seen.length, 2)
         assert.isFalse(worker.core.holds(culprit))
@@ -207,7 +207,7 @@ describe("a run whose commits are refused, whatever they say", () => {
       })
   )
 
-  it.scoped("is tried again once in a while, not all the time", () =>
+  it.scoped("is tried again at intervals", () =>
     Effect.gen(function*() {
       let refusals = 0
       const world = yield* makeWorld((driver) => ({
@@ -222,7 +222,7 @@ describe("a run whose commits are refused, whatever they say", () => {
       yield* world.use(Job.start({ n: 1 }))
       yield* TestClock.adjust("10 minutes")
       assert.isAbove(refusals, 10)
-      // Two for each claim, and not more than one claim in five seconds.
+      // Two for each claim, and at most one claim in five seconds.
       assert.isAtMost(refusals, 2 * 10 * 60 / 5)
     }))
 })

@@ -1,4 +1,4 @@
-/** A hold, each order of events played by hand. */
+/** A hold, driven by events in each order. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
@@ -16,12 +16,12 @@ const applied: CommitResult = { _tag: "Applied", dispositions: [] }
 const number = { success: Schema.Number }
 
 describe("a hold", () => {
-  it.effect("speculates, but bars the door: no body begins before what it follows from is durable", () =>
+  it.effect("speculates, but starts no body before everything that it follows from is durable", () =>
     Effect.gen(function*() {
       const { finish, held, news } = yield* hold(() =>
         Effect.flatMap(Step.run("a", Effect.succeed(1), number), (a) => Step.run("b", Effect.succeed(a + 1), number))
       )
-      assert.deepStrictEqual(news(), ["body a"], "nothing is to be written before the first body")
+      assert.deepStrictEqual(news(), ["body a"], "the first body needs no commit")
       finish("a", 1)
       assert.deepStrictEqual(news(), ["commit"])
       const { commit } = held.takeCommit()
@@ -42,13 +42,13 @@ describe("a hold", () => {
       assert.deepStrictEqual(news(), ["commit", "ended completed"])
     }))
 
-  it.effect("writes a wait down after the linger, unless messages came that it has not seen", () =>
+  it.effect("suspends a run that waits for a message after the linger, unless unseen messages exist", () =>
     Effect.gen(function*() {
       const { held, news, state } = yield* hold(() => Note.receive)
       assert.strictEqual(held.state, "idle")
       assert.deepStrictEqual(news(), ["wake 1000"])
       state.now = 1000
-      held.poke()
+      held.advance()
       assert.deepStrictEqual(news(), ["commit"])
       const { commit } = held.takeCommit()
       assert.deepInclude(commit.transition, { _tag: "Suspend", until: Infinity })
@@ -62,12 +62,12 @@ describe("a hold", () => {
       assert.strictEqual(next.transition?._tag, "Finish")
     }))
 
-  it.effect("that was claimed again takes no answer from before, and reads its inbox anew", () =>
+  it.effect("that was claimed again ignores an inbox that was read before, and reads it again", () =>
     Effect.gen(function*() {
       const { held, news, state } = yield* hold(() => Note.receive)
       const before = held.run
       state.now = 1000
-      held.poke()
+      held.advance()
       held.takeCommit()
       held.committed(applied)
       assert.strictEqual(held.state, "gone")
@@ -82,7 +82,7 @@ describe("a hold", () => {
       assert.deepInclude(held.takeCommit().commit, { epoch: 2, consumed: [1], seen: 1 })
     }))
 
-  it.effect("that continues as new reads its inbox from the beginning, and takes no answer from before", () =>
+  it.effect("that continues as new reads its inbox from the start, and ignores one that was read before", () =>
     Effect.gen(function*() {
       const { held, news } = yield* hold(({ n }) =>
         Effect.gen(function*() {
@@ -104,7 +104,7 @@ describe("a hold", () => {
       assert.deepInclude(held.takeCommit().commit, { consumed: [2], from: 1 })
     }))
 
-  it.effect("writes a long sleep down at once, and keeps a short one", () =>
+  it.effect("suspends a long sleep immediately, and holds a short one", () =>
     Effect.gen(function*() {
       const long = yield* hold(() => Effect.sleep("1 hour"))
       assert.deepStrictEqual(long.news(), ["commit"])
@@ -112,12 +112,12 @@ describe("a hold", () => {
       const short = yield* hold(() => Effect.sleep("900 millis"))
       assert.deepStrictEqual(short.news(), ["wake 900"])
       short.state.now = 900
-      short.held.poke()
+      short.held.advance()
       assert.deepStrictEqual(short.news(), ["commit"])
       assert.strictEqual(short.held.takeCommit().commit.transition?._tag, "Finish")
     }))
 
-  it.effect("drops the machine when it has lost the run, and hears nothing any more", () =>
+  it.effect("drops the machine of a lost run, and ignores later events", () =>
     Effect.gen(function*() {
       const { finish, held, news } = yield* hold(() => Step.run("a", Effect.succeed(1), number))
       finish("a", 1)
@@ -126,11 +126,11 @@ describe("a hold", () => {
       assert.strictEqual(held.state, "gone")
       assert.deepStrictEqual(news(), ["body a", "commit", "ended -"])
       held.receive({ messages: [note(1)], seen: 1, pausing: false }, held.run)
-      held.poke()
+      held.advance()
       assert.deepStrictEqual(news(), [])
     }))
 
-  it.effect("begins no body while the lease is not good, and does when it is", () =>
+  it.effect("starts no body until the lease is good", () =>
     Effect.gen(function*() {
       const { finish, held, news, state } = yield* hold(() =>
         Effect.zipRight(Step.run("a", Effect.succeed(1), number), Step.run("b", Effect.succeed(1), number))
@@ -141,19 +141,19 @@ describe("a hold", () => {
       held.committed(applied)
       assert.deepStrictEqual(news(), ["body a", "commit"])
       state.mayStart = true
-      held.poke()
+      held.advance()
       assert.deepStrictEqual(news(), ["body b"])
     }))
 
-  it.effect("hands the run back when its worker drains: what is durable, without the steps that have not begun", () =>
+  it.effect("releases the run when its worker drains, without the steps that have not started", () =>
     Effect.gen(function*() {
       const { finish, held, news, state } = yield* hold(() =>
         Effect.zipRight(Step.run("a", Effect.succeed(1), number), Step.run("b", Effect.succeed(1), number))
       )
       state.draining = true
       state.mayStart = false
-      held.poke()
-      assert.deepStrictEqual(news(), ["body a"], "a running body may end")
+      held.advance()
+      assert.deepStrictEqual(news(), ["body a"], "a running body can finish")
       finish("a", 1)
       const { commit } = held.takeCommit()
       assert.deepStrictEqual(commit.entries.map(({ name }) => name), ["a"])
@@ -162,7 +162,7 @@ describe("a hold", () => {
       assert.deepStrictEqual(news(), ["commit", "ended -"])
     }))
 
-  it.effect("replays what is journaled without asking for anything, and parks what does not fit", () =>
+  it.effect("replays the journal without requests, and parks a run that does not match it", () =>
     Effect.gen(function*() {
       const journal = [
         { seq: 0, op: 0, kind: "step", name: "a", exit: { kind: "success", value: "1" }, at: 5 }
@@ -179,7 +179,7 @@ describe("a hold", () => {
       assert.include(commit.transition?._tag === "Diverge" ? commit.transition.detail : "", `"name":"z"`)
     }))
 
-  it.effect("that is refused is parked with what is durable", () =>
+  it.effect("whose commit is refused parks the run with its durable entries", () =>
     Effect.gen(function*() {
       const { finish, held } = yield* hold(() => Step.run("a", Effect.succeed(1), number))
       finish("a", 1)

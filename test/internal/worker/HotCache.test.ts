@@ -1,4 +1,4 @@
-/** Machines that are kept hot, while claims that count on them are under way. */
+/** Hot machines, while claims that rely on them are on their way. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -16,10 +16,10 @@ import * as Workflow from "perdure/Workflow"
 import { claimedRun, handHeld } from "../../fixtures/handHeld.js"
 import { makeWorld, shown, soon } from "../../fixtures/world.js"
 
-/** Whether the hold has let go of its machine. */
+/** Whether the hold has dropped its machine. */
 const isForgotten = (hold: Hold): boolean => Either.isLeft(Either.try(() => hold.outsideRefs(FiberRefs.empty())))
 
-/** A run that has been written down as asleep. */
+/** The hold of a suspended run that sleeps. */
 const asleep = (id: string) =>
   Effect.gen(function*() {
     const { held } = yield* handHeld(() => Effect.sleep("1 day"), { id })
@@ -29,13 +29,13 @@ const asleep = (id: string) =>
     return held
   })
 
-const MAX_AGE = 60_000
+const MAX_AGE_MILLIS = 60_000
 
-/** A cache of so many machines, with a clock that is set by hand. */
+/** A cache with a clock that the test sets. */
 const makeCache = (capacity: number) => {
   const clock = { now: 0 }
   const timers = new TimerQueue(() => clock.now)
-  const cache = new HotCache(capacity, MAX_AGE, timers, () => clock.now)
+  const cache = new HotCache(capacity, MAX_AGE_MILLIS, timers, () => clock.now)
   return {
     cache,
     kept: () => [...cache.sequences.keys()],
@@ -57,18 +57,18 @@ const pressures: Record<
   string,
   (its: ReturnType<typeof makeCache>) => Effect.Effect<ReadonlyArray<Hold>, ConfigurationInvalid | JournalError>
 > = {
-  "younger ones take its place": ({ cache }) =>
+  "younger machines fill the cache": ({ cache }) =>
     Effect.tap(
       Effect.forEach(["b", "c"], asleep),
       (holds) => Effect.sync(() => holds.forEach((hold) => cache.add(hold)))
     ),
-  "it has grown too old": ({ passTo }) => Effect.as(Effect.sync(() => passTo(MAX_AGE)), []),
+  "it is too old": ({ passTo }) => Effect.as(Effect.sync(() => passTo(MAX_AGE_MILLIS)), []),
   "the worker stops": ({ cache }) => Effect.as(Effect.sync(() => cache.clear()), [])
 }
 
-describe("a machine that a claim was told of", () => {
+describe("a machine that was offered to a claim", () => {
   it.effect.each(Object.entries(pressures))(
-    "is there when the claim is answered, though %s",
+    "is kept until the result of the claim, even if %s",
     ([_, press]) =>
       Effect.gen(function*() {
         const its = makeCache(1)
@@ -78,13 +78,13 @@ describe("a machine that a claim was told of", () => {
         const others = yield* press(its)
         assert.strictEqual(its.cache.take(claimed("a")), hold)
         its.cache.release()
-        assert.isFalse(isForgotten(hold), "whoever took it has it")
+        assert.isFalse(isForgotten(hold), "the hold that was taken keeps its machine")
         assert.deepStrictEqual(others.map(isForgotten), others.map((_, index) => index < others.length - 1))
       })
   )
 
   it.effect.each(Object.entries(pressures))(
-    "is let go of if it was not claimed, when all claims are over: %s",
+    "is dropped if no claim returned its run, when all claims are over: %s",
     ([_, press]) =>
       Effect.gen(function*() {
         const its = makeCache(1)
@@ -94,9 +94,9 @@ describe("a machine that a claim was told of", () => {
         its.cache.offer()
         yield* press(its)
         its.cache.release()
-        assert.isFalse(isForgotten(hold), "the other claim may bring it yet")
+        assert.isFalse(isForgotten(hold), "the other claim may return it")
         its.cache.release()
-        its.passTo(3 * MAX_AGE)
+        its.passTo(3 * MAX_AGE_MILLIS)
         assert.isTrue(isForgotten(hold))
         assert.notInclude(its.kept(), "a")
         assert.isUndefined(its.cache.take(claimed("a")))
@@ -104,14 +104,14 @@ describe("a machine that a claim was told of", () => {
   )
 })
 
-describe("a machine that is kept", () => {
+describe("a hot machine", () => {
   const moved: Record<string, Partial<ClaimedRun>> = {
-    "has gone on elsewhere": { nextSeq: 1 },
+    "was executed elsewhere": { nextSeq: 1 },
     "has continued as new": { generation: 1 }
   }
 
   it.effect.each(Object.entries(moved))(
-    "is of no use when its run %s, and is forgotten",
+    "is forgotten when its run %s",
     ([_, change]) =>
       Effect.gen(function*() {
         const { cache, kept } = makeCache(10)
@@ -124,23 +124,23 @@ describe("a machine that is kept", () => {
       })
   )
 
-  it.effect("is as old as it is since its run was suspended last", () =>
+  it.effect("ages from the last suspension of its run", () =>
     Effect.gen(function*() {
       const { cache, kept, passTo } = makeCache(10)
       const hold = yield* asleep("a")
       cache.add(hold)
-      passTo(MAX_AGE - 1)
+      passTo(MAX_AGE_MILLIS - 1)
       assert.strictEqual(cache.take(claimed("a")), hold)
       cache.add(hold)
       cache.add(yield* asleep("b"))
-      passTo(2 * MAX_AGE - 2)
+      passTo(2 * MAX_AGE_MILLIS - 2)
       assert.deepStrictEqual(kept(), ["a", "b"])
-      passTo(2 * MAX_AGE - 1)
+      passTo(2 * MAX_AGE_MILLIS - 1)
       assert.deepStrictEqual(kept(), [])
       assert.isTrue(isForgotten(hold))
     }))
 
-  it.effect("is not kept at all if none may be", () =>
+  it.effect("is not kept in a cache without capacity", () =>
     Effect.gen(function*() {
       const { cache, kept } = makeCache(0)
       const hold = yield* asleep("a")
@@ -150,14 +150,14 @@ describe("a machine that is kept", () => {
     }))
 })
 
-describe("a claim whose answer is late", () => {
+describe("a claim whose result is late", () => {
   const Job = Workflow.make("Job", { payload: { name: Schema.String }, success: Schema.String })
 
-  it.scoped("wakes a machine that younger ones would have taken the place of, and no step runs again", () =>
+  it.scoped("resumes a machine that younger machines would have replaced, and repeats no step", () =>
     Effect.gen(function*() {
       const ran: Array<string> = []
       const gate = yield* Deferred.make<void>()
-      const answer = yield* Deferred.make<void>()
+      const result = yield* Deferred.make<void>()
       const brought: Array<string> = []
       let isLate = false
       const world = yield* makeWorld((driver: JournalDriver) => ({
@@ -167,16 +167,16 @@ describe("a claim whose answer is late", () => {
             if (!isLate || runs.length === 0) return Effect.void
             isLate = false
             for (const run of runs) brought.push(`${run.id} with ${run.journal.length} entries of ${run.nextSeq}`)
-            return Deferred.await(answer)
+            return Deferred.await(result)
           })
       }))
       const process = yield* world.launch(
         Job.toLayer(({ name }) =>
           Effect.gen(function*() {
             yield* Step.run(
-              "begin",
+              "start",
               Effect.zipRight(
-                Effect.sync(() => void ran.push(`begin ${name}`)),
+                Effect.sync(() => void ran.push(`start ${name}`)),
                 name === "young" ? Deferred.await(gate) : Effect.void
               )
             )
@@ -195,16 +195,16 @@ describe("a claim whose answer is late", () => {
       assert.deepStrictEqual([...hot.sequences.keys()], [old.id])
       isLate = true
       yield* TestClock.adjust("31 minutes")
-      assert.deepStrictEqual(brought, [`${old.id} with 0 entries of 1`], "storage counts on the machine")
+      assert.deepStrictEqual(brought, [`${old.id} with 0 entries of 1`], "storage relies on the machine")
       yield* Deferred.succeed(gate, undefined)
       yield* TestClock.adjust("1 second")
       assert.deepInclude(yield* young.record, { status: "suspended" })
-      yield* Deferred.succeed(answer, undefined)
+      yield* Deferred.succeed(result, undefined)
       assert.strictEqual(yield* soon(old.result), "old")
       yield* TestClock.adjust("2 hours")
       assert.strictEqual(yield* soon(young.result), "young")
-      assert.sameMembers(ran, ["begin old", "begin young", "end old", "end young"])
-      assert.deepStrictEqual(shown(yield* world.history(old.id)), ["step begin", "timer sleep", "step end"])
-      assert.strictEqual(hot.sequences.size, 0, "those that have ended are not kept")
+      assert.sameMembers(ran, ["start old", "start young", "end old", "end young"])
+      assert.deepStrictEqual(shown(yield* world.history(old.id)), ["step start", "timer sleep", "step end"])
+      assert.strictEqual(hot.sequences.size, 0, "the machines of ended runs are not kept")
     }))
 })

@@ -1,4 +1,4 @@
-/** A lease that had run out: what that means for the held runs is found out before anything else, whatever fails. */
+/** The lease: how long it is good, and what a worker does after it has run out. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
@@ -13,131 +13,203 @@ import { JournalDriver } from "perdure/JournalDriver"
 import * as JournalMemory from "perdure/JournalMemory"
 import * as Step from "perdure/Step"
 import * as Workflow from "perdure/Workflow"
+import { newRun } from "../../fixtures/newRun.js"
 import { makeWorld, type Process, soon, type World } from "../../fixtures/world.js"
 
 const down = new JournalError({ code: "Unavailable", operation: "x", detail: "simulated", retryable: true })
 
-/** A journal over a driver in memory that is changed by the test. */
-const bentJournal = (bend: (driver: JournalDriver) => Partial<JournalDriver> = () => ({})) =>
+/** A journal over a memory driver with the given changes. */
+const journalWith = (change: (driver: JournalDriver) => Partial<JournalDriver> = () => ({})) =>
   Effect.gen(function*() {
     const memory = yield* JournalMemory.make
-    const driver = Layer.succeed(JournalDriver, { ...memory, ...bend(memory) })
+    const driver = Layer.succeed(JournalDriver, { ...memory, ...change(memory) })
     return { memory, journal: Context.get(yield* Layer.build(Layer.provide(Journal.layer(), driver)), Journal) }
   })
 
-/** A lease of nine seconds that notes what it does; finding out about a lapse fails as often as it is told. */
-const makeLease = (journal: JournalService, incarnation = "1") => {
-  const said: Array<string> = []
+/** A lease of nine seconds, with its events. The next `faults.lapse` calls of `onLapse` fail. */
+const makeLease = (journal: JournalService, incarnation = "1", id = "w") => {
+  const events: Array<string> = []
   const faults = { lapse: 0 }
   const lease = new Lease(journal, {
-    worker: { id: "w", incarnation },
+    worker: { id, incarnation },
     leaseMillis: 9000,
     maxCrashes: 3,
     onLapse: Effect.suspend(() => {
-      said.push("lapse")
+      events.push("lapse")
       return faults.lapse-- > 0 ? down : Effect.void
     }),
-    onChange: () => void said.push(lease.isGood ? "good" : "lost")
+    onChange: () => void events.push(lease.isGood ? "good" : "lost")
   })
-  return { lease, faults, said: () => said.splice(0) }
+  return { lease, faults, events: () => events.splice(0) }
 }
 
-describe("a lease that had run out", () => {
-  it.scoped("is not good before that has been dealt with, however often storage fails meanwhile", () =>
+describe("a lease", () => {
+  it.scoped("is good for its duration, from before the heartbeat is sent", () =>
     Effect.gen(function*() {
-      const { journal } = yield* bentJournal()
-      const { faults, lease, said } = makeLease(journal)
+      const { journal } = yield* journalWith()
+      const { events, lease } = makeLease(journal)
+      assert.isFalse(lease.isGood)
+      assert.isTrue(yield* lease.beat)
+      assert.isTrue(lease.isGood)
+      yield* TestClock.adjust("8999 millis")
+      assert.isTrue(lease.isGood)
+      yield* TestClock.adjust("1 millis")
+      assert.isFalse(lease.isGood)
+      assert.isTrue(yield* lease.beat)
+      assert.deepStrictEqual(events(), ["good", "lapse", "good"])
+    }))
+
+  it.scoped("is refused to a second process with the same id until it has run out", () =>
+    Effect.gen(function*() {
+      const { journal } = yield* journalWith()
+      const first = makeLease(journal, "1")
+      const second = makeLease(journal, "2")
+      yield* first.lease.beat
+      assert.isFalse(yield* second.lease.beat)
+      assert.isFalse(second.lease.isGood)
+      yield* TestClock.adjust("9 seconds")
+      assert.isTrue(yield* second.lease.beat)
+      assert.isFalse(yield* first.lease.beat, "the first process learns that it lost the lease")
+    }))
+
+  it.scoped("stays good when two heartbeats fail", () =>
+    Effect.gen(function*() {
+      let failing = 0
+      const { journal } = yield* journalWith((driver) => ({
+        heartbeat: (request) => failing-- > 0 ? down : driver.heartbeat(request)
+      }))
+      const { lease } = makeLease(journal)
+      yield* lease.beat
+      yield* Effect.forkScoped(lease.run)
+      failing = 2
+      yield* TestClock.adjust("8 seconds")
+      assert.isTrue(lease.isGood)
+      yield* TestClock.adjust("30 seconds")
+      assert.isTrue(lease.isGood)
+    }))
+
+  it.scoped("of a dead worker runs out: its runs are released, and exhausted after the last allowed crash", () =>
+    Effect.gen(function*() {
+      const { journal, memory } = yield* journalWith()
+      const dead = makeLease(journal, "1", "dead")
+      const reaper = makeLease(journal, "1", "reaper")
+      const run = newRun("run")
+      yield* memory.enqueue({ runs: [run], claim: null })
+      const claim = journal.claim({
+        worker: { id: "dead", incarnation: "1" },
+        workflows: [{ name: run.workflow, version: run.version }],
+        queues: [run.queue],
+        limit: 1,
+        hot: new Map()
+      })
+      for (const crashes of [1, 2, 3]) {
+        yield* dead.lease.beat
+        assert.strictEqual((yield* claim).runs.length, 1)
+        assert.strictEqual(yield* reaper.lease.reapOnce, 0)
+        yield* TestClock.adjust("9 seconds")
+        assert.strictEqual(yield* reaper.lease.reapOnce, 1)
+        const { value: [record] } = yield* memory.get([run.id])
+        assert.deepInclude(record, { crashes, status: crashes < 3 ? "pending" : "exhausted" })
+      }
+    }))
+})
+
+describe("a lease that had run out", () => {
+  it.scoped("is not good before the lapse was handled, even if storage fails several times", () =>
+    Effect.gen(function*() {
+      const { journal } = yield* journalWith()
+      const { faults, lease, events } = makeLease(journal)
       yield* lease.beat
       yield* TestClock.adjust("10 seconds")
-      said()
+      events()
       faults.lapse = 2
       for (const _ of [1, 2]) {
-        // From the second beat on, storage has no memory of it.
+        // From the second heartbeat on, storage does not report the lapse.
         assert.strictEqual(yield* Effect.flip(lease.beat), down)
         assert.isFalse(lease.isGood)
-        assert.deepStrictEqual(said(), ["lapse"])
+        assert.deepStrictEqual(events(), ["lapse"])
         yield* TestClock.adjust("3 seconds")
       }
       assert.isTrue(yield* lease.beat)
-      assert.deepStrictEqual(said(), ["lapse", "good"])
+      assert.deepStrictEqual(events(), ["lapse", "good"])
       yield* TestClock.adjust("3 seconds")
       assert.isTrue(yield* lease.beat)
-      assert.deepStrictEqual(said(), [], "once it has been dealt with, it is over")
+      assert.deepStrictEqual(events(), [], "a handled lapse is handled once")
     }))
 
-  it.scoped("is known to have, though the answer that said so was lost", () =>
+  it.scoped("is detected even if the result that reported it was lost", () =>
     Effect.gen(function*() {
       let isLost = false
-      const { journal } = yield* bentJournal((driver) => ({
+      const { journal } = yield* journalWith((driver) => ({
         heartbeat: (request) =>
-          Effect.flatMap(driver.heartbeat(request), (answer) => isLost ? down : Effect.succeed(answer))
+          Effect.flatMap(driver.heartbeat(request), (result) => isLost ? down : Effect.succeed(result))
       }))
-      const { lease, said } = makeLease(journal)
+      const { lease, events } = makeLease(journal)
       yield* lease.beat
       yield* TestClock.adjust("10 seconds")
-      said()
+      events()
       isLost = true
       assert.strictEqual(yield* Effect.flip(lease.beat), down)
       isLost = false
       assert.isTrue(yield* lease.beat)
-      assert.deepStrictEqual(said(), ["lapse", "good"])
+      assert.deepStrictEqual(events(), ["lapse", "good"])
     }))
 
-  it.scoped("is known to have, though another had it since and gave it up", () =>
+  it.scoped("is detected even if another process had the lease and gave it up since", () =>
     Effect.gen(function*() {
-      const { journal, memory } = yield* bentJournal()
+      const { journal, memory } = yield* journalWith()
       const first = makeLease(journal)
       const second = makeLease(journal, "2")
       yield* first.lease.beat
       yield* TestClock.adjust("10 seconds")
       yield* second.lease.beat
-      first.said()
+      first.events()
       assert.isFalse(yield* first.lease.beat)
-      assert.deepStrictEqual(first.said(), ["lost"])
+      assert.deepStrictEqual(first.events(), ["lost"])
       yield* memory.retire({ id: "w", incarnation: "2" })
       assert.isTrue(yield* first.lease.beat)
-      assert.deepStrictEqual(first.said(), ["lapse", "good"])
+      assert.deepStrictEqual(first.events(), ["lapse", "good"])
     }))
 
-  it.scoped("by storage's clock is not good, whatever this process's clock says", () =>
+  it.scoped("by the clock of storage is not good, whatever the clock of the process says", () =>
     Effect.gen(function*() {
       let hasJumped = false
-      const { journal } = yield* bentJournal((driver) => ({
+      const { journal } = yield* journalWith((driver) => ({
         heartbeat: (request) =>
           Effect.map(driver.heartbeat(request), ({ now, value }) => ({
             now,
             value: value._tag === "Renewed" ? { ...value, lapsed: hasJumped } : value
           }))
       }))
-      const { faults, lease, said } = makeLease(journal)
+      const { faults, lease, events } = makeLease(journal)
       yield* lease.beat
-      said()
+      events()
       hasJumped = true
       faults.lapse = 1
       assert.strictEqual(yield* Effect.flip(lease.beat), down)
       hasJumped = false
       assert.isFalse(lease.isGood)
       assert.isTrue(yield* lease.beat)
-      assert.deepStrictEqual(said(), ["lapse", "lapse", "good"])
+      assert.deepStrictEqual(events(), ["lapse", "lapse", "good"])
     }))
 
-  it.scoped("is not a new one, nor one that is renewed in time", () =>
+  it.scoped("is not reported for a new lease, or for one that was extended in time", () =>
     Effect.gen(function*() {
-      const { journal } = yield* bentJournal()
-      const { lease, said } = makeLease(journal)
+      const { journal } = yield* journalWith()
+      const { lease, events } = makeLease(journal)
       yield* lease.beat
       for (const _ of [1, 2, 3]) {
         yield* TestClock.adjust("8999 millis")
         yield* lease.beat
       }
-      assert.deepStrictEqual(said(), ["good"])
+      assert.deepStrictEqual(events(), ["good"])
     }))
 })
 
 describe("a worker whose lease had run out", () => {
   const Job = Workflow.make("Job", { payload: {}, success: Schema.String })
 
-  it.scoped("lets go of the runs that others have, though storage fails when it asks", () =>
+  it.scoped("drops the runs that other workers have, even if storage fails when it asks", () =>
     Effect.gen(function*() {
       const events: Array<string> = []
       let isCut = false
@@ -148,7 +220,7 @@ describe("a worker whose lease had run out", () => {
           Effect.suspend(() => isCut && request.worker.id === "first" ? down : driver.heartbeat(request)),
         get: (runs) =>
           Effect.suspend(() =>
-            unread-- > 0 ? Effect.zipRight(Effect.sync(() => events.push("no answer")), down) : driver.get(runs)
+            unread-- > 0 ? Effect.zipRight(Effect.sync(() => events.push("no result")), down) : driver.get(runs)
           )
       }))
       const live = (name: string, body: Effect.Effect<void>) =>
@@ -156,7 +228,7 @@ describe("a worker whose lease had run out", () => {
           Effect.zipLeft(
             Step.run(
               "work",
-              Effect.sync(() => void events.push(`${name} begins`)).pipe(
+              Effect.sync(() => void events.push(`${name} starts`)).pipe(
                 Effect.zipRight(body),
                 Effect.onInterrupt(() => Effect.sync(() => void events.push(`${name} is interrupted`))),
                 Effect.as(name)
@@ -172,14 +244,14 @@ describe("a worker whose lease had run out", () => {
       isCut = true
       yield* world.launch(live("second", Effect.void), { id: "second", lease: "15 seconds" })
       yield* TestClock.adjust("1 minute")
-      assert.deepStrictEqual(events.splice(0), ["first begins", "second begins"])
+      assert.deepStrictEqual(events.splice(0), ["first starts", "second starts"])
       assert.isFalse(first.worker.core.mayStart())
       unread = 1
       isCut = false
       yield* TestClock.adjust("5 seconds")
-      assert.deepStrictEqual(events.splice(0), ["no answer"])
+      assert.deepStrictEqual(events.splice(0), ["no result"])
       assert.isTrue(first.worker.core.holds(run.id))
-      assert.isFalse(first.worker.core.mayStart(), "it does not know yet what is still its own")
+      assert.isFalse(first.worker.core.mayStart(), "it does not know yet which runs it still holds")
       yield* TestClock.adjust("5 seconds")
       assert.deepStrictEqual(events.splice(0), ["first is interrupted"])
       assert.isFalse(first.worker.core.holds(run.id))
@@ -188,15 +260,15 @@ describe("a worker whose lease had run out", () => {
       assert.strictEqual(yield* soon(run.result), "second")
     }))
 
-  /** A run is claimed for the first worker, which hears of it only when its lease has run out and is good again. */
+  /** A run is claimed for the first worker. The result arrives after its lease had run out and is good again. */
   const claims: Record<string, (first: Process, world: World) => Effect.Effect<unknown, unknown>> = {
     "claimed": (_, world) => world.use(Job.start({})),
-    "started beside it": (first) => first.use(Job.start({}))
+    "started in the same process": (first) => first.use(Job.start({}))
   }
 
   const makeLate = Effect.gen(function*() {
-    const answer = yield* Deferred.make<void>()
-    const begun: Array<string> = []
+    const result = yield* Deferred.make<void>()
+    const started: Array<string> = []
     const cut = { first: false }
     const world = yield* makeWorld((driver) => ({
       ...driver,
@@ -206,57 +278,57 @@ describe("a worker whose lease had run out", () => {
         Effect.tap(
           driver.claim(request),
           ({ value: { runs } }) =>
-            request.worker.id === "first" && runs.length > 0 ? Deferred.await(answer) : Effect.void
+            request.worker.id === "first" && runs.length > 0 ? Deferred.await(result) : Effect.void
         ),
       enqueue: (request) =>
-        Effect.zipLeft(driver.enqueue(request), request.claim === null ? Effect.void : Deferred.await(answer)),
-      // Only the second worker frees the runs of those whose lease has run out.
+        Effect.zipLeft(driver.enqueue(request), request.claim === null ? Effect.void : Deferred.await(result)),
+      // Only the second worker releases the runs of workers whose lease has run out.
       reap: (request) => driver.reap(request.maxCrashes === 1000 ? request : { ...request, limit: 0 })
     }))
     const live = (name: string) =>
       Job.toLayer(() =>
-        Step.run("work", Effect.zipRight(Effect.sync(() => void begun.push(name)), Effect.never), {
+        Step.run("work", Effect.zipRight(Effect.sync(() => void started.push(name)), Effect.never), {
           success: Schema.String
         })
       )
     const first = yield* world.launch(live("first"), { id: "first", lease: "15 seconds" })
-    return { world, first, answer, begun, cut, live }
+    return { world, first, result, started, cut, live }
   })
 
   it.scoped.each(Object.entries(claims))(
-    "begins no run that was %s before: others may have it",
+    "starts no run that was %s before: another worker may have it",
     ([_, start]) =>
       Effect.gen(function*() {
-        const { answer, begun, cut, first, live, world } = yield* makeLate
+        const { result, started, cut, first, live, world } = yield* makeLate
         yield* Effect.forkScoped(start(first, world))
         yield* TestClock.adjust("1 second")
         cut.first = true
         yield* world.launch(live("second"), { id: "second", lease: "15 seconds", maxCrashes: 1000 })
         yield* TestClock.adjust("1 minute")
-        assert.deepStrictEqual(begun, ["second"])
+        assert.deepStrictEqual(started, ["second"])
         cut.first = false
         yield* TestClock.adjust("5 seconds")
         assert.isTrue(first.worker.core.mayStart())
-        yield* Deferred.succeed(answer, undefined)
+        yield* Deferred.succeed(result, undefined)
         yield* TestClock.adjust("1 minute")
-        assert.deepStrictEqual(begun, ["second"])
+        assert.deepStrictEqual(started, ["second"])
       })
   )
 
   it.scoped.each(Object.entries(claims))(
-    "loses no run that was %s before: it hands it back",
+    "hands back a run that was %s before",
     ([_, start]) =>
       Effect.gen(function*() {
-        const { answer, begun, cut, first, world } = yield* makeLate
+        const { result, started, cut, first, world } = yield* makeLate
         yield* Effect.forkScoped(start(first, world))
         yield* TestClock.adjust("1 second")
         cut.first = true
         yield* TestClock.adjust("1 minute")
         cut.first = false
         yield* TestClock.adjust("5 seconds")
-        yield* Deferred.succeed(answer, undefined)
+        yield* Deferred.succeed(result, undefined)
         yield* TestClock.adjust("1 minute")
-        assert.deepStrictEqual(begun, ["first"])
+        assert.deepStrictEqual(started, ["first"])
       })
   )
 })

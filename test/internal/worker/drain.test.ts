@@ -1,4 +1,4 @@
-/** A worker that stops while runs are on their way to it. */
+/** The drain of a worker while the results of starts are on their way. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -18,60 +18,60 @@ const job = { workflow: "Job", version: "1", queue: "default" }
 
 const down = new JournalError({ code: "Unavailable", operation: "enqueue", detail: "simulated", retryable: true })
 
-/** A worker and a start beside it whose answer is held back, as is the worker's end. */
+/** A worker that drains, and a start in its process whose result the test delays. */
 const stopping = (outcome: "before" | "after") =>
   Effect.gen(function*() {
-    const asked = yield* Deferred.make<void>()
-    const answer = yield* Deferred.make<void, JournalError>()
+    const called = yield* Deferred.make<void>()
+    const result = yield* Deferred.make<void, JournalError>()
     const world = yield* makeWorld((driver) => ({
       ...driver,
       enqueue: (request) => {
-        const late = Effect.zipRight(Deferred.succeed(asked, undefined), Deferred.await(answer))
+        const late = Effect.zipRight(Deferred.succeed(called, undefined), Deferred.await(result))
         return outcome === "before"
           ? Effect.zipRight(late, driver.enqueue(request))
           : Effect.zipLeft(driver.enqueue(request), late)
       }
     }))
-    // Long enough that only an end in good order is one in time.
+    // So long that the test ends only if the drain is complete.
     const process = yield* world.launch(live, { drain: "1 day", concurrency: 3 })
     const starting = yield* Effect.fork(process.use(Job.start({})))
-    yield* Deferred.await(asked)
+    yield* Deferred.await(called)
     const stopped = yield* Effect.fork(process.stop)
     yield* TestClock.adjust("1 hour")
     assert.isNull(stopped.unsafePoll(), "a run may be on its way")
-    return { world, starting, stopped, answer }
+    return { world, starting, stopped, result }
   })
 
-describe("a worker that stops while a run is started beside it", () => {
-  const failures: Record<string, (answer: Deferred.Deferred<void, JournalError>) => Effect.Effect<unknown>> = {
-    fails: (answer) => Deferred.fail(answer, down),
-    dies: (answer) => Deferred.die(answer, "simulated"),
+describe("a worker that stops during a start in its process", () => {
+  const failures: Record<string, (result: Deferred.Deferred<void, JournalError>) => Effect.Effect<unknown>> = {
+    fails: (result) => Deferred.fail(result, down),
+    dies: (result) => Deferred.die(result, "simulated"),
     "is interrupted in storage": Deferred.interrupt
   }
   for (const when of ["before", "after"] as const) {
     it.scoped.each(Object.entries(failures))(
-      `ends at once when that start %s ${when} it is written`,
+      `stops immediately when the start %s ${when} it is written`,
       ([_, fail]) =>
         Effect.gen(function*() {
-          const { answer, starting, stopped } = yield* stopping(when)
-          yield* fail(answer)
+          const { result, starting, stopped } = yield* stopping(when)
+          yield* fail(result)
           assert.strictEqual((yield* soon(Fiber.await(starting)))._tag, "Failure")
           yield* soon(Fiber.join(stopped))
         })
     )
   }
 
-  it.scoped("ends at once when whoever starts it gives up", () =>
+  it.scoped("stops immediately when the caller of the start is interrupted", () =>
     Effect.gen(function*() {
       const { starting, stopped } = yield* stopping("before")
       yield* Fiber.interrupt(starting)
       yield* soon(Fiber.join(stopped))
     }))
 
-  it.scoped("hands that run back if it was written, for others to run", () =>
+  it.scoped("releases the started run, and another worker executes it", () =>
     Effect.gen(function*() {
-      const { answer, starting, stopped, world } = yield* stopping("after")
-      yield* Deferred.succeed(answer, undefined)
+      const { result, starting, stopped, world } = yield* stopping("after")
+      yield* Deferred.succeed(result, undefined)
       const run = yield* soon(Fiber.join(starting))
       yield* soon(Fiber.join(stopped))
       assert.deepInclude(yield* world.record(run.id), { status: "pending", crashes: 0 })
@@ -81,8 +81,8 @@ describe("a worker that stops while a run is started beside it", () => {
     }))
 })
 
-describe("a start that fails beside a worker that goes on", () => {
-  it.scoped("gives its slots back", () =>
+describe("a start that fails in the process of a worker", () => {
+  it.scoped("returns the reserved capacity", () =>
     Effect.gen(function*() {
       let failing = true
       const world = yield* makeWorld((driver) => ({
@@ -94,7 +94,7 @@ describe("a start that fails beside a worker that goes on", () => {
       failing = false
       const { core } = process.worker
       assert.strictEqual(core.reserve(job, 5), 3)
-      assert.strictEqual(core.reserve(job, 1), 0, "all are reserved now")
+      assert.strictEqual(core.reserve(job, 1), 0, "the whole capacity is reserved")
       core.adopt(3, [])
       const run = yield* process.use(Job.start({}))
       assert.strictEqual(yield* soon(run.result), "done")

@@ -1,4 +1,4 @@
-/** A run that its worker has given up is forgotten at once, whatever times it was waiting for. */
+/** A run that its worker no longer holds is garbage collected, whatever timers it had. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -21,7 +21,7 @@ const Note = Signal.make("Note", { payload: Schema.Number })
 
 const refused = new JournalError({ code: "Refused", operation: "commit", detail: "simulated", retryable: false })
 
-/** Counts the machines that a process makes, and those of them that are collected. */
+/** Counts the machines that a process makes, and those that are garbage collected. */
 const watchMachines = ({ process: { registrations } }: JournalService) => {
   const count = { made: 0, collected: 0 }
   const collected = new FinalizationRegistry<undefined>(() => void count.collected++)
@@ -47,13 +47,13 @@ interface Scene {
   readonly world: World
   readonly process: Process
   readonly run: Run<unknown, never>
-  /** Let the run's step end, so that it has something to write. */
+  /** Let the step of the run finish, so that the run has a commit to write. */
   readonly write: Effect.Effect<unknown>
-  /** What storage says to commits from now on. */
+  /** Storage refuses commits from now on. */
   readonly refuse: Effect.Effect<void>
 }
 
-/** A run waits for a step, a message and two times, and its worker gives it up. */
+/** A run waits for a step, a message and two times. These are the ways in which its worker stops to hold it. */
 const ways: Record<string, {
   readonly options?: WorkerOptions
   readonly giveUp: (scene: Scene) => Effect.Effect<unknown, JournalError>
@@ -81,8 +81,8 @@ const ways: Record<string, {
     giveUp: ({ run, world, write }) =>
       Effect.zipRight(world.driver.terminate({ runs: [run.id], by: null, reason: null }), write)
   },
-  "refused by storage, for good": { giveUp: ({ refuse, write }) => Effect.zipRight(refuse, write) },
-  "that has been written down as suspended": {
+  "whose commits storage refuses": { giveUp: ({ refuse, write }) => Effect.zipRight(refuse, write) },
+  "that is suspended": {
     options: { linger: 0 },
     giveUp: ({ write }) => write
   },
@@ -91,7 +91,7 @@ const ways: Record<string, {
       const { lease, ref } = process.worker.core
       return Effect.all([
         world.driver.retire(ref),
-        // Storage has the lease of an unknown predecessor, which has run out.
+        // Storage now has a lease that has run out.
         world.driver.heartbeat({ worker: ref, leaseMillis: 0, info: null }),
         lease.beat
       ])
@@ -100,7 +100,7 @@ const ways: Record<string, {
   "of a worker that stops": { giveUp: ({ process, write }) => Effect.zipRight(write, process.stop) }
 }
 
-/** A worker with a run that it holds. */
+/** A worker that holds a run. */
 const makeScene = (options: WorkerOptions = {}) =>
   Effect.gen(function*() {
     const gate = yield* Deferred.make<void>()
@@ -136,15 +136,15 @@ const makeScene = (options: WorkerOptions = {}) =>
     return { ...scene, machines }
   })
 
-describe("a run that is given up", () => {
+describe("a run that is no longer held", () => {
   it.scoped.each(Object.entries(ways))(
-    "is kept alive by no timer: %s",
+    "is kept in memory by no timer: %s",
     ([_, { giveUp, options }]) =>
       Effect.gen(function*() {
         const scene = yield* makeScene(options)
         const { machines, process, run } = scene
         yield* giveUp(scene)
-        // What becomes of it elsewhere, and later, is not looked at.
+        // The test ignores later claims.
         yield* process.kill
         const { core } = process.worker
         assert.isFalse(core.holds(run.id))
@@ -154,10 +154,10 @@ describe("a run that is given up", () => {
   )
 })
 
-describe("times that nobody waits for any more", () => {
+describe("a timer without a waiter", () => {
   const step = (n: number) => Effect.timeoutOption(Step.run(`step ${n}`, Effect.void), "1 day")
 
-  it.scoped("are not kept when their runs have ended", () =>
+  it.scoped("is removed when its run has ended", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const process = yield* world.launch(Job.toLayer(({ n }) => Effect.asVoid(step(n))))
@@ -167,7 +167,7 @@ describe("times that nobody waits for any more", () => {
       assert.strictEqual(process.worker.core.timers.size, 0)
     }))
 
-  it.scoped("are not kept while their run is held", () =>
+  it.scoped("is removed while its run is held", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const process = yield* world.launch(
@@ -180,10 +180,10 @@ describe("times that nobody waits for any more", () => {
       yield* TestClock.adjust("1 second")
       assert.strictEqual((yield* world.history(run.id)).length, 100)
       assert.isTrue(process.worker.core.holds(run.id))
-      assert.strictEqual(process.worker.core.timers.size, 1, "it waits to be written down")
+      assert.strictEqual(process.worker.core.timers.size, 1, "the timer of the linger")
     }))
 
-  it.scoped("are not kept when their runs are suspended, but for the age of those that are kept hot", () =>
+  it.scoped("is removed when its run is suspended, except the timer for the age of hot machines", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const process = yield* world.launch(Job.toLayer(() => Effect.sleep("1 day")), {
@@ -202,8 +202,8 @@ describe("times that nobody waits for any more", () => {
     }))
 })
 
-describe("times that are waited for", () => {
-  it.scoped("all come, in order, however many there are, and whatever else happens meanwhile", () =>
+describe("a timer with a waiter", () => {
+  it.scoped("fires in order, with many timers and other events", () =>
     Effect.gen(function*() {
       const woke: Array<number> = []
       const world = yield* makeWorld()
@@ -229,7 +229,7 @@ describe("times that are waited for", () => {
       assert.strictEqual(process.worker.core.timers.size, 0)
     }))
 
-  it.scoped("do not keep a run from being written down before", () =>
+  it.scoped("does not delay the suspension of its run", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       yield* world.launch(Job.toLayer(() => Effect.asVoid(Note.receiveWithin("1 day"))), { linger: "1 minute" })

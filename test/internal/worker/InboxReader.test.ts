@@ -1,4 +1,4 @@
-/** Answers of the inbox that come late: the run has gone on, and has read some of those messages otherwise. */
+/** Inboxes that arrive late: the run has continued, and got some of the messages by a claim. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -11,7 +11,7 @@ import { makeWorld, soon } from "../../fixtures/world.js"
 
 const Note = Signal.make("Note", { payload: Schema.Number })
 
-/** Receives a note in each of so many generations. */
+/** Receives a note in each of `more + 1` generations. */
 const Loop = Workflow.make("Loop", {
   payload: { more: Schema.Number, received: Schema.Array(Schema.Number) },
   success: Schema.Array(Schema.Number)
@@ -24,7 +24,7 @@ const live = Loop.toLayer(({ more, received }) =>
   })
 )
 
-/** Calls that wait: for being let through to storage, and then for their answer. */
+/** A barrier for calls, before or after storage. */
 const makeBarrier = () => {
   const opened: Array<Deferred.Deferred<void>> = []
   let isShut = false
@@ -32,7 +32,7 @@ const makeBarrier = () => {
     shut: () => {
       isShut = true
     },
-    /** Those that wait now may go on, and who comes then goes through. */
+    /** Resume the calls that wait; later calls pass. */
     open: Effect.suspend(() => {
       isShut = false
       return Effect.forEach(opened.splice(0), (each) => Deferred.succeed(each, undefined), { discard: true })
@@ -53,11 +53,11 @@ const makeBarrier = () => {
 describe("an inbox that was read for an earlier generation", () => {
   const cases = [
     { name: "one note that it has received", before: [10], after: [20, 30] },
-    { name: "one that it has received, and one that it left", before: [10, 20], after: [30] },
-    { name: "more than it takes in all", before: [10, 20, 30, 40], after: [] }
+    { name: "one note that it has received and one that it has not", before: [10, 20], after: [30] },
+    { name: "more notes than it receives", before: [10, 20, 30, 40], after: [] }
   ]
   it.scoped.each(cases)(
-    "and comes late, with $name, gives each note once",
+    "arrives late with $name: each note is received once",
     ({ after, before }) =>
       Effect.gen(function*() {
         const [reading, answering, continuing] = [makeBarrier(), makeBarrier(), makeBarrier()]
@@ -76,19 +76,19 @@ describe("an inbox that was read for an earlier generation", () => {
         const run = yield* world.use(Loop.start({ more: 2, received: [] }))
         yield* TestClock.adjust("500 millis")
         for (const barrier of [reading, answering, continuing]) barrier.shut()
-        // Its inbox is to be read, which takes longer than it is held …
-        yield* worker.core.upkeepOnce
+        // The read of its inbox takes longer than the run is held …
+        yield* worker.core.upkeep.runOnce
         yield* TestClock.adjust("1 second")
         assert.strictEqual((yield* run.record).status, "suspended")
         assert.strictEqual(reading.waiting, 1)
-        // … so that the next claim brings the messages, and the read finds them as well …
+        // … so that both the next claim and the read return the messages …
         yield* Effect.forEach(before, (note) => world.use(Note.send(run.id, note)))
         yield* TestClock.adjust("1 millis")
         assert.strictEqual(continuing.waiting, 1)
         yield* reading.open
         yield* TestClock.adjust("1 millis")
         assert.strictEqual(answering.waiting, 1)
-        // … and is answered when the run has continued as new.
+        // … and the read returns after the run has continued as new.
         yield* continuing.open
         yield* TestClock.adjust("1 millis")
         assert.strictEqual((yield* run.record).generation, 1)

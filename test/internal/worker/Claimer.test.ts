@@ -1,4 +1,4 @@
-/** The loops of a worker, each by its `runOnce` over a driver that answers as it is told. */
+/** The claimer, by its `runOnce` over a driver that the test changes. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -6,7 +6,6 @@ import * as Layer from "effect/Layer"
 import * as TestClock from "effect/TestClock"
 import { JournalError } from "perdure/Errors"
 import { Claimer, type ClaimerOptions } from "perdure/internal/worker/Claimer"
-import { Lease } from "perdure/internal/worker/Lease"
 import { Journal, type JournalService } from "perdure/Journal"
 import { JournalDriver } from "perdure/JournalDriver"
 import * as JournalMemory from "perdure/JournalMemory"
@@ -16,12 +15,12 @@ const Job = Workflow.make("Job", { payload: {} })
 
 const down = new JournalError({ code: "Unavailable", operation: "x", detail: "simulated", retryable: true })
 
-/** A journal with one workflow registered, over a driver that is changed by the test. */
-const setUp = (bend: (driver: JournalDriver) => Partial<JournalDriver> = () => ({})) =>
+/** A journal with one registered workflow, over a memory driver with the given changes. */
+const setUp = (change: (driver: JournalDriver) => Partial<JournalDriver> = () => ({})) =>
   Effect.gen(function*() {
     const memory = yield* JournalMemory.make
     yield* memory.heartbeat({ worker: { id: "w", incarnation: "1" }, leaseMillis: 1e9, info: null })
-    const driver = { ...memory, ...bend(memory) }
+    const driver = { ...memory, ...change(memory) }
     const layer = Journal.layer().pipe(Layer.provide(Layer.succeed(JournalDriver, driver)))
     const context = yield* Layer.build(Layer.provideMerge(Job.toLayer(() => Effect.void), layer))
     const journal = yield* Effect.provide(Journal, context)
@@ -41,8 +40,8 @@ const claimer = (journal: JournalService, options: Partial<ClaimerOptions> = {})
     batch: 10,
     pollMillis: 1000,
     concurrency: 5,
-    freeSlots: () => 5 - adopted.length,
-    held: () => new Map(),
+    capacity: () => 5 - adopted.length,
+    hot: () => new Map(),
     claimed: () => undefined,
     adopt: (runs) => void adopted.push(...runs.map(({ id }) => id)),
     lapses: () => 0,
@@ -54,7 +53,7 @@ const claimer = (journal: JournalService, options: Partial<ClaimerOptions> = {})
 }
 
 describe("the claimer", () => {
-  it.scoped("takes as many runs as there are slots, and knows that there are more", () =>
+  it.scoped("claims as many runs as it has capacity for, and notes the backlog", () =>
     Effect.gen(function*() {
       const { journal, start } = yield* setUp()
       const { adopted, made } = claimer(journal)
@@ -69,15 +68,15 @@ describe("the claimer", () => {
       assert.isFalse(made.backlog)
     }))
 
-  it.scoped("asks nothing of storage without slots, lease or workflows", () =>
+  it.scoped("calls no storage without capacity or lease", () =>
     Effect.gen(function*() {
       const { journal, start } = yield* setUp(() => ({ claim: () => Effect.die("asked") }))
       yield* start(1)
-      assert.strictEqual(yield* claimer(journal, { freeSlots: () => 0 }).made.runOnce, 0)
+      assert.strictEqual(yield* claimer(journal, { capacity: () => 0 }).made.runOnce, 0)
       assert.strictEqual(yield* claimer(journal, { mayClaim: () => false }).made.runOnce, 0)
     }))
 
-  it.scoped("suspects that runs were claimed when the answer does not come", () =>
+  it.scoped("suspects that runs were claimed when the result is lost", () =>
     Effect.gen(function*() {
       const { journal, start } = yield* setUp((driver) => ({
         claim: (request) => Effect.zipRight(driver.claim(request), down)
@@ -90,14 +89,14 @@ describe("the claimer", () => {
     }))
 
   const ends: Record<string, Effect.Effect<void, JournalError>> = {
-    "is answered": Effect.void,
+    succeeds: Effect.void,
     fails: down,
     dies: Effect.dieMessage("simulated"),
     "is interrupted": Effect.interrupt,
-    "is given up": Effect.never
+    "never returns": Effect.never
   }
   it.scoped.each(Object.entries(ends))(
-    "lets go of what it keeps for a claim when that %s, after its runs are taken",
+    "releases the offered machines when the claim %s, after its runs are adopted",
     ([_, end]) =>
       Effect.gen(function*() {
         const events: Array<string> = []
@@ -106,7 +105,7 @@ describe("the claimer", () => {
         }))
         yield* start(1)
         const { made } = claimer(journal, {
-          held: () => {
+          hot: () => {
             events.push("offered")
             return new Map()
           },
@@ -121,7 +120,7 @@ describe("the claimer", () => {
       })
   )
 
-  it.scoped("takes nothing that was claimed before the lease ran out", () =>
+  it.scoped("adopts no run that was claimed before the lease ran out", () =>
     Effect.gen(function*() {
       let lapses = 0
       const { journal, start } = yield* setUp((driver) => ({
@@ -133,13 +132,13 @@ describe("the claimer", () => {
       assert.deepStrictEqual([adopted.length, suspicions()], [0, 1])
     }))
 
-  it.scoped("does not spin on a run that is due while it has no slot", () =>
+  it.scoped("does not spin on a due run while it has no capacity", () =>
     Effect.gen(function*() {
       let looks = 0
       const { journal, start } = yield* setUp()
       yield* start(1)
       const { made } = claimer(journal, {
-        freeSlots: () => {
+        capacity: () => {
           looks++
           return 0
         }
@@ -147,82 +146,5 @@ describe("the claimer", () => {
       yield* Effect.forkScoped(made.run)
       yield* TestClock.adjust("10 seconds")
       assert.isAtMost(looks, 20)
-    }))
-})
-
-describe("the lease", () => {
-  const lease = (journal: JournalService, id: string, incarnation: string) => {
-    const changes: Array<string> = []
-    const made = new Lease(journal, {
-      worker: { id, incarnation },
-      leaseMillis: 9000,
-      maxCrashes: 3,
-      onLapse: Effect.sync(() => void changes.push("lapse")),
-      onChange: () => void changes.push("change")
-    })
-    return { made, changes }
-  }
-
-  it.scoped("is good from the moment before the beat, for as long as it lasts", () =>
-    Effect.gen(function*() {
-      const { journal } = yield* setUp()
-      const { changes, made } = lease(journal, "w", "1")
-      assert.isFalse(made.isGood)
-      assert.isTrue(yield* made.beat)
-      assert.isTrue(made.isGood)
-      yield* TestClock.adjust("8999 millis")
-      assert.isTrue(made.isGood)
-      yield* TestClock.adjust("1 millis")
-      assert.isFalse(made.isGood)
-      assert.isTrue(yield* made.beat)
-      assert.deepStrictEqual(changes, ["change", "lapse", "change"])
-    }))
-
-  it.scoped("is another's while that one lives", () =>
-    Effect.gen(function*() {
-      const { journal } = yield* setUp()
-      const first = lease(journal, "w", "1")
-      const second = lease(journal, "w", "2")
-      yield* first.made.beat
-      assert.isFalse(yield* second.made.beat)
-      assert.isFalse(second.made.isGood)
-      yield* TestClock.adjust("9 seconds")
-      assert.isTrue(yield* second.made.beat)
-      assert.isFalse(yield* first.made.beat, "and the first one learns it")
-    }))
-
-  it.scoped("outlives two beats that fail", () =>
-    Effect.gen(function*() {
-      let failing = 0
-      const { journal } = yield* setUp((driver) => ({
-        heartbeat: (request) => failing-- > 0 ? down : driver.heartbeat(request)
-      }))
-      const { made } = lease(journal, "w", "1")
-      yield* made.beat
-      yield* Effect.forkScoped(made.run)
-      failing = 2
-      yield* TestClock.adjust("8 seconds")
-      assert.isTrue(made.isGood)
-      yield* TestClock.adjust("30 seconds")
-      assert.isTrue(made.isGood)
-    }))
-
-  it.scoped("of the dead is over: their runs are freed, at the ceiling exhausted", () =>
-    Effect.gen(function*() {
-      const { journal, memory, start } = yield* setUp()
-      const dead = lease(journal, "dead", "1")
-      const reaper = lease(journal, "reaper", "1")
-      const [run] = yield* start(1)
-      const id = run?.id ?? ""
-      for (const crashes of [1, 2, 3]) {
-        yield* dead.made.beat
-        const { made } = claimer(journal, { worker: { id: "dead", incarnation: "1" } })
-        assert.strictEqual(yield* made.runOnce, 1)
-        assert.strictEqual(yield* reaper.made.reapOnce, 0)
-        yield* TestClock.adjust("9 seconds")
-        assert.strictEqual(yield* reaper.made.reapOnce, 1)
-        const { value: [record] } = yield* memory.get([id])
-        assert.deepInclude(record, { crashes, status: crashes < 3 ? "pending" : "exhausted" })
-      }
     }))
 })
