@@ -86,7 +86,7 @@ describe("the id of a worker", () => {
       yield* world.launch(Layer.empty, { id: "w", lease: "15 seconds" })
       const error = yield* within("1 minute")(Effect.flip(world.launch(Layer.empty, { id: "w", lease: "15 seconds" })))
       assert.deepStrictEqual(error, new WorkerIdTaken({ workerId: "w" }))
-      assert.include(error.message, "give each process its own id")
+      assert.include(error.message, "give each worker its own id")
     }))
 
   it.scoped("of a worker that has stopped is free at once, of one that died when its lease runs out", () =>
