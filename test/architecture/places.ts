@@ -1,4 +1,4 @@
-/** The rules for the places of test files: each belongs to one project and size, and mirrors a module or is in a suite. */
+/** The places of test files: each belongs to one project and size, and mirrors a module or is in a suite. */
 import { folders } from "../../vitest.workspace.js"
 import type { Violation } from "./violation.js"
 

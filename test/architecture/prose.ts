@@ -1,6 +1,6 @@
 /**
- * The rules for prose: the banned words of the style guide in comments, docstrings, messages, test titles and documents,
- * and the width of comments. A phrase is found even if a comment breaks it into two lines.
+ * The rules for prose: the words that the style guide bans in comments, docstrings, messages, test titles and
+ * documents, and the width of comments. A phrase is found even if a comment breaks it into two lines.
  */
 import { lineOf, type Scanned, type Source } from "./scan.js"
 import type { Violation } from "./violation.js"

@@ -27,7 +27,7 @@ export const ranks: ReadonlyArray<ReadonlyArray<string>> = [
   ["src/Check.ts", "src/index.ts"]
 ]
 
-/** Limits beyond the ranks: who may import a part, or what a part may import. A prefix stands for all files below it. */
+/** Limits beyond the ranks: which files may import a part, or what it may import. A folder stands for its files. */
 const walls: ReadonlyArray<{
   readonly part: string
   readonly importers?: ReadonlyArray<string>

@@ -53,7 +53,10 @@ const commentEnd = (text: string, from: number): number => {
   return end < from + 2 ? text.length : end
 }
 
-/** Where the template text that begins at `from` (a backquote or the brace that closes a hole) ends, and whether a hole follows. */
+/**
+ * The end of the template text that begins at `from`, with a backquote or the brace that closes a hole, and whether
+ * another hole follows.
+ */
 const templateEnd = (text: string, from: number): { readonly end: number; readonly hole: boolean } => {
   let at = from + 1
   while (at < text.length && text[at] !== "`" && !(text[at] === "$" && text[at + 1] === "{")) {

@@ -1,28 +1,28 @@
-/** What must hold of a journal at the end, whatever happened on the way. Says what does not. */
+/** The invariants of a journal after all runs have ended, whatever faults occurred. */
 import * as Effect from "effect/Effect"
 import type { Database } from "./harness.js"
 
 const FINAL = `('completed', 'failed', 'cancelled', 'terminated', 'expired', 'exhausted')`
 
 export interface Audit {
-  /** Everything that is wrong, in words. */
-  readonly wrong: ReadonlyArray<string>
+  /** Every violation, as a sentence. */
+  readonly violations: ReadonlyArray<string>
   readonly runs: number
   readonly entries: number
-  /** Bodies that began. */
+  /** The number of step bodies that began. */
   readonly executions: number
-  /** Bodies that began beyond the first time of their attempt: allowed, as long as no entry was durable. */
+  /** The number of bodies that began again in the same attempt. Allowed while the entry is not durable. */
   readonly repeated: number
 }
 
-/** `journal` has the witness; the world outside may be in the same database. */
+/** `journal` has the trigger that records entries. The outside world may be in the same database. */
 export const audit = (journal: Database, outside: Database, schema = "perdure"): Effect.Effect<Audit> =>
   Effect.gen(function*() {
-    const wrong: Array<string> = []
+    const violations: Array<string> = []
     const check = (what: string, text: string) =>
       Effect.map(journal.rows(text), (rows) => {
-        for (const row of rows.slice(0, 5)) wrong.push(`${what}: ${JSON.stringify(row)}`)
-        if (rows.length > 5) wrong.push(`${what}: ${rows.length - 5} more`)
+        for (const row of rows.slice(0, 5)) violations.push(`${what}: ${JSON.stringify(row)}`)
+        if (rows.length > 5) violations.push(`${what}: ${rows.length - 5} more`)
       })
     yield* check("not final", `select id, status, worker from ${schema}.runs where status not in ${FINAL}`)
     yield* check("held", `select id, status, worker from ${schema}.runs where worker is not null`)
@@ -43,8 +43,8 @@ export const audit = (journal: Database, outside: Database, schema = "perdure"):
       join ${schema}.journal b on b.run = a.run and b.seq = a.seq - 1 where a.epoch < b.epoch`
     )
     yield* check(
-      "unread count is wrong",
-      `select r.id, r.unread, count(m.run)::int as there from ${schema}.runs r
+      "the unread count differs",
+      `select r.id, r.unread, count(m.run)::int as found from ${schema}.runs r
       left join ${schema}.inbox m on m.run = r.id and not m.consumed group by r.id having r.unread <> count(m.run)`
     )
     yield* check(
@@ -52,7 +52,7 @@ export const audit = (journal: Database, outside: Database, schema = "perdure"):
       "select run, seq, count(*)::int from durable group by run, seq having count(*) > 1"
     )
     yield* check(
-      "a transaction's effect is there twice",
+      "a transaction was applied twice",
       "select run, name from ledger group by 1, 2 having count(*) > 1"
     )
 
@@ -75,7 +75,7 @@ export const audit = (journal: Database, outside: Database, schema = "perdure"):
       // The entries of a step's name are those of its attempts, in order.
       const written = entries.get(`${run} ${name}`)?.[Number(attempt) - 1]
       if (written !== undefined && Number(at) > written) {
-        wrong.push(
+        violations.push(
           `${process} began attempt ${attempt} of "${name}" of run ${run} ${Number(at) - written} s after its entry`
         )
       }
@@ -84,7 +84,7 @@ export const audit = (journal: Database, outside: Database, schema = "perdure"):
       `select (select count(*)::int from ${schema}.runs) as runs, (select count(*)::int from ${schema}.journal) as entries`
     )
     return {
-      wrong,
+      violations,
       runs: Number(counted?.["runs"]),
       entries: Number(counted?.["entries"]),
       executions: began.length,

@@ -1,4 +1,4 @@
-/** Faults of the database and of the way to it. Nothing is lost, every run ends right, and the worker never gives up. */
+/** Faults of the database and its connections: no run is lost, every run ends correctly, and the worker continues. */
 import { assert, describe, it } from "@effect/vitest"
 import * as PgJournal from "@perdure/postgres/PgJournal"
 import * as Cluster from "@perdure/testing/Cluster"
@@ -16,7 +16,7 @@ import { expected, Gated, Go, Mixed, Simple, Waits } from "./fixtures/mixed.js"
 import { connect, prepare } from "./harness.js"
 import { local } from "./local.js"
 
-/** A database, a way to it that can be cut, and a client that goes past it. */
+/** A database, a proxy to it that can be cut, and a client with a direct connection. */
 const setUp = Effect.gen(function*() {
   const { url } = yield* TestDatabase.fresh
   const database = yield* connect(url)
@@ -31,8 +31,8 @@ const outcome = (n: number) => {
   return { status, exit }
 }
 
-describe("a database that is away at the start", () => {
-  it.scopedLive("is a typed error when it stays away, and is waited for until then", () =>
+describe("a database that is unavailable at the start", () => {
+  it.scopedLive("is waited for until startTimeout, and then a typed error", () =>
     Effect.gen(function*() {
       const { proxy, url } = yield* setUp
       const start = (startTimeout: "300 millis" | "1 minute") =>
@@ -51,7 +51,7 @@ describe("a database that is away at the start", () => {
 })
 
 describe("a database that is restarted", () => {
-  it.scopedLive("in the midst of runs, fast and then as by a crash, loses nothing", () =>
+  it.scopedLive("loses no run, neither by a fast restart nor by a crash", () =>
     Effect.gen(function*() {
       const RUNS = 40
       const outside = yield* connect((yield* TestDatabase.fresh).url)
@@ -73,7 +73,7 @@ describe("a database that is restarted", () => {
       yield* database.until(
         "select 1 where not exists (select from perdure.runs where status in ('pending', 'running', 'suspended'))"
       )
-      assert.deepStrictEqual((yield* audit(database, outside)).wrong, [])
+      assert.deepStrictEqual((yield* audit(database, outside)).violations, [])
       const records = yield* Effect.forEach(runs, (run) => run.record)
       assert.deepStrictEqual(
         records.map(({ exit, status }) => ({ status, exit: JSON.parse(exit?.value ?? "null") })),
@@ -83,11 +83,11 @@ describe("a database that is restarted", () => {
     }), 120_000)
 })
 
-/** The statements of a worker, each cut before the server sees it, and after it has done it. */
+/** The statements of a worker. Each is cut before the server receives it, and after the server has executed it. */
 const verbs = ["claim", "brought", "commit", "inbox", "heartbeat", "reap"]
 
 describe("a connection that is cut", () => {
-  it.scopedLive("in any statement of a worker costs nothing but time", () =>
+  it.scopedLive("in any statement of a worker loses and repeats nothing", () =>
     Effect.gen(function*() {
       const { client, database, proxy, url } = yield* setUp
       const worker = yield* local({
@@ -99,7 +99,7 @@ describe("a connection that is cut", () => {
       let n = 0
       for (const verb of verbs) {
         for (const point of ["before", "after"] as const) {
-          // One that is replayed with a message, and one with everything in it.
+          // A run that is replayed with a message, and a run with every kind of operation.
           const waiting = yield* Effect.provide(Waits.start({ n }), client)
           yield* database.until("select 1 from perdure.runs where id = $1 and status = 'suspended'", [waiting.id])
           const sprung = yield* proxy.arm(`perdure:${verb}`, point)
@@ -115,11 +115,11 @@ describe("a connection that is cut", () => {
           assert.deepStrictEqual({ status, exit: JSON.parse(exit?.value ?? "null") }, outcome(n), `${verb} ${point}`)
         }
       }
-      assert.deepStrictEqual((yield* audit(database, database)).wrong, [])
+      assert.deepStrictEqual((yield* audit(database, database)).violations, [])
       assert.strictEqual(yield* worker.use(Simple.execute({ n: 1 })), 1)
     }), 120_000)
 
-  it.scopedLive("in a start says that the outcome is unknown; starting again is one run, and it is not left lying", () =>
+  it.scopedLive("in a start is OutcomeUnknown, and a second start with the same key returns the one run", () =>
     Effect.gen(function*() {
       const { database, proxy, url } = yield* setUp
       const worker = yield* local({
@@ -134,7 +134,7 @@ describe("a connection that is cut", () => {
         const unknown = yield* Effect.flip(worker.use(Mixed.start({ n })))
         yield* sprung
         assert.deepInclude(unknown, { _tag: "JournalError", code: "OutcomeUnknown", operation: "enqueue" })
-        // The insert has claimed it for a worker that does not know.
+        // The insert has claimed the run for a worker that does not know it.
         const stored = yield* database.rows("select status, epoch from perdure.runs where workflow = 'Mixed'")
         assert.deepStrictEqual(
           stored.filter(({ status }) => status === "running"),
@@ -150,21 +150,21 @@ describe("a connection that is cut", () => {
         yield* database.rows("select count(*)::int as count from perdure.runs where workflow = 'Mixed'"),
         [{ count: 2 }]
       )
-      assert.deepStrictEqual((yield* audit(database, database)).wrong, [])
+      assert.deepStrictEqual((yield* audit(database, database)).violations, [])
     }))
 
-  it.scopedLive("where it listens is made anew; meanwhile the worker polls", () =>
+  it.scopedLive("of the listener is opened again, and the worker polls meanwhile", () =>
     Effect.gen(function*() {
       const { client, database, url } = yield* setUp
       const listening = (name: string) =>
         `select pid from pg_stat_activity where application_name = '${name}' and query like 'LISTEN%'
         and datname = current_database()`
-      // By polling alone.
+      // Polling alone finds runs.
       const polls = yield* local({ url, outside: url, process: "polls", journal: { listen: false } })
       const first = yield* Effect.provide(Simple.start({ n: 1 }), client)
       assert.strictEqual(yield* first.result, 1)
       yield* polls.stop
-      // By hints alone.
+      // Hints alone find runs.
       yield* local({
         url,
         outside: url,
@@ -184,7 +184,7 @@ describe("a connection that is cut", () => {
 })
 
 describe("a database that is frozen", () => {
-  it.scopedLive("for longer than the lease: what its worker says then is too late, and it goes on", () =>
+  it.scopedLive("for longer than the lease makes commits of its worker fail, and the worker continues", () =>
     Effect.gen(function*() {
       const { client, database, proxy, url } = yield* setUp
       const frozen = yield* local({
@@ -198,7 +198,7 @@ describe("a database that is frozen", () => {
       yield* database.until("select 1 from effects where process = 'frozen'")
       const ice = yield* Scope.make()
       yield* Scope.extend(proxy.stalled, ice)
-      // Its body ends, and its commit waits in the ice.
+      // The body ends, and its commit waits in the frozen connection.
       yield* database.open("frozen")
       yield* Effect.repeat(Effect.sync(() => frozen.core.committer.inFlight), {
         schedule: Schedule.spaced("5 millis"),
@@ -226,6 +226,6 @@ describe("a database that is frozen", () => {
       const later = yield* Effect.provide(Simple.start({ n: 9 }), client)
       assert.strictEqual(yield* later.result, 9)
       assert.isTrue(frozen.core.lease.isGood)
-      assert.deepStrictEqual((yield* audit(database, database)).wrong, [])
+      assert.deepStrictEqual((yield* audit(database, database)).violations, [])
     }))
 })

@@ -123,7 +123,7 @@ export const suite = (server: Server, { operations }: { readonly operations: num
             yield* holder.rows("select 1 from perdure.runs where id = $1 for update", [blocked])
             const fiber = yield* Effect.fork(operation(driver))
             yield* database.until(isWaiting)
-            // While it waits for the smaller id it has locked neither; while it waits for the greater, it has locked the smaller.
+            // Only an operation that waits for the greater id has locked the smaller one.
             assert.strictEqual(yield* isFree(database, other), blocked === "a", `${name}, with ${blocked} locked`)
             yield* holder.rows("commit")
             yield* Fiber.join(fiber)

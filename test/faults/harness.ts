@@ -1,4 +1,4 @@
-/** Worker processes that tests start, watch, pause and kill; and a look at the database that waits for what must come. */
+/** Worker processes that tests start, query, freeze and kill, and database connections that wait for a state. */
 import { assert } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -14,12 +14,13 @@ import { type Settings, toEnvironment } from "./fixtures/settings.js"
 
 export type Row = Readonly<Record<string, unknown>>
 
-/** A connection of the test's own, past all proxies. */
+/** A direct connection of the test, past all proxies. */
 export interface Database {
   readonly url: string
   readonly rows: (text: string, values?: ReadonlyArray<unknown>) => Effect.Effect<ReadonlyArray<Row>>
-  /** Look again and again until there is a row; gives it. */
+  /** Repeats the query until it returns a row. Returns that row. */
   readonly until: (text: string, values?: ReadonlyArray<unknown>) => Effect.Effect<Row>
+  /** Opens a gate of `Outside`. */
   readonly open: (gate: string) => Effect.Effect<void>
 }
 
@@ -38,10 +39,10 @@ export const connect = (url: string): Effect.Effect<Database, never, Scope.Scope
       }),
       (made) => Effect.promise(() => made.end().catch(() => {}))
     ),
-    (turn, client) => {
+    (mutex, client) => {
       const rows: Database["rows"] = (text, values = []) =>
         Effect.map(
-          turn.withPermits(1)(Effect.promise(() => client.query<Record<string, unknown>>(text, [...values]))),
+          mutex.withPermits(1)(Effect.promise(() => client.query<Record<string, unknown>>(text, [...values]))),
           (found) => found.rows
         )
       return {
@@ -53,7 +54,10 @@ export const connect = (url: string): Effect.Effect<Database, never, Scope.Scope
               schedule: Schedule.zipLeft(Schedule.identity<ReadonlyArray<Row>>(), Schedule.spaced("10 millis")),
               until: (found) => found.length > 0
             }),
-            Effect.timeoutFail({ duration: PATIENCE, onTimeout: () => new Error(`never came: ${text}`) }),
+            Effect.timeoutFail({
+              duration: PATIENCE,
+              onTimeout: () => new Error(`no row within ${PATIENCE}: ${text}`)
+            }),
             Effect.orDie,
             Effect.map(([row]) => row ?? assert.fail("no row"))
           ),
@@ -62,7 +66,7 @@ export const connect = (url: string): Effect.Effect<Database, never, Scope.Scope
     }
   )
 
-/** Make the tables of the world outside; with `schema`, of a journal that is there already, its witness too. */
+/** Creates the tables of the outside world, and with `schema` the trigger that records the entries of this journal. */
 export const prepare = (database: Database, schema?: string): Effect.Effect<void> =>
   Effect.forEach(
     [...Outside.tables, ...(schema === undefined ? [] : Outside.witness(schema))],
@@ -77,22 +81,22 @@ export interface Ended {
 
 export interface WorkerProcess {
   readonly name: string
-  /** Its first line, or its end with what it said last. */
+  /** Waits for its first line. Dies with its log if the process ends before. */
   readonly ready: Effect.Effect<void>
   readonly signal: (signal: "SIGKILL" | "SIGTERM" | "SIGSTOP" | "SIGCONT") => Effect.Effect<void>
   readonly ended: Effect.Effect<Ended>
   readonly isAlive: () => boolean
   readonly ask: (question: string) => Effect.Effect<string>
-  /** Ask again and again until it gives this answer. */
+  /** Repeats the question until the process gives this answer. */
   readonly askUntil: (question: string, answer: string) => Effect.Effect<void>
-  /** What it said on standard error. */
+  /** Its standard error so far. */
   readonly log: () => string
 }
 
 const file = fileURLToPath(new URL("./fixtures/worker.ts", import.meta.url))
 const root = fileURLToPath(new URL("../..", import.meta.url))
 
-/** Start a worker process, of the fixture or another script; killed when the scope closes. */
+/** Starts a worker process from the fixture or another script. It is killed when the scope closes. */
 export const launch = (settings: Settings, script = file): Effect.Effect<WorkerProcess, never, Scope.Scope> =>
   Effect.gen(function*() {
     const ended = yield* Deferred.make<Ended>()
@@ -131,20 +135,20 @@ export const launch = (settings: Settings, script = file): Effect.Effect<WorkerP
           Deferred.await(ended)
         )
     )
-    const patiently = <A>(what: string, effect: Effect.Effect<A>) =>
+    const waitFor = <A>(what: string, effect: Effect.Effect<A>) =>
       Effect.orDie(Effect.timeoutFail(effect, {
         duration: PATIENCE,
-        onTimeout: () => new Error(`${settings.process}: ${what} never came. It said:\n${log}`)
+        onTimeout: () => new Error(`${settings.process}: no "${what}" within ${PATIENCE}. Its log:\n${log}`)
       }))
     const ask = (question: string) =>
       Effect.flatMap(Deferred.make<string>(), (answer) => {
         answers.set(question, answer)
         child.stdin?.write(`${question}\n`)
-        return patiently(question, Deferred.await(answer))
+        return waitFor(question, Deferred.await(answer))
       })
     return {
       name: settings.process,
-      ready: patiently(
+      ready: waitFor(
         "ready",
         Effect.raceFirst(
           Effect.asVoid(Deferred.await(ready)),
@@ -158,11 +162,11 @@ export const launch = (settings: Settings, script = file): Effect.Effect<WorkerP
         Effect.sync(() => {
           child.kill(signal)
         }),
-      ended: patiently("its end", Deferred.await(ended)),
+      ended: waitFor("end", Deferred.await(ended)),
       isAlive: () => child.exitCode === null && child.signalCode === null,
       ask,
       askUntil: (question, answer) =>
-        patiently(
+        waitFor(
           `${question}: ${answer}`,
           Effect.asVoid(Effect.repeat(ask(question), {
             schedule: Schedule.spaced("5 millis"),

@@ -1,4 +1,4 @@
-/** Who a worker is, what time it is, and how it leaves. */
+/** A worker's identity, its time and its shutdown. */
 import { assert, describe, it } from "@effect/vitest"
 import * as PgJournal from "@perdure/postgres/PgJournal"
 import * as TestDatabase from "@perdure/testing/TestDatabase"
@@ -22,8 +22,8 @@ const setUp = Effect.gen(function*() {
   return { url, database, client }
 })
 
-describe("two workers of one id", () => {
-  it.scopedLive("the second is refused while the first one lives", () =>
+describe("two workers with one id", () => {
+  it.scopedLive("cannot live at the same time: the second fails with WorkerIdTaken", () =>
     Effect.gen(function*() {
       const { database, url } = yield* setUp
       const first = yield* local({ url, outside: url, process: "first", worker: { id: "one", lease: "1500 millis" } })
@@ -36,7 +36,7 @@ describe("two workers of one id", () => {
       assert.strictEqual(yield* first.use(Simple.execute({ n: 5 })), 5)
     }))
 
-  it.scopedLive("one that was killed is followed by its successor once its lease is over", () =>
+  it.scopedLive("can follow each other: the second starts when the lease of the killed first one ends", () =>
     Effect.gen(function*() {
       const { client, database, url } = yield* setUp
       const settings = { url, outside: url, id: "one", leaseMillis: 1500 }
@@ -54,11 +54,11 @@ describe("two workers of one id", () => {
         yield* database.rows("select distinct worker, epoch from perdure.journal"),
         [{ worker: "one", epoch: 2 }]
       )
-      assert.deepStrictEqual((yield* audit(database, database)).wrong, [])
+      assert.deepStrictEqual((yield* audit(database, database)).violations, [])
     }))
 })
 
-/** The wall clock jumps; what is monotonic goes on, as in every operating system. */
+/** A clock whose wall time jumps. Its monotonic time is real, as in every operating system. */
 const jumping = () => {
   const real = Clock.make()
   let by = 0
@@ -81,7 +81,7 @@ const jumping = () => {
 }
 
 describe("a wall clock that jumps", () => {
-  it.scopedLive("changes nothing: the database's time counts", () => {
+  it.scopedLive("changes nothing, since the time of the database counts", () => {
     const { clock, jump } = jumping()
     return Effect.gen(function*() {
       const { database, url } = yield* setUp
@@ -120,54 +120,58 @@ describe("a wall clock that jumps", () => {
 })
 
 describe("SIGTERM", () => {
-  it.scopedLive("ends or hands back what runs, within its bound; others go on at once", () =>
-    Effect.gen(function*() {
-      const { client, database, url } = yield* setUp
-      // Nobody's lease ends in this test: whatever goes on was handed over.
-      const start = (process: string, drainMillis: number) =>
-        launch({ url, outside: url, process, id: process, leaseMillis: 600_000, drainMillis, lingerMillis: 60_000 })
-      const first = yield* start("first", 300)
-      yield* first.ready
-      const run = yield* Effect.provide(Gated.start({ n: 1 }), client)
-      const waiting = yield* Effect.provide(Waits.start({ n: 1 }), client)
-      yield* database.until("select 1 from effects where process = 'first'")
-      yield* first.askUntil(`holds ${waiting.id}`, "true")
+  it.scopedLive(
+    "ends or releases running runs within the drain timeout, and other workers claim them at once",
+    () =>
+      Effect.gen(function*() {
+        const { client, database, url } = yield* setUp
+        // No lease ends in this test, so every run that continues was released.
+        const start = (process: string, drainMillis: number) =>
+          launch({ url, outside: url, process, id: process, leaseMillis: 600_000, drainMillis, lingerMillis: 60_000 })
+        const first = yield* start("first", 300)
+        yield* first.ready
+        const run = yield* Effect.provide(Gated.start({ n: 1 }), client)
+        const waiting = yield* Effect.provide(Waits.start({ n: 1 }), client)
+        yield* database.until("select 1 from effects where process = 'first'")
+        yield* first.askUntil(`holds ${waiting.id}`, "true")
 
-      // A body that does not end in time is interrupted, its run handed back.
-      yield* first.signal("SIGTERM")
-      assert.deepStrictEqual(yield* first.ended, { code: 0, signal: null })
-      const left = "select id, status, worker, crashes, next_seq from perdure.runs order by available_at"
-      assert.deepStrictEqual(yield* database.rows(left), [
-        { id: run.id, status: "pending", worker: null, crashes: 0, next_seq: 0 },
-        { id: waiting.id, status: "suspended", worker: null, crashes: 0, next_seq: 0 }
-      ])
-      assert.deepStrictEqual(yield* database.rows("select 1 from perdure.workers"), [])
+        // A body that does not end in time is interrupted, and its run is released.
+        yield* first.signal("SIGTERM")
+        assert.deepStrictEqual(yield* first.ended, { code: 0, signal: null })
+        const left = "select id, status, worker, crashes, next_seq from perdure.runs order by available_at"
+        assert.deepStrictEqual(yield* database.rows(left), [
+          { id: run.id, status: "pending", worker: null, crashes: 0, next_seq: 0 },
+          { id: waiting.id, status: "suspended", worker: null, crashes: 0, next_seq: 0 }
+        ])
+        assert.deepStrictEqual(yield* database.rows("select 1 from perdure.workers"), [])
 
-      // One that ends in time is written down; the step after it is for the next worker.
-      const second = yield* start("second", 30_000)
-      yield* second.ready
-      yield* database.until("select 1 from effects where process = 'second'")
-      yield* second.signal("SIGTERM")
-      yield* second.askUntil("draining", "true")
-      yield* database.open("second")
-      assert.deepStrictEqual(yield* second.ended, { code: 0, signal: null })
-      assert.deepStrictEqual(yield* database.rows(left), [
-        { id: run.id, status: "pending", worker: null, crashes: 0, next_seq: 1 },
-        { id: waiting.id, status: "suspended", worker: null, crashes: 0, next_seq: 0 }
-      ])
+        // A body that ends in time has an entry. The next worker runs the step after it.
+        const second = yield* start("second", 30_000)
+        yield* second.ready
+        yield* database.until("select 1 from effects where process = 'second'")
+        yield* second.signal("SIGTERM")
+        yield* second.askUntil("draining", "true")
+        yield* database.open("second")
+        assert.deepStrictEqual(yield* second.ended, { code: 0, signal: null })
+        assert.deepStrictEqual(yield* database.rows(left), [
+          { id: run.id, status: "pending", worker: null, crashes: 0, next_seq: 1 },
+          { id: waiting.id, status: "suspended", worker: null, crashes: 0, next_seq: 0 }
+        ])
 
-      const third = yield* local({ url, outside: url, process: "third", worker: { lease: "10 minutes" } })
-      assert.strictEqual(yield* run.result, "second")
-      yield* third.use(Effect.zipRight(Go.send(waiting.id, { value: 1 }), Go.send(waiting.id, { value: 2 })))
-      assert.strictEqual(yield* waiting.result, 3)
-      assert.deepStrictEqual(
-        yield* database.rows("select process, name from effects where run = $1 order by at", [run.id]),
-        [
-          { process: "first", name: "first" },
-          { process: "second", name: "first" },
-          { process: "third", name: "second" }
-        ]
-      )
-      assert.deepStrictEqual((yield* audit(database, database)).wrong, [])
-    }), 120_000)
+        const third = yield* local({ url, outside: url, process: "third", worker: { lease: "10 minutes" } })
+        assert.strictEqual(yield* run.result, "second")
+        yield* third.use(Effect.zipRight(Go.send(waiting.id, { value: 1 }), Go.send(waiting.id, { value: 2 })))
+        assert.strictEqual(yield* waiting.result, 3)
+        assert.deepStrictEqual(
+          yield* database.rows("select process, name from effects where run = $1 order by at", [run.id]),
+          [
+            { process: "first", name: "first" },
+            { process: "second", name: "first" },
+            { process: "third", name: "second" }
+          ]
+        )
+        assert.deepStrictEqual((yield* audit(database, database)).violations, [])
+      }),
+    120_000
+  )
 })

@@ -63,7 +63,7 @@ export const suite = (server: Server, { kills, runs: count }: Size): void => {
           yield* send(signalled.slice(0, 10))
 
           const result = yield* audit(database, database)
-          assert.deepStrictEqual(result.wrong, [])
+          assert.deepStrictEqual(result.violations, [])
           assert.strictEqual(result.runs, count * 3)
           const records = yield* Effect.forEach(runs, (run) => run.record, { concurrency: 8 })
           records.forEach(({ exit, status }, n) => {

@@ -46,7 +46,7 @@ describe("the checker of limits", () => {
     const waiting = [move("a", "pending", k), move("b", "pending", k)]
     const ended = (run: string, change = k) => [move(run, "running", change), move(run, "completed", change)]
     assert.deepStrictEqual(violations({ keyConcurrency: 1 }, ...waiting, ...ended("b"), ...ended("a")), [
-      "q: key k did not go in order"
+      "q: runs of key k started out of order"
     ])
     assert.deepStrictEqual(violations({ keyConcurrency: 1 }, ...waiting, ...ended("a"), ...ended("b")), [])
     assert.deepStrictEqual(violations({ keyConcurrency: 2 }, ...waiting, ...ended("b"), ...ended("a")), [])

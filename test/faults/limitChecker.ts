@@ -1,11 +1,10 @@
 /**
- * Whether limits held, by the record of every change of state of every run. The record is numbered as it is written, which
- * is an order that fits cause and effect: a claim that counted on the end of a run has a higher number than that end,
- * for it could see it only when it was committed.
+ * Checks limits of queues from a record of every state change of every run. The numbers of the record follow cause and
+ * effect: a claim that relies on the end of a run has a higher number than that end, since the end was committed first.
  */
 import type { Row } from "./harness.js"
 
-/** Every change of a run's state, in order; starts with the instant of the first claim, in milliseconds. */
+/** Records every change of a run's status in order, and the instant of its first claim in milliseconds. */
 export const recorder = (schema: string): ReadonlyArray<string> => [
   `create table moves (number bigint generated always as identity, run text, queue text, key text, status text,
     started float8, place text)`,
@@ -48,32 +47,29 @@ export interface QueueLimits {
 
 const finals = new Set(["completed", "failed", "cancelled", "terminated", "expired", "exhausted"])
 
-/** Everything that is wrong, in words. */
+/** Every violation of a limit, as a sentence. */
 export const violations = (
   all: ReadonlyArray<Move>,
   limits: Readonly<Record<string, QueueLimits>>
-): ReadonlyArray<string> => {
-  const wrong: Array<string> = []
-  for (const [queue, limit] of Object.entries(limits)) {
+): ReadonlyArray<string> =>
+  Object.entries(limits).flatMap(([queue, limit]) => {
     const mine = all.filter((move) => move.queue === queue)
-    wrong.push(...occupancy(queue, mine, limit), ...order(queue, mine, limit), ...pace(queue, mine, limit))
-  }
-  return wrong
-}
+    return [...occupancy(queue, mine, limit), ...order(queue, mine, limit), ...pace(queue, mine, limit)]
+  })
 
-/** How many there are at a moment: in the queue, and of the key that moves. */
+/** The numbers of runs after a move: in the queue, and of the key that moves. */
 interface Moment {
   readonly index: number
   readonly key: string | null
   readonly running: number
   readonly live: number
   readonly ofKey: number
-  /** Have not begun. */
+  /** Pending runs that have never run. */
   readonly waiting: number
   readonly waitingOfKey: number
 }
 
-/** All moments of a queue, the last one at its end. */
+/** Every moment of a queue, in order. */
 const moments = (mine: ReadonlyArray<Move>): ReadonlyArray<Moment> => {
   const [running, live, waiting] = [new Set<string>(), new Set<string>(), new Set<string>()]
   const byKey = new Map<string, { readonly live: Set<string>; readonly waiting: Set<string> }>()
@@ -100,10 +96,10 @@ const moments = (mine: ReadonlyArray<Move>): ReadonlyArray<Moment> => {
   })
 }
 
-/** No moment with more running runs, live runs, or live runs of a key; none of them left at the end. */
+/** No moment has more running runs, live runs or live runs of a key than the limit, and none is left at the end. */
 const occupancy = (queue: string, mine: ReadonlyArray<Move>, limit: QueueLimits): ReadonlyArray<string> => {
   const all = moments(mine)
-  const wrong = all.flatMap(({ index, key, live, ofKey, running }) => {
+  const found = all.flatMap(({ index, key, live, ofKey, running }) => {
     const check = (what: string, count: number, most: number | undefined) =>
       count > (most ?? Infinity) ? [`${queue}: ${count} ${what} at move ${index}, the limit is ${most}`] : []
     return [
@@ -113,12 +109,12 @@ const occupancy = (queue: string, mine: ReadonlyArray<Move>, limit: QueueLimits)
     ]
   })
   const { live, running } = all.at(-1) ?? { running: 0, live: 0 }
-  if (running > 0) wrong.push(`${queue}: ${running} are running at the end`)
-  if (live > 0) wrong.push(`${queue}: ${live} have not ended`)
-  return wrong
+  if (running > 0) found.push(`${queue}: ${running} are running at the end`)
+  if (live > 0) found.push(`${queue}: ${live} have not ended`)
+  return found
 }
 
-/** Limits that held nothing back: there was no moment at which they were full and somebody waited. */
+/** The limits that never delayed a run: at no moment the limit was reached and a run waited. */
 export const unreached = (
   all: ReadonlyArray<Move>,
   limits: Readonly<Record<string, QueueLimits>>
@@ -129,7 +125,7 @@ export const unreached = (
     const never = (what: string, most: number | undefined, full: (moment: Moment, most: number) => boolean) =>
       most === undefined || seen.some((moment) => full(moment, most)) ? [] : [`${queue}: never ${most} ${what}`]
     const { rate } = limit
-    // Of a bucket that gives whole tokens, less than one is left when it is empty.
+    // A bucket gives whole tokens, so an empty one may contain a fraction.
     const spared = rate !== undefined && pace(queue, mine, { rate: { ...rate, burst: rate.burst - 1 } }).length === 0
     return [
       ...never("running", limit.concurrency, ({ running, waiting }, most) => running === most && waiting > 0),
@@ -140,7 +136,7 @@ export const unreached = (
     ]
   })
 
-/** Runs of a key that takes one at a time begin in the order in which they waited. */
+/** Runs of a key with a concurrency of 1 start in the order in which they wait. */
 const order = (queue: string, mine: ReadonlyArray<Move>, limit: QueueLimits): ReadonlyArray<string> => {
   if (limit.keyConcurrency !== 1) return []
   const waited = new Map<string, Array<string>>()
@@ -160,17 +156,17 @@ const order = (queue: string, mine: ReadonlyArray<Move>, limit: QueueLimits): Re
   const place = (run: string) => places.get(run) ?? ""
   return [...waited].flatMap(([key, runs]) => {
     const expected = runs.toSorted((a, b) => place(a) < place(b) ? -1 : 1).join()
-    return expected === (begun.get(key) ?? []).join() ? [] : [`${queue}: key ${key} did not go in order`]
+    return expected === (begun.get(key) ?? []).join() ? [] : [`${queue}: runs of key ${key} started out of order`]
   })
 }
 
-/** In any stretch of time, no more starts than the bucket holds and what comes in meanwhile. */
+/** No span of time has more starts than the burst plus the tokens of that span. */
 const pace = (queue: string, mine: ReadonlyArray<Move>, { rate }: QueueLimits): ReadonlyArray<string> => {
   if (rate === undefined) return []
   const starts = new Map<string, number>()
   for (const { run, started } of mine) if (started !== null) starts.set(run, started)
   const sorted = [...starts.values()].sort((a, b) => a - b)
-  // With what has come in since the beginning taken off, no later start may be more than a bucket above an earlier one.
+  // Minus the tokens since the beginning, no start may be more than the burst above an earlier one.
   let least = Infinity
   return sorted.flatMap((at, index) => {
     const level = index - at * rate.limit / rate.millis

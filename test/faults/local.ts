@@ -1,4 +1,4 @@
-/** Workers of this process on Postgres, with the programs of the fixtures, each over a journal of its own. */
+/** Workers in the test process, on Postgres, with the fixture programs. Each has its own journal layer. */
 import type { SqlClient } from "@effect/sql/SqlClient"
 import * as PgJournal from "@perdure/postgres/PgJournal"
 import * as Context from "effect/Context"
@@ -31,7 +31,7 @@ export interface Local {
   readonly stop: Effect.Effect<void>
 }
 
-/** A worker that runs until it is stopped, or the scope closes. */
+/** Starts a worker that runs until it is stopped or the scope closes. */
 export const local = (options: LocalOptions) =>
   Effect.gen(function*() {
     const scope = yield* Scope.make()
@@ -46,7 +46,7 @@ export const local = (options: LocalOptions) =>
         PgJournal.layer({ url: Redacted.make(options.url), connectTimeout: "2 seconds", ...options.journal })
       )
     )
-    // What it has to say of the faults that tests make is not for those who read their output.
+    // Without logs: the faults of the test would fill the output.
     const quiet = Layer.provide(layer, Logger.remove(Logger.defaultLogger))
     const context = yield* Layer.buildWithScope(quiet, scope)
     const made: Local = {

@@ -1,6 +1,6 @@
 /**
- * What is done to runs in the caller's transaction commits or vanishes with it, and wakes workers only after COMMIT: a
- * process that makes a purchase is killed right before and right after.
+ * Operations on runs in the caller's transaction commit or roll back with it, and wake workers only after COMMIT. The
+ * test kills a process that makes a purchase right before and right after COMMIT.
  */
 import * as SqlClient from "@effect/sql/SqlClient"
 import { assert, describe, it } from "@effect/vitest"
@@ -38,7 +38,7 @@ interface Runs {
   readonly sleeps: string
 }
 
-/** Start a buyer. */
+/** Starts a process that makes a purchase. */
 const buyer = (storage: string, { sleeps, waits }: Runs) =>
   Effect.gen(function*() {
     const [ended, inside, committed] = yield* Effect.all([
@@ -65,7 +65,7 @@ const buyer = (storage: string, { sleeps, waits }: Runs) =>
     return {
       inside: Effect.raceFirst(Deferred.await(inside), died),
       commit: Effect.zipRight(
-        Effect.sync(() => child.stdin.write("go on\n")),
+        Effect.sync(() => child.stdin.write("commit\n")),
         Effect.raceFirst(Deferred.await(committed), died)
       ),
       kill: Effect.zipRight(Effect.sync(() => child.kill("SIGKILL")), Deferred.await(ended))
@@ -78,7 +78,7 @@ const becomes = <A, E>(run: Run<A, E>, status: RunStatus) =>
     Effect.timeoutFail({ duration: "45 seconds", onTimeout: () => new Error(`${run.workflow} never is ${status}`) })
   )
 
-/** The runs that the purchase is about, waiting. */
+/** Starts the runs that the purchase affects, and waits until they are suspended. */
 const begin = Effect.gen(function*() {
   const waits = yield* Waits.start({})
   const sleeps = yield* Sleeps.start({})
@@ -95,7 +95,7 @@ const over = (journal: Layer.Layer<Journal | SqlClient.SqlClient, unknown>) =>
 
 type Rows = (text: string) => Effect.Effect<ReadonlyArray<Readonly<Record<string, unknown>>>, unknown>
 
-/** All that the purchase leaves, or would. */
+/** The numbers of rows that the purchase writes. */
 const left = (rows: Rows) =>
   Effect.map(
     rows(`select (select count(*)::int from orders) as orders,
@@ -109,7 +109,7 @@ const left = (rows: Rows) =>
 const nothing = { orders: 0, runs: 0, inputs: 0, singletons: 0, messages: 0 }
 const all = { orders: 1, runs: 2, inputs: 2, singletons: 1, messages: 3 }
 
-/** What is bought is shipped once, and who waited goes on. */
+/** Asserts that the purchase is shipped once and that the waiting runs end. */
 const done = (rows: Rows, runs: Effect.Effect.Success<typeof begin>) =>
   Effect.gen(function*() {
     assert.strictEqual(yield* runs.waits.result, "ann 7")
@@ -131,7 +131,7 @@ const done = (rows: Rows, runs: Effect.Effect.Success<typeof begin>) =>
     ])
   })
 
-/** What is heard on the journal's channel, besides what listeners say to themselves. */
+/** Records the notifications on the journal's channel, except the echoes of listeners. */
 const listen = (url: string) =>
   Effect.gen(function*() {
     const heard: Array<string> = []
@@ -152,7 +152,7 @@ const listen = (url: string) =>
     })
     let count = 0
     return {
-      /** All that was sent until now. */
+      /** The notifications so far. */
       heard: (database: Database) =>
         Effect.gen(function*() {
           const echo = yield* Deferred.make<void>()
@@ -169,81 +169,89 @@ const gone = `select 1 where not exists (select from pg_stat_activity where appl
   and datname = current_database())`
 
 for (const server of TestDatabase.servers) {
-  describe(`${server.name}`, () => {
+  describe(`a purchase on ${server.name}`, () => {
     for (const moment of moments) {
-      it.scopedLive(`a buyer that is killed right ${moment} COMMIT`, () =>
-        Effect.gen(function*() {
-          const { url } = yield* TestDatabase.freshOn(server)
-          const database = yield* connect(url)
-          yield* database.rows(table)
-          const context = yield* over(PgJournal.layer({ url: Redacted.make(url) }))
-          const runs = yield* Effect.provide(begin, context)
-          const ears = yield* listen(url)
-          // Somebody waits for runs and would be told.
-          yield* database.until("select 1 from perdure.workers where idle and 'outbox' = any (queues)")
-          const child = yield* buyer(url, { waits: runs.waits.id, sleeps: runs.sleeps.id })
-          yield* child.inside
-          assert.deepStrictEqual(yield* left(database.rows), nothing)
-          assert.deepStrictEqual(yield* ears.heard(database), [], "nobody is woken inside the transaction")
-          if (moment === "after") yield* child.commit
-          yield* child.kill
-          yield* database.until(gone)
-          const heard = yield* ears.heard(database)
-          if (moment === "before") {
-            assert.deepStrictEqual(heard, [])
+      it.scopedLive(
+        `is ${moment === "before" ? "undone" : "kept"} when its process is killed right ${moment} COMMIT`,
+        () =>
+          Effect.gen(function*() {
+            const { url } = yield* TestDatabase.freshOn(server)
+            const database = yield* connect(url)
+            yield* database.rows(table)
+            const context = yield* over(PgJournal.layer({ url: Redacted.make(url) }))
+            const runs = yield* Effect.provide(begin, context)
+            const listener = yield* listen(url)
+            // An idle worker exists that a notification would wake.
+            yield* database.until("select 1 from perdure.workers where idle and 'outbox' = any (queues)")
+            const child = yield* buyer(url, { waits: runs.waits.id, sleeps: runs.sleeps.id })
+            yield* child.inside
             assert.deepStrictEqual(yield* left(database.rows), nothing)
-            const statuses = yield* Effect.all([runs.waits.record, runs.sleeps.record])
-            assert.deepStrictEqual(statuses.map(({ status }) => status), ["suspended", "suspended"])
-            // The transaction can be made again, by whoever comes after it.
-            yield* Effect.provide(purchase({ waits: runs.waits.id, sleeps: runs.sleeps.id }, Effect.void), context)
-          } else {
-            assert.isTrue(heard.some((payload) => payload.startsWith("[\"Ready\"") && payload.includes("\"outbox\"")))
-          }
-          yield* done(database.rows, runs)
-          assert.deepStrictEqual(yield* left(database.rows), all)
-        }), 120_000)
+            assert.deepStrictEqual(yield* listener.heard(database), [], "no worker is woken inside the transaction")
+            if (moment === "after") yield* child.commit
+            yield* child.kill
+            yield* database.until(gone)
+            const heard = yield* listener.heard(database)
+            if (moment === "before") {
+              assert.deepStrictEqual(heard, [])
+              assert.deepStrictEqual(yield* left(database.rows), nothing)
+              const statuses = yield* Effect.all([runs.waits.record, runs.sleeps.record])
+              assert.deepStrictEqual(statuses.map(({ status }) => status), ["suspended", "suspended"])
+              // Another process can repeat the purchase.
+              yield* Effect.provide(purchase({ waits: runs.waits.id, sleeps: runs.sleeps.id }, Effect.void), context)
+            } else {
+              assert.isTrue(heard.some((payload) => payload.startsWith("[\"Ready\"") && payload.includes("\"outbox\"")))
+            }
+            yield* done(database.rows, runs)
+            assert.deepStrictEqual(yield* left(database.rows), all)
+          }),
+        120_000
+      )
     }
   })
 }
 
-describe("PGlite", () => {
+describe("a purchase on PGlite", () => {
   for (const moment of moments) {
-    it.scopedLive(`a buyer that is killed right ${moment} COMMIT`, () =>
-      Effect.gen(function*() {
-        const folder = yield* Effect.acquireRelease(
-          Effect.promise(() => fs.mkdtemp(path.join(tmpdir(), "perdure-outbox-"))),
-          (made) => Effect.promise(() => fs.rm(made, { recursive: true }))
-        )
-        const use = <A, E>(
-          effect: (rows: Rows) => Effect.Effect<A, E, Journal | SqlClient.SqlClient>
-        ) =>
-          Effect.scoped(Effect.gen(function*() {
-            const context = yield* over(PgliteJournal.layer({ dataDir: folder }))
-            const sql = Context.get(context, SqlClient.SqlClient)
-            return yield* Effect.provide(effect((text) => sql.unsafe(text)), context)
-          }))
-        const ids = yield* use((rows) =>
-          Effect.gen(function*() {
-            yield* rows(table)
-            const { sleeps, waits } = yield* begin
-            return { sleeps: sleeps.id, waits: waits.id }
-          })
-        )
-        const child = yield* buyer(folder, ids)
-        yield* child.inside
-        if (moment === "after") yield* child.commit
-        yield* child.kill
-        yield* use((rows) =>
-          Effect.gen(function*() {
-            const runs = { sleeps: yield* Sleeps.attach(ids.sleeps), waits: yield* Waits.attach(ids.waits) }
-            if (moment === "before") {
-              assert.deepStrictEqual(yield* left(rows), nothing)
-              yield* purchase(ids, Effect.void)
-            }
-            yield* done(rows, runs)
-            assert.deepStrictEqual(yield* left(rows), all)
-          })
-        )
-      }), 120_000)
+    it.scopedLive(
+      `is ${moment === "before" ? "undone" : "kept"} when its process is killed right ${moment} COMMIT`,
+      () =>
+        Effect.gen(function*() {
+          const folder = yield* Effect.acquireRelease(
+            Effect.promise(() => fs.mkdtemp(path.join(tmpdir(), "perdure-outbox-"))),
+            (made) => Effect.promise(() => fs.rm(made, { recursive: true }))
+          )
+          const use = <A, E>(
+            effect: (rows: Rows) => Effect.Effect<A, E, Journal | SqlClient.SqlClient>
+          ) =>
+            Effect.scoped(Effect.gen(function*() {
+              const context = yield* over(PgliteJournal.layer({ dataDir: folder }))
+              const sql = Context.get(context, SqlClient.SqlClient)
+              return yield* Effect.provide(effect((text) => sql.unsafe(text)), context)
+            }))
+          const ids = yield* use((rows) =>
+            Effect.gen(function*() {
+              yield* rows(table)
+              const { sleeps, waits } = yield* begin
+              return { sleeps: sleeps.id, waits: waits.id }
+            })
+          )
+          const child = yield* buyer(folder, ids)
+          yield* child.inside
+          if (moment === "after") yield* child.commit
+          yield* child.kill
+          yield* use((rows) =>
+            Effect.gen(function*() {
+              const runs = { sleeps: yield* Sleeps.attach(ids.sleeps), waits: yield* Waits.attach(ids.waits) }
+              if (moment === "before") {
+                assert.deepStrictEqual(yield* left(rows), nothing)
+                yield* purchase(ids, Effect.void)
+              }
+              yield* done(rows, runs)
+              assert.deepStrictEqual(yield* left(rows), all)
+            })
+          )
+        }),
+      120_000
+    )
   }
 })

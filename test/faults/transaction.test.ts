@@ -1,4 +1,4 @@
-/** `Step.transaction`: the body's writes and its entry are one, wherever it is cut. */
+/** `Step.transaction`: the writes of the body and its entry commit together, wherever the connection is cut. */
 import * as SqlClient from "@effect/sql/SqlClient"
 import { assert, describe, it } from "@effect/vitest"
 import * as PgliteJournal from "@perdure/pglite/PgliteJournal"
@@ -27,7 +27,7 @@ class Refused extends Schema.TaggedError<Refused>()("Refused", { n: Schema.Numbe
 
 const Mode = Schema.Literal("pay", "refuse", "die")
 
-/** Pays once, tells another run, and starts one more, all in one transaction. */
+/** In one transaction: writes a row, sends a signal to another run, and starts a run. */
 const Pay = Workflow.make("Pay", {
   payload: { n: Schema.Number, mode: Mode, tell: Schema.NullOr(Schema.String) },
   success: Schema.Number,
@@ -46,7 +46,7 @@ const Waits = Workflow.make("Waits", { payload: { n: Schema.Number }, success: S
 
 const WaitsLive = Waits.toLayer(() => Effect.map(Paid.receive, ({ n }) => n))
 
-/** What a test does inside of the bodies of one worker. */
+/** The effect of a test inside the bodies of one worker. */
 class Inside extends Context.Tag("test/faults/Inside")<Inside, { readonly body: Effect.Effect<void> }>() {}
 
 const PayLive = Pay.toLayer(({ mode, n, tell }) =>
@@ -98,7 +98,7 @@ const entries =
 
 const suite = (name: string, storage: Effect.Effect<Storage, unknown, Scope.Scope>) =>
   describe(`a transaction on ${name}`, () => {
-    it.scopedLive("leaves all that its body wrote, started and sent with its entry; or, if it fails or dies, its entry alone", () =>
+    it.scopedLive("commits the writes, starts and signals of its body with its entry; if the body fails, the entry alone", () =>
       Effect.gen(function*() {
         const { launch, rows, use } = yield* setUp(yield* storage)
         yield* launch({})
@@ -138,7 +138,7 @@ const suite = (name: string, storage: Effect.Effect<Storage, unknown, Scope.Scop
         assert.strictEqual(yield* last.result, 7)
       }))
 
-    it.scopedLive("of the caller's own takes with it what is published for a run, and nobody sees that before its end", () =>
+    it.scopedLive("of the caller commits the values that it publishes for a run, which are visible only after it", () =>
       Effect.gen(function*() {
         const { context, launch, rows, use } = yield* setUp(yield* storage)
         const sql = Context.get(context, SqlClient.SqlClient)
@@ -176,11 +176,11 @@ for (const server of TestDatabase.servers) {
 
 suite("PGlite", Effect.succeed(PgliteJournal.layer()))
 
-/** Every place where a transaction can be cut: what the client sends then, and on which side of the answer. */
+/** Every place where a transaction can be cut: what the client sends, before or after the server executes it. */
 const places = ["BEGIN", "insert into public.account", "perdure:enqueue", "perdure:deliver", "the-payment", "COMMIT"]
 const allCuts = places.flatMap((text) => (["before", "after"] as const).map((point) => ({ text, point })))
 
-/** The older server, for a cross-check: where it matters most. */
+/** On the older server, only the most important place. */
 const cutsOn = TestDatabase.servers.map((server, index) => ({
   server,
   name: server.name,
@@ -188,12 +188,12 @@ const cutsOn = TestDatabase.servers.map((server, index) => ({
 }))
 
 describe.each(cutsOn)("a transaction on $name", ({ cuts, server }) => {
-  it.scopedLive("happens exactly once, wherever its connection is cut", () =>
+  it.scopedLive("is applied exactly once, wherever its connection is cut", () =>
     Effect.gen(function*() {
       const { url } = yield* TestDatabase.freshOn(server)
       const database = yield* connect(url)
       const proxy = yield* FaultProxy.make(url)
-      // The client has a connection of its own, so that the cuts meet the worker.
+      // The client has its own connection, so that the cuts affect the worker.
       const client = yield* setUp(PgJournal.layer({ url: Redacted.make(url) }))
       const storage = yield* Layer.build(PgJournal.layer({ url: Redacted.make(proxy.url), listen: false }))
       yield* Effect.provide(Layer.build(worker({ lease: "600 millis" })), storage)
@@ -233,7 +233,7 @@ describe.each(cutsOn)("a transaction on $name", ({ cuts, server }) => {
       const { url } = yield* TestDatabase.freshOn(server)
       const database = yield* connect(url)
       const storage = PgJournal.layer({ url: Redacted.make(url) })
-      // It hears of nothing and looks for nothing, so the run is the heir's once it is released.
+      // It neither listens nor polls, so the heir claims the run once it is released.
       const lost = yield* setUp(PgJournal.layer({ url: Redacted.make(url), listen: false }))
       const inside = yield* Deferred.make<void>()
       const goOn = yield* Deferred.make<void>()

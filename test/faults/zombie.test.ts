@@ -1,4 +1,4 @@
-/** A worker process that is paused for longer than its lease, and wakes up when others have its runs. */
+/** A worker process is frozen for longer than its lease and continues after another worker has claimed its runs. */
 import { assert, describe, it } from "@effect/vitest"
 import * as PgJournal from "@perdure/postgres/PgJournal"
 import * as TestDatabase from "@perdure/testing/TestDatabase"
@@ -10,9 +10,9 @@ import { connect, launch, prepare } from "./harness.js"
 
 const RUNS = 8
 
-describe.each(TestDatabase.servers)("$name", (server) => {
+describe.each(TestDatabase.servers)("a frozen worker on $name", (server) => {
   it.scopedLive(
-    "cannot write, starts nothing of what it lost, and goes on as a healthy worker",
+    "writes nothing to the runs that it lost, starts none of their steps, and then works again",
     () =>
       Effect.gen(function*() {
         const { url } = yield* TestDatabase.freshOn(server)
@@ -43,7 +43,7 @@ describe.each(TestDatabase.servers)("$name", (server) => {
           yield* database.until("select 1 from effects where run = $1 and name = 'between'", [waiting.id])
           yield* healthy.askUntil(`holds ${waiting.id}`, "true")
 
-          // Its bodies end, it asks for the steps after them and for new runs: all of it too late.
+          // Its bodies end, and it continues with their next steps and with new runs, too late.
           yield* database.open("zombie")
           const before = yield* database.rows("select * from perdure.journal order by run, seq")
           yield* zombie.signal("SIGCONT")
@@ -67,7 +67,7 @@ describe.each(TestDatabase.servers)("$name", (server) => {
             ]
           )
 
-          // The other one leaves; this one works on, on what is new and on what it had lost.
+          // The healthy worker stops. The frozen one claims new runs and those that it had lost.
           yield* healthy.signal("SIGTERM")
           assert.deepStrictEqual(yield* healthy.ended, { code: 0, signal: null })
           const simple = yield* Simple.startAll(Array.from({ length: RUNS }, (_, n) => ({ n })))
@@ -79,7 +79,7 @@ describe.each(TestDatabase.servers)("$name", (server) => {
             [{ process: "zombie" }]
           )
           assert.deepStrictEqual(yield* Effect.forEach(gated, (run) => run.result), gated.map(() => "healthy"))
-          assert.deepStrictEqual((yield* audit(database, database)).wrong, [])
+          assert.deepStrictEqual((yield* audit(database, database)).violations, [])
           assert.isTrue(zombie.isAlive(), zombie.log())
         })
         yield* Effect.provide(test, PgJournal.layer({ url: Redacted.make(url) }))

@@ -1,4 +1,4 @@
-/** How many statements things take, exactly. */
+/** The exact number of statements of each operation. */
 import { assert, describe, it } from "@effect/vitest"
 import * as PgJournal from "@perdure/postgres/PgJournal"
 import * as TestDatabase from "@perdure/testing/TestDatabase"
@@ -12,7 +12,7 @@ import * as Pg from "pg"
 import { Go, Naps, NapsLive, Ten, TenLive, Waits, WaitsLive } from "./programs.js"
 import { tap } from "./wire.js"
 
-/** Nothing happens by itself: no beat, no sweep, no poll, no LISTEN. */
+/** No heartbeat, sweep, poll or LISTEN during a test. */
 const quiet: Worker.WorkerOptions = { lease: "10 days", pollInterval: "1 day" }
 
 const over = (url: string, applicationName: string) =>
@@ -21,7 +21,7 @@ const over = (url: string, applicationName: string) =>
     PgJournal.layerDriver({ url: Redacted.make(url), applicationName, listen: false })
   )
 
-/** A process that only starts and sends, and a way to count what it, or a worker, says to the database. */
+/** A client process, and functions that count the statements of the client or of a worker. */
 const setUp = (server: TestDatabase.Server) =>
   Effect.gen(function*() {
     const { url } = yield* TestDatabase.freshOn(server)
@@ -40,20 +40,20 @@ const setUp = (server: TestDatabase.Server) =>
     }
   })
 
-/** A worker whose loops are run by hand. */
-const byHand = (context: Context.Context<Journal>, options: Worker.WorkerOptions = {}) =>
+/** A worker whose loops the test runs. */
+const manualWorker = (context: Context.Context<Journal>, options: Worker.WorkerOptions = {}) =>
   Effect.gen(function*() {
     const core = yield* Effect.provide(Worker.makeCore({ ...quiet, linger: 0, ...options }), context)
     assert.isTrue(yield* core.lease.beat)
     return core
   })
 
-describe("the counter", () => {
-  it.scopedLive("hears every statement, prepared or not, however it is cut into packets", () =>
+describe("the counter of statements", () => {
+  it.scopedLive("sees every statement, prepared or not, also if it spans several packets", () =>
     Effect.gen(function*() {
       const { url } = yield* TestDatabase.fresh
       const wire = yield* tap(Number(new URL(url).port))
-      const client = new Pg.Client({ connectionString: url, application_name: "heard" })
+      const client = new Pg.Client({ connectionString: url, application_name: "counted" })
       yield* Effect.promise(() => client.connect())
       yield* Effect.promise(() => client.query("select 1"))
       yield* Effect.promise(() => client.query("select $1::text", ["x".repeat(1_000_000)]))
@@ -61,12 +61,12 @@ describe("the counter", () => {
       yield* Effect.promise(() => client.query(named))
       yield* Effect.promise(() => client.query(named))
       yield* Effect.promise(() => client.end())
-      assert.deepStrictEqual(wire.since("heard", 0), ["select 1", "select $1::text", "some", "some"])
+      assert.deepStrictEqual(wire.since("counted", 0), ["select 1", "select $1::text", "some", "some"])
     }))
 })
 
 describe.each(TestDatabase.servers)("statements on $name", (server) => {
-  it.scopedLive("of a start, a bulk start, a signal", () =>
+  it.scopedLive("of a start, a bulk start and a signal are one each", () =>
     Effect.gen(function*() {
       const { asClient } = yield* setUp(server)
       const one = yield* asClient(Ten.start({ n: 0 }))
@@ -79,16 +79,16 @@ describe.each(TestDatabase.servers)("statements on $name", (server) => {
       assert.deepStrictEqual(signal.statements, ["deliver"])
     }))
 
-  it.scopedLive("of suspending, and of claiming a batch with its journals and inboxes", () =>
+  it.scopedLive("of a batch are one claim, one read of journals and inboxes, and one commit", () =>
     Effect.gen(function*() {
       const { asClient, counted, workerContext } = yield* setUp(server)
       const { value: runs } = yield* asClient(Waits.startAll(Array.from({ length: 50 }, (_, n) => ({ n }))))
       const context = yield* workerContext
-      const first = yield* byHand(context)
-      // New runs have nothing to bring.
+      const first = yield* manualWorker(context)
+      // New runs have no journal or inbox to read.
       const fresh = yield* counted("worker", first.claimer.runOnce)
       assert.deepStrictEqual(fresh, { value: 50, statements: ["claim"] })
-      // Their steps' entries and their suspension are one commit, for all fifty.
+      // One commit writes the entries and the suspension of all fifty runs.
       const suspended = yield* counted("worker", first.committer.runOnce)
       assert.strictEqual(suspended.value, 50)
       assert.deepStrictEqual(suspended.statements, ["commit"])
@@ -96,7 +96,7 @@ describe.each(TestDatabase.servers)("statements on $name", (server) => {
       assert.isTrue(records.every(({ nextSeq, status }) => status === "suspended" && nextSeq === 1))
 
       yield* Effect.forEach(runs, (run) => asClient(Go.send(run.id, { value: 1 })))
-      const second = yield* byHand(context)
+      const second = yield* manualWorker(context)
       const claimed = yield* counted("worker", second.claimer.runOnce)
       assert.deepStrictEqual(claimed, { value: 50, statements: ["claim", "brought"] })
       assert.deepStrictEqual((yield* counted("worker", second.committer.runOnce)).statements, ["commit"])
@@ -109,11 +109,11 @@ describe.each(TestDatabase.servers)("statements on $name", (server) => {
       assert.strictEqual((yield* nap.record).status, "suspended")
     }))
 
-  it.scopedLive("of a lone run of ten steps, from its claim to its end", () =>
+  it.scopedLive("of a single run are a claim and one commit for each of its ten steps", () =>
     Effect.gen(function*() {
       const { asClient, counted, workerContext } = yield* setUp(server)
       const context = yield* workerContext
-      const core = yield* byHand(context)
+      const core = yield* manualWorker(context)
       const { value: run } = yield* asClient(Ten.start({ n: 0 }))
       const lone = yield* counted(
         "worker",
@@ -128,13 +128,13 @@ describe.each(TestDatabase.servers)("statements on $name", (server) => {
       assert.strictEqual((yield* run.record).status, "completed")
       assert.deepStrictEqual(lone.statements, [
         "claim",
-        // Each step's body may start when the entry before it is durable; the last entry and the end go together.
+        // A step's body starts once the entry before it is durable. The last entry and the end share a commit.
         ...Array.from({ length: 10 }, () => "commit")
       ])
       assert.isAtMost(lone.statements.length, 12)
     }))
 
-  it.scopedLive("of a thousand runs of ten steps at a time", () =>
+  it.scopedLive("of a thousand concurrent runs are at most 0.02 for each step", () =>
     Effect.gen(function*() {
       const { asClient, counted, workerContext } = yield* setUp(server)
       const context = yield* workerContext
@@ -143,7 +143,7 @@ describe.each(TestDatabase.servers)("statements on $name", (server) => {
       const busy = yield* counted(
         "worker",
         Effect.scoped(Effect.gen(function*() {
-          // The worker tells of the ends; nobody asks storage.
+          // The worker reports the ends, so no client reads them from storage.
           const ends = yield* Effect.forkScoped(
             Effect.forEach(runs, (run) => watch.ending(run.id, { known: true }), { concurrency: "unbounded" })
           )

