@@ -14,6 +14,7 @@ import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { outsideOnly } from "./CurrentRun.js"
 import type { JournalError } from "./Errors.js"
@@ -24,7 +25,7 @@ import { millisOf } from "./internal/util/time.js"
 import { Reading, show } from "./internal/options/reading.js"
 import { storable } from "./internal/util/show.js"
 import { Journal } from "./Journal.js"
-import type { FinalStatus, RetentionRule } from "./driver/JournalDriver.js"
+import { FinalStatus, type RetentionRule } from "./driver/JournalDriver.js"
 
 /**
  * How long runs are kept from their end on, by the state that they ended in; `"forever"`, or nothing said, is for ever.
@@ -64,14 +65,7 @@ export interface Progress {
   readonly done: boolean
 }
 
-const statuses: ReadonlyArray<FinalStatus> = [
-  "completed",
-  "failed",
-  "cancelled",
-  "terminated",
-  "expired",
-  "exhausted"
-]
+const statuses = FinalStatus.literals
 
 interface Settings {
   readonly rules: ReadonlyArray<RetentionRule>
@@ -80,7 +74,7 @@ interface Settings {
   readonly pause: Duration.Duration
 }
 
-const isFinalStatus = (text: string): text is FinalStatus => statuses.some((each) => each === text)
+const isFinalStatus = Schema.is(FinalStatus)
 
 class RetentionReading extends Reading {
   /** Milliseconds by state; those of which nothing is said are left out, and those that are kept for ever are Infinity. */

@@ -27,18 +27,25 @@ import type {
 } from "./Errors.js"
 import { Misuse, NoSuchRun, RunEnded, ValueUnreadable } from "./Errors.js"
 import type { ExitCodec } from "./internal/codec/exits.js"
-import { encodeCancel } from "./internal/codec/messages.js"
+import { cancelContent } from "./internal/codec/messages.js"
 import { describeDefect, decodeExit, fromEncoded } from "./internal/codec/exits.js"
+import type { SentContent } from "./internal/machine/Op.js"
 import { forkRun, retryRun } from "./internal/runs/forking.js"
-import type { Ending } from "./internal/process/RunWatch.js"
-import { isFinal } from "./internal/process/RunWatch.js"
 import { refusal, refuse, requestProblem } from "./internal/options/requests.js"
 import { covariant, makeValue } from "./internal/util/value.js"
 import { firstEntry, waitProblem, waitUntil } from "./internal/runs/waiting.js"
 import type { JournalService } from "./Journal.js"
 import type * as RunQueue from "./RunQueue.js"
 import { Journal } from "./Journal.js"
-import type { Control, Disposition, HistoryEntry, RunRecord } from "./driver/JournalDriver.js"
+import {
+  type Control,
+  type Disposition,
+  type Ending,
+  FinalStatus,
+  type HistoryEntry,
+  isFinal,
+  type RunRecord
+} from "./driver/JournalDriver.js"
 import type { Published } from "./Published.js"
 
 /**
@@ -262,14 +269,7 @@ export const make = <A, E>(journal: JournalService, definition: Definition, id: 
       if (problem !== undefined) return refusal(`cancel of run ${id}`, problem)
       return Effect.flatMap(
         insideOrOutside(
-          (current) =>
-            sendFromRun(current, {
-              to: id,
-              id: "cancel",
-              message: "cancel",
-              name: "cancel",
-              payload: encodeCancel(request)
-            }),
+          (current) => sendFromRun(current, { to: id, id: "cancel", name: "cancel", content: cancelContent(request) }),
           () =>
             Effect.map(
               journal.cancel([{ run: id, by: request?.by, reason: request?.reason }]),
@@ -452,7 +452,7 @@ export const awaitChild = <A, E>(
 /** How a child's end arrives: as the message that storage, or the child's last commit, wrote. */
 const ChildEnding = Schema.Struct({
   run: Schema.String,
-  status: Schema.Literal("completed", "failed", "cancelled", "terminated", "expired", "exhausted"),
+  status: FinalStatus,
   exit: Schema.NullOr(Schema.Struct({
     kind: Schema.Literal("success", "failure", "defect", "interrupt"),
     value: Schema.NullOr(Schema.String)
@@ -475,9 +475,8 @@ export const sendFromRun = (
   message: {
     readonly to: string
     readonly id: string
-    readonly message: "signal" | "cancel"
     readonly name: string
-    readonly payload: string
+    readonly content: SentContent
   }
 ): Effect.Effect<Disposition> => {
   const { name, ...data } = message

@@ -21,7 +21,7 @@ import { retryId, retryRun } from "./internal/runs/forking.js"
 import type { JournalService } from "./Journal.js"
 import { Journal } from "./Journal.js"
 import type * as Driver from "./driver/JournalDriver.js"
-import type { Attributes, RunRecord, RunStatus } from "./driver/JournalDriver.js"
+import { type Attributes, liveStatuses, type RunRecord, type RunStatus } from "./driver/JournalDriver.js"
 import * as Run from "./Run.js"
 import type * as RunQueue from "./RunQueue.js"
 
@@ -269,9 +269,6 @@ const none: Readonly<Record<RunStatus, number>> = {
   exhausted: 0
 }
 
-/** States that a run can leave. */
-const live: ReadonlyArray<RunStatus> = ["pending", "running", "suspended", "paused", "diverged"]
-
 /** Changes a batch of runs; answers how many it changed. */
 type Change<E> = (
   journal: JournalService,
@@ -345,7 +342,7 @@ const controlled = (control: "pause" | "resume" | "terminate"): Change<never> =>
  * )
  * ```
  */
-export const cancel = bulk("Runs.cancel", live, (journal, runs, { by, reason }) =>
+export const cancel = bulk("Runs.cancel", liveStatuses, (journal, runs, { by, reason }) =>
   Effect.map(
     journal.cancel(runs.map((run) => ({ run, by, reason }))),
     (dispositions) => dispositions.filter((each) => each === "Delivered" || each === "Buffered").length
@@ -365,7 +362,7 @@ export const cancel = bulk("Runs.cancel", live, (journal, runs, { by, reason }) 
  * const program = Stream.runLast(Runs.terminate({ workflow: "Broken", version: "3" }, { by: "ann" }))
  * ```
  */
-export const terminate = bulk("Runs.terminate", live, controlled("terminate"))
+export const terminate = bulk("Runs.terminate", liveStatuses, controlled("terminate"))
 
 /**
  * Pause all live runs that match, with their attached children, as `Run.pause` does each. In batches, as `cancel`.

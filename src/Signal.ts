@@ -22,6 +22,7 @@ import type { Decode } from "./internal/codec/exits.js"
 import { makeIncarnation } from "./internal/codec/ids.js"
 import { encodeSignal, payloadOfSignal } from "./internal/codec/messages.js"
 import { codecOf } from "./internal/codec/wire.js"
+import type { SentContent } from "./internal/machine/Op.js"
 import { canBeStored, idProblem } from "./internal/options/names.js"
 import type { AnySignal } from "./internal/options/signals.js"
 import { SignalTypeId } from "./internal/options/signals.js"
@@ -200,16 +201,15 @@ export const make: {
   /** Sends from inside a run. Without an id of the caller's, only this run sends under the id, before a crash and after it. */
   const sendInside = (
     current: CurrentRunInfo,
-    message: { readonly to: string; readonly payload: string },
+    message: { readonly to: string; readonly content: SentContent },
     id?: string
   ) =>
     id !== undefined
-      ? sendFromRun(current, { ...message, name, message: "signal", id: `signal/${id}` })
+      ? sendFromRun(current, { ...message, name, id: `signal/${id}` })
       : Effect.map(
         sendFromRun(current, {
           ...message,
           name,
-          message: "signal",
           id: `${current.id}/${current.generation}/${current.machine.takeKey()}`
         }),
         (disposition) => disposition === "Duplicate" ? "Buffered" : disposition
@@ -249,7 +249,7 @@ export const make: {
                 encodeSignal(shape, payload, limits.signalBytes),
                 (text): Effect.Effect<SendResult> =>
                   canBeStored(runId)
-                    ? sendInside(current, { to: runId, payload: text }, id)
+                    ? sendInside(current, { to: runId, content: { kind: "signal", payload: text } }, id)
                     : Effect.succeed("NoSuchRun")
               )),
           () =>

@@ -256,8 +256,12 @@ describe("changing runs in bulk", () => {
       assert.strictEqual((yield* world.record(other.id)).status, "suspended")
       assert.deepStrictEqual(yield* last(world, cancel), [{ matched: 0, changed: 0, done: true }])
       const [first] = (yield* world.use(Runs.find({ status: "cancelled" }))).runs
-      const messages = yield* world.driver.messages({ run: first?.id ?? "", after: 0, limit: 1 })
-      assert.deepStrictEqual(messages.value.map(({ payload }) => payload), ["{\"by\":\"ann\",\"reason\":\"prices\"}"])
+      const controls = yield* world.driver.controls(first?.id ?? "")
+      assert.deepStrictEqual(controls.value.map(({ action, by, reason }) => [action, by, reason]), [[
+        "cancel",
+        "ann",
+        "prices"
+      ]])
     }))
 
   it.scoped("what is cancelled twice is changed once", () =>

@@ -281,4 +281,25 @@ CREATE INDEX schedules_waiting ON "perdure"."schedules" (needs, name) WHERE wait
 
 INSERT INTO "perdure"."migrations" (id, name, breaking) VALUES (3, 'schedules', false);
 
+ALTER TABLE "perdure"."inbox"
+  ALTER COLUMN payload DROP NOT NULL,
+  ADD COLUMN requested_by text,
+  ADD COLUMN reason text,
+  ADD COLUMN child text COLLATE "C",
+  ADD COLUMN status text,
+  ADD COLUMN exit_kind text,
+  ADD COLUMN exit_value text,
+  ADD COLUMN detail text;
+
+UPDATE "perdure"."inbox"
+SET payload = NULL, child = payload::json ->> 'run', status = payload::json ->> 'status',
+  exit_kind = payload::json -> 'exit' ->> 'kind', exit_value = payload::json -> 'exit' ->> 'value'
+WHERE kind = 'child' AND NOT consumed;
+
+UPDATE "perdure"."inbox"
+SET payload = NULL, requested_by = payload::json ->> 'by', reason = payload::json ->> 'reason'
+WHERE kind = 'cancel';
+
+INSERT INTO "perdure"."migrations" (id, name, breaking) VALUES (4, 'messages', true);
+
 COMMIT;

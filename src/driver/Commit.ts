@@ -7,6 +7,7 @@ import type { Json, Millis } from "./Answer.js"
 import type { EncodedExit, Entry } from "./Entry.js"
 import type { Disposition, NewMessage } from "./Message.js"
 import type { NewRun } from "./Run.js"
+import type { FinishStatus } from "./RunStatus.js"
 
 /**
  * How a commit changes the state of its run.
@@ -21,7 +22,7 @@ export type Transition =
    */
   | { readonly _tag: "Suspend"; readonly until: Millis; readonly waiting: ReadonlyArray<string> }
   /** The run ends. The driver sends the parent, if it has one, a message of kind `child`. */
-  | { readonly _tag: "Finish"; readonly status: "completed" | "failed" | "cancelled"; readonly exit: EncodedExit }
+  | { readonly _tag: "Finish"; readonly status: FinishStatus; readonly exit: EncodedExit }
   /**
    * A new generation starts with this payload, still `running` at the same epoch. Deleted are the entries of the old
    * generation, its consumed messages, and its unconsumed messages of kind `child`, `callback` and `defect`. `seq`

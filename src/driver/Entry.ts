@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import type { Json, Millis } from "./Answer.js"
+import type { FinalStatus } from "./RunStatus.js"
 
 /**
  * How an op or a run ended. `value` is the encoded success, failure or defect; null for `interrupt` and for void.
@@ -14,6 +15,18 @@ import type { Json, Millis } from "./Answer.js"
 export interface EncodedExit {
   readonly kind: "success" | "failure" | "defect" | "interrupt"
   readonly value: Json | null
+}
+
+/**
+ * How a run ended. It has an exit if its program ended it, and may have a detail if it was ended from outside.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Ending {
+  readonly status: FinalStatus
+  readonly exit: EncodedExit | null
+  readonly detail: Json | null
 }
 
 /**

@@ -4,21 +4,32 @@
  * @since 0.1.0
  */
 import type { Call, Json, Millis } from "./Answer.js"
+import type { Ending } from "./Entry.js"
 
 /**
  * What a message reports:
  *
- * - `signal`: `name` is the signal's name, `payload` its encoded value.
- * - `child`: `name` is the token of the parent link, `payload` is
- *   `{"run": id, "status": FinalStatus, "exit": EncodedExit | null}`.
- * - `callback`: `name` is the op of the callback, `payload` an encoded `EncodedExit`.
- * - `cancel`: `payload` is `{"by": string | null, "reason": string | null}`.
+ * - `signal`: the message's `name` is the signal's name, `payload` its encoded value.
+ * - `callback`: `name` is the op of the callback, `payload` an encoded exit.
  * - `defect`: `payload` is an encoded defect: the run did something that cannot be durable.
+ * - `cancel`: who asked to cancel the run, and why.
+ * - `child`: `child`, a child of the run, ended. `name` is the token of the parent link. The driver sends this message.
  *
  * @since 0.1.0
  * @category models
  */
-export type MessageKind = "signal" | "child" | "callback" | "cancel" | "defect"
+export type MessageContent =
+  | { readonly kind: "signal" | "callback" | "defect"; readonly payload: Json }
+  | { readonly kind: "cancel"; readonly by: string | null; readonly reason: string | null }
+  | { readonly kind: "child"; readonly child: string; readonly ending: Ending }
+
+/**
+ * The kind of a message.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type MessageKind = MessageContent["kind"]
 
 /**
  * A message in a run's inbox. `ordinal` grows within a run; there can be gaps.
@@ -26,12 +37,10 @@ export type MessageKind = "signal" | "child" | "callback" | "cancel" | "defect"
  * @since 0.1.0
  * @category models
  */
-export interface Message {
+export type Message = MessageContent & {
   readonly run: string
   readonly ordinal: number
-  readonly kind: MessageKind
   readonly name: string
-  readonly payload: Json
   readonly at: Millis
 }
 
@@ -41,13 +50,11 @@ export interface Message {
  * @since 0.1.0
  * @category models
  */
-export interface NewMessage {
+export type NewMessage = MessageContent & {
   readonly to: string
-  readonly kind: MessageKind
   readonly name: string
   /** A second message of the same id to the same run changes nothing (`Duplicate`). */
   readonly id: string
-  readonly payload: Json
 }
 
 /**
@@ -96,9 +103,4 @@ export interface MessageVerbs {
   readonly inbox: (
     requests: ReadonlyArray<{ readonly run: string; readonly after: number }>
   ) => Call<ReadonlyArray<Inbox>>
-
-  /** Reads a run's messages beyond `after`, consumed or not, in order, at most `limit`. */
-  readonly messages: (
-    request: { readonly run: string; readonly after: number; readonly limit: number }
-  ) => Call<ReadonlyArray<Message & { readonly consumed: boolean }>>
 }

@@ -75,7 +75,6 @@ export const verbs: { readonly [Name in VerbName]: "read" | "write" } = {
   get: "read",
   await: "read",
   history: "read",
-  messages: "read",
   published: "read",
   publish: "write",
   pause: "write",

@@ -208,7 +208,6 @@ describe("statements of an operation", () => {
         "get": driver.get(["a", "b"]),
         "await": driver.await(["a", "b"]),
         "history": driver.history({ run: "a", from: 0, limit: 10 }),
-        "messages": driver.messages({ run: "a", after: 0, limit: 10 }),
         "published": driver.published("a"),
         "reap": driver.reap({ limit: 10, maxCrashes: 3 }),
         "reconcile": driver.reconcile({ worker, held: ["a", "b"], claimedBefore: Infinity }),

@@ -9,6 +9,7 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import { JournalError } from "perdure/Errors"
 import * as Migrations from "../src/Migrations.js"
+import * as SqlJournal from "../src/SqlJournal.js"
 import * as Tables from "../src/Tables.js"
 import { catalogue } from "./support/catalogue.js"
 import { matchesFile } from "./support/file.js"
@@ -132,6 +133,61 @@ for (const [name, client] of kinds) {
             yield* codeOf(Migrations.check(tables, [...Migrations.all, future(false)])),
             "SchemaVersion"
           )
+        }).pipe(Effect.provide(Layer.fresh(client))),
+      60_000
+    )
+
+    it.scopedLive(
+      "rewrite messages whose ends and cancels are JSON, so that runs still read them",
+      () =>
+        Effect.gen(function*() {
+          yield* Migrations.migrate(tables, Migrations.all.slice(0, 3))
+          const sql = yield* SqlClient.SqlClient
+          yield* sql.unsafe(`INSERT INTO perdure.runs
+            (available_at, priority, epoch, inbox_seq, unread, id, status, queue, workflow, version)
+            VALUES (now(), 0, 1, 4, 3, 'r', 'suspended', 'q', 'w', '1')`)
+          for (
+            const [index, [kind, name, payload]] of [
+              [
+                "child",
+                "a",
+                "{\"run\":\"c\",\"status\":\"failed\",\"exit\":{\"kind\":\"failure\",\"value\":\"{\\\"n\\\":1}\"}}"
+              ],
+              ["child", "b", "{\"run\":\"d\",\"status\":\"terminated\",\"exit\":null}"],
+              ["signal", "s", "{\"by\":7}"],
+              ["cancel", "cancel", "{\"by\":\"ann\",\"reason\":null}"]
+            ].entries()
+          ) {
+            yield* sql.unsafe(
+              "INSERT INTO perdure.inbox (at, ordinal, run, id, kind, name, payload) VALUES (now(), $1, 'r', $2, $3, $4, $5)",
+              [index + 1, `m-${index}`, kind, name, payload]
+            )
+          }
+          const driver = yield* SqlJournal.make()
+          const inboxes = (yield* driver.inbox([{ run: "r", after: 0 }])).value
+          const head = (ordinal: number) => ({ run: "r", ordinal })
+          assert.deepStrictEqual(inboxes.flatMap(({ messages }) => messages.map(({ at: _, ...rest }) => rest)), [
+            {
+              ...head(1),
+              kind: "child",
+              name: "a",
+              child: "c",
+              ending: { status: "failed", exit: { kind: "failure", value: "{\"n\":1}" }, detail: null }
+            },
+            {
+              ...head(2),
+              kind: "child",
+              name: "b",
+              child: "d",
+              ending: { status: "terminated", exit: null, detail: null }
+            },
+            { ...head(3), kind: "signal", name: "s", payload: "{\"by\":7}" },
+            { ...head(4), kind: "cancel", name: "cancel", by: "ann", reason: null }
+          ])
+          const controls = (yield* driver.controls("r")).value
+          assert.deepStrictEqual(controls.map(({ at: _, ...rest }) => rest), [
+            { action: "cancel", by: "ann", reason: null, related: null }
+          ])
         }).pipe(Effect.provide(Layer.fresh(client))),
       60_000
     )

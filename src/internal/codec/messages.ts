@@ -1,10 +1,11 @@
-/** The payloads of messages: signals, cancels and completions of callbacks. */
+/** What messages say: signals, cancels, completions of callbacks, ends of children. */
 import type * as Either from "effect/Either"
 import type { EncodedExit, Json, Message } from "../../driver/JournalDriver.js"
 import type { ValueInvalid, ValueTooLarge } from "../../Errors.js"
 import type { WireExit } from "./exits.js"
 import { fromEncoded, successWire } from "./exits.js"
 import type { AnySchema } from "./wire.js"
+import { storable } from "../util/show.js"
 import { encodeText } from "./wire.js"
 
 /** The definition of a signal, without its types. */
@@ -22,25 +23,38 @@ export const encodeSignal = (
   limitBytes: number
 ): Either.Either<Json, ValueInvalid | ValueTooLarge> => encodeText(schema, payload, payloadOfSignal(name), limitBytes)
 
-/** The name of the caller that cancels a run, and the reason. */
-export const encodeCancel = (
+/** Who cancels a run, and why. Characters that no storage can hold are replaced. */
+export const cancelContent = (
   request: { readonly by?: string | null | undefined; readonly reason?: string | null | undefined } | undefined
-): Json => JSON.stringify({ by: request?.by ?? null, reason: request?.reason ?? null })
+) => {
+  const { by, reason } = request ?? {}
+  return {
+    kind: "cancel" as const,
+    by: typeof by === "string" ? storable(by) : null,
+    reason: typeof reason === "string" ? storable(reason) : null
+  }
+}
 
 export const encodeCompletion = (exit: EncodedExit): Json => JSON.stringify(exit)
 
-/** A JSON value as a success. */
-export const wireOfText = (text: Json): WireExit => successWire(JSON.parse(text), text)
-
-/** A message as the exit of the op that receives it. The completion of a callback is an exit; other messages are values. */
-export const wireOfMessage = ({ kind, payload }: Message): WireExit => {
-  if (kind !== "callback") return wireOfText(payload)
-  const exit: EncodedExit = JSON.parse(payload)
-  return fromEncoded(exit)
+/** A message as the exit of the op, or of the run, that receives it. */
+export const wireOfMessage = (message: Message): WireExit => {
+  switch (message.kind) {
+    case "signal":
+      return fromEncoded({ kind: "success", value: message.payload })
+    case "defect":
+      return fromEncoded({ kind: "defect", value: message.payload })
+    case "callback": {
+      const exit: EncodedExit = JSON.parse(message.payload)
+      return fromEncoded(exit)
+    }
+    case "cancel":
+      return wireOfData({ by: message.by, reason: message.reason })
+    case "child": {
+      const { detail, exit, status } = message.ending
+      return wireOfData({ run: message.child, status, exit, ...(detail === null ? {} : { detail }) })
+    }
+  }
 }
 
-/** A message to the run itself as the exit of the run's entry. */
-export const wireOfRunMessage = ({ kind, payload }: Message): WireExit => ({
-  ...wireOfText(payload),
-  kind: kind === "defect" ? "defect" : "success"
-})
+const wireOfData = (data: object): WireExit => successWire(data, JSON.stringify(data))

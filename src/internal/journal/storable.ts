@@ -59,7 +59,6 @@ export const storableOnly = (driver: JournalDriver, time: DriverTime): JournalDr
       canBeStored(request.source) ? driver.fork(storableTexts(request)) : answer({ _tag: "NoSuchRun" }),
     controls: (run) => canBeStored(run) ? driver.controls(run) : answer([]),
     history: (request) => canBeStored(request.run) ? driver.history(request) : answer([]),
-    messages: (request) => canBeStored(request.run) ? driver.messages(request) : answer([]),
     publish: (request) => canBeStored(request.run) ? driver.publish(request) : answer(false),
     published: (run) => canBeStored(run) ? driver.published(run) : answer([])
   }

@@ -8,7 +8,7 @@ import type { Disposition, EncodedExit, Json, NewMessage } from "../../driver/Jo
 import type { JournalError, ValueInvalid, ValueTooLarge, ValueUnreadable } from "../../Errors.js"
 import { Limits } from "../../Limits.js"
 import type { SignalShape } from "../codec/messages.js"
-import { encodeCancel, encodeCompletion, encodeSignal } from "../codec/messages.js"
+import { cancelContent, encodeCompletion, encodeSignal } from "../codec/messages.js"
 import type { PublishedShape } from "../codec/published.js"
 import { decodePublished, encodePublished } from "../codec/published.js"
 import type { Operations } from "./operations.js"
@@ -68,10 +68,9 @@ export const makeValueOperations = (operations: Operations): ValueOperations => 
     cancel: (requests) =>
       requests.length === 0 ? Effect.succeed([]) : operations.deliver(requests.map(({ run, ...request }) => ({
         to: run,
-        kind: "cancel",
         name: "cancel",
         id: "cancel",
-        payload: encodeCancel(request)
+        ...cancelContent(request)
       }))),
     reportStrays: (strays) =>
       Effect.asVoid(operations.deliver(strays.map(({ defect, run }) => ({

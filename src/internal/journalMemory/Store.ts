@@ -198,17 +198,6 @@ export const byClaimOrder = (a: Row, b: Row): number =>
 /** One key of a map for two strings. */
 export const pairKey = (first: string, second: string): string => JSON.stringify([first, second])
 
-const finalStatuses: ReadonlySet<Driver.RunStatus> = new Set<Driver.FinalStatus>([
-  "completed",
-  "failed",
-  "cancelled",
-  "terminated",
-  "expired",
-  "exhausted"
-])
-
-export const isFinal = (status: Driver.RunStatus): boolean => finalStatuses.has(status)
-
 export const isLive = (store: Store, { id, incarnation }: Driver.WorkerRef, now: Driver.Millis): boolean => {
   const lease = store.leases.get(id)
   return lease !== undefined && lease.incarnation === incarnation && lease.until > now

@@ -1,5 +1,6 @@
 /** Controls: pause, resume, terminate, expire, and their records. */
 import type * as Driver from "../../driver/JournalDriver.js"
+import { isFinal } from "../../driver/RunStatus.js"
 import type { VerbRequest } from "../../driver/verbs.js"
 import * as Changes from "./changes.js"
 import { fork } from "./fork.js"
@@ -49,7 +50,7 @@ const record = (
   return changed.filter(({ named, run }) => named === run.row.id).length
 }
 
-const isLive = (row: Store.Row): boolean => !Store.isFinal(row.status)
+const isLive = (row: Store.Row): boolean => !isFinal(row.status)
 
 const pause = (store: Store.Store, now: Driver.Millis, request: Driver.ControlRequest): number => {
   const targets = targetsOf(store, request)
@@ -112,24 +113,16 @@ const expire = (store: Store.Store, now: Driver.Millis, { limit }: VerbRequest<"
   return { expired: overdue.length }
 }
 
-const textOrNull = (value: unknown): string | null => typeof value === "string" ? value : null
+const cancelsOf = (run: Store.Run | undefined): ReadonlyArray<Driver.Control> =>
+  [...run?.inbox.values() ?? []].flatMap(({ message }) =>
+    message.kind === "cancel"
+      ? [{ action: "cancel", by: message.by, reason: message.reason, at: message.at, related: null }]
+      : []
+  )
 
-const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === "object" && value !== null
-
-const cancelRecord = ({ at, payload }: Driver.Message): Driver.Control => {
-  const request: unknown = JSON.parse(payload)
-  const { by, reason } = isObject(request) ? request : {}
-  return { action: "cancel", by: textOrNull(by), reason: textOrNull(reason), at, related: null }
-}
-
-const controls = (store: Store.Store, run: string): ReadonlyArray<Driver.Control> => {
-  const messages = [...store.runs.get(run)?.inbox.values() ?? []].map(({ message }) => message)
-  return [
-    ...store.controls.get(run) ?? [],
-    ...messages.filter(({ kind }) => kind === "cancel").map(cancelRecord)
-  ].sort((a, b) => a.at - b.at || Store.compare(a.action, b.action))
-}
+const controls = (store: Store.Store, run: string): ReadonlyArray<Driver.Control> =>
+  [...store.controls.get(run) ?? [], ...cancelsOf(store.runs.get(run))]
+    .sort((a, b) => a.at - b.at || Store.compare(a.action, b.action))
 
 export const make = (operate: Operate): Driver.ControlVerbs => ({
   pause: (request) => operate((store, now) => pause(store, now, request)),

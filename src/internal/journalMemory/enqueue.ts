@@ -1,5 +1,6 @@
 /** The `enqueue` verb, and the insert of runs by other verbs. */
 import type * as Driver from "../../driver/JournalDriver.js"
+import { isFinal } from "../../driver/RunStatus.js"
 import type { VerbRequest } from "../../driver/verbs.js"
 import * as Changes from "./changes.js"
 import * as Store from "./Store.js"
@@ -71,7 +72,7 @@ const singletonOf = (store: Store.Store, { singleton, workflow }: Driver.NewRun)
   if (singleton === null) return undefined
   const id = store.singletons.get(Store.pairKey(workflow, singleton.key))
   const run = id === undefined ? undefined : store.runs.get(id)
-  return run === undefined || Store.isFinal(run.row.status) ? undefined : run
+  return run === undefined || isFinal(run.row.status) ? undefined : run
 }
 
 /** Whether a debounced start can replace the fields of the run that has its singleton key. */

@@ -1,4 +1,5 @@
 /** The indexes over run rows: claimable runs, the lines of keys, held runs, and the usage of limits. */
+import { isFinal } from "../../driver/RunStatus.js"
 import { SortedList } from "./SortedList.js"
 import * as Store from "./Store.js"
 
@@ -49,7 +50,7 @@ export const usage = (store: Store.Store, queue: string, key: string | null): Re
   getOrInsert(store.usage, Store.pairKey(queue, key === null ? "" : `key ${key}`), () => ({ running: 0, started: 0 }))
 
 const addUsage = (store: Store.Store, row: Store.Row, runs: 1 | -1): void => {
-  if (row.fresh || Store.isFinal(row.status)) return
+  if (row.fresh || isFinal(row.status)) return
   for (const key of row.key === null ? [null] : [null, row.key]) {
     const used: Store.Usage = usage(store, row.queue, key)
     used.started += runs

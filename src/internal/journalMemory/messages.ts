@@ -1,21 +1,23 @@
 /** Delivery of messages, and the end of runs, which sends a message to the parent. */
 import type * as Driver from "../../driver/JournalDriver.js"
+import { isFinal } from "../../driver/RunStatus.js"
 import type { VerbRequest } from "../../driver/verbs.js"
 import * as Changes from "./changes.js"
-import * as Store from "./Store.js"
+import type * as Store from "./Store.js"
 
 /** Stores a message in the inbox of its run, and wakes the run if it waits for the message. */
 export const deliver = (store: Store.Store, now: Driver.Millis, message: Driver.NewMessage): Driver.Disposition => {
-  const { id, kind, name, payload, to } = message
+  const { id, to, ...content } = message
+  const { kind, name } = message
   const run = store.runs.get(to)
   if (run === undefined) return "NoSuchRun"
   if (run.messageIds.has(id)) return "Duplicate"
   const { availableAt, closed, inboxSeq, pause, status, waiting, worker } = run.row
-  if (Store.isFinal(status) || (kind === "signal" && closed.has(name))) return "Expired"
+  if (isFinal(status) || (kind === "signal" && closed.has(name))) return "Expired"
   const ordinal = inboxSeq + 1
   Changes.insertMessage(store, run, {
     id,
-    message: { run: to, ordinal, kind, name, payload, at: now },
+    message: { ...content, run: to, ordinal, at: now },
     consumed: false
   })
   // A cancel lifts a pause, so that the run can end.
@@ -48,11 +50,7 @@ export const end = (
   store: Store.Store,
   now: Driver.Millis,
   run: Store.Run,
-  change: {
-    readonly status: Driver.FinalStatus
-    readonly exit: Driver.EncodedExit | null
-    readonly detail: Driver.Json | null
-  }
+  ending: Driver.Ending
 ): void => {
   const { fresh, key, queue } = run.row
   if (key !== null) {
@@ -61,7 +59,7 @@ export const end = (
     Changes.hint(store, { _tag: "Ready", queue })
   }
   Changes.updateRun(store, run, {
-    ...change,
+    ...ending,
     finishedAt: now,
     worker: null,
     incarnation: null,
@@ -74,14 +72,15 @@ export const end = (
 
 /** Sends the parent of a run that has ended the message of kind `child`. */
 export const notifyParent = (store: Store.Store, now: Driver.Millis, run: Store.Run): void => {
-  const { exit, id, parent, status } = run.row
-  if (parent === null) return
+  const { detail, exit, id, parent, status } = run.row
+  if (parent === null || !isFinal(status)) return
   deliver(store, now, {
     to: parent.id,
     kind: "child",
     name: parent.token,
     id: `child:${id}`,
-    payload: JSON.stringify({ run: id, status, exit })
+    child: id,
+    ending: { status, exit, detail }
   })
 }
 
@@ -114,7 +113,7 @@ export const publish = (
   { key, run: id, value }: VerbRequest<"publish">
 ): boolean => {
   const run = store.runs.get(id)
-  if (run === undefined || Store.isFinal(run.row.status)) return false
+  if (run === undefined || isFinal(run.row.status)) return false
   Changes.publishValue(store, run, { key, value, at: now })
   hintAwaited(store, id)
   return true

@@ -1,5 +1,6 @@
 /** Reads of runs, journals, inboxes and published values. */
 import type * as Driver from "../../driver/JournalDriver.js"
+import { isFinal } from "../../driver/RunStatus.js"
 import type { VerbRequest } from "../../driver/verbs.js"
 import type { Operate } from "./operate.js"
 import * as Store from "./Store.js"
@@ -37,7 +38,7 @@ const runsOf = (store: Store.Store, ids: ReadonlyArray<string>): ReadonlyArray<S
 /** A rollback does not undo the request for hints, because an extra hint does no harm. */
 const awaitRuns = (store: Store.Store, ids: ReadonlyArray<string>): ReadonlyArray<Driver.RunRecord> => {
   const runs = runsOf(store, ids)
-  for (const { row } of runs) if (!Store.isFinal(row.status)) store.awaited.add(row.id)
+  for (const { row } of runs) if (!isFinal(row.status)) store.awaited.add(row.id)
   return runs.map(recordOf)
 }
 
@@ -58,12 +59,6 @@ const history = (
     .slice(0, limit)
     .map(({ entry, epoch, worker }) => ({ ...entry, worker, epoch }))
 
-const messages = (store: Store.Store, { after, limit, run }: VerbRequest<"messages">) =>
-  [...store.runs.get(run)?.inbox.values() ?? []]
-    .filter(({ message }) => message.ordinal > after)
-    .slice(0, limit)
-    .map(({ consumed, message }) => ({ ...message, consumed }))
-
 const published = (store: Store.Store, run: string): ReadonlyArray<Store.PublishedValue> =>
   [...store.runs.get(run)?.published.values() ?? []].sort((a, b) => Store.compare(a.key, b.key))
 
@@ -72,6 +67,5 @@ export const make = (operate: Operate) => ({
   await: (runs: VerbRequest<"await">) => operate((store) => awaitRuns(store, runs)),
   history: (request: VerbRequest<"history">) => operate((store) => history(store, request)),
   inbox: (requests: VerbRequest<"inbox">) => operate((store) => inbox(store, requests)),
-  messages: (request: VerbRequest<"messages">) => operate((store) => messages(store, request)),
   published: (run: VerbRequest<"published">) => operate((store) => published(store, run))
 })

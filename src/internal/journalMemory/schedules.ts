@@ -1,5 +1,6 @@
 /** The rows of schedules. A row is replaced only by a caller that has read its current revision. */
 import type * as Driver from "../../driver/JournalDriver.js"
+import { isFinal } from "../../driver/RunStatus.js"
 import type { VerbRequest, VerbValues } from "../../driver/verbs.js"
 import * as Changes from "./changes.js"
 import type { Operate } from "./operate.js"
@@ -33,7 +34,7 @@ const dueSchedules = (
   const needs = new Set(request.needs)
   const found = inOrder(store).filter((schedule) => needs.has(schedule.needs)).map((each) => recordOf(store, each))
   const waiting = found.filter(({ waits }) => waits)
-  const hasEnded = ({ runStatus }: Driver.ScheduleRecord) => runStatus === null || Store.isFinal(runStatus)
+  const hasEnded = ({ runStatus }: Driver.ScheduleRecord) => runStatus === null || isFinal(runStatus)
   const released = waiting.filter(hasEnded)
   const due = found.filter(({ dueAt }) => dueAt <= now).sort((a, b) => a.dueAt - b.dueAt)
   const later = found.flatMap(({ dueAt }) => dueAt > now && dueAt < Infinity ? [dueAt] : [])

@@ -1,6 +1,7 @@
 /** Search by filter, counts, and the deletion of runs whose retention has passed. */
 import * as Predicate from "effect/Predicate"
 import type * as Driver from "../../driver/JournalDriver.js"
+import { isFinal } from "../../driver/RunStatus.js"
 import type { VerbRequest, VerbValues } from "../../driver/verbs.js"
 import * as Changes from "./changes.js"
 import type { Operate } from "./operate.js"
@@ -86,7 +87,7 @@ const count = (store: Store.Store, filter: Driver.RunFilter): Driver.RunCounts =
 /** Whether the run has a live parent, whose replay starts the run again. */
 const hasLiveParent = (store: Store.Store, { parent }: Store.Row): boolean => {
   const found = parent === null ? undefined : store.runs.get(parent.id)
-  return found !== undefined && !Store.isFinal(found.row.status)
+  return found !== undefined && !isFinal(found.row.status)
 }
 
 const retain = (store: Store.Store, now: Driver.Millis, { limit, rules }: VerbRequest<"retain">): number => {

@@ -47,6 +47,11 @@ export interface ChildSpec {
   readonly attributes: Readonly<Record<string, string | number | boolean>>
 }
 
+/** What a run sends to other runs. */
+export type SentContent =
+  | { readonly kind: "signal"; readonly payload: string }
+  | { readonly kind: "cancel"; readonly by: string | null; readonly reason: string | null }
+
 /** How an op is finished from outside of the machine. */
 export type OpData =
   | {
@@ -72,8 +77,7 @@ export type OpData =
     readonly _tag: "Send"
     readonly to: string
     readonly id: string
-    readonly message: "signal" | "cancel"
-    readonly payload: string
+    readonly content: SentContent
   }
 
 /** Ops that finish at most once in a generation, by their token. */

@@ -5,7 +5,7 @@ import * as ParseResult from "effect/ParseResult"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import { FilterInvalid } from "../../Errors.js"
-import type { RunCursor, RunFilter, RunStatus } from "../../driver/JournalDriver.js"
+import { FinalStatus, type RunCursor, type RunFilter, RunStatus } from "../../driver/JournalDriver.js"
 import { EARLIEST, instantOf } from "../util/time.js"
 import { attributesProblem, tagsProblem } from "./labels.js"
 import { canBeStored, idProblem } from "./names.js"
@@ -58,23 +58,9 @@ const Instant = checked(Schema.Unknown, (value) => {
     : "it must be in the years -4000 to 9999: leave it out, if no run is to be left out"
 })
 
-const Status: Schema.Schema<RunStatus> = Schema.Literal(
-  "pending",
-  "running",
-  "suspended",
-  "paused",
-  "completed",
-  "failed",
-  "cancelled",
-  "terminated",
-  "expired",
-  "exhausted",
-  "diverged"
-).annotations({
+const Status = RunStatus.annotations({
   message: () => ({
-    message:
-      "a status must be pending, running, suspended, paused, completed, failed, cancelled, terminated, expired, " +
-      "exhausted or diverged",
+    message: `a status must be ${RunStatus.literals.slice(0, -1).join(", ")} or ${RunStatus.literals.at(-1)}`,
     override: true
   })
 })
@@ -129,13 +115,9 @@ const spelledOut = (filter: object): Record<string, unknown> => {
   return given
 }
 
-/** States in which a run can have failed, or have something to say. */
+/** The statuses of runs that may have a failure or a detail. */
 const telling: ReadonlyArray<RunStatus> = [
-  "failed",
-  "cancelled",
-  "terminated",
-  "expired",
-  "exhausted",
+  ...FinalStatus.literals.filter((status) => status !== "completed"),
   "diverged",
   "paused"
 ]

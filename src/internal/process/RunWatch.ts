@@ -5,16 +5,9 @@ import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FiberId from "effect/FiberId"
-import type { EncodedExit, FinalStatus, Json, RunRecord, RunStatus } from "../../driver/JournalDriver.js"
+import { type Ending, isFinal, type RunRecord } from "../../driver/JournalDriver.js"
 import type { JournalError } from "../../Errors.js"
 import type { DriverTime } from "./DriverTime.js"
-
-/** How a run ended. */
-export interface Ending {
-  readonly status: FinalStatus
-  readonly exit: EncodedExit | null
-  readonly detail: Json | null
-}
 
 /** What a waiter is told: the run ended, changed, or does not exist. */
 export type News =
@@ -22,17 +15,6 @@ export type News =
   | { readonly _tag: "Seen"; readonly record: RunRecord }
   | { readonly _tag: "Missing" }
   | { readonly _tag: "Broken"; readonly error: JournalError }
-
-const finals: ReadonlySet<RunStatus> = new Set<RunStatus>([
-  "completed",
-  "failed",
-  "cancelled",
-  "terminated",
-  "expired",
-  "exhausted"
-])
-
-export const isFinal = (status: RunStatus): status is FinalStatus => finals.has(status)
 
 /**
  * How long a new wait only looks before it asks storage to be told. Most waits end sooner, and asking writes to the run's

@@ -4,7 +4,7 @@ import * as Stream from "effect/Stream"
 import type { JournalError } from "../../Errors.js"
 import { NoSuchRun } from "../../Errors.js"
 import type { RunWatch } from "../process/RunWatch.js"
-import { isFinal } from "../process/RunWatch.js"
+import { isFinal } from "../../driver/RunStatus.js"
 
 /** A reason to look at the run; whether it is the last. With `commits`, each commit made in this process is one, too. */
 export const runNews = (

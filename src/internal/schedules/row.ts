@@ -4,7 +4,7 @@
  */
 import * as Either from "effect/Either"
 import type { Millis, ScheduleRecord, ScheduleRow } from "../../driver/JournalDriver.js"
-import { isFinal } from "../process/RunWatch.js"
+import { isFinal } from "../../driver/RunStatus.js"
 import { begin, resume, withSettings } from "./changes.js"
 import { wakeUp } from "./decision.js"
 import type { Schedule } from "./model.js"

@@ -15,7 +15,7 @@ import { NotDurable } from "../../Errors.js"
 import type { ClaimedRun, Transition } from "../../driver/JournalDriver.js"
 import type { WireExit } from "../codec/exits.js"
 import { failureVoidWire, fromEncoded, interruptWire, notDurableWire, toEncoded, voidWire } from "../codec/exits.js"
-import { encodeCancel, wireOfMessage, wireOfRunMessage } from "../codec/messages.js"
+import { cancelContent, wireOfMessage } from "../codec/messages.js"
 import { PROBLEM_KEY } from "../workflow/continuations.js"
 import type { Machine, Stray } from "../machine/Machine.js"
 import type { ChildSpec, MachineEntry, Op } from "../machine/Op.js"
@@ -111,7 +111,7 @@ export class Execution {
     if (this.opened === undefined) return false
     const toRun = this.mailbox.takeToRun()
     if (toRun !== undefined) {
-      this.addEntry(RUN_ENTRY, toRun.kind, toRun.name, wireOfRunMessage(toRun), toRun.ordinal)
+      this.addEntry(RUN_ENTRY, toRun.kind, toRun.name, wireOfMessage(toRun), toRun.ordinal)
       return true
     }
     const found = this.takeNotDurable()
@@ -143,8 +143,8 @@ export class Execution {
   /** Add the message of a send to the draft. */
   send(op: Op): void {
     if (op.data._tag !== "Send") return
-    const { id, message, payload, to } = op.data
-    this.draft.addMessage({ to, kind: message, name: op.name, id, payload }, op)
+    const { content, id, to } = op.data
+    this.draft.addMessage({ to, name: op.name, id, ...content }, op)
   }
 
   /** The transition of a run whose program has ended. */
@@ -271,8 +271,8 @@ export class Execution {
     // Without entries, an earlier claim may have committed the first requests of the program, this child among them.
     const isNew = this.run.epoch === 1 || this.run.journal.length > 0
     if (this.draft.dropChild(id) && isNew) return
-    const payload = encodeCancel({ by: this.run.id, reason })
-    this.draft.addMessage({ to: id, kind: "cancel", name: "cancel", id: "cancel", payload }, null)
+    const content = cancelContent({ by: this.run.id, reason })
+    this.draft.addMessage({ to: id, name: "cancel", id: "cancel", ...content }, null)
   }
 }
 

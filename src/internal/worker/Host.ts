@@ -2,7 +2,7 @@
 import type * as Exit from "effect/Exit"
 import type { Op } from "../machine/Op.js"
 import type { Stray } from "../machine/Machine.js"
-import type { Ending } from "../process/RunWatch.js"
+import type { Ending } from "../../driver/JournalDriver.js"
 import type { BodyFiber } from "./PendingWork.js"
 
 /** `Hold` is a parameter so that this module does not import the hold. */

@@ -17,10 +17,9 @@
  */
 import * as Effect from "effect/Effect"
 import type { JournalService } from "../../Journal.js"
-import type { ClaimedRun, Hint, WorkerRef } from "../../driver/JournalDriver.js"
+import type { ClaimedRun, Ending, Hint, WorkerRef } from "../../driver/JournalDriver.js"
 import type { Stray } from "../machine/Machine.js"
 import type { LocalWorker } from "../process/Process.js"
-import type { Ending } from "../process/RunWatch.js"
 import { runBody, runTransaction } from "./bodies.js"
 import { Claimer } from "./Claimer.js"
 import { Committer } from "./Committer.js"

@@ -52,7 +52,6 @@ const strict = (driver: JournalDriver): JournalDriver => {
     get: check(driver.get),
     await: check(driver.await),
     history: check(driver.history),
-    messages: check(driver.messages),
     published: check(driver.published),
     resume: check(driver.resume),
     terminate: check(driver.terminate)

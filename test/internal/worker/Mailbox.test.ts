@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Either from "effect/Either"
 import type { Op } from "perdure/internal/machine/Op"
 import { Mailbox } from "perdure/internal/worker/Mailbox"
-import type { Message, MessageKind } from "perdure/JournalDriver"
+import type { Message, MessageContent, MessageKind } from "perdure/JournalDriver"
 
 const receive = (id: number, name: string): Op => ({
   id,
@@ -15,13 +15,23 @@ const receive = (id: number, name: string): Op => ({
 })
 
 const message = (ordinal: number, name: string, kind: MessageKind = "signal"): Message => ({
+  ...content(kind, ordinal),
   run: "r",
   ordinal,
-  kind,
   name,
-  payload: `${ordinal}`,
   at: 0
 })
+
+const content = (kind: MessageKind, ordinal: number): MessageContent => {
+  switch (kind) {
+    case "cancel":
+      return { kind, by: null, reason: null }
+    case "child":
+      return { kind, child: `c-${ordinal}`, ending: { status: "expired", exit: null, detail: null } }
+    default:
+      return { kind, payload: `${ordinal}` }
+  }
+}
 
 describe("a mailbox", () => {
   it("matches the earliest message with the op that has waited longest for its key", () => {

@@ -4,7 +4,7 @@
  *
  * @since 0.1.0
  */
-import type * as Driver from "perdure/JournalDriver"
+import * as Driver from "perdure/JournalDriver"
 
 /** A row as the client gives it, or a parsed JSON array. */
 export type Fields = { readonly [key: string | number]: unknown }
@@ -92,19 +92,9 @@ export const known = <A>(table: Readonly<Record<string, A>>, code: string): A =>
 
 export const first = (rows: ReadonlyArray<Fields>): Fields => rows[0] ?? unreadable("rows", "at least one", rows)
 
-const statuses: ReadonlySet<Driver.RunStatus> = new Set<Driver.RunStatus>([
-  "pending",
-  "running",
-  "suspended",
-  "paused",
-  "completed",
-  "failed",
-  "cancelled",
-  "terminated",
-  "expired",
-  "exhausted",
-  "diverged"
-])
+const statuses: ReadonlySet<Driver.RunStatus> = new Set(Driver.RunStatus.literals)
+
+const finalStatuses: ReadonlySet<Driver.FinalStatus> = new Set(Driver.FinalStatus.literals)
 
 const exitKinds = new Set<Driver.EncodedExit["kind"]>(["success", "failure", "defect", "interrupt"])
 
@@ -112,9 +102,14 @@ const messageKinds = new Set<Driver.MessageKind>(["signal", "child", "callback",
 
 export const status = (row: Fields, key: string | number): Driver.RunStatus => oneOf(row, key, statuses)
 
+export const finalStatus = (row: Fields, key: string | number): Driver.FinalStatus => oneOf(row, key, finalStatuses)
+
 export const messageKind = (row: Fields, key: string | number): Driver.MessageKind => oneOf(row, key, messageKinds)
 
 export const exit = (row: Fields, kind: string | number, value: string | number): Driver.EncodedExit => ({
   kind: oneOf(row, kind, exitKinds),
   value: textOrNull(row, value)
 })
+
+export const exitOrNull = (row: Fields, kind: string | number, value: string | number): Driver.EncodedExit | null =>
+  row[kind] === null ? null : exit(row, kind, value)

@@ -9,13 +9,14 @@
 import type * as Driver from "perdure/JournalDriver"
 import * as Row from "../internal/Row.js"
 import type { Verb } from "../Verb.js"
+import { contentOf } from "./delivery.js"
 import { millis } from "./words.js"
 
 /** Unread messages of `run` after an ordinal, as a JSON array in order. */
 export const unreadMessages = (inbox: string, run: string, after: string): string =>
   `(
-      SELECT json_agg(json_build_array(m.ordinal, m.kind, m.name, m.payload, ${
-    millis("m.at")
+      SELECT json_agg(json_build_array(m.ordinal, m.kind, m.name, ${millis("m.at")}, ${
+    contentOf("m")
   }) ORDER BY m.ordinal)::text
       FROM ${inbox} m
       WHERE m.run = ${run} AND m.ordinal > ${after} AND NOT m.consumed
@@ -50,13 +51,33 @@ export interface Brought {
   readonly inbox: ReadonlyArray<Driver.Message>
 }
 
+const content = (kind: Driver.MessageKind, each: Row.Fields): Driver.MessageContent => {
+  switch (kind) {
+    case "signal":
+    case "callback":
+    case "defect":
+      return { kind, payload: Row.text(each, 4) }
+    case "cancel":
+      return { kind, by: Row.textOrNull(each, 5), reason: Row.textOrNull(each, 6) }
+    case "child":
+      return {
+        kind,
+        child: Row.text(each, 7),
+        ending: {
+          status: Row.finalStatus(each, 8),
+          exit: Row.exitOrNull(each, 9, 10),
+          detail: Row.textOrNull(each, 11)
+        }
+      }
+  }
+}
+
 export const message = (run: string, each: Row.Fields): Driver.Message => ({
   run,
   ordinal: Row.integer(each, 0),
-  kind: Row.messageKind(each, 1),
   name: Row.text(each, 2),
-  payload: Row.text(each, 3),
-  at: Row.instant(each, 4)
+  at: Row.instant(each, 3),
+  ...content(Row.messageKind(each, 1), each)
 })
 
 export const entry = (each: Row.Fields): Driver.Entry => ({

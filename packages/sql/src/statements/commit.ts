@@ -39,7 +39,18 @@ import {
   written
 } from "./commitParts.js"
 import { freed } from "./keyed.js"
-import { availableAfter, delivery, letter, letterJoins, pauseAfter, statusAfter, targetColumns } from "./delivery.js"
+import {
+  availableAfter,
+  contentFields,
+  contentOf,
+  delivery,
+  endMessage,
+  letter,
+  letterJoins,
+  pauseAfter,
+  statusAfter,
+  targetColumns
+} from "./delivery.js"
 import { change, instant, millis, part } from "./words.js"
 
 /** The columns of a run row that a verdict and the new values need. */
@@ -47,12 +58,12 @@ const rowColumns = `r.id, r.status, r.epoch, r.next_seq, r.inbox_seq, r.last_fro
         r.worker, r.incarnation, r.waiting, r.closed, r.awaited, r.generation, r.first_seq, r.started_at,
         r.finished_at, r.last_answer, r.pause, r.fresh, r.key`
 
-const message = "m.c, m.k, m.run, m.kind, m.name, m.id, m.payload"
+const message = `m.c, m.k, m.run, m.kind, m.name, m.id, ${contentOf("m")}`
 
-/** The message that a run's end is to its parent; the payload as `JSON.stringify` would write it. */
-const endMessages = `SELECT p.i, 2147483647, p.parent_id, 'child', p.parent_token, 'child:' || s.id,
-      '{"run":' || to_json(s.id)::text || ',"status":"' || s.status || '","exit":{"kind":"' || s.exit_kind
-        || '","value":' || coalesce(to_json(s.exit_value)::text, 'null') || '}}'
+/** The messages that the ends of runs are to their parents. */
+const endMessages = `SELECT p.i, 2147483647, ${
+  endMessage({ parent: "p", run: "s.id", status: "s.status", exitKind: "s.exit_kind", exitValue: "s.exit_value" })
+}
     FROM parent p
     JOIN state s ON s.i = p.i AND s.applies`
 
@@ -188,7 +199,7 @@ const text = (shape: Shape) => (t: Words): string => {
       ? [part(
         "sent",
         `SELECT * FROM json_to_recordset(${parameter(shape, "messages")})
-      AS m(c int, k int, run text, kind text, name text, id text, payload text)`
+      AS m(c int, k int, run text, kind text, name text, id text, ${contentFields})`
       )]
       : []),
     // Whose child a run is never changes, so the snapshot will do.

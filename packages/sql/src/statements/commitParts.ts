@@ -2,10 +2,11 @@
  * What the two commit statements share: the shape of a batch, its parameters, and the parts that write what hangs on a
  * run: entries, consumed messages, published values, children.
  */
+import { FinishStatus } from "perdure/JournalDriver"
 import type { Words } from "../Verb.js"
 import { insertInputs, newRunColumns } from "./enqueue.js"
 import { arrived } from "./keyed.js"
-import { change, instant, part } from "./words.js"
+import { change, instant, list, part } from "./words.js"
 
 /** What the commits of a batch have in them, besides entries. */
 export interface Shape {
@@ -52,7 +53,8 @@ export const placeColumns =
 /** The columns of its transition. `move` is the state that it leads to; `running` stands for `Continue`. */
 export const moveColumns = "move text, until float8, waiting text[], exit_kind text, exit_value text, detail text"
 
-export const ended = "('completed', 'failed', 'cancelled')"
+/** The statuses that a `Finish` leads to. */
+export const ended = list(FinishStatus.literals)
 
 /**
  * Of a row of a list: that its commit is applied now. Reads the part `verdict`, an array of the verdicts by the index of

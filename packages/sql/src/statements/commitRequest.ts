@@ -6,6 +6,7 @@ import { encodeInstant } from "../internal/json.js"
 import * as Row from "../internal/Row.js"
 import { again, applied, type Shape, unseen } from "./commitParts.js"
 import { dispositions, hints } from "./deliver.js"
+import { encodeContent } from "./delivery.js"
 import { encodeNewRun } from "./enqueue.js"
 
 /** Twice FNV-1a with different primes: 53 bits of a commit's content, so that one sent again is known. */
@@ -40,6 +41,10 @@ class Mark {
 const markExit = (mark: Mark, exit: Driver.EncodedExit): void => {
   mark.text(exit.kind)
   mark.text(exit.value ?? "")
+}
+
+const markContent = (mark: Mark, content: Driver.MessageContent): void => {
+  for (const field of Object.values(encodeContent(content))) mark.text(field ?? "")
 }
 
 const markTransition = (mark: Mark, transition: Driver.Transition): void => {
@@ -82,7 +87,7 @@ const markOf = (commit: Driver.RunCommit): number => {
   for (const message of commit.messages) {
     mark.text(message.to)
     mark.text(message.id)
-    mark.text(message.payload)
+    markContent(mark, message)
   }
   for (const { key, value } of commit.published) {
     mark.text(key)
@@ -190,8 +195,9 @@ export const encode = (
       for (const ordinal of commit.consumed) consumed.push({ c, run, ordinal })
     }
     for (const child of commit.children) children.push({ c, ...encodeNewRun(children.length, child) })
-    commit.messages.forEach(({ id, kind, name, payload, to }, k) => {
-      messages.push({ c, k, run: to, kind, name, id, payload })
+    commit.messages.forEach((message, k) => {
+      const { id, kind, name, to } = message
+      messages.push({ c, k, run: to, kind, name, id, ...encodeContent(message) })
     })
     for (const row of publications(commit, c)) published.push(row)
   })

@@ -131,10 +131,8 @@ export const decode = (rows: ReadonlyArray<Row.Fields>): Controlled => {
 export const controls: Verb = {
   name: "controls",
   parameters: 1,
-  text: (t) => {
-    const requested = (field: string) =>
-      `CASE WHEN json_typeof(m.payload::json -> '${field}') = 'string' THEN m.payload::json ->> '${field}' END`
-    return `SELECT ${millis(t.now)} AS now, (
+  text: (t) =>
+    `SELECT ${millis(t.now)} AS now, (
     SELECT json_agg(
       json_build_array(c.action, c.requested_by, c.reason, ${
       millis("c.at")
@@ -143,11 +141,10 @@ export const controls: Verb = {
     FROM (
       SELECT c.action, c.requested_by, c.reason, c.at, c.detail FROM ${t.controls} c WHERE c.run = $1::text
       UNION ALL
-      SELECT 'cancel', ${requested("by")}, ${requested("reason")}, m.at, NULL
+      SELECT 'cancel', m.requested_by, m.reason, m.at, NULL
       FROM ${t.inbox} m WHERE m.run = $1::text AND m.kind = 'cancel'
     ) c
   ) AS controls`
-  }
 }
 
 const actions: ReadonlySet<Driver.ControlAction> = new Set<Driver.ControlAction>([

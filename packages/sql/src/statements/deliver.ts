@@ -7,7 +7,17 @@
 import type * as Driver from "perdure/JournalDriver"
 import * as Row from "../internal/Row.js"
 import type { Verb } from "../Verb.js"
-import { availableAfter, delivery, letter, letterJoins, pauseAfter, statusAfter, targetColumns } from "./delivery.js"
+import {
+  availableAfter,
+  contentFields,
+  delivery,
+  encodeContent,
+  letter,
+  letterJoins,
+  pauseAfter,
+  statusAfter,
+  targetColumns
+} from "./delivery.js"
 import { inboxNotices, readyNotices } from "./notices.js"
 import { millis } from "./words.js"
 
@@ -18,8 +28,8 @@ export const deliver: Verb = {
   text: (t) => {
     const notices = { origin: "$2::text", local: "$3::json" }
     return `WITH outgoing AS MATERIALIZED (
-    SELECT 0 AS c, m.k, m.run, m.kind, m.name, m.id, m.payload
-    FROM json_to_recordset($1::json) AS m(k int, run text, kind text, name text, id text, payload text)
+    SELECT 0 AS c, m.*
+    FROM json_to_recordset($1::json) AS m(k int, run text, kind text, name text, id text, ${contentFields})
   ), locked AS MATERIALIZED (
     SELECT r.*
     FROM (SELECT DISTINCT m.run COLLATE "C" AS id FROM outgoing m ORDER BY 1) target
@@ -58,7 +68,10 @@ export const deliver: Verb = {
 
 export const encode = (messages: ReadonlyArray<Driver.NewMessage>): string =>
   JSON.stringify(
-    messages.map(({ id, kind, name, payload, to }, k) => ({ k, run: to, kind, name, id, payload }))
+    messages.map((message, k) => {
+      const { id, kind, name, to } = message
+      return { k, run: to, kind, name, id, ...encodeContent(message) }
+    })
   )
 
 const byLetter: Readonly<Record<string, Driver.Disposition>> = {

@@ -3,12 +3,52 @@
  *
  * Index: `inbox_id` finds duplicates, by ON CONFLICT.
  */
+import type * as Driver from "perdure/JournalDriver"
 import type { Words } from "../Verb.js"
 import { finals } from "./words.js"
 import { notice } from "./keyed.js"
 
+/** The columns of what a message says, and the same with their types. */
+export const contentColumns = "payload, requested_by, reason, child, status, exit_kind, exit_value, detail"
+export const contentFields = contentColumns.split(", ").map((column) => `${column} text`).join(", ")
+
+export const contentOf = (m: string): string => contentColumns.split(", ").map((column) => `${m}.${column}`).join(", ")
+
+/** What a message says, as parameters. */
+export const encodeContent = (content: Driver.MessageContent) => {
+  switch (content.kind) {
+    case "signal":
+    case "callback":
+    case "defect":
+      return { payload: content.payload }
+    case "cancel":
+      return { requested_by: content.by, reason: content.reason }
+    case "child": {
+      const { child, ending: { detail, exit, status } } = content
+      return { child, status, exit_kind: exit?.kind, exit_value: exit?.value, detail }
+    }
+  }
+}
+
+/**
+ * The message that a run's end is to its parent: the columns of `outgoing` after the position. Each value is an
+ * expression; `parent` is a row with the link to the parent.
+ */
+export const endMessage = (
+  { detail = "NULL", exitKind = "NULL", exitValue = "NULL", parent, run, status }: {
+    readonly parent: string
+    readonly run: string
+    readonly status: string
+    readonly exitKind?: string
+    readonly exitValue?: string
+    readonly detail?: string
+  }
+): string =>
+  `${parent}.parent_id, 'child', ${parent}.parent_token, 'child:' || ${run}, NULL, NULL, NULL, ${run}, ${status}, ${exitKind},
+      ${exitValue}, ${detail}`
+
 /** The columns of `outgoing`: which commit, which position in it, and the message. */
-export const outgoingColumns = "c, k, run, kind, name, id, payload"
+export const outgoingColumns = `c, k, run, kind, name, id, ${contentColumns}`
 
 /**
  * A message's place in the inboxes, and its position in the request, each as one value: joined by two columns, all
@@ -56,8 +96,8 @@ export const delivery = (t: Words, target: string): ReadonlyArray<string> => [
     WINDOW w AS (PARTITION BY r.id ORDER BY m.c, m.k)
   )`,
   `stored AS (
-    INSERT INTO ${t.inbox} (at, ordinal, run, id, kind, name, payload)
-    SELECT ${t.now}, m.ordinal, m.run, m.id, m.kind, m.name, m.payload
+    INSERT INTO ${t.inbox} (at, ordinal, run, id, kind, name, ${contentColumns})
+    SELECT ${t.now}, m.ordinal, m.run, m.id, m.kind, m.name, ${contentOf("m")}
     FROM numbered m
     ORDER BY m.run COLLATE "C", m.ordinal
     ON CONFLICT (run, id) DO NOTHING
@@ -101,7 +141,3 @@ export const letterJoins = (t: Words, rows: string): string =>
     LEFT JOIN LATERAL (
       SELECT true AS there FROM ${t.inbox} d WHERE n.run IS NULL AND d.run = m.run AND d.id = m.id OFFSET 0
     ) twin ON true`
-
-/** The message's payload for a run's end without exit, as `JSON.stringify` would write it. */
-export const endPayload = (id: string, status: string): string =>
-  `'{"run":' || to_json(${id})::text || ',"status":"${status}","exit":null}'`

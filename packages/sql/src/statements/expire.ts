@@ -7,7 +7,7 @@
  */
 import * as Row from "../internal/Row.js"
 import type { Verb } from "../Verb.js"
-import { availableAfter, delivery, endPayload, targetColumns } from "./delivery.js"
+import { availableAfter, delivery, endMessage, targetColumns } from "./delivery.js"
 import { finals, millis } from "./words.js"
 import { notice } from "./keyed.js"
 
@@ -44,8 +44,7 @@ export const expire: Verb = {
     LEFT JOIN LATERAL (SELECT true AS there FROM ${t.runs} r WHERE r.id = x.parent_id OFFSET 0) known ON true
     WHERE p.id IS NOT NULL OR known.there IS NULL
   ), outgoing AS MATERIALIZED (
-    SELECT 0, row_number() OVER (ORDER BY x.id), x.parent_id, 'child', x.parent_token, 'child:' || x.id,
-      ${endPayload("x.id", "expired")}
+    SELECT 0, row_number() OVER (ORDER BY x.id), ${endMessage({ parent: "x", run: "x.id", status: "'expired'" })}
     FROM expired x
     WHERE x.parent_id IS NOT NULL
   ), ${

@@ -14,7 +14,7 @@
  * `inputs_root`, `inputs_tags`, `inputs_attributes`, `runs_finished`, `runs_claim`, `runs_waiting`, `runs_holding`,
  * `runs_holder`, `runs_parked`, `runs_shelved`; and `runs_pkey`, `inputs_pkey` for each run. Locks: none.
  */
-import type * as Driver from "perdure/JournalDriver"
+import * as Driver from "perdure/JournalDriver"
 import { encodeInstant } from "../internal/json.js"
 import * as Row from "../internal/Row.js"
 import type { Verb, Words } from "../Verb.js"
@@ -26,7 +26,7 @@ const most = 10_000
 
 type Status = Driver.RunStatus
 
-const finalStatuses: ReadonlyArray<Status> = ["completed", "failed", "cancelled", "terminated", "expired", "exhausted"]
+const finalStatuses: ReadonlyArray<Status> = Driver.FinalStatus.literals
 const claimableStatuses: ReadonlyArray<Status> = ["pending", "suspended"]
 const parkedStatuses: ReadonlyArray<Status> = ["paused", "diverged"]
 

@@ -7,7 +7,7 @@
 import type * as Driver from "perdure/JournalDriver"
 import * as Row from "../internal/Row.js"
 import type { Verb, Words } from "../Verb.js"
-import { entry, message } from "./brought.js"
+import { entry } from "./brought.js"
 import { finals, millis } from "./words.js"
 
 /** A record of run row `r` and input row `n`. */
@@ -109,7 +109,7 @@ const record = (row: Row.Fields): Driver.RunRecord => {
     finishedAt: Row.instantOrNull(row, "finished_at"),
     availableAt: Row.instant(row, "available_at"),
     worker: Row.textOrNull(row, "worker"),
-    exit: row["exit_kind"] === null ? null : Row.exit(row, "exit_kind", "exit_value"),
+    exit: Row.exitOrNull(row, "exit_kind", "exit_value"),
     detail: Row.textOrNull(row, "detail")
   }
 }
@@ -146,32 +146,6 @@ export const decodeHistory = (rows: ReadonlyArray<Row.Fields>): Driver.Answer<Re
       worker: Row.text(each, 7),
       epoch: Row.integer(each, 8)
     }))
-  }
-}
-
-/** $1 run, $2 after, $3 limit */
-export const messages: Verb = {
-  name: "messages",
-  parameters: 3,
-  text: (t) =>
-    `SELECT ${millis(t.now)} AS now, (
-    SELECT json_agg(json_build_array(
-      m.ordinal, m.kind, m.name, m.payload, ${millis("m.at")}, m.consumed
-    ) ORDER BY m.ordinal)::text
-    FROM (
-      SELECT m.* FROM ${t.inbox} m WHERE m.run = $1::text AND m.ordinal > $2::int ORDER BY m.ordinal LIMIT $3::int
-    ) m
-  ) AS messages`
-}
-
-export const decodeMessages = (
-  run: string,
-  rows: ReadonlyArray<Row.Fields>
-): Driver.Answer<ReadonlyArray<Driver.Message & { readonly consumed: boolean }>> => {
-  const row = Row.first(rows)
-  return {
-    now: Row.instant(row, "now"),
-    value: Row.list(row, "messages").map((each) => ({ ...message(run, each), consumed: Row.flag(each, 5) }))
   }
 }
 

@@ -7,7 +7,7 @@
  */
 import * as Row from "../internal/Row.js"
 import type { Verb } from "../Verb.js"
-import { delivery, endPayload, targetColumns } from "./delivery.js"
+import { delivery, endMessage, targetColumns } from "./delivery.js"
 import { freed } from "./keyed.js"
 import { millis } from "./words.js"
 
@@ -44,11 +44,13 @@ export const reap: Verb = {
     ORDER BY r.id
     LIMIT $1::int
   ), taken AS MATERIALIZED (
-    SELECT r.*, n.parent_id, n.parent_token
+    SELECT r.*, n.parent_id, n.parent_token, CASE WHEN r.ends THEN json_build_object(
+        'crashes', r.crashes + 1, 'worker', r.worker, 'at', (${millis(t.now)})::bigint
+      )::text END AS detail
     FROM orphan o
     CROSS JOIN LATERAL (
       SELECT r.id, r.queue, r.key, r.inbox_seq, r.waiting, r.closed, r.awaited, r.worker, r.incarnation, r.pause,
-        r.crashes + 1 >= $2::int AS ends
+        r.crashes, r.crashes + 1 >= $2::int AS ends
       FROM ${t.runs} r WHERE r.id = o.id
       -- Without OFFSET the conditions below would be part of this, and an index on them might be chosen.
       FOR UPDATE SKIP LOCKED OFFSET 0
@@ -69,8 +71,9 @@ export const reap: Verb = {
     LEFT JOIN LATERAL (SELECT true AS there FROM ${t.runs} r WHERE r.id = x.parent_id OFFSET 0) known ON true
     WHERE NOT x.ends OR p.id IS NOT NULL OR known.there IS NULL
   ), outgoing AS MATERIALIZED (
-    SELECT 0, row_number() OVER (ORDER BY x.id), x.parent_id, 'child', x.parent_token, 'child:' || x.id,
-      ${endPayload("x.id", "exhausted")}
+    SELECT 0, row_number() OVER (ORDER BY x.id), ${
+      endMessage({ parent: "x", run: "x.id", status: "'exhausted'", detail: "x.detail" })
+    }
     FROM reaped x
     WHERE x.ends AND x.parent_id IS NOT NULL
   ), ${
@@ -84,7 +87,7 @@ export const reap: Verb = {
       LEFT JOIN reaped x ON x.id = p.id`
       ).join(", ")
     }, ${freed(t, "SELECT x.queue, x.key FROM reaped x WHERE x.ends AND x.key IS NOT NULL")}, touched AS MATERIALIZED (
-    SELECT coalesce(x.id, a.run) AS id, x.id IS NOT NULL AS reaped, coalesce(x.ends, false) AS ends, a.ordinal, a.count,
+    SELECT coalesce(x.id, a.run) AS id, x.id IS NOT NULL AS reaped, coalesce(x.ends, false) AS ends, x.detail, a.ordinal, a.count,
       a.stirs, 1 AS touched
     FROM reaped x
     FULL JOIN arrived a ON a.run = x.id
@@ -94,8 +97,7 @@ export const reap: Verb = {
         WHEN x.reaped THEN 'pending' ELSE r.status END,
       pause = CASE WHEN x.ends THEN NULL WHEN x.reaped AND r.pause = 'asked' THEN 'pending' ELSE r.pause END,
       crashes = CASE WHEN x.reaped THEN r.crashes + 1 ELSE r.crashes END,
-      detail = CASE WHEN x.ends THEN '{"crashes":' || (r.crashes + 1) || ',"worker":' || to_json(r.worker)::text
-        || ',"at":' || (${millis(t.now)})::bigint || '}' ELSE r.detail END,
+      detail = CASE WHEN x.ends THEN x.detail ELSE r.detail END,
       finished_at = CASE WHEN x.ends THEN ${t.now} ELSE r.finished_at END,
       worker = CASE WHEN x.reaped THEN NULL ELSE r.worker END,
       incarnation = CASE WHEN x.reaped THEN NULL ELSE r.incarnation END,

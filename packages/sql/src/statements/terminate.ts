@@ -10,7 +10,7 @@
 import * as Row from "../internal/Row.js"
 import type { Verb } from "../Verb.js"
 import { family, recorded } from "./control.js"
-import { availableAfter, delivery, endPayload, targetColumns } from "./delivery.js"
+import { availableAfter, delivery, endMessage, targetColumns } from "./delivery.js"
 import { freed, notice } from "./keyed.js"
 import { finals, millis } from "./words.js"
 
@@ -42,8 +42,9 @@ export const terminate: Verb = {
     FROM locked r
     WHERE r.member AND r.status NOT IN ${finals}
   ), outgoing AS MATERIALIZED (
-    SELECT 0, row_number() OVER (ORDER BY e.id), n.parent_id, 'child', n.parent_token, 'child:' || e.id,
-      ${endPayload("e.id", "terminated")}
+    SELECT 0, row_number() OVER (ORDER BY e.id), ${
+      endMessage({ parent: "n", run: "e.id", status: "'terminated'", detail: "$4::text" })
+    }
     FROM ended e
     CROSS JOIN LATERAL (SELECT n.parent_id, n.parent_token FROM ${t.inputs} n WHERE n.run = e.id OFFSET 0) n
     WHERE e.id = e.named AND n.parent_id IS NOT NULL

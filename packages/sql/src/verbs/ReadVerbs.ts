@@ -5,7 +5,7 @@ import * as Publish from "../statements/publish.js"
 import * as Read from "../statements/read.js"
 import type { Session } from "./Session.js"
 
-type Verbs = "get" | "await" | "history" | "messages" | "publish" | "published"
+type Verbs = "get" | "await" | "history" | "publish" | "published"
 
 const distinct = (ids: ReadonlyArray<string>): string => JSON.stringify([...new Set(ids)])
 
@@ -13,8 +13,6 @@ export const make = ({ hints, query }: Session): Pick<Driver.JournalDriver, Verb
   get: (runs) => query(Read.get, [distinct(runs)], Read.decodeRecords),
   await: (runs) => query(Read.await_, [distinct(runs)], Read.decodeRecords),
   history: ({ from, limit, run }) => query(Read.history, [run, from, limit], Read.decodeHistory),
-  messages: ({ after, limit, run }) =>
-    query(Read.messages, [run, after, limit], (rows) => Read.decodeMessages(run, rows)),
   publish: ({ key, run, value }) =>
     Effect.map(
       Effect.tap(

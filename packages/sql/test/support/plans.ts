@@ -114,7 +114,6 @@ export const all: ReadonlyArray<readonly [name: string, verb: Verb, parameters: 
   ["get", Read.get, [JSON.stringify(["r00000001"])]],
   ["await", Read.await_, [JSON.stringify(["r00000001"])]],
   ["history", Read.history, ["r00000001", 0, 100]],
-  ["messages", Read.messages, ["r00000001", 0, 100]],
   ["published", Read.published, ["r00000001"]],
   found("find", {}),
   found("find, of a workflow", { workflows: ["flow"] }),

@@ -88,7 +88,6 @@ export class Player {
       runs: Effect.forEach(ids, (run) =>
         Effect.all({
           history: value(driver.history({ run, from: 0, limit: 10_000 })),
-          messages: Effect.map(value(driver.messages({ run, after: 0, limit: 10_000 })), Normal.messages),
           inbox: Effect.map(value(driver.inbox([{ run, after: 0 }])), Normal.inboxes),
           published: Effect.map(value(driver.published(run)), Normal.published),
           controls: value(driver.controls(run))
@@ -315,11 +314,7 @@ export class Player {
         this.held.values(),
         ({ id, unread }) => Effect.map(value(driver.inbox([{ run: id, after: unread[0] ?? 0 }])), Normal.inboxes)
       ),
-      history: Effect.forEach(ids, (run) => value(driver.history({ run, from, limit }))),
-      messages: Effect.forEach(
-        ids,
-        (run) => Effect.map(value(driver.messages({ run, after: 0, limit })), Normal.messages)
-      )
+      history: Effect.forEach(ids, (run) => value(driver.history({ run, from, limit })))
     })
   }
 

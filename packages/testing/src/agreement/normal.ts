@@ -3,11 +3,13 @@ import type * as Driver from "perdure/JournalDriver"
 
 const byKey = <A>(key: (item: A) => string) => (a: A, b: A): number => key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : 0
 
-/** Ordinals may have gaps, and the report of a child is compared as a value. */
-const message = <M extends Driver.Message>(each: M) => {
-  const { ordinal: _, ...rest } = each
-  return { ...rest, payload: rest.kind === "child" ? JSON.parse(rest.payload) as unknown : rest.payload }
-}
+/** Ordinals may have gaps. */
+const message = ({ ordinal: _, ...rest }: Driver.Message) =>
+  rest.kind === "child" ? { ...rest, ending: ending(rest.ending) } : rest
+
+/** The detail of an exhausted run is free. */
+const ending = <E extends Pick<Driver.RunRecord, "status" | "detail">>(each: E): E =>
+  each.status === "exhausted" ? { ...each, detail: null } : each
 
 export const messages = (all: ReadonlyArray<Driver.Message>) => all.map(message)
 
@@ -38,11 +40,10 @@ export const dispositions = (
     return isFree ? "Stored" : disposition
   })
 
-/** `availableAt` means something for claimable runs only; what an exhausted run says is free. */
+/** `availableAt` means something for claimable runs only. */
 export const record = (run: Driver.RunRecord) => ({
-  ...run,
-  availableAt: claimable.has(run.status) ? run.availableAt : null,
-  detail: run.status === "exhausted" ? null : run.detail
+  ...ending(run),
+  availableAt: claimable.has(run.status) ? run.availableAt : null
 })
 
 export const records = (runs: ReadonlyArray<Driver.RunRecord>) => runs.map(record).toSorted(byKey(({ id }) => id))

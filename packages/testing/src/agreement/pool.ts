@@ -95,8 +95,19 @@ const kinds: ReadonlyArray<Driver.MessageKind> = ["child", "callback", "cancel",
 
 export const newMessage = (prefix: string, { id, to }: Sent): Driver.NewMessage => ({
   to: runId(prefix, to),
-  kind: kinds[id % 8] ?? "signal",
   name: signalName((id >> 3) % 2),
   id: `message-${id}`,
-  payload: `{"id": ${id}}`
+  ...content(prefix, id)
 })
+
+const content = (prefix: string, id: number): Driver.MessageContent => {
+  const kind = kinds[id % 8] ?? "signal"
+  switch (kind) {
+    case "child":
+      return { kind, child: runId(prefix, id), ending: { status: "expired", exit: null, detail: `{"id": ${id}}` } }
+    case "cancel":
+      return { kind, by: `by-${id}`, reason: id % 2 === 0 ? null : "because" }
+    default:
+      return { kind, payload: `{"id": ${id}}` }
+  }
+}

@@ -75,8 +75,11 @@ export const commitOf = (held: Held, change: Partial<Driver.RunCommit> = {}): Dr
 
 let messages = 0
 
+/** A message that has a payload. */
+type PayloadMessage = Extract<Driver.NewMessage, { readonly payload: Driver.Json }>
+
 /** A signal with an id of its own. */
-export const signal = (to: string, name: string, change: Partial<Driver.NewMessage> = {}): Driver.NewMessage => ({
+export const signal = (to: string, name: string, change: Partial<PayloadMessage> = {}): PayloadMessage => ({
   to,
   kind: "signal",
   name,
@@ -84,6 +87,27 @@ export const signal = (to: string, name: string, change: Partial<Driver.NewMessa
   payload: `{"n":${messages}}`,
   ...change
 })
+
+/** A message of any kind, with an id of its own. */
+export const message = (kind: Driver.MessageKind, to: string, name: string): Driver.NewMessage => {
+  const head = { to, name, id: `message-${++messages}` }
+  switch (kind) {
+    case "cancel":
+      return { ...head, kind, by: `by-${messages}`, reason: null }
+    case "child":
+      return { ...head, kind, child: `child-${messages}`, ending: { status: "expired", exit: null, detail: null } }
+    default:
+      return { ...head, kind, payload: `{"n":${messages}}` }
+  }
+}
+
+/** The payload of a message that has one. */
+export const payloadOf = (content: Driver.MessageContent): Driver.Json | null =>
+  "payload" in content ? content.payload : null
+
+/** The end of the child that a message reports. */
+export const endingOf = (content: Driver.MessageContent) =>
+  content.kind === "child" ? { child: content.child, ...content.ending } : null
 
 export const value = <A, E, R>(answer: Effect.Effect<Driver.Answer<A>, E, R>): Effect.Effect<A, E, R> =>
   Effect.map(answer, (answered) => answered.value)
@@ -227,8 +251,12 @@ export class Fixture {
     return value(this.driver.history({ run: run.id, from: 0, limit: 10_000 }))
   }
 
-  messages(run: { readonly id: string }): Answered<ReadonlyArray<Driver.Message & { readonly consumed: boolean }>> {
-    return value(this.driver.messages({ run: run.id, after: 0, limit: 10_000 }))
+  /** Unread messages of a run; none for an unknown run. */
+  messages(run: { readonly id: string }): Answered<ReadonlyArray<Driver.Message>> {
+    return Effect.map(
+      value(this.driver.inbox([{ run: run.id, after: 0 }])),
+      (found) => found.flatMap(({ messages }) => messages)
+    )
   }
 
   /** Unread messages of one run, and the inbox sequence that they are complete up to. */

@@ -23,7 +23,7 @@ const everything = Effect.fnUntraced(function*(t: Fixture, held: Held) {
   const written = Effect.gen(function*() {
     return {
       entries: (yield* t.history(held)).length,
-      consumed: (yield* t.messages(held)).filter((message) => message.consumed).length,
+      unread: (yield* t.messages(held)).length,
       children: (yield* t.find(child.id)).length,
       messages: (yield* t.messages(friend)).length,
       published: (yield* t.published(held)).length
@@ -32,8 +32,8 @@ const everything = Effect.fnUntraced(function*(t: Fixture, held: Held) {
   return { commit, written }
 })
 
-const nothing = { entries: 0, consumed: 0, children: 0, messages: 0, published: 0 }
-const all = { entries: 2, consumed: 1, children: 1, messages: 1, published: 1 }
+const nothing = { entries: 0, unread: 1, children: 0, messages: 0, published: 0 }
+const all = { entries: 2, unread: 0, children: 1, messages: 1, published: 1 }
 
 /** A whole commit is lost in a situation that `spoil` makes; nothing of it is written. */
 const lost = (name: string, spoil: (t: Fixture, held: Held) => Effect.Effect<Held, unknown>) =>

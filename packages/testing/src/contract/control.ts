@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import * as TestClock from "effect/TestClock"
 import type * as Driver from "perdure/JournalDriver"
 import type { Fixture } from "./Fixture.js"
-import { check, entries, finish, nothing, now, only, pass, signal, start, suspend, value } from "./Fixture.js"
+import { check, endingOf, entries, finish, nothing, now, only, pass, signal, start, suspend, value } from "./Fixture.js"
 
 const ask = (...runs: ReadonlyArray<{ readonly id: string }>): Driver.ControlRequest => ({
   runs: runs.map(({ id }) => id),
@@ -12,8 +12,14 @@ const ask = (...runs: ReadonlyArray<{ readonly id: string }>): Driver.ControlReq
   reason: "because"
 })
 
-const cancel = (to: string): Driver.NewMessage =>
-  signal(to, "cancel", { kind: "cancel", id: "cancel", payload: "{\"by\":\"bob\",\"reason\":null}" })
+const cancel = (to: string): Driver.NewMessage => ({
+  to,
+  kind: "cancel",
+  name: "cancel",
+  id: "cancel",
+  by: "bob",
+  reason: null
+})
 
 const pause = (t: Fixture, ...runs: ReadonlyArray<{ readonly id: string }>) => value(t.driver.pause(ask(...runs)))
 const resume = (t: Fixture, ...runs: ReadonlyArray<{ readonly id: string }>) => value(t.driver.resume(ask(...runs)))
@@ -291,7 +297,7 @@ export const control = [
         assert.deepStrictEqual([record.finishedAt, record.exit, record.expiresAt], [start + 100, null, start + 100])
         const message = only((yield* t.claimOne(parent)).inbox)
         assert.deepStrictEqual([message.kind, message.name], ["child", "token-late"])
-        assert.deepStrictEqual(JSON.parse(message.payload), { run: late.id, status: "expired", exit: null })
+        assert.deepStrictEqual(endingOf(message), { child: late.id, status: "expired", exit: null, detail: null })
         assert.deepStrictEqual(yield* t.deliver(signal(late.id, "x")), ["Expired"])
         yield* pass(1)
         yield* sweep

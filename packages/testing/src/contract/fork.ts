@@ -3,7 +3,7 @@ import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type * as Driver from "perdure/JournalDriver"
 import type { Fixture } from "./Fixture.js"
-import { check, entries, finish, pass, signal, start, success, suspend, value } from "./Fixture.js"
+import { check, entries, finish, message, pass, payloadOf, signal, start, success, suspend, value } from "./Fixture.js"
 
 const fork = (
   t: Fixture,
@@ -137,8 +137,8 @@ export const forks = [
         yield* t.deliver(...sent)
         yield* t.deliver(
           signal(held.id, "cb", { kind: "callback" }),
-          signal(held.id, "token", { kind: "child" }),
-          signal(held.id, "cancel", { kind: "cancel" })
+          message("child", held.id, "token"),
+          message("cancel", held.id, "cancel")
         )
         const inbox = yield* t.inbox(held)
         yield* t.apply({ ...held, seen: inbox.seen }, {
@@ -156,7 +156,7 @@ export const forks = [
           yield* fork(t, held, seq, `fork-${seq}`)
           const { messages } = yield* t.inbox({ id: t.id(`fork-${seq}`) })
           assert.deepStrictEqual(
-            messages.map(({ at, kind, name, payload }) => ({ at, kind, name, payload })),
+            messages.map((each) => ({ at: each.at, kind: each.kind, name: each.name, payload: payloadOf(each) })),
             left.flatMap((index) => sent[index] ?? []).map(({ kind, name, payload }) => ({
               at: start,
               kind,

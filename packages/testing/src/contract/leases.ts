@@ -1,7 +1,7 @@
 /** Workers' leases, and what happens to the runs of workers that are gone. */
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { check, entries, finish, now, only, pass, signal, start, suspend, value } from "./Fixture.js"
+import { check, endingOf, entries, finish, now, only, pass, signal, start, suspend, value } from "./Fixture.js"
 
 const kept = { _tag: "Renewed", lapsed: false, ping: null } as const
 
@@ -229,7 +229,12 @@ export const leases = [
         assert.deepStrictEqual(yield* t.deliver(signal(run.id, "x")), ["Expired"])
         const message = only((yield* t.claimOne(parent)).inbox)
         assert.deepStrictEqual([message.kind, message.name], ["child", "token"])
-        assert.deepStrictEqual(JSON.parse(message.payload), { run: run.id, status: "exhausted", exit: null })
+        assert.deepStrictEqual(endingOf(message), {
+          child: run.id,
+          status: "exhausted",
+          exit: null,
+          detail: record.detail
+        })
       })
   ),
 

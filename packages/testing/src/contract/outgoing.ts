@@ -1,13 +1,23 @@
 /** Rule 3: children, messages and the wake-up of a parent are part of the commit that causes them. */
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import type { EncodedExit, Message } from "perdure/JournalDriver"
-import { check, commitOf, entries, finish, only, pass, signal, start, success, suspend } from "./Fixture.js"
+import type { EncodedExit } from "perdure/JournalDriver"
+import {
+  check,
+  commitOf,
+  endingOf,
+  entries,
+  finish,
+  message,
+  only,
+  pass,
+  signal,
+  start,
+  success,
+  suspend
+} from "./Fixture.js"
 
 const fails: EncodedExit = { kind: "failure", value: "{\"_tag\":\"Rejected\"}" }
-
-/** What a message of kind `child` says. */
-const report = (message: Message): unknown => JSON.parse(message.payload)
 
 export const outgoing = [
   check("children are started with the commit, like enqueued runs", (t) =>
@@ -98,7 +108,7 @@ export const outgoing = [
       const child = t.newChild(parent, "child")
       const { dispositions } = yield* t.apply(parent, {
         children: [child],
-        messages: [signal(child.id, "x"), signal(child.id, "", { kind: "cancel" })]
+        messages: [signal(child.id, "x"), message("cancel", child.id, "")]
       })
       assert.deepStrictEqual(dispositions, ["Buffered", "Delivered"])
       assert.deepStrictEqual((yield* t.claimOne(child)).inbox.map(({ kind }) => kind), ["signal", "cancel"])
@@ -138,7 +148,12 @@ export const outgoing = [
         yield* t.apply(child, { entries: entries(0, 1), transition: finish(exit, status) })
         const message = (yield* t.inbox(parent)).messages.at(-1)
         assert.deepStrictEqual([message?.kind, message?.name, message?.at], ["child", `#${index}`, start])
-        if (message !== undefined) assert.deepStrictEqual(report(message), { run: child.id, status, exit })
+        assert.deepStrictEqual(message === undefined ? null : endingOf(message), {
+          child: child.id,
+          status,
+          exit,
+          detail: null
+        })
       }
       assert.strictEqual((yield* t.inbox(parent)).messages.length, ends.length)
     })),

@@ -1,7 +1,7 @@
-/** Reading: records, lookups, pages of history and messages, published values, and the driver's time. */
+/** Reading: records, pages of history, published values, and the driver's time. */
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { check, entries, finish, now, pass, signal, start, value } from "./Fixture.js"
+import { check, entries, finish, now, pass, start, value } from "./Fixture.js"
 
 export const reading = [
   check("runs are read by id; unknown ids are left out", (t) =>
@@ -48,22 +48,6 @@ export const reading = [
       assert.deepStrictEqual(yield* page(25, 10), [])
       assert.deepStrictEqual(yield* page(0, 0), [])
       assert.deepStrictEqual(yield* value(t.driver.history({ run: t.id("nobody"), from: 0, limit: 10 })), [])
-    })),
-
-  check("messages are read in pages, each beyond the last ordinal of the page before", (t) =>
-    Effect.gen(function*() {
-      const held = yield* t.running("a")
-      yield* t.deliver(...Array.from({ length: 7 }, (_, n) => signal(held.id, `x-${n}`)))
-      const page = (after: number) => value(t.driver.messages({ run: held.id, after, limit: 3 }))
-      const names: Array<ReadonlyArray<string>> = []
-      let after = 0
-      for (let n = 0; n < 4; n++) {
-        const found = yield* page(after)
-        names.push(found.map(({ name }) => name))
-        after = found.at(-1)?.ordinal ?? after
-      }
-      assert.deepStrictEqual(names, [["x-0", "x-1", "x-2"], ["x-3", "x-4", "x-5"], ["x-6"], []])
-      assert.deepStrictEqual(yield* value(t.driver.messages({ run: t.id("nobody"), after: 0, limit: 3 })), [])
     })),
 
   check("published values are shown by key, the last one of each, with its version", (t) =>
@@ -122,7 +106,6 @@ export const reading = [
           driver.get([]),
           driver.await([]),
           driver.history({ run, from: 0, limit: 1 }),
-          driver.messages({ run, after: 0, limit: 1 }),
           driver.published(run),
           driver.find({ filter: { workflows: [t.id("nobody")] }, after: null, limit: 1 }),
           driver.count({ workflows: [t.id("nobody")] }),

@@ -165,7 +165,7 @@ export const singletons = [
     Effect.gen(function*() {
       const [a, b] = [debounced(t, "a", 100, null, { payload: "1" }), debounced(t, "b", 100, null)]
       yield* t.enqueue(a)
-      yield* t.deliver({ to: a.id, kind: "cancel", name: "cancel", id: "cancel", payload: "{}" })
+      yield* t.deliver({ to: a.id, kind: "cancel", name: "cancel", id: "cancel", by: null, reason: null })
       assert.deepStrictEqual(yield* t.enqueue(b), [started(b)])
       const other = debounced(t, "c", 100, null, { queue: t.id("other") })
       assert.deepStrictEqual(yield* t.enqueue(other), [started(other)])

@@ -1,7 +1,7 @@
 /** Ending a run and its attached descendants from outside, at once. */
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { check, finish, only, pass, signal, start, value, nothing } from "./Fixture.js"
+import { check, endingOf, finish, nothing, only, pass, signal, start, value } from "./Fixture.js"
 
 export const terminate = [
   check(
@@ -95,7 +95,12 @@ export const terminate = [
         yield* t.driver.terminate({ runs: [child.id], by: null, reason: null })
         const message = only((yield* t.claimOne(parent)).inbox)
         assert.deepStrictEqual([message.kind, message.name], ["child", "token-child"])
-        assert.deepStrictEqual(JSON.parse(message.payload), { run: child.id, status: "terminated", exit: null })
+        assert.deepStrictEqual(endingOf(message), {
+          child: child.id,
+          status: "terminated",
+          exit: null,
+          detail: (yield* t.record(child)).detail
+        })
         assert.strictEqual(yield* t.status(grandchild), "terminated")
         assert.deepStrictEqual(yield* t.deliver(signal(child.id, "x")), ["Expired"])
       })

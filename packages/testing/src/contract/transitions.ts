@@ -2,7 +2,20 @@
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type { EncodedExit, Transition } from "perdure/JournalDriver"
-import { check, entries, finish, now, pass, signal, start, success, suspend, value, nothing } from "./Fixture.js"
+import {
+  check,
+  entries,
+  finish,
+  message,
+  nothing,
+  now,
+  pass,
+  signal,
+  start,
+  success,
+  suspend,
+  value
+} from "./Fixture.js"
 
 const continueWith = (payload: string, at: number): Transition => ({ _tag: "Continue", payload, at })
 const diverge = (detail: string): Transition => ({ _tag: "Diverge", detail })
@@ -101,10 +114,10 @@ export const transitions = [
         yield* t.deliver(
           signal(held.id, "read"),
           signal(held.id, "unread"),
-          signal(held.id, "op", { kind: "child" }),
+          message("child", held.id, "op"),
           signal(held.id, "op", { kind: "callback" }),
           signal(held.id, "", { kind: "defect" }),
-          signal(held.id, "", { kind: "cancel" }),
+          message("cancel", held.id, ""),
           signal(held.id, "read now")
         )
         const { messages, seen } = yield* t.inbox(held)

@@ -2,7 +2,7 @@
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type { Entry } from "perdure/JournalDriver"
-import { check, entries, finish, only, pass, signal, start, success, suspend } from "./Fixture.js"
+import { check, entries, finish, only, pass, payloadOf, signal, start, success, suspend } from "./Fixture.js"
 
 /** JSON texts that a driver which parsed them would give back changed. */
 const texts: ReadonlyArray<readonly [string, string]> = [
@@ -35,15 +35,14 @@ export const values = [
         })
         assert.deepStrictEqual((yield* t.history(held)).map((entry) => entry.exit), [exit])
         const { messages, seen } = yield* t.inbox(held)
-        assert.deepStrictEqual(messages.map(({ payload }) => payload), [text, text])
-        assert.deepStrictEqual((yield* t.messages(held)).map(({ payload }) => payload), [text, text])
+        assert.deepStrictEqual(messages.map(payloadOf), [text, text])
         assert.deepStrictEqual((yield* t.published(held)).map((each) => each.value), [text])
         assert.strictEqual((yield* t.claimOne(t.newRun("child"))).payload, text)
         const next = { ...held, nextSeq: 1, seen }
         yield* t.apply(next, { transition: suspend(start) })
         const woken = yield* t.claimOne(held)
         assert.deepStrictEqual(woken.journal.map((entry) => entry.exit), [exit])
-        assert.deepStrictEqual(woken.inbox.map(({ payload }) => payload), [text, text])
+        assert.deepStrictEqual(woken.inbox.map(payloadOf), [text, text])
         yield* t.apply(woken, { transition: { _tag: "Diverge", detail: text } })
         assert.strictEqual((yield* t.record(held)).detail, text)
         yield* t.driver.resume({ runs: [held.id], by: null, reason: null })

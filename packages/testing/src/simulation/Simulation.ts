@@ -161,13 +161,10 @@ class Life {
 
   private deliver(to: string, kind: "signal" | "cancel", name: string, id: string, n: string) {
     if (kind === "cancel") this.ledger.told.add(to)
-    return this.io(this.driver.deliver([{
-      to,
-      kind,
-      name,
-      id,
-      payload: JSON.stringify(kind === "signal" ? { n } : { by: "world", reason: null })
-    }]))
+    const content = kind === "signal"
+      ? { kind, payload: JSON.stringify({ n }) }
+      : { kind, by: "world", reason: null }
+    return this.io(this.driver.deliver([{ to, name, id, ...content }]))
   }
 
   private get events(): Effect.Effect<unknown, unknown> {
