@@ -15,6 +15,8 @@ import * as Stream from "effect/Stream"
 import { CurrentRun, dieOfMisuse, outsideOnly } from "./CurrentRun.js"
 import type { JournalError, NoSuchRun, ValueInvalid, ValueTooLarge, ValueUnreadable } from "./Errors.js"
 import { Misuse } from "./Errors.js"
+import type { AnyPublished } from "./internal/options/published.js"
+import { PublishedTypeId } from "./internal/options/published.js"
 import { idProblem } from "./internal/options/names.js"
 import { runNews } from "./internal/runs/news.js"
 import { makeValue } from "./internal/util/value.js"
@@ -26,7 +28,7 @@ import { Limits } from "./Limits.js"
  * @since 0.1.0
  * @category symbols
  */
-export const TypeId: unique symbol = Symbol.for("perdure/Published")
+export const TypeId: typeof PublishedTypeId = PublishedTypeId
 
 /**
  * @since 0.1.0
@@ -40,9 +42,7 @@ export type TypeId = typeof TypeId
  * @since 0.1.0
  * @category models
  */
-export interface Any extends Pipeable, Inspectable {
-  readonly [TypeId]: TypeId
-  readonly key: string
+export interface Any extends AnyPublished, Pipeable, Inspectable {
   readonly schema: Schema.Schema.AnyNoContext
 }
 

@@ -1,21 +1,21 @@
 /**
- * A handle on one run: wait for its result, ask how it is, cancel or end it.
+ * A handle on one run: wait for its result, read its state, and control it.
  *
  * @since 0.1.0
  */
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import type * as Exit from "effect/Exit"
+import { dual } from "effect/Function"
 import type { Inspectable } from "effect/Inspectable"
 import * as Option from "effect/Option"
 import type { Pipeable } from "effect/Pipeable"
 import * as Predicate from "effect/Predicate"
-import * as Schema from "effect/Schema"
+import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import type * as Types from "effect/Types"
-import type { CurrentRunInfo } from "./CurrentRun.js"
 import { insideOrOutside, outsideOnly } from "./CurrentRun.js"
+import { type Control, type HistoryEntry, isFinal, type RunRecord } from "./driver/JournalDriver.js"
 import type {
   ForkInvalid,
   JournalError,
@@ -23,41 +23,35 @@ import type {
   ResultError,
   UnknownQueue,
   ValueInvalid,
+  ValueUnreadable,
   WaitInVain
 } from "./Errors.js"
-import { Misuse, NoSuchRun, RunEnded, ValueUnreadable } from "./Errors.js"
-import type { ExitCodec } from "./internal/codec/exits.js"
+import { NoSuchRun } from "./Errors.js"
 import { cancelContent } from "./internal/codec/messages.js"
-import { describeDefect, decodeExit, fromEncoded } from "./internal/codec/exits.js"
-import type { SentContent } from "./internal/machine/Op.js"
+import type * as Attributions from "./internal/options/Attribution.js"
+import { attribution } from "./internal/options/Attribution.js"
+import type * as Forks from "./internal/options/forkOptions.js"
+import { moment as momentRule, runReference } from "./internal/options/moments.js"
+import { requireArguments } from "./internal/options/policy.js"
+import { optional } from "./internal/options/Rule.js"
+import { childResult } from "./internal/runs/children.js"
+import type { RunReader } from "./internal/runs/ending.js"
+import { readEnding } from "./internal/runs/ending.js"
 import { forkRun, retryRun } from "./internal/runs/forking.js"
-import { refusal, refuse, requestProblem } from "./internal/options/requests.js"
+import { sendFromRun } from "./internal/runs/outgoing.js"
+import { firstEntry, waitUntil } from "./internal/runs/waiting.js"
 import { covariant, makeValue } from "./internal/util/value.js"
-import { firstEntry, waitProblem, waitUntil } from "./internal/runs/waiting.js"
 import type { JournalService } from "./Journal.js"
-import type * as RunQueue from "./RunQueue.js"
 import { Journal } from "./Journal.js"
-import {
-  type Control,
-  type Disposition,
-  type Ending,
-  FinalStatus,
-  type HistoryEntry,
-  isFinal,
-  type RunRecord
-} from "./driver/JournalDriver.js"
 import type { Published } from "./Published.js"
 
 /**
- * Who asks for something, and why: kept in the run's history.
+ * Who asks for a change, and why: stored with the change.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Request {
-  readonly by?: string
-  readonly reason?: string
-}
+export interface Attribution extends Attributions.Attribution {}
 
 /**
  * Where a fork begins to differ from its source, and where it waits.
@@ -65,36 +59,15 @@ export interface Request {
  * @since 0.1.0
  * @category models
  */
-export interface ForkOptions extends Request {
-  /** The `seq` of the first entry that is not taken over: from the journal's first `seq` (none is) to its next (all are). */
-  readonly from: number
-  /** The new run's id: asked for twice, it is one fork. Default: a new one. */
-  readonly id?: string
-  /** Default: the source's. */
-  readonly queue?: RunQueue.Ref
-  /** Default: the source's. */
-  readonly priority?: number
-}
+export interface ForkOptions extends Forks.ForkOptions {}
 
 /**
- * From where a run is retried, and where the new run waits.
+ * Where a retry begins, and where the new run waits.
  *
  * @since 0.1.0
  * @category models
  */
-export interface RetryOptions extends Request {
-  /**
-   * - `failure` (default): from its last failure, a step's, a child's or a defect of its own, if no step has succeeded since;
-   *   without one, and for runs that were ended from outside, from the end of its journal.
-   * - `start`: from the beginning; all steps run again.
-   * - a `seq`: from that entry.
-   */
-  readonly from?: "failure" | "start" | number
-  /** Default: the run's. */
-  readonly queue?: RunQueue.Ref
-  /** Default: the run's. */
-  readonly priority?: number
-}
+export interface RetryOptions extends Forks.RetryOptions {}
 
 /**
  * @since 0.1.0
@@ -111,8 +84,9 @@ export type TypeId = typeof TypeId
 /**
  * A run of a workflow with success `A` and failure `E`.
  *
- * Inside a workflow, `result` (of a child) and `cancel` are durable. All else asks storage at once, which no replay could
- * repeat, and so dies with `Misuse` there: call it outside of workflows, or in a step.
+ * Inside a workflow, `result` (of a child) and `cancel` are durable. Everything else asks storage at once, which no replay
+ * could repeat, and dies with `Misuse` there: call it outside of workflows, or in a step. Wrong arguments die with `Misuse`,
+ * too.
  *
  * @since 0.1.0
  * @category models
@@ -122,69 +96,69 @@ export interface Run<out A, out E> extends Pipeable, Inspectable {
   readonly id: string
   readonly workflow: string
   /**
-   * Wait for the run's end, however long (use `Effect.timeout` for a limit). Outside of workflows the wait is woken by a
-   * notification and backed by polling. Inside a workflow it is durable, and only for child runs. It may be waited for
-   * again, and by several fibers.
+   * Waits for the run's end, without a limit (use `Effect.timeout` for one). Outside of workflows, a notification ends the
+   * wait, backed by polling. Inside a workflow the wait is durable, and only for child runs. Several fibers may wait, and
+   * again.
    *
-   * Fails with the workflow's own error, or `RunEnded` if the run was cancelled, terminated or died.
+   * Fails with the workflow's own error, or with `RunEnded` if the run was cancelled, terminated or died.
    */
   readonly result: Effect.Effect<A, E | ResultError>
   /** The run's exit if it has ended. Outside of workflows, and in steps. */
   readonly poll: Effect.Effect<Option.Option<Exit.Exit<A, E | ResultError>>, NoSuchRun | JournalError>
-  /** All that is stored about the run. Outside of workflows, and in steps. */
+  /** Everything that is stored about the run, its journal apart. Outside of workflows, and in steps. */
   readonly record: Effect.Effect<RunRecord, NoSuchRun | JournalError>
   /**
-   * The journal, entry by entry, with who wrote each. After `continueAsNew`, that of the present generation. Outside of
-   * workflows, and in steps.
+   * The journal, entry by entry, with the worker that wrote each. After `continueAsNew`, that of the present generation.
+   * Outside of workflows, and in steps.
    */
   readonly history: Stream.Stream<HistoryEntry, JournalError>
   /**
-   * Cancel durably. The next entry of the run is its interruption: running steps are aborted, finalizers run (their
-   * steps are the compensation), and it ends as `cancelled`. A run that has not begun ends without running.
+   * Cancels durably. The next entry of the run is its interruption: steps that execute are aborted, finalizers run (their
+   * steps are the compensation), and the run ends as `cancelled`. A run that has not started ends without executing.
    *
    * Its attached children are cancelled, too: one that it waits for by `execute` as soon as that wait is interrupted, the
-   * others with the commit by which the run ends. The run does not wait for their ends.
+   * others with the commit that ends the run. The run does not wait for their ends.
    *
    * False if it had ended or was cancelled before.
    */
-  readonly cancel: (request?: Request) => Effect.Effect<boolean, NoSuchRun | ValueInvalid | JournalError>
+  readonly cancel: (attribution?: Attribution) => Effect.Effect<boolean, NoSuchRun | JournalError>
   /**
-   * End the run and its attached children at once; no finalizer runs. False if it had ended. Outside of workflows, and in
+   * Ends the run and its attached children at once; no finalizer runs. False if it had ended. Outside of workflows, and in
    * steps.
    */
-  readonly terminate: (request?: Request) => Effect.Effect<boolean, ValueInvalid | JournalError>
+  readonly terminate: (attribution?: Attribution) => Effect.Effect<boolean, JournalError>
   /**
-   * Keep the run, and its attached children, from going on until `resume`. A run that a worker holds finishes the steps
-   * that it is at first (`record.pausing` until then); no other step begins. Messages are kept for it, timers are not
-   * lost. It can still be cancelled, which lifts the pause, and terminated. False if it was paused, cancelled or at its end
-   * before. Outside of workflows, and in steps.
+   * Pauses the run and its attached children until `resume`. A run that a worker holds first finishes the steps that
+   * execute (`record.pausing` until then); no other step starts. Messages are kept, and timers are not lost. A paused run
+   * can still be cancelled, which ends the pause, and terminated. False if it was paused, cancelled or ended before. Outside
+   * of workflows, and in steps.
    */
-  readonly pause: (request?: Request) => Effect.Effect<boolean, ValueInvalid | JournalError>
+  readonly pause: (attribution?: Attribution) => Effect.Effect<boolean, JournalError>
   /**
-   * Let a paused run, with its attached children, go on from where it was; or let a diverged run be tried again, by a worker
-   * with mended code. False if it was neither. Outside of workflows, and in steps.
+   * Lets a paused run, with its attached children, continue from where it was, or a diverged run try again, on a worker with
+   * fixed code. False if it was neither. Outside of workflows, and in steps.
    */
-  readonly resume: (request?: Request) => Effect.Effect<boolean, ValueInvalid | JournalError>
+  readonly resume: (attribution?: Attribution) => Effect.Effect<boolean, JournalError>
   /**
-   * Try a run again that is `failed`, `exhausted`, `terminated` or `expired`: a new run takes its journal over up to where
-   * it failed, and goes on from there. The new run's id follows from this one's (`x`, `x~1`, `x~2` …), so retrying twice
-   * is retrying once: retry the retry to try again. A `singleton` of its workflow holds back starts, not retries: another
-   * run of its key may be live beside it. Outside of workflows, and in steps.
+   * Retries a run that is `failed`, `exhausted`, `terminated` or `expired`: a new run copies its journal up to the failure,
+   * and continues from there. The new run's id follows from this one's (`x`, `x~1`, `x~2` …), so two retries of one run are
+   * one: retry the retry to try again. A `singleton` of its workflow holds back starts, not retries: another run of its key
+   * may execute at the same time. Outside of workflows, and in steps.
    */
   readonly retry: (
     options?: RetryOptions
   ) => Effect.Effect<Run<A, E>, NoSuchRun | NotRetryable | ForkInvalid | ValueInvalid | UnknownQueue | JournalError>
   /**
-   * A new run that takes this one's journal over up to an entry, and goes on by itself. This one is not touched, whatever
-   * its state is. The fork has the same payload, random numbers and beginning of its clock; no parent and no idempotency
-   * key; signals that it has not received by then are in its inbox; children that had not ended by then are started anew when
-   * it waits for them. A `singleton` of its workflow does not hold it back, nor does it take the key. Outside of workflows,
-   * and in steps.
+   * Makes a new run that copies this one's journal up to an entry and continues independently. This run is not changed, and
+   * may be in any state. The fork has the same payload, random numbers and start of its clock; no parent and no idempotency
+   * key. Signals that this run had not received by then are in its inbox; children that had not ended by then start again
+   * when it waits for them. A `singleton` of its workflow does not hold it back, and it does not take the key. Outside of
+   * workflows, and in steps.
    */
   readonly fork: (
     options: ForkOptions
   ) => Effect.Effect<Run<A, E>, NoSuchRun | ForkInvalid | ValueInvalid | UnknownQueue | JournalError>
-  /** What was done to the run, by whom and why, in order of time. Outside of workflows, and in steps. */
+  /** The controls of the run, with who asked for them and why, in order of time. Outside of workflows, and in steps. */
   readonly controls: Effect.Effect<ReadonlyArray<Control>, JournalError>
 }
 
@@ -196,112 +170,122 @@ export interface Run<out A, out E> extends Pipeable, Inspectable {
  */
 export const isRun = (u: unknown): u is Run<unknown, unknown> => Predicate.hasProperty(u, TypeId)
 
-/** What a handle must know about the run's workflow. */
-interface Definition {
-  readonly name: string
-  readonly exit: ExitCodec
-}
-
 const variance = { _A: covariant, _E: covariant }
 
-const HISTORY_PAGE = 500
+const HISTORY_PAGE_SIZE = 500
+
+const maybeAttribution = optional(attribution)
 
 /**
  * @internal
  */
-export const make = <A, E>(journal: JournalService, definition: Definition, id: string): Run<A, E> => {
-  const settle = (ending: Ending): Effect.Effect<A, E | ResultError> => settleAs(definition, id, ending)
-
+export const make = <A, E>(journal: JournalService, reader: RunReader, id: string): Run<A, E> => {
   const record = () =>
     Effect.flatMap(
       journal.get([id]),
       ([found]) => found === undefined ? Effect.fail(new NoSuchRun({ runId: id })) : Effect.succeed(found)
     )
 
-  const requested = (request: Request | undefined) => ({
-    runs: [id],
-    by: request?.by ?? null,
-    reason: request?.reason ?? null
-  })
+  const requireAttribution = (operation: string, given: Attribution | undefined) =>
+    requireArguments(`${operation} of run ${id}`, maybeAttribution.problems(given, ""))
 
-  const changed = (control: "pause" | "resume" | "terminate", request: Request | undefined) =>
-    Effect.zipRight(
-      refuse(`${control} of run ${id}`, requestProblem(request)),
-      Effect.map(Effect.suspend(() => journal[control](requested(request))), (count) => count > 0)
-    )
+  const control = (operation: "pause" | "resume" | "terminate") => (given?: Attribution) =>
+    outsideOnly(`Run.${operation}`, () =>
+      Effect.zipRight(
+        requireAttribution(operation, given),
+        Effect.map(
+          Effect.suspend(() =>
+            journal[operation]({ runs: [id], by: given?.by ?? null, reason: given?.reason ?? null })
+          ),
+          (count) => count > 0
+        )
+      ))
 
   return {
-    ...makeValue({ _id: "perdure/Run", id, workflow: definition.name }),
+    ...makeValue({ _id: "perdure/Run", id, workflow: reader.name }),
     [TypeId]: variance,
     id,
-    workflow: definition.name,
+    workflow: reader.name,
     result: insideOrOutside(
-      (current) => childResult<A, E>(current, definition, id),
+      (current) => childResult<A, E>(current, reader, id),
       () =>
         Effect.flatMap(
-          Effect.suspend(() => journal.process.watch.ending(id, { known: held(journal, id) })),
+          Effect.suspend(() => journal.process.watch.ending(id, { known: isHeldHere(journal, id) })),
           (ending): Effect.Effect<A, E | ResultError> =>
-            ending === undefined ? Effect.fail(new NoSuchRun({ runId: id })) : settle(ending)
+            ending === undefined ? Effect.fail(new NoSuchRun({ runId: id })) : readEnding(reader, id, ending)
         )
     ),
     poll: outsideOnly("Run.poll", () =>
       Effect.flatMap(record(), ({ detail, exit, status }) =>
         isFinal(status)
-          ? Effect.map(Effect.exit(settle({ status, exit, detail })), Option.some)
+          ? Effect.map(Effect.exit(readEnding<A, E>(reader, id, { status, exit, detail })), Option.some)
           : Effect.succeedNone)),
     record: outsideOnly("Run.record", record),
     history: Stream.paginateChunkEffect(
       0,
       (from) =>
         Effect.map(
-          outsideOnly("Run.history", () => journal.history({ run: id, from, limit: HISTORY_PAGE })),
+          outsideOnly("Run.history", () => journal.history({ run: id, from, limit: HISTORY_PAGE_SIZE })),
           (page) => {
             const last = page.at(-1)
             return [
               Chunk.fromIterable(page),
-              last === undefined || page.length < HISTORY_PAGE ? Option.none() : Option.some(last.seq + 1)
+              last === undefined || page.length < HISTORY_PAGE_SIZE ? Option.none() : Option.some(last.seq + 1)
             ] as const
           }
         )
     ),
-    cancel: (request) => {
-      const problem = requestProblem(request)
-      if (problem !== undefined) return refusal(`cancel of run ${id}`, problem)
-      return Effect.flatMap(
-        insideOrOutside(
-          (current) => sendFromRun(current, { to: id, id: "cancel", name: "cancel", content: cancelContent(request) }),
-          () =>
-            Effect.map(
-              journal.cancel([{ run: id, by: request?.by, reason: request?.reason }]),
-              ([disposition]) => disposition ?? "NoSuchRun"
-            )
-        ),
-        (disposition) =>
-          disposition === "NoSuchRun"
-            ? Effect.fail(new NoSuchRun({ runId: id }))
-            : Effect.succeed(disposition === "Delivered" || disposition === "Buffered")
-      )
-    },
-    terminate: (request) => outsideOnly("Run.terminate", () => changed("terminate", request)),
-    pause: (request) => outsideOnly("Run.pause", () => changed("pause", request)),
-    resume: (request) => outsideOnly("Run.resume", () => changed("resume", request)),
+    cancel: (given) =>
+      Effect.zipRight(
+        requireAttribution("cancel", given),
+        Effect.flatMap(
+          insideOrOutside(
+            (current) => sendFromRun(current, { to: id, id: "cancel", name: "cancel", content: cancelContent(given) }),
+            () =>
+              Effect.map(
+                journal.cancel([{ run: id, by: given?.by, reason: given?.reason }]),
+                ([disposition]) => disposition ?? "NoSuchRun"
+              )
+          ),
+          (disposition) =>
+            disposition === "NoSuchRun"
+              ? Effect.fail(new NoSuchRun({ runId: id }))
+              : Effect.succeed(disposition === "Delivered" || disposition === "Buffered")
+        )
+      ),
+    terminate: control("terminate"),
+    pause: control("pause"),
+    resume: control("resume"),
     retry: (options) =>
       outsideOnly(
         "Run.retry",
-        () => Effect.map(retryRun(journal, id, options), (made) => make<A, E>(journal, definition, made))
+        () => Effect.map(retryRun(journal, id, options), (made) => make<A, E>(journal, reader, made))
       ),
     fork: (options) =>
       outsideOnly(
         "Run.fork",
-        () => Effect.map(forkRun(journal, id, options), (made) => make<A, E>(journal, definition, made))
+        () => Effect.map(forkRun(journal, id, options), (made) => make<A, E>(journal, reader, made))
       ),
     controls: outsideOnly("Run.controls", () => journal.controls(id))
   }
 }
 
+/** Whether a worker of this process holds the run, so that its end is known without asking storage. */
+const isHeldHere = (journal: JournalService, id: string): boolean => {
+  for (const worker of journal.process.workers) if (worker.holds(id)) return true
+  return false
+}
+
 /**
- * Something that happens in a run while it goes on: a step of that name has an exit, whatever it is; a signal of that name
- * has been received; a published value is there, and is as wanted.
+ * A run, or its id.
+ *
+ * @since 0.1.0
+ * @category waiting
+ */
+export type Reference = string | { readonly id: string }
+
+/**
+ * A moment of a run's journal: a step of this name has an exit, success or failure; or a signal of this name was received.
  *
  * @since 0.1.0
  * @category waiting
@@ -311,6 +295,8 @@ export type Moment =
   | { readonly signal: string }
 
 /**
+ * The moment at which a published value is visible that `until` accepts.
+ *
  * @since 0.1.0
  * @category waiting
  */
@@ -321,21 +307,21 @@ export interface PublishedMoment<S extends Schema.Schema.AnyNoContext> {
 }
 
 /**
- * Why something is not waited for any more, or never was.
+ * Why a wait ends without its moment.
  *
  * @since 0.1.0
  * @category waiting
  */
-export type WaitError = WaitInVain | ValueInvalid | ValueUnreadable | NoSuchRun | JournalError
+export type WaitError = WaitInVain | ValueUnreadable | NoSuchRun | JournalError
 
 /**
- * Wait for something that happens in a run, or has happened, and give it: the first entry of its journal that is meant (of
- * the present generation), or the published value. Use `Effect.timeout` for a limit. Outside of workflows, and in steps.
+ * Waits for a moment of a run, past or future. Returns the first entry of the journal that matches (of the present
+ * generation), or the published value. Use `Effect.timeout` for a limit. Outside of workflows, and in steps.
  *
- * What workers of this process do is seen at once, as are published values of any; steps and signals of other processes
- * at the next poll of the journal (`pollInterval`).
+ * Commits of this process and published values are seen at once; steps and signals of other processes at the next poll of
+ * the journal (`pollInterval`).
  *
- * Fails with `WaitInVain` if the run ends first, and with `ValueInvalid` if what is waited for is none of these.
+ * Fails with `WaitInVain` if the run ends first. Dies with `Misuse` if the moment is not one of these.
  *
  * @since 0.1.0
  * @category waiting
@@ -358,136 +344,37 @@ export type WaitError = WaitInVain | ValueInvalid | ValueUnreadable | NoSuchRun 
  */
 export const waitFor: {
   <S extends Schema.Schema.AnyNoContext>(
-    run: string | { readonly id: string },
+    moment: PublishedMoment<S>
+  ): (run: Reference) => Effect.Effect<S["Type"], WaitError, Journal>
+  (moment: Moment): (run: Reference) => Effect.Effect<HistoryEntry, WaitError, Journal>
+  <S extends Schema.Schema.AnyNoContext>(
+    run: Reference,
     moment: PublishedMoment<S>
   ): Effect.Effect<S["Type"], WaitError, Journal>
-  (run: string | { readonly id: string }, moment: Moment): Effect.Effect<HistoryEntry, WaitError, Journal>
-} = <S extends Schema.Schema.AnyNoContext>(
-  run: string | { readonly id: string },
+  (run: Reference, moment: Moment): Effect.Effect<HistoryEntry, WaitError, Journal>
+} = dual(2, <S extends Schema.Schema.AnyNoContext>(
+  run: Reference,
   moment: Moment | PublishedMoment<S>
-): Effect.Effect<S["Type"] & HistoryEntry, WaitError, Journal> =>
+): Effect.Effect<S["Type"] | HistoryEntry, WaitError, Journal> =>
   outsideOnly("Run.waitFor", () =>
     Effect.gen(function*() {
-      yield* refuse("what Run.waitFor is given", waitProblem(run, moment))
+      yield* requireArguments("Run.waitFor", [
+        ...runReference.problems(run, "run"),
+        ...momentRule.problems(moment, "moment")
+      ])
       const journal = yield* Journal
       const id = typeof run === "string" ? run : run.id
-      const entry = (what: string, isMeant: (entry: HistoryEntry) => boolean) =>
-        waitUntil(journal, id, what, firstEntry(journal, id, isMeant))
-      const found: S["Type"] | HistoryEntry = "published" in moment
-        ? yield* waitUntil(
-          journal,
-          id,
-          `published value ${moment.published.key}`,
-          Effect.map(moment.published.get(id), Option.filter(moment.until ?? (() => true)))
-        )
-        : "step" in moment
+      const entry = (what: string, matches: (entry: HistoryEntry) => boolean) =>
+        waitUntil(journal, id, what, firstEntry(journal, id, matches))
+      if ("published" in moment) {
+        const { published, until } = moment
+        const value = Effect.map(published.get(id), Option.filter(until ?? (() => true)))
+        return yield* waitUntil(journal, id, `published value ${published.key}`, value)
+      }
+      return "step" in moment
         ? yield* entry(`step ${moment.step}`, ({ kind, name }) => kind === "step" && name === moment.step)
         : yield* entry(
           `signal ${moment.signal}`,
           ({ exit, kind, name }) => kind === "receive" && name === moment.signal && exit.kind === "success"
         )
-      // Which of both it is follows from the moment; the overloads say so.
-      return found as S["Type"] & HistoryEntry
-    }))
-
-/** Whether a worker of this process holds the run, so that its end will be known without asking storage. */
-const held = (journal: JournalService, id: string): boolean => {
-  for (const worker of journal.process.workers) if (worker.holds(id)) return true
-  return false
-}
-
-const settleAs = <A, E>(definition: Definition, runId: string, ending: Ending): Effect.Effect<A, E | ResultError> => {
-  const ended = (status: RunEnded["status"], detail: string) =>
-    Effect.fail(new RunEnded({ runId, workflow: definition.name, status, detail }))
-  const { exit, status } = ending
-  if (status === "completed" || status === "failed") {
-    if (exit === null) return ended("failed", "no exit is stored")
-    if (exit.kind === "defect") return ended("failed", describeDefect(fromEncoded(exit).data))
-    return Either.match(decodeExit(definition.exit, exit), {
-      onLeft: (detail) => Effect.fail(new ValueUnreadable({ what: `result of run ${runId}`, detail })),
-      // The codec has checked the value against the workflow's schemas, whose types these are.
-      onRight: (effect) => effect as Effect.Effect<A, E | ResultError>
-    })
-  }
-  return ended(status, ending.detail ?? "")
-}
-
-/** Wait durably for a child of the current run. */
-const childResult = <A, E>(
-  current: CurrentRunInfo,
-  definition: Definition,
-  id: string
-): Effect.Effect<A, E | ResultError> => {
-  const token = current.machine.tokenOfChild(id)
-  return token === undefined
-    ? Effect.die(
-      new Misuse({
-        detail: `run ${id} is not a child that this generation of run ${current.id} started: ` +
-          `wait for it inside a Step, or start it here`
-      })
-    )
-    : awaitChild<A, E>(current, definition, { id, token, cancels: false })
-}
-
-/**
- * Wait durably for a child's end.
- *
- * @internal
- */
-export const awaitChild = <A, E>(
-  current: CurrentRunInfo,
-  definition: Definition,
-  child: { readonly id: string; readonly token: string; readonly cancels: boolean }
-): Effect.Effect<A, E | ResultError> =>
-  current.machine.requestOnce<A, E | ResultError>({ _tag: "Child", ...child }, definition.name, (exit) =>
-    // The entry's success value is the whole ending: the child's status decides what it means here.
-    Either.flatMap(readEnding(exit.data), (ending) =>
-      ending.run === child.id
-        ? Either.right(settleAs<A, E>(definition, child.id, ending))
-        : Either.left(
-          `run ${ending.run} has ended here, and the program waits for run ${child.id} of ${definition.name}: ` +
-            `the child that it starts at this place has changed`
-        )))
-
-/** How a child's end arrives: as the message that storage, or the child's last commit, wrote. */
-const ChildEnding = Schema.Struct({
-  run: Schema.String,
-  status: FinalStatus,
-  exit: Schema.NullOr(Schema.Struct({
-    kind: Schema.Literal("success", "failure", "defect", "interrupt"),
-    value: Schema.NullOr(Schema.String)
-  })),
-  detail: Schema.optionalWith(Schema.NullOr(Schema.String), { default: () => null })
-})
-
-const decodeEnding = Schema.decodeUnknownEither(ChildEnding)
-
-const readEnding = (value: unknown): Either.Either<Ending & { readonly run: string }, string> =>
-  Either.mapLeft(decodeEnding(value), (error) => error.message)
-
-/**
- * Send a message from inside a run, with its commit; the entry holds what became of it.
- *
- * @internal
- */
-export const sendFromRun = (
-  current: CurrentRunInfo,
-  message: {
-    readonly to: string
-    readonly id: string
-    readonly name: string
-    readonly content: SentContent
-  }
-): Effect.Effect<Disposition> => {
-  const { name, ...data } = message
-  return current.machine.request<Disposition, never>(
-    { _tag: "Send", ...data },
-    name,
-    (exit) =>
-      Either.mapBoth(decodeDisposition(exit.data), { onLeft: (error) => error.message, onRight: Effect.succeed })
-  )
-}
-
-const decodeDisposition = Schema.decodeUnknownEither(
-  Schema.Literal("Delivered", "Buffered", "Duplicate", "Expired", "NoSuchRun")
-)
+    })))

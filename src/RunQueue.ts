@@ -35,7 +35,7 @@ import { refuse, requestProblem } from "./internal/options/requests.js"
 import { makeValue } from "./internal/util/value.js"
 import { Journal, type JournalService } from "./Journal.js"
 import type { PausedWorkflow, QueueCounts, QueueRecord, QueueSettings } from "./driver/JournalDriver.js"
-import type { Request } from "./Run.js"
+import type { Attribution as Request } from "./Run.js"
 
 /**
  * @since 0.1.0

@@ -132,7 +132,7 @@ export interface PageOptions {
  * @since 0.1.0
  * @category models
  */
-export interface BulkOptions extends Run.Request {
+export interface BulkOptions extends Run.Attribution {
   /** Runs of a batch, 1 to 1000. Default 200. */
   readonly batch?: number
 }
@@ -273,7 +273,7 @@ const none: Readonly<Record<RunStatus, number>> = {
 type Change<E> = (
   journal: JournalService,
   runs: ReadonlyArray<string>,
-  request: Run.Request
+  request: Run.Attribution
 ) => Effect.Effect<number, E | JournalError>
 
 /**

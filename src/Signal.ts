@@ -26,11 +26,11 @@ import type { SentContent } from "./internal/machine/Op.js"
 import { canBeStored, idProblem } from "./internal/options/names.js"
 import type { AnySignal } from "./internal/options/signals.js"
 import { SignalTypeId } from "./internal/options/signals.js"
+import { sendFromRun } from "./internal/runs/outgoing.js"
 import { dueAt } from "./internal/util/time.js"
 import { makeValue } from "./internal/util/value.js"
 import { Journal } from "./Journal.js"
 import { Limits } from "./Limits.js"
-import { sendFromRun } from "./Run.js"
 
 /**
  * What became of a signal.

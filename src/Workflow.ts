@@ -31,6 +31,7 @@ import { checkWorkflow } from "./internal/options/workflowOptions.js"
 import type { StartOptions } from "./internal/options/startOptions.js"
 import { DEFAULT_QUEUE } from "./internal/process/KnownQueues.js"
 import type { Shape } from "./internal/process/Shape.js"
+import { awaitChild } from "./internal/runs/children.js"
 import { startChild, startRuns } from "./internal/runs/start.js"
 import { invariant, makeValue } from "./internal/util/value.js"
 import type { Link } from "./internal/workflow/continuations.js"
@@ -38,7 +39,6 @@ import { continueAs } from "./internal/workflow/program.js"
 import { handlerLayer } from "./internal/workflow/handlerLayer.js"
 import { Journal } from "./Journal.js"
 import * as Run from "./Run.js"
-import { awaitChild } from "./Run.js"
 
 /**
  * @since 0.1.0

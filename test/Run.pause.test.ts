@@ -9,6 +9,7 @@ import * as Signal from "perdure/Signal"
 import * as Step from "perdure/Step"
 import * as Workflow from "perdure/Workflow"
 import { gated, inFlight, Job } from "./fixtures/gated.js"
+import { misuseOf } from "./fixtures/misuse.js"
 import { makeWorld, shown, soon, within } from "./fixtures/world.js"
 
 const Go = Signal.make("Go", { payload: Schema.Number })
@@ -158,8 +159,8 @@ describe("a deadline", () => {
   it.scoped("must be an instant", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
-      const error = yield* Effect.flip(world.use(Job.start({}, { expiresAt: new Date(Number.NaN) })))
-      assert.match(error.message, /expiresAt is not a valid instant/)
+      const misuse = misuseOf(world.use(Job.start({}, { expiresAt: new Date(Number.NaN) })))
+      assert.match(yield* misuse, /"expiresAt" must be a valid DateTime or Date/)
       assert.deepStrictEqual(world.writes, [])
     }))
 })

@@ -11,6 +11,7 @@ import * as Run from "perdure/Run"
 import * as Signal from "perdure/Signal"
 import * as Step from "perdure/Step"
 import * as Workflow from "perdure/Workflow"
+import { misuseOf } from "./fixtures/misuse.js"
 import { makeWorld, soon } from "./fixtures/world.js"
 
 const Progress = Published.make("progress", Schema.Number)
@@ -107,29 +108,27 @@ describe("waiting for something that happens in a run", () => {
       assert.strictEqual(after._tag, "WaitInVain")
     }))
 
-  it.scoped("what is no run or nothing that can happen is refused at once", () =>
+  it.scoped("a wrong run or moment is refused at once", () =>
     Effect.gen(function*() {
       const { run, world } = yield* started
       const wrong: ReadonlyArray<readonly [unknown, RegExp]> = [
-        [null, /the moment is null, it must be \{ step \}/],
-        [undefined, /the moment is undefined/],
-        ["first", /the moment is first/],
-        [{}, /it must be one of/],
-        [{ stp: "first" }, /stp is no option, there are step, signal, published/],
-        [{ step: "first", signal: "Go" }, /it must be one of/],
-        [{ signal: Go }, /must name a step or a signal by a text/],
-        [{ step: "first", until: () => true }, /until is of published values/],
-        [{ published: "progress" }, /published is progress, it must be a Published/],
-        [{ published: Progress, until: 0.5 }, /until is 0.5, it must be a function/]
+        [null, /"moment" must be \{ step \}, \{ signal \} or \{ published \}, got null/],
+        [undefined, /"moment" must be .* got undefined/],
+        ["first", /"moment" must be .* got "first"/],
+        [{}, /"moment" must be .* got \{\}/],
+        [{ stp: "first" }, /"moment" must be \{ step \}/],
+        [{ step: "first", signal: "Go" }, /"moment" must be \{ step \}/],
+        [{ signal: Go }, /"signal" must be a string/],
+        [{ step: "first", until: () => true }, /"until" is not an option/],
+        [{ published: "progress" }, /"published" must be a Published, got "progress"/],
+        [{ published: Progress, until: 0.5 }, /"until" must be a function, got 0.5/]
       ]
       for (const [moment, message] of wrong) {
-        const error = yield* Effect.flip(world.use(Run.waitFor(run, moment as Run.Moment)))
-        assert.strictEqual(error._tag, "ValueInvalid")
-        assert.match(error.message, message)
+        assert.match(yield* misuseOf(world.use(Run.waitFor(run, moment as Run.Moment))), message)
       }
       const none: unknown = null
-      const nobody = yield* Effect.flip(world.use(Run.waitFor(none as string, { step: "first" })))
-      assert.match(nobody.message, /the run is null, it must be a run or its id/)
+      const misuse = misuseOf(world.use(Run.waitFor(none as string, { step: "first" })))
+      assert.match(yield* misuse, /"run" must be a string or a Run or its id, got null/)
     }))
 
   it.scoped("a run that there is not is not waited for", () =>

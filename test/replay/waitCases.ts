@@ -5,7 +5,7 @@ import * as Fiber from "effect/Fiber"
 import * as Schema from "effect/Schema"
 import * as Callback from "perdure/Callback"
 import { CurrentRun } from "perdure/CurrentRun"
-import * as Run from "perdure/Run"
+import { awaitChild } from "perdure/internal/runs/children"
 import { makeExitCodec } from "../../src/internal/codec/exits.js"
 import { type Durable, n } from "./replaying.js"
 
@@ -35,7 +35,7 @@ const child = (cancels: boolean): Effect.Effect<Wait, never, CurrentRun> =>
       attributes: {},
       key: null
     }))
-    return Run.awaitChild<unknown, never>(current, { name, exit }, { id, token, cancels })
+    return awaitChild<unknown, never>(current, { name, exit }, { id, token, cancels })
   })
 
 const kinds: Record<string, Effect.Effect<Wait, never, CurrentRun>> = {
