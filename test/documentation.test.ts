@@ -38,8 +38,8 @@ describe("the examples of documents and docstrings", () => {
 
 /** Where the options of each heading are declared. */
 const declared: Readonly<Record<string, ReadonlyArray<readonly [path: string, name: string]>>> = {
-  "Workflow.make": [["src/Workflow.ts", "Definition"], ["src/Workflow.ts", "WorkflowOptions"]],
-  "workflow.start": [["src/Workflow.ts", "StartOptions"]],
+  "Workflow.make": [["src/Workflow.ts", "Definition"], ["src/internal/options/workflowOptions.ts", "WorkflowOptions"]],
+  "workflow.start": [["src/internal/options/startOptions.ts", "StartOptions"]],
   "Step.run": [["src/Step.ts", "StepOptions"], ["src/Step.ts", "WithTimeout"], ["src/Step.ts", "Retry"]],
   "Worker.layer": [["src/Worker.ts", "WorkerOptions"]],
   "RunSchedule.make": [["src/internal/schedules/options.ts", "ScheduleOptions"]],
