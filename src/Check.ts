@@ -1,6 +1,6 @@
 /**
- * A preflight: whether all that a process is made of fits together, every problem at once, before anything runs. It needs
- * no database: layers of workflows, workers and queues are built with a journal that starts nothing.
+ * A preflight check: reports every problem of a process's configuration at once, before anything runs. It needs no
+ * database: the layers of workflows, workers and queues are built on a journal on which nothing starts.
  *
  * @since 0.1.0
  */
@@ -20,14 +20,13 @@ import * as JournalMemory from "./JournalMemory.js"
 /**
  * The kinds of problem.
  *
- * - `BadDefinition`: a name, a priority or another option of a workflow.
- * - `TwoHandlers`, `TwoSignals`, `TwoWorkers`, `TwoQueues`, `TwoSchedules`: two of one name.
- * - `BadOption`: an option of a worker, of a queue, of a schedule, or of another layer.
- * - `QueueNotServed`: a workflow's runs, or what it continues with, would wait where no worker of the process looks, on a
- *   queue that no `RunQueue.layer` defines.
- *   Where there is no worker at all, as in a process that only starts runs, nothing is said of queues.
- * - `NoSuchWorkflow`: what a workflow continues with has no handler in the process.
- * - `LayerFailed`: a layer cannot be built; `detail` is why.
+ * - `BadDefinition`: a name or an option of a workflow.
+ * - `TwoHandlers`, `TwoSignals`, `TwoWorkers`, `TwoQueues`, `TwoSchedules`: two of one name that differ.
+ * - `BadOption`: an option of a worker, a queue, a schedule or another layer.
+ * - `QueueNotServed`: runs of a workflow, or of its continuation, would wait on a queue that no worker of the process serves
+ *   and no `RunQueue.layer` defines. A process without workers, which only starts runs, has no such problem.
+ * - `NoSuchWorkflow`: a continuation's workflow has no handler in the process.
+ * - `LayerFailed`: a layer cannot be built; `detail` says why.
  *
  * @since 0.1.0
  * @category models
@@ -49,16 +48,16 @@ export const Problem = Problems.Problem
 export type Problem = typeof Problem.Type
 
 /**
- * What a check has found. Plain data: it can be printed as JSON.
+ * The result of a check: plain data that can be printed as JSON.
  *
  * @since 0.1.0
  * @category models
  */
 export const Report = Schema.Struct({
-  /** There is no problem. */
+  /** Whether there is no problem. */
   ok: Schema.Boolean,
   problems: Schema.Array(Problem),
-  /** What was looked at. */
+  /** The workflows that were checked. */
   workflows: Schema.Array(Schema.Struct({ name: Schema.String, version: Schema.String }))
 })
 
@@ -74,8 +73,8 @@ const reportOf = (registrations: Registrations, more: ReadonlyArray<Problem> = [
 }
 
 /**
- * What is wrong with what runs on this journal now: for a health check of a process that has started. What `run` would
- * say of definitions and options has kept the process from starting.
+ * The problems of what is built on this journal now, for a health check of a running process. Problems of definitions and
+ * options have kept the process from starting, so they do not appear here.
  *
  * @since 0.1.0
  * @category checks
@@ -92,8 +91,8 @@ const checking: Layer.Layer<Journal> = Layer.map(Layer.fresh(JournalMemory.layer
 })
 
 /**
- * Check the layers of a process: those of its workflows, workers and queues, merged. Give it the layer that needs a
- * `Journal`, before you provide one.
+ * Checks the layers of a process: those of its workflows, workers and queues, merged. Pass the layer that needs a `Journal`,
+ * before you provide one.
  *
  * @since 0.1.0
  * @category checks
@@ -116,22 +115,22 @@ export const run = <A, E, R>(layer: Layer.Layer<A, E, R>): Effect.Effect<Report,
   Effect.scoped(Effect.gen(function*() {
     const journal = yield* Layer.build(checking)
     const { process } = Context.get(journal, Journal)
-    // What the layer asks for is the journal, and what the caller provides.
+    // The layer requires the journal, and what the caller provides.
     const built = yield* Effect.exit(Effect.provide(Layer.build(layer), journal))
     const failed = Exit.isSuccess(built) ? [] : [
       {
         code: "LayerFailed",
         place: "the layers",
         detail: Cause.pretty(built.cause),
-        cure: "mend what the detail says; problems of layers that were not built yet may show up then"
+        cure: "fix what the detail says, then check again: layers that were not built may have problems, too"
       } as const
     ]
     return reportOf(process.registrations, failed)
   }))
 
 /**
- * As `run`, but fails with `ConfigurationInvalid`, which lists every problem, if there is one: with `NodeRuntime.runMain`
- * a script exits with a code that is not zero.
+ * Like `run`, but fails with `ConfigurationInvalid`, which lists every problem. With `NodeRuntime.runMain`, a script then
+ * exits with a code that is not zero.
  *
  * @since 0.1.0
  * @category checks

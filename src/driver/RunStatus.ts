@@ -1,6 +1,6 @@
 /**
- * The statuses of a run, listed once: every other list of statuses is derived from this one, also in SQL. `JournalDriver`
- * has the table of transitions.
+ * The statuses of a run, listed once: every other list of statuses is derived from this one, also in SQL.
+ * `JournalDriver` has the table of transitions.
  *
  * @since 0.1.0
  */

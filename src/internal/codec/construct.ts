@@ -16,7 +16,7 @@ export type InputOf<S extends Schema.Schema.Any> = S extends Schema.Struct<infer
     ? [Props] extends [never] ? S["Type"] : Exclude<Props, void> | Self
   : S["Type"]
 
-/** A schema as it is; fields as the schema of a struct. Fields whose schemas need services are refused at the first value. */
+/** Fields as the schema of a struct. Fields whose schemas need services are refused at the first value. */
 export const structOf = (payload: Schema.Struct.Fields | Schema.Schema.AnyNoContext): AnySchema =>
   Schema.isSchema(payload) ? payload : Schema.Struct(payload as Record<string, Schema.Schema.AnyNoContext>)
 

@@ -1,16 +1,16 @@
 /**
- * A worker's estimate of the driver's clock: an offset over this process's monotonic clock, refreshed by every answer.
+ * An estimate of the driver's clock: an offset over this process's monotonic clock, refreshed by every answer.
  *
- * An answer's `now` was taken at most one round trip before it arrived, so the largest offset of late is the best one;
- * a jump of the driver's clock by more than a second is followed at once.
+ * An answer's `now` was read at most one round trip before it arrived, so the largest recent offset is the best one. A jump
+ * of the driver's clock by more than a second is followed at once.
  */
 import type * as Clock from "effect/Clock"
 
-/** A difference, in milliseconds, that is a jump of a clock and not the latency of an answer. */
-const JUMP = 1000
+/** A larger difference is a jump of the clock, not the latency of an answer. */
+const JUMP_MILLIS = 1000
 
-/** How much of the distance to a smaller offset is followed with each answer, so that slow drift is not ignored. */
-const DRIFT = 0.02
+/** The share of the distance to a smaller offset that each answer corrects, so that slow drift counts. */
+const DRIFT_SHARE = 0.02
 
 export class DriverTime {
   private offset: number | undefined
@@ -22,11 +22,11 @@ export class DriverTime {
     return Number(this.clock.unsafeCurrentTimeNanos() / 1000n) / 1000
   }
 
-  /** Take note of an answer's `now`. */
+  /** Refreshes the estimate by an answer's `now`. */
   observe(now: number): void {
     const seen = now - this.monotonic()
-    if (this.offset === undefined || seen > this.offset || this.offset - seen > JUMP) this.offset = seen
-    else this.offset -= (this.offset - seen) * DRIFT
+    if (this.offset === undefined || seen > this.offset || this.offset - seen > JUMP_MILLIS) this.offset = seen
+    else this.offset -= (this.offset - seen) * DRIFT_SHARE
   }
 
   /** The driver's time as estimated, in whole milliseconds since the epoch. */

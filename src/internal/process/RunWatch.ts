@@ -1,5 +1,5 @@
 /**
- * Waiting for runs from outside: all waiters of a process share one statement, woken by hints and backed by polling.
+ * Waits for runs from outside. All waiters of a process share one statement, woken by hints and backed by polling.
  */
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
@@ -9,7 +9,7 @@ import { type Ending, isFinal, type RunRecord } from "../../driver/JournalDriver
 import type { JournalError } from "../../Errors.js"
 import type { DriverTime } from "./DriverTime.js"
 
-/** What a waiter is told: the run ended, changed, or does not exist. */
+/** What a waiter learns: the run ended, changed, or does not exist. */
 export type News =
   | { readonly _tag: "Ended"; readonly ending: Ending }
   | { readonly _tag: "Seen"; readonly record: RunRecord }
@@ -17,17 +17,17 @@ export type News =
   | { readonly _tag: "Broken"; readonly error: JournalError }
 
 /**
- * How long a new wait only looks before it asks storage to be told. Most waits end sooner, and asking writes to the run's
- * row, where it would stand in the way of a claim. Milliseconds.
+ * How long a new wait only reads before it asks storage for hints. Most waits end sooner, and asking writes to the run's row,
+ * where it can block a claim.
  */
-const LOOK = 25
+const READ_ONLY_MILLIS = 25
 
-/** Runs that one statement asks for. */
-const PAGE = 1000
+/** Runs that one statement reads. */
+const PAGE_SIZE = 1000
 
 type Read = (runs: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<RunRecord>, JournalError>
 
-/** What it asks of storage. */
+/** The operations of the journal that it uses. */
 interface Storage {
   readonly get: Read
   readonly await: Read
@@ -35,13 +35,13 @@ interface Storage {
 
 export class RunWatch {
   private readonly waiting = new Map<string, Set<(news: News) => void>>()
-  /** Who wants to know of every commit of a run. */
+  /** Listeners for every commit of a run. */
   private readonly following = new Map<string, Set<() => void>>()
-  /** Runs to be looked at, and runs whose news is to be asked for. */
+  /** Runs to read, and runs for which to ask for hints. */
   private readonly fresh = new Set<string>()
   private readonly due = new Set<string>()
   private readonly looked = new Set<string>()
-  /** When the runs that were looked at are asked for, and when all are: monotonic milliseconds. */
+  /** When to ask for hints about the runs that were read, and when to poll for all: monotonic milliseconds. */
   private askAt = 0
   private pollAt: number
   private wake: Deferred.Deferred<void> = Deferred.unsafeMake(FiberId.none)
@@ -54,7 +54,10 @@ export class RunWatch {
     this.pollAt = time.monotonic() + Duration.toMillis(pollEvery)
   }
 
-  /** Be told of a run until the returned function is called. With `known`, storage is first asked at the next poll. */
+  /**
+   * Calls `listener` with news of a run until the returned function is called. With `known`, storage is first asked at the
+   * next poll.
+   */
   listen(run: string, listener: (news: News) => void, options?: { readonly known: boolean }): () => void {
     const listeners = this.waiting.get(run) ?? new Set()
     this.waiting.set(run, listeners)
@@ -74,7 +77,7 @@ export class RunWatch {
     }
   }
 
-  /** Be told of the commits that workers of this process make for a run, until the returned function is called. */
+  /** Calls `listener` after each commit of the run in this process, until the returned function is called. */
   follow(run: string, listener: () => void): () => void {
     const listeners = this.following.get(run) ?? new Set()
     this.following.set(run, listeners)
@@ -91,7 +94,7 @@ export class RunWatch {
     for (const listener of this.following.get(run) ?? []) listener()
   }
 
-  /** Wait for a run's end. */
+  /** Waits for a run's end. Undefined if the run does not exist. */
   ending(run: string, options?: { readonly known: boolean }): Effect.Effect<Ending | undefined, JournalError> {
     return Effect.async((resume) => {
       const stop = this.listen(run, (news) => {
@@ -114,7 +117,7 @@ export class RunWatch {
     Deferred.unsafeDone(this.wake, Effect.void)
   }
 
-  /** A worker of this process holds the run no more: it may end elsewhere. */
+  /** A worker of this process no longer holds the run: it may end elsewhere. */
   left(run: string): void {
     if (!this.waiting.has(run) || this.due.has(run) || this.looked.has(run)) return
     this.fresh.add(run)
@@ -126,7 +129,7 @@ export class RunWatch {
     this.tell(run, { _tag: "Ended", ending })
   }
 
-  /** Look at the runs that are new, and ask about those that are due. */
+  /** Reads the runs that are new, and asks about those that are due. */
   readonly runOnce: Effect.Effect<void> = Effect.suspend(() => {
     if (this.fresh.size > 0) {
       return Effect.zipRight(
@@ -139,7 +142,7 @@ export class RunWatch {
       : Effect.zipRight(this.ask(takeSome(this.due), this.storage.await, () => undefined), this.runOnce)
   })
 
-  /** For ever: look at new runs at once, ask soon after, and about everything at every poll or when hinted. */
+  /** Reads new runs at once, asks for hints soon after, and asks about every run at each poll or hint. */
   readonly run: Effect.Effect<never> = Effect.forever(Effect.gen(this, function*() {
     this.wake = Deferred.unsafeMake(FiberId.none)
     if (this.due.size === 0 && this.fresh.size === 0) {
@@ -147,7 +150,7 @@ export class RunWatch {
       const pause = Duration.millis(Math.max(0, next - this.time.monotonic()))
       yield* Effect.raceFirst(Deferred.await(this.wake), Effect.sleep(pause))
     }
-    // Deadlines, not pauses: new waits that come all the time must not put them off.
+    // Deadlines, not pauses: a steady stream of new waits must not delay them.
     const now = this.time.monotonic()
     if (this.looked.size > 0 && now >= this.askAt) {
       for (const run of this.looked) this.due.add(run)
@@ -161,7 +164,7 @@ export class RunWatch {
   }))
 
   private lookedAt(run: string): void {
-    if (this.looked.size === 0) this.askAt = this.time.monotonic() + LOOK
+    if (this.looked.size === 0) this.askAt = this.time.monotonic() + READ_ONLY_MILLIS
     this.looked.add(run)
   }
 
@@ -171,7 +174,7 @@ export class RunWatch {
     seen: (run: string) => void
   ): Effect.Effect<void> {
     return Effect.match(read(page), {
-      // A fault that may pass is met by the next poll; one that will not is the waiters' to know.
+      // The next poll retries a passing fault; a permanent one ends the waits.
       onFailure: (error) => {
         if (!error.retryable) { for (const run of page) this.tell(run, { _tag: "Broken", error }) }
       },
@@ -199,7 +202,7 @@ export class RunWatch {
 }
 
 const takeSome = (runs: Set<string>): ReadonlyArray<string> => {
-  const page = [...runs].slice(0, PAGE)
+  const page = [...runs].slice(0, PAGE_SIZE)
   for (const run of page) runs.delete(run)
   return page
 }

@@ -1,4 +1,4 @@
-/** Continuations: the runs that start when a run ends. They follow from its end, and are part of the commit that ends it. */
+/** Continuations: the runs that start when a run ends. They are part of the commit that ends it. */
 import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"

@@ -1,4 +1,4 @@
-/** Definitions of queues, declared to the process and stored: by a queue's layer, a worker or a workflow that waits on it. */
+/** Definitions of queues: declared to the process, and stored by a layer, a worker or a workflow that names them. */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { ConfigurationInvalid, JournalError } from "../../Errors.js"
