@@ -142,7 +142,7 @@ const pace = (workflow: typeof Plain, queue: RunQueue.RunQueue) =>
   }).pipe(Effect.provide(
     Layer.mergeAll(
       workflow.toLayer(() => Step.run("only", Effect.void)),
-      Worker.layer({ queues: [queue], concurrency: 1_000, claimBatch: 1_000 })
+      Worker.layer({ queues: [queue], concurrency: 1_000, claimBatchSize: 1_000 })
     )
   ))
 

@@ -103,7 +103,7 @@ export const retention = <A extends Schema.Schema.AnyNoContext>(
     yield* emitLatency("  start to result, alone", alone.latencies)
 
     const deleted = yield* Ref.make(0)
-    const deleting = Retention.run({ workflows: { "bench/Old": { completed: "30 days" } } }).pipe(
+    const deleting = Retention.sweepStream({ workflows: { "bench/Old": { completed: "30 days" } } }).pipe(
       Stream.runForEach((progress) => Ref.set(deleted, progress.deleted)),
       Effect.orDie
     )

@@ -31,7 +31,7 @@ const figures = Layer.effect(
 
 const worker = Layer.mergeAll(
   Workloads.handlers,
-  Worker.layer({ concurrency: 1000, claimBatch: 1000 })
+  Worker.layer({ concurrency: 1000, claimBatchSize: 1000 })
 ).pipe(Layer.provideMerge(Journal.layer({ pollInterval: "1 minute" })))
 
 const onPostgres = Effect.gen(function*() {

@@ -383,40 +383,6 @@ export class WorkerUnresponsive
 }
 
 /**
- * A filter of runs, a limit or a cursor is invalid. Nothing was read or written.
- *
- * @since 0.1.0
- * @category errors
- */
-export class FilterInvalid extends Schema.TaggedError<FilterInvalid>("perdure/FilterInvalid")("FilterInvalid", {
-  /** The condition or option. */
-  field: Schema.String,
-  /** Its value. */
-  value: Schema.String,
-  /** The problem and the cure. */
-  detail: Schema.String
-}) {
-  override get message(): string {
-    return `${this.field} is ${this.value}: ${this.detail}`
-  }
-}
-
-/**
- * A bulk operation was given a filter without conditions. Nothing was written.
- *
- * @since 0.1.0
- * @category errors
- */
-export class FilterTooWide extends Schema.TaggedError<FilterTooWide>("perdure/FilterTooWide")("FilterTooWide", {
-  operation: Schema.String
-}) {
-  override get message(): string {
-    return `${this.operation} was given a filter without conditions, which matches every run: ` +
-      `add a condition, or pass Runs.all`
-  }
-}
-
-/**
  * No queue with this name exists: no definition was stored, and no worker has served it.
  *
  * @since 0.1.0

@@ -1,41 +1,54 @@
 /**
- * Queues: where runs wait to be claimed, and what limits how many of them start and run. A queue's settings are stored in
- * the database, hold for all workers together, and may be changed while they run.
+ * Queues: where runs wait to be claimed, and what limits how many of them start and run. A queue's settings are stored
+ * in the database, hold for all workers together, and may be changed while workers serve the queue.
  *
- * | setting          | limits                                                                             |
- * |------------------|------------------------------------------------------------------------------------|
- * | `concurrency`    | runs that are running at a time; a run that waits (suspended) takes no slot          |
- * | `admission`      | runs that have begun and not ended, waiting ones too                                |
- * | `keyConcurrency` | the same for the runs of each key; 1: strictly one after the other, in order        |
- * | `rate`           | how many runs begin in a time                                                      |
+ * | setting          | limits                                                                               |
+ * |------------------|--------------------------------------------------------------------------------------|
+ * | `concurrency`    | runs that are running at a time; a run that waits (suspended) takes no slot           |
+ * | `admission`      | runs that have begun and not ended, waiting ones too                                  |
+ * | `keyConcurrency` | runs of each key that have begun and not ended; 1: strictly one after the other       |
+ * | `rate`           | runs that begin in a time                                                             |
  *
- * The limits are exact, whoever claims and whoever dies; `docs/queues.md` says how.
+ * The limits are exact, also while several workers claim and when workers die; `docs/queues.md` says how.
+ *
+ * Operations ask storage at once, which no replay could repeat: call them outside of workflows, or in a step. Arguments
+ * of the wrong type or out of range are a defect (`Misuse`); nothing is written then.
  *
  * @since 0.1.0
  */
 import * as Array from "effect/Array"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { dual } from "effect/Function"
 import type { Inspectable } from "effect/Inspectable"
 import * as Layer from "effect/Layer"
 import type { Pipeable } from "effect/Pipeable"
-import * as Predicate from "effect/Predicate"
-import type * as Scope from "effect/Scope"
+import * as Schema from "effect/Schema"
+import type * as Stream from "effect/Stream"
 import { outsideOnly } from "./CurrentRun.js"
-import type { JournalError, ValueInvalid } from "./Errors.js"
-import { ConfigurationInvalid, UnknownQueue } from "./Errors.js"
-import type { Problem } from "./internal/process/Problem.js"
-import { badOptions } from "./internal/process/Problem.js"
-import { nameProblem } from "./internal/options/legacyNames.js"
-import { queueProblems } from "./internal/options/queueOptions.js"
-import { QueueTypeId } from "./internal/options/queues.js"
-import { Reading } from "./internal/options/reading.js"
-import { nameOf } from "./internal/options/queueReference.js"
-import { refuse, requestProblem } from "./internal/options/requests.js"
-import { makeValue } from "./internal/util/value.js"
-import { Journal, type JournalService } from "./Journal.js"
 import type { PausedWorkflow, QueueCounts, QueueRecord, QueueSettings } from "./driver/JournalDriver.js"
-import type { Attribution as Request } from "./Run.js"
+import type { ConfigurationInvalid, JournalError, ValueInvalid } from "./Errors.js"
+import { UnknownQueue } from "./Errors.js"
+import type { Attribution } from "./internal/options/Attribution.js"
+import { attribution } from "./internal/options/Attribution.js"
+import type { WorkflowReference } from "./internal/options/names.js"
+import { canBeName, workflowName, workflowReference } from "./internal/options/names.js"
+import type * as Pages from "./internal/options/pages.js"
+import { makeList, sliceOf } from "./internal/options/pages.js"
+import { requireArguments } from "./internal/options/policy.js"
+import type * as Queues from "./internal/options/queues.js"
+import {
+  changedSettings,
+  isQueueDefinition,
+  queueName,
+  queueOptions,
+  queueReference,
+  QueueTypeId
+} from "./internal/options/queues.js"
+import { count, fields, oneOrMore, optional } from "./internal/options/Rule.js"
+import { isFields } from "./internal/util/show.js"
+import { makeValue } from "./internal/util/value.js"
+import { defineQueue } from "./internal/workflow/queueDefinition.js"
+import { Journal, type JournalService } from "./Journal.js"
 
 /**
  * @since 0.1.0
@@ -50,51 +63,34 @@ export const TypeId: typeof QueueTypeId = QueueTypeId
 export type TypeId = typeof TypeId
 
 /**
- * How many runs begin in a time: a token bucket. `limit` tokens come evenly in the time `per`, at most `burst` are kept, and
- * each run that begins takes one. So in any stretch of time `t`, at most `burst + limit * t / per` runs begin.
+ * How many runs begin in a time: a token bucket. `limit` tokens come evenly in the time `per`, at most `burst` are kept,
+ * and each run that begins takes one. So in any stretch of time `t`, at most `burst + limit * t / per` runs begin.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Rate {
-  /** A positive integer. */
-  readonly limit: number
-  readonly per: Duration.DurationInput
-  /** How many may begin at once after a quiet time, a positive integer. Default: `limit`. */
-  readonly burst?: number
-}
+export type Rate = Queues.Rate
 
 /**
- * What may be said of a queue. What is left out, or `"unlimited"`, has no limit.
+ * Settings of a queue. One that is left out, or `"unlimited"`, has no limit.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Options {
-  /** Among the queues of one worker, lower is claimed first. An integer from -32768 to 32767, default 0. */
-  readonly priority?: number
-  /** Most runs that are running at a time, in the whole cluster. 0: none is claimed. */
-  readonly concurrency?: number | "unlimited"
-  /** Most runs that have begun and not ended, in the whole cluster; the rest wait in order. At least 1. */
-  readonly admission?: number | "unlimited"
-  /** Most runs of one key (the workflow's `key`) that have begun and not ended. At least 1; 1: strictly in order. */
-  readonly keyConcurrency?: number | "unlimited"
-  readonly rate?: Rate | "unlimited"
-}
+export type Options = Queues.QueueOptions
 
 /**
- * A queue's definition.
+ * The definition of a queue.
  *
  * @since 0.1.0
  * @category models
  */
-export interface RunQueue extends Pipeable, Inspectable {
+export interface RunQueue extends Queues.QueueDefinition, Pipeable, Inspectable {
   readonly [TypeId]: TypeId
-  readonly name: string
-  readonly options: Options
   /**
-   * Store the definition, if it has changed since it was stored last: what an operator changes by hand stays until then.
-   * A worker that serves the queue does the same, and so does the handler (`toLayer`) of a workflow that waits on it.
+   * Stores the definition if it differs from the one that was stored last: what an operator changed by hand stays until
+   * then. A worker that serves the queue does the same, and so does the handler (`toLayer`) of a workflow that waits on
+   * it.
    *
    * Fails with `ConfigurationInvalid`, before anything is written.
    */
@@ -107,90 +103,41 @@ export interface RunQueue extends Pipeable, Inspectable {
  * @since 0.1.0
  * @category models
  */
-export type Ref = RunQueue | string
+export type Reference = Queues.QueueReference
 
 /**
- * Whether a value is a queue's definition.
+ * A page of queues, in order of name.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Page = Pages.Page<QueueRecord>
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type PageOptions = Pages.PageOptions
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface CountOptions {
+  /** Where each count stops, a positive integer. Default 10,000. */
+  readonly limit?: number
+}
+
+/**
+ * Whether a value is the definition of a queue.
  *
  * @since 0.1.0
  * @category guards
  */
-export const isRunQueue = (u: unknown): u is RunQueue => Predicate.hasProperty(u, TypeId)
+export const isRunQueue = (u: unknown): u is RunQueue => isQueueDefinition(u)
 
 /**
- * What is wrong with settings, in words.
- *
- * @internal
- */
-export const problemsOf = (name: string, options: Options): ReadonlyArray<string> => queueProblems(name, options)
-
-const encodeLimit = (limit: number | "unlimited"): number | null => limit === "unlimited" ? null : limit
-
-const encodeRate = (rate: Rate | "unlimited"): QueueSettings["rate"] =>
-  rate === "unlimited"
-    ? null
-    : { limit: rate.limit, millis: Duration.toMillis(rate.per), burst: rate.burst ?? rate.limit }
-
-/** The settings that are spoken of, if there is no problem with them. */
-const encode = (options: Options): Partial<QueueSettings> => ({
-  ...(options.priority === undefined ? {} : { priority: options.priority }),
-  ...(options.concurrency === undefined ? {} : { concurrency: encodeLimit(options.concurrency) }),
-  ...(options.admission === undefined ? {} : { admission: encodeLimit(options.admission) }),
-  ...(options.keyConcurrency === undefined ? {} : { keyConcurrency: encodeLimit(options.keyConcurrency) }),
-  ...(options.rate === undefined ? {} : { rate: encodeRate(options.rate) })
-})
-
-const unlimited: Omit<QueueSettings, "paused"> = {
-  priority: 0,
-  concurrency: null,
-  admission: null,
-  keyConcurrency: null,
-  rate: null
-}
-
-const settingsOf = (options: Options) => ({ ...unlimited, ...encode(options) })
-
-/**
- * A definition as it is compared with others: one that cannot be is what is wrong with it.
- *
- * @internal
- */
-export const definitionOf = ({ name, options }: RunQueue): string => {
-  const problems = problemsOf(name, options)
-  return JSON.stringify(problems.length > 0 ? problems : settingsOf(options))
-}
-
-/**
- * The problems of a definition.
- *
- * @internal
- */
-export const configurationProblems = ({ name, options }: RunQueue): ReadonlyArray<Problem> => {
-  const place = `queue "${name}"`
-  return badOptions(place, problemsOf(name, options).map((problem) => `${place}: ${problem}`))
-}
-
-/**
- * Store a definition; `by` itself, or with a workflow that waits on it.
- *
- * @internal
- */
-export const define = (
-  queue: RunQueue,
-  by: "itself" | "workflow" = "itself"
-): Effect.Effect<void, ConfigurationInvalid | JournalError, Journal | Scope.Scope> =>
-  Effect.gen(function*() {
-    const { name, options } = queue
-    const journal = yield* Journal
-    const { queues, registrations } = journal.process
-    yield* registrations.addQueue({ name, definition: definitionOf(queue), elsewhere: by === "itself" })
-    if (!(yield* journal.process.admit(configurationProblems(queue)))) return
-    const settings = settingsOf(options)
-    yield* queues.making([name], journal.defineQueue({ name, definition: JSON.stringify(settings), settings }))
-  })
-
-/**
- * Define a queue.
+ * Defines a queue.
  *
  * @since 0.1.0
  * @category constructors
@@ -215,84 +162,115 @@ export const make = (name: string, options: Options = {}): RunQueue => {
     [TypeId]: TypeId,
     name,
     options,
-    layer: Layer.scopedDiscard(Effect.suspend(() => define(queue)))
+    layer: Layer.scopedDiscard(Effect.suspend(() => defineQueue(queue)))
   }
   return queue
 }
 
-/** What is stored about a queue. */
-const read = (name: string) =>
-  Effect.flatMap(Journal, (journal) =>
-    Effect.flatMap(
-      journal.process.queues.require(name),
-      () =>
-        Effect.flatMap(
-          journal.queues([name]),
-          ([found]) => found === undefined ? new UnknownQueue({ queue: name }) : Effect.succeed(found)
-        )
+/** An operation on one queue, whose arguments are valid. */
+const onQueue = <A, E, R>(
+  operation: string,
+  queue: Reference,
+  problems: ReadonlyArray<string>,
+  use: (name: string) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> =>
+  outsideOnly(operation, () =>
+    Effect.zipRight(
+      requireArguments(operation, [...queueReference.problems(queue, "queue"), ...problems]),
+      Effect.suspend(() => use(queueName(queue)))
     ))
 
-/**
- * A queue's settings as they are stored. Outside of workflows, and in steps.
- *
- * @since 0.1.0
- * @category operations
- */
-export const get = (queue: Ref): Effect.Effect<QueueRecord, UnknownQueue | JournalError, Journal> =>
-  outsideOnly("RunQueue.get", () => read(nameOf(queue)))
+/** Whether a call without required options begins with the queue: `pause("q")`, not `pause({ by: "ann" })`. */
+const beginsWithQueue = (args: IArguments): boolean =>
+  args.length > 0 && !(isFields(args[0]) && !isQueueDefinition(args[0]))
 
 /**
- * All queues, in order of name. Outside of workflows, and in steps.
+ * Returns a queue's settings as they are stored. Fails with `UnknownQueue`.
  *
  * @since 0.1.0
  * @category operations
  */
-export const list: Effect.Effect<ReadonlyArray<QueueRecord>, JournalError, Journal> = outsideOnly(
-  "RunQueue.list",
-  () => Effect.flatMap(Journal, (journal) => journal.queues(null))
-)
-
-/**
- * How many of a queue's runs are in which state; each count stops at `most` (a positive integer, default 10,000). Outside of
- * workflows, and in steps.
- *
- * @since 0.1.0
- * @category operations
- */
-export const counts = (
-  queue: Ref,
-  options?: { readonly most?: number }
-): Effect.Effect<QueueCounts, ConfigurationInvalid | UnknownQueue | JournalError, Journal> =>
-  outsideOnly("RunQueue.counts", () =>
+export const get = (queue: Reference): Effect.Effect<QueueRecord, UnknownQueue | JournalError, Journal> =>
+  onQueue("RunQueue.get", queue, [], (name) =>
     Effect.gen(function*() {
-      const name = nameOf(queue)
-      const reading = new Reading()
-      const most = reading.count("most", reading.known("what is said", options, "", ["most"])["most"], 10_000, 1)
-      if (reading.problems.length > 0) {
-        const what = `RunQueue.counts of queue "${name}"`
-        return yield* new ConfigurationInvalid({ what, problems: reading.problems })
-      }
       const journal = yield* Journal
       yield* journal.process.queues.require(name)
-      const [found] = yield* journal.queueCounts({ names: [name], limit: most })
-      return found ?? { name, ready: 0, delayed: 0, running: 0, suspended: 0, parked: 0 }
+      const [found] = yield* journal.queues([name])
+      return found === undefined ? yield* new UnknownQueue({ queue: name }) : found
     }))
 
-const changed = (
-  queue: Ref,
-  change: Partial<QueueSettings>,
-  request?: Request
-): Effect.Effect<QueueRecord, UnknownQueue | JournalError, Journal> =>
-  Effect.flatMap(Journal, (journal) =>
-    Effect.flatMap(
-      journal.changeQueue({ name: nameOf(queue), change, ...request }),
-      (found) => found === null ? new UnknownQueue({ queue: nameOf(queue) }) : Effect.succeed(found)
-    ))
+const queueList = makeList("RunQueue.list", Schema.String)
+
+const readQueues = (after: string | null, limit: number) =>
+  Effect.gen(function*() {
+    const journal = yield* Journal
+    const all = yield* journal.queues(null)
+    const from = after === null ? 0 : all.findIndex(({ name }) => name > after)
+    return sliceOf(from < 0 ? [] : all.slice(from, from + limit + 1), limit, ({ name }) => name)
+  })
 
 /**
- * Change some settings now. They hold for all claims that begin from now on; what runs already goes on. A definition in
- * code brings its own settings back when it changes. By whom and why is not kept: log what this answers, if somebody must
- * account for it. Outside of workflows, and in steps.
+ * Returns a page of all queues, in order of name. Fails with `ValueInvalid` of a cursor that is not from such a page.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const list = (options?: PageOptions): Effect.Effect<Page, ValueInvalid | JournalError, Journal> =>
+  outsideOnly("RunQueue.list", () => queueList.page(options, readQueues))
+
+/**
+ * All queues, in order of name.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const stream: Stream.Stream<QueueRecord, JournalError, Journal> = queueList.stream((after, limit) =>
+  outsideOnly("RunQueue.stream", () => readQueues(after, limit))
+)
+
+const countOptions = optional(fields<CountOptions>({ limit: optional(count({ min: 1 })) }))
+
+const MAX_QUEUE_COUNT = 10_000
+
+/**
+ * Returns how many of a queue's runs are in which state. Fails with `UnknownQueue`.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const counts: {
+  (options?: CountOptions): (queue: Reference) => Effect.Effect<QueueCounts, UnknownQueue | JournalError, Journal>
+  (queue: Reference, options?: CountOptions): Effect.Effect<QueueCounts, UnknownQueue | JournalError, Journal>
+} = dual(
+  beginsWithQueue,
+  (queue: Reference, options?: CountOptions): Effect.Effect<QueueCounts, UnknownQueue | JournalError, Journal> =>
+    onQueue("RunQueue.counts", queue, countOptions.problems(options, ""), (name) =>
+      Effect.gen(function*() {
+        const journal = yield* Journal
+        yield* journal.process.queues.require(name)
+        const [found] = yield* journal.queueCounts({ names: [name], limit: options?.limit ?? MAX_QUEUE_COUNT })
+        return found ?? { name, ready: 0, delayed: 0, running: 0, suspended: 0, parked: 0 }
+      }))
+)
+
+/** Storage is not asked about a name that no queue can have. */
+const changed = (
+  name: string,
+  change: Partial<QueueSettings>,
+  by?: Attribution
+): Effect.Effect<QueueRecord, UnknownQueue | JournalError, Journal> =>
+  Effect.gen(function*() {
+    const journal = yield* Journal
+    const found = canBeName(name) ? yield* journal.changeQueue({ name, change, ...by }) : null
+    return found === null ? yield* new UnknownQueue({ queue: name }) : found
+  })
+
+type Changed = Effect.Effect<QueueRecord, UnknownQueue | JournalError, Journal>
+
+/**
+ * Changes some settings, and returns all. They hold for all claims that begin from now on; runs that run already are not
+ * stopped. A definition in code brings its own settings back when it changes. Who changes settings, and why, is not
+ * stored: log the result if you need to know. Fails with `UnknownQueue`.
  *
  * @since 0.1.0
  * @category operations
@@ -303,25 +281,26 @@ const changed = (
  * const calm = RunQueue.change("emails", { concurrency: 2, rate: "unlimited" })
  * ```
  */
-export const change = (
-  queue: Ref,
-  options: Options
-): Effect.Effect<QueueRecord, ConfigurationInvalid | UnknownQueue | JournalError, Journal> =>
-  outsideOnly("RunQueue.change", (): Effect.Effect<
-    QueueRecord,
-    ConfigurationInvalid | UnknownQueue | JournalError,
-    Journal
-  > => {
-    const problems = problemsOf(nameOf(queue), options)
-    return problems.length > 0
-      ? new ConfigurationInvalid({ what: `queue "${nameOf(queue)}"`, problems })
-      : changed(queue, encode(options))
-  })
+export const change: {
+  (options: Options): (queue: Reference) => Changed
+  (queue: Reference, options: Options): Changed
+} = dual(
+  2,
+  (queue: Reference, options: Options): Changed =>
+    onQueue(
+      "RunQueue.change",
+      queue,
+      queueOptions.problems(options, ""),
+      (name) => changed(name, changedSettings(options))
+    )
+)
+
+const setPaused = (operation: string, paused: boolean) => (queue: Reference, by?: Attribution): Changed =>
+  onQueue(operation, queue, optional(attribution).problems(by, ""), (name) => changed(name, { paused }, by))
 
 /**
- * Let no run of a queue be claimed until `resume`. What runs goes on; what waits, waits. Who asks for it and why is shown by
- * `get` and `list`; a queue that is paused already stays as it is. Fails with `ValueInvalid` of a request that is none.
- * Outside of workflows, and in steps.
+ * Pauses a queue: none of its runs is claimed until `resume`. Runs that run already are not stopped. `get` and `list`
+ * show who asked, and why; a queue that is paused already stays as it is. Fails with `UnknownQueue`.
  *
  * @since 0.1.0
  * @category operations
@@ -332,81 +311,74 @@ export const change = (
  * const calm = RunQueue.pause("emails", { by: "ann", reason: "the provider is down" })
  * ```
  */
-export const pause = (
-  queue: Ref,
-  request?: Request
-): Effect.Effect<QueueRecord, ValueInvalid | UnknownQueue | JournalError, Journal> =>
-  outsideOnly("RunQueue.pause", () =>
-    Effect.zipRight(
-      refuse(`RunQueue.pause of queue "${nameOf(queue)}"`, requestProblem(request)),
-      changed(queue, { paused: true }, request)
-    ))
+export const pause: {
+  (by?: Attribution): (queue: Reference) => Changed
+  (queue: Reference, by?: Attribution): Changed
+} = dual(beginsWithQueue, setPaused("RunQueue.pause", true))
 
 /**
- * Let the runs of a paused queue be claimed again. Who asks for it and why is shown by `get` and `list`, until it is paused
- * again. Fails with `ValueInvalid` of a request that is none. Outside of workflows, and in steps.
+ * Lets the runs of a paused queue be claimed again. `get` and `list` show who asked, and why, until it is paused again.
+ * Fails with `UnknownQueue`.
  *
  * @since 0.1.0
  * @category operations
  */
-export const resume = (
-  queue: Ref,
-  request?: Request
-): Effect.Effect<QueueRecord, ValueInvalid | UnknownQueue | JournalError, Journal> =>
-  outsideOnly("RunQueue.resume", () =>
-    Effect.zipRight(
-      refuse(`RunQueue.resume of queue "${nameOf(queue)}"`, requestProblem(request)),
-      changed(queue, { paused: false }, request)
-    ))
+export const resume: {
+  (by?: Attribution): (queue: Reference) => Changed
+  (queue: Reference, by?: Attribution): Changed
+} = dual(beginsWithQueue, setPaused("RunQueue.resume", false))
 
-type Workflows = WorkflowRef | ReadonlyArray<WorkflowRef>
+type Workflows = WorkflowReference | ReadonlyArray<WorkflowReference>
 
-type WorkflowRef = { readonly name: string } | string
+/** An operation on workflows, whose arguments are valid. */
+const onWorkflows = (
+  operation: string,
+  workflows: Workflows,
+  by: Attribution | undefined,
+  use: (journal: JournalService, names: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<string>, JournalError>
+): Effect.Effect<ReadonlyArray<string>, JournalError, Journal> =>
+  outsideOnly(operation, () =>
+    Effect.gen(function*() {
+      yield* requireArguments(operation, [
+        ...oneOrMore(workflowReference).problems(workflows, "workflows"),
+        ...optional(attribution).problems(by, "")
+      ])
+      return yield* use(yield* Journal, Array.ensure(workflows).map(workflowName))
+    }))
 
 /**
- * Let no run of these workflows be claimed until `resumeWorkflows`, in whichever queue it waits. Answers which were not
- * paused before. Outside of workflows, and in steps.
+ * Pauses workflows: none of their runs is claimed until `resumeWorkflows`, whatever their queue. Returns the names of
+ * those that were not paused before. `pausedWorkflows` shows who asked, and why.
  *
- * A workflow may be paused before any process has it, so a name that nobody knows is as good as any. Fails with
- * `ConfigurationInvalid`, before anything is written, if one is no name, or the request is none. Who asks for it and why is shown by
- * `pausedWorkflows`.
+ * Any valid name will do: a workflow may be paused before a process has its code.
  *
  * @since 0.1.0
  * @category operations
  */
 export const pauseWorkflows = (
   workflows: Workflows,
-  request?: Request
-): Effect.Effect<ReadonlyArray<string>, ConfigurationInvalid | JournalError, Journal> =>
-  outsideOnly(
+  by?: Attribution
+): Effect.Effect<ReadonlyArray<string>, JournalError, Journal> =>
+  onWorkflows(
     "RunQueue.pauseWorkflows",
-    () =>
-      withWorkflows("RunQueue.pauseWorkflows", workflows, request, (journal, names) =>
-        journal.pauseWorkflows({ workflows: names, by: request?.by ?? null, reason: request?.reason ?? null }))
+    workflows,
+    by,
+    (journal, names) => journal.pauseWorkflows({ workflows: names, by: by?.by ?? null, reason: by?.reason ?? null })
   )
 
 /**
- * Let the runs of paused workflows be claimed again. Answers which were paused. Outside of workflows, and in steps.
+ * Lets the runs of paused workflows be claimed again. Returns the names of those that were paused.
  *
  * @since 0.1.0
  * @category operations
  */
 export const resumeWorkflows = (
   workflows: Workflows
-): Effect.Effect<ReadonlyArray<string>, ConfigurationInvalid | JournalError, Journal> =>
-  outsideOnly(
-    "RunQueue.resumeWorkflows",
-    () =>
-      withWorkflows(
-        "RunQueue.resumeWorkflows",
-        workflows,
-        undefined,
-        (journal, names) => journal.resumeWorkflows(names)
-      )
-  )
+): Effect.Effect<ReadonlyArray<string>, JournalError, Journal> =>
+  onWorkflows("RunQueue.resumeWorkflows", workflows, undefined, (journal, names) => journal.resumeWorkflows(names))
 
 /**
- * The workflows that are paused, in order of name: since when, by whom and why. Outside of workflows, and in steps.
+ * The workflows that are paused, in order of name: since when, who asked, and why.
  *
  * @since 0.1.0
  * @category operations
@@ -415,19 +387,3 @@ export const pausedWorkflows: Effect.Effect<ReadonlyArray<PausedWorkflow>, Journ
   "RunQueue.pausedWorkflows",
   () => Effect.flatMap(Journal, (journal) => journal.pausedWorkflows())
 )
-
-const withWorkflows = <A>(
-  operation: string,
-  given: Workflows,
-  request: Request | undefined,
-  run: (journal: JournalService, workflows: ReadonlyArray<string>) => Effect.Effect<A, JournalError>
-) =>
-  Effect.gen(function*() {
-    const workflows = Array.ensure(given).map(nameOf)
-    const problems = [...workflows.map((name) => nameProblem("the workflow", name)), requestProblem(request)].filter(
-      (problem) => problem !== undefined
-    )
-    if (problems.length > 0) return yield* new ConfigurationInvalid({ what: operation, problems })
-    const journal = yield* Journal
-    return yield* run(journal, workflows)
-  })

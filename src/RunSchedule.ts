@@ -32,6 +32,7 @@ import { UnknownSchedule } from "./Errors.js"
 import type { Attribution } from "./internal/options/Attribution.js"
 import { attribution } from "./internal/options/Attribution.js"
 import { requireArguments } from "./internal/options/policy.js"
+import { isQueueDefinition } from "./internal/options/queues.js"
 import type { Problems, Rule } from "./internal/options/Rule.js"
 import { count, fields, optional, rule } from "./internal/options/Rule.js"
 import * as Control from "./internal/schedules/control.js"
@@ -43,11 +44,11 @@ import type { CatchUp as ScheduleCatchUp, ScheduleChanges, ScheduleOptions } fro
 import { scheduleChanges } from "./internal/schedules/options.js"
 import { register } from "./internal/schedules/registration.js"
 import { isFields } from "./internal/util/show.js"
+import { defineQueue } from "./internal/workflow/queueDefinition.js"
 import { makeValue } from "./internal/util/value.js"
 import type { InputOf } from "./internal/codec/construct.js"
 import type { AnySchema } from "./internal/codec/wire.js"
 import type { Journal } from "./Journal.js"
-import * as RunQueue from "./RunQueue.js"
 import type { Workflow } from "./Workflow.js"
 import { isWorkflow } from "./Workflow.js"
 
@@ -222,7 +223,7 @@ export const make = <P extends Schema.Schema.Any, S extends AnySchema, E extends
     definition: { name, workflow: isWorkflow(workflow) ? workflow.shape : null, options },
     layer: Layer.scopedDiscard(
       Effect.suspend(() =>
-        register(schedule.definition, schedule, RunQueue.isRunQueue(queue) ? RunQueue.define(queue) : Effect.void)
+        register(schedule.definition, schedule, isQueueDefinition(queue) ? defineQueue(queue) : Effect.void)
       )
     )
   }

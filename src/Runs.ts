@@ -1,75 +1,42 @@
 /**
- * Many runs at once: find them by what they are, count them, and do something to all that match.
+ * Many runs at once: list the runs that match a filter, count them, and change all of them.
  *
- * All of this asks storage at once, which no replay could repeat: it is for outside of workflows, and for steps.
+ * All of this asks storage at once, which no replay could repeat: call it outside of workflows, or in a step. A filter or
+ * option of the wrong type or out of range is a defect (`Misuse`); storage is not asked then.
  *
  * @since 0.1.0
  */
-import * as Chunk from "effect/Chunk"
-import type * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { outsideOnly } from "./CurrentRun.js"
-import type { FilterInvalid, JournalError, UnknownQueue } from "./Errors.js"
-import { FilterTooWide } from "./Errors.js"
+import type * as Driver from "./driver/JournalDriver.js"
+import { liveStatuses, type RunRecord, type RunStatus } from "./driver/JournalDriver.js"
+import type { JournalError, UnknownQueue, ValueInvalid } from "./Errors.js"
 import { makeExitCodec } from "./internal/codec/exits.js"
-import { cursorOf, encodeCursor, filterOf, optionsOf, sizeOf } from "./internal/options/filters.js"
+import type { Attribution } from "./internal/options/Attribution.js"
+import { attributionTable } from "./internal/options/Attribution.js"
+import type * as Filters from "./internal/options/filters.js"
+import { driverFilter, runFilter, runList } from "./internal/options/filters.js"
+import type * as Pages from "./internal/options/pages.js"
+import { MAX_PAGE_SIZE } from "./internal/options/pages.js"
+import { requireArguments } from "./internal/options/policy.js"
+import type { Problems } from "./internal/options/Rule.js"
+import { count as countRule, fields, optional } from "./internal/options/Rule.js"
 import { retryId, retryRun } from "./internal/runs/forking.js"
+import { isFields } from "./internal/util/show.js"
 import type { JournalService } from "./Journal.js"
 import { Journal } from "./Journal.js"
-import type * as Driver from "./driver/JournalDriver.js"
-import { type Attributes, liveStatuses, type RunRecord, type RunStatus } from "./driver/JournalDriver.js"
 import * as Run from "./Run.js"
-import type * as RunQueue from "./RunQueue.js"
 
 /**
- * What runs are looked for by: those are found that meet all conditions which are there.
+ * Conditions on runs. A run matches if it meets all conditions that are given.
  *
  * @since 0.1.0
  * @category models
  */
-export interface RunFilter {
-  /** Workflows, or their names. */
-  readonly workflow?: Named | ReadonlyArray<Named>
-  readonly version?: string
-  readonly status?: RunStatus | ReadonlyArray<RunStatus>
-  /** Queues, or their names. */
-  readonly queue?: RunQueue.Ref | ReadonlyArray<RunQueue.Ref>
-  /** The key within its queue. */
-  readonly key?: string
-  /** It has all of these. */
-  readonly tags?: ReadonlyArray<string>
-  /** It has all of these, with these values. */
-  readonly attributes?: Attributes
-  /** The run that started it. */
-  readonly parent?: string
-  /** The topmost run above it; that one is found, too. */
-  readonly root?: string
-  readonly idempotencyKey?: string
-  /** The run that it is a fork of. */
-  readonly source?: string
-  readonly createdFrom?: DateTime.DateTime | Date
-  /** Not at this instant any more. */
-  readonly createdBefore?: DateTime.DateTime | Date
-  readonly finishedFrom?: DateTime.DateTime | Date
-  readonly finishedBefore?: DateTime.DateTime | Date
-  /**
-   * The `_tag` of what it failed with, of the runtime's error that it died of, or the name of what was thrown. Of failed
-   * runs, unless `status` says otherwise.
-   */
-  readonly errorCode?: string
-  /**
-   * Part of the JSON of what it failed with or died of, or of what a diverged, exhausted or ended run says. A to Z are
-   * as good as a to z. Of runs in states that can have any, unless `status` says otherwise.
-   */
-  readonly text?: string
-}
-
-/** What has the name of a workflow. */
-type Named = string | { readonly name: string; readonly toLayer: unknown }
+export type RunFilter = Filters.RunFilter
 
 /**
  * @since 0.1.0
@@ -86,7 +53,7 @@ export interface All {
 }
 
 /**
- * Every run, said explicitly: what is done to many runs takes no filter without conditions.
+ * Every run. Changes in bulk refuse a filter without conditions, so that an empty one does not change all runs by mistake.
  *
  * @since 0.1.0
  * @category filters
@@ -94,8 +61,8 @@ export interface All {
 export const all: All = { [AllTypeId]: true }
 
 /**
- * A run that was found: its record, as it was then, and a handle on it. The handle gives its result as plain JSON; that
- * of the workflow's own types is `Workflow.attach`.
+ * A run that matched: its record as it was then, and a handle. The handle's result is plain JSON; `Workflow.attach` gives
+ * a handle with the workflow's own types.
  *
  * @since 0.1.0
  * @category models
@@ -105,26 +72,18 @@ export interface Found extends RunRecord {
 }
 
 /**
+ * A page of runs, newest first.
+ *
  * @since 0.1.0
  * @category models
  */
-export interface Page {
-  /** Newest first. */
-  readonly runs: ReadonlyArray<Found>
-  /** Give it as `cursor` to get the page after this one; null if this is the last. */
-  readonly next: string | null
-}
+export type Page = Pages.Page<Found>
 
 /**
  * @since 0.1.0
  * @category models
  */
-export interface PageOptions {
-  /** Runs of a page, 1 to 1000. Default 100. */
-  readonly limit?: number
-  /** The `next` of the page before. */
-  readonly cursor?: string | null
-}
+export type PageOptions = Pages.PageOptions
 
 /**
  * How runs are changed in bulk.
@@ -132,23 +91,32 @@ export interface PageOptions {
  * @since 0.1.0
  * @category models
  */
-export interface BulkOptions extends Run.Attribution {
-  /** Runs of a batch, 1 to 1000. Default 200. */
-  readonly batch?: number
+export interface BulkOptions extends Attribution {
+  /** Most runs of one statement, 1 to 1,000. Default 200. */
+  readonly batchSize?: number
 }
 
 /**
- * How far a change in bulk has come.
+ * The result of a change in bulk.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Progress {
-  /** Runs that matched so far. */
+export interface Totals {
+  /** Runs that matched. */
   readonly matched: number
-  /** Those of them that it changed. The others had ended meanwhile, or were changed already. */
+  /** Those of them that were changed. The others had ended meanwhile, or were changed already. */
   readonly changed: number
-  /** It is over. */
+}
+
+/**
+ * The progress of a change in bulk, after each batch.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Progress extends Totals {
+  /** This was the last batch. */
   readonly done: boolean
 }
 
@@ -159,18 +127,28 @@ const untyped = makeExitCodec({
   limitBytes: Infinity
 })
 
-const isAll = (filter: RunFilter | All): filter is All => AllTypeId in filter
+const DEFAULT_BATCH_SIZE = 200
 
-const toDriver = (filter: RunFilter | All): Either.Either<Driver.RunFilter, FilterInvalid> =>
-  typeof filter === "object" && filter !== null && isAll(filter) ? Either.right({}) : filterOf(filter)
+const isAll = (filter: unknown): filter is All => isFields(filter) && AllTypeId in filter
 
-const DEFAULT_PAGE = 100
-const DEFAULT_BATCH = 200
+const filterProblems = (filter: RunFilter | All): Problems => isAll(filter) ? [] : runFilter.problems(filter, "filter")
+
+const conditionsOf = (filter: RunFilter | All): Driver.RunFilter => isAll(filter) ? {} : driverFilter(filter)
+
+const read = (filter: RunFilter | All) => (after: Driver.RunCursor | null, limit: number) =>
+  Effect.gen(function*() {
+    const journal = yield* Journal
+    const { next, runs } = yield* journal.find({ filter: conditionsOf(filter), after, limit })
+    return { items: runs.map((record): Found => ({ ...record, run: handle(journal, record) })), next }
+  })
+
+const handle = (journal: JournalService, { id, workflow }: RunRecord): Run.Run<unknown, unknown> =>
+  Run.make(journal, { name: workflow, exit: untyped }, id)
 
 /**
- * A page of the runs that match, newest first. Runs that are started meanwhile do not shift the pages after it.
+ * Returns a page of the runs that match, newest first. Runs that are started meanwhile do not shift the pages after it.
  *
- * Fails with `FilterInvalid` if a condition, the limit or the cursor is not valid.
+ * Fails with `ValueInvalid` if the cursor is not from such a page.
  *
  * @since 0.1.0
  * @category finding
@@ -180,35 +158,24 @@ const DEFAULT_BATCH = 200
  * import * as Runs from "perdure/Runs"
  *
  * const program = Effect.gen(function*() {
- *   const first = yield* Runs.find({ workflow: "Fulfil", status: "failed", tags: ["eu"] }, { limit: 50 })
- *   const second = yield* Runs.find({ workflow: "Fulfil", status: "failed", tags: ["eu"] }, { cursor: first.next })
- *   return [...first.runs, ...second.runs].map(({ id, finishedAt }) => [id, finishedAt])
+ *   const first = yield* Runs.list({ workflow: "Fulfil", status: "failed", tags: ["eu"] }, { limit: 50 })
+ *   const second = yield* Runs.list({ workflow: "Fulfil", status: "failed", tags: ["eu"] }, { cursor: first.next })
+ *   return [...first.items, ...second.items].map(({ id, finishedAt }) => [id, finishedAt])
  * })
  * ```
  */
-export const find = (
+export const list = (
   filter: RunFilter | All,
   options?: PageOptions
-): Effect.Effect<Page, FilterInvalid | JournalError, Journal> =>
-  outsideOnly("Runs.find", () =>
-    Effect.gen(function*() {
-      const wanted = yield* toDriver(filter)
-      const given = yield* optionsOf(options, ["limit", "cursor"])
-      const limit = yield* sizeOf("limit", given["limit"], DEFAULT_PAGE)
-      const after = yield* cursorOf(given["cursor"])
-      const journal = yield* Journal
-      const { next, runs } = yield* journal.find({ filter: wanted, after, limit })
-      return {
-        runs: runs.map((record) => ({ ...record, run: handle(journal, record) })),
-        next: next === null ? null : encodeCursor(next)
-      }
-    }))
-
-const handle = (journal: JournalService, { id, workflow }: RunRecord): Run.Run<unknown, unknown> =>
-  Run.make(journal, { name: workflow, exit: untyped }, id)
+): Effect.Effect<Page, ValueInvalid | JournalError, Journal> =>
+  outsideOnly("Runs.list", () =>
+    Effect.zipRight(
+      requireArguments("Runs.list", filterProblems(filter)),
+      Effect.suspend(() => runList.page(options, read(filter)))
+    ))
 
 /**
- * All runs that match, newest first, a page at a time.
+ * All runs that match, newest first.
  *
  * @since 0.1.0
  * @category finding
@@ -220,20 +187,15 @@ const handle = (journal: JournalService, { id, workflow }: RunRecord): Run.Run<u
  * const ids = Runs.stream({ status: ["failed", "exhausted"] }).pipe(Stream.map(({ id }) => id), Stream.runCollect)
  * ```
  */
-export const stream = (
-  filter: RunFilter | All
-): Stream.Stream<Found, FilterInvalid | JournalError, Journal> =>
-  Stream.paginateChunkEffect<string | null, Found, FilterInvalid | JournalError, Journal>(
-    null,
-    (cursor) =>
-      Effect.map(find(filter, { cursor }), ({ next, runs }) => [
-        Chunk.fromIterable(runs),
-        Option.fromNullable(next)
-      ])
-  )
+export const stream = (filter: RunFilter | All): Stream.Stream<Found, JournalError, Journal> =>
+  Stream.unwrap(outsideOnly("Runs.stream", () =>
+    Effect.as(
+      requireArguments("Runs.stream", filterProblems(filter)),
+      Stream.suspend(() => runList.stream(read(filter)))
+    )))
 
 /**
- * How many runs match, by state.
+ * Returns how many runs match, by state.
  *
  * @since 0.1.0
  * @category finding
@@ -247,15 +209,15 @@ export const stream = (
  */
 export const count = (
   filter: RunFilter | All
-): Effect.Effect<Readonly<Record<RunStatus, number>>, FilterInvalid | JournalError, Journal> =>
+): Effect.Effect<Readonly<Record<RunStatus, number>>, JournalError, Journal> =>
   outsideOnly("Runs.count", () =>
     Effect.gen(function*() {
-      const wanted = yield* toDriver(filter)
+      yield* requireArguments("Runs.count", filterProblems(filter))
       const journal = yield* Journal
-      return { ...none, ...yield* journal.count(wanted) }
+      return { ...zero, ...yield* journal.count(conditionsOf(filter)) }
     }))
 
-const none: Readonly<Record<RunStatus, number>> = {
+const zero: Readonly<Record<RunStatus, number>> = {
   pending: 0,
   running: 0,
   suspended: 0,
@@ -269,65 +231,80 @@ const none: Readonly<Record<RunStatus, number>> = {
   exhausted: 0
 }
 
-/** Changes a batch of runs; answers how many it changed. */
+const bulkOptions = optional(fields<BulkOptions>({
+  ...attributionTable,
+  batchSize: optional(countRule({ min: 1, max: MAX_PAGE_SIZE }))
+}))
+
+const bulkProblems = (filter: RunFilter | All, options: BulkOptions | undefined): Problems => {
+  const problems = [...filterProblems(filter), ...bulkOptions.problems(options, "")]
+  return problems.length > 0 || isAll(filter) || Object.keys(driverFilter(filter)).length > 0
+    ? problems
+    : [`"filter" has no conditions, which matches every run: add a condition, or give Runs.all if you mean all runs`]
+}
+
+/** Changes a batch of runs, and returns how many were changed. */
 type Change<E> = (
   journal: JournalService,
   runs: ReadonlyArray<string>,
-  request: Run.Attribution
+  by: Attribution
 ) => Effect.Effect<number, E | JournalError>
 
-/**
- * Page by page, newest first, each a statement of its own; `statuses` are those that the change makes sense for, and
- * count if the filter says nothing of states.
- */
-const bulk = <E = never>(
-  operation: string,
-  statuses: ReadonlyArray<RunStatus>,
-  change: Change<E>
-) =>
-(
+type Bulk<E> = (filter: RunFilter | All, options?: BulkOptions) => Effect.Effect<Totals, E | JournalError, Journal>
+
+type BulkStream<E> = (
   filter: RunFilter | All,
   options?: BulkOptions
-): Stream.Stream<Progress, E | FilterInvalid | FilterTooWide | JournalError, Journal> =>
-  Stream.unwrap(outsideOnly(operation, () =>
-    Effect.gen(function*() {
-      const wanted = yield* toDriver(filter)
-      if (Object.keys(wanted).length === 0 && !isAll(filter)) return yield* new FilterTooWide({ operation })
-      const given = yield* optionsOf(options, ["batch"], ["by", "reason"])
-      const limit = yield* sizeOf("batch", given["batch"], DEFAULT_BATCH)
-      const journal = yield* Journal
-      const request = { filter: { statuses, ...wanted }, limit }
-      return Stream.paginateEffect<
-        { readonly after: Driver.RunCursor | null; readonly matched: number; readonly changed: number },
-        Progress,
-        E | JournalError,
-        never
-      >(
-        { after: null, matched: 0, changed: 0 },
-        ({ after, ...before }) =>
-          Effect.gen(function*() {
-            const { next, runs } = yield* journal.find({ ...request, after })
-            const ids = runs.map(({ id }) => id)
-            const matched = before.matched + ids.length
-            const changed = before.changed + (ids.length === 0 ? 0 : yield* change(journal, ids, options ?? {}))
-            return [
-              { matched, changed, done: next === null },
-              next === null ? Option.none() : Option.some({ after: next, matched, changed })
-            ] as const
-          })
-      )
-    })))
+) => Stream.Stream<Progress, E | JournalError, Journal>
 
-/** What the driver does to a batch in one statement. */
+/**
+ * Changes page by page, newest first, each by its own statement. `statuses` are those in which the change makes sense; they
+ * hold if the filter names no states.
+ */
+const bulk =
+  <E>(operation: string, statuses: ReadonlyArray<RunStatus>, change: Change<E>): BulkStream<E> => (filter, options) =>
+    Stream.unwrap(outsideOnly(operation, () =>
+      Effect.gen(function*() {
+        yield* requireArguments(operation, bulkProblems(filter, options))
+        const { batchSize: limit = DEFAULT_BATCH_SIZE, by, reason } = options ?? {}
+        const attribution = { ...(by === undefined ? {} : { by }), ...(reason === undefined ? {} : { reason }) }
+        const journal = yield* Journal
+        const request = { filter: { statuses, ...conditionsOf(filter) }, limit }
+        return Stream.paginateEffect<
+          Totals & { readonly after: Driver.RunCursor | null },
+          Progress,
+          E | JournalError,
+          never
+        >(
+          { after: null, matched: 0, changed: 0 },
+          ({ after, ...before }) =>
+            Effect.gen(function*() {
+              const { next, runs } = yield* journal.find({ ...request, after })
+              const ids = runs.map(({ id }) => id)
+              const matched = before.matched + ids.length
+              const changed = before.changed + (ids.length === 0 ? 0 : yield* change(journal, ids, attribution))
+              return [
+                { matched, changed, done: next === null },
+                next === null ? Option.none() : Option.some({ after: next, matched, changed })
+              ] as const
+            })
+        )
+      })))
+
+/** The same without progress. */
+const total = <E>(stream: BulkStream<E>): Bulk<E> => (filter, options) =>
+  Stream.runFold(
+    stream(filter, options),
+    { matched: 0, changed: 0 },
+    (_, { changed, matched }) => ({ matched, changed })
+  )
+
+/** A change that the driver makes to a batch by one statement. */
 const controlled = (control: "pause" | "resume" | "terminate"): Change<never> => (journal, runs, { by, reason }) =>
   journal[control]({ runs, by: by ?? null, reason: reason ?? null })
 
 /**
- * Cancel all live runs that match, as `Run.cancel` does each: durably, finalizers run. In batches, with progress after
- * each; interrupted between two, what was done stays, and it may be begun again.
- *
- * Fails before anything is written with `FilterInvalid` if the filter is not valid, and with `FilterTooWide` if it has no
- * conditions and is not `Runs.all`.
+ * As `cancel`, with progress after each batch.
  *
  * @since 0.1.0
  * @category bulk
@@ -337,101 +314,157 @@ const controlled = (control: "pause" | "resume" | "terminate"): Change<never> =>
  * import * as Stream from "effect/Stream"
  * import * as Runs from "perdure/Runs"
  *
- * const program = Runs.cancel({ tags: ["campaign-7"] }, { by: "ann", reason: "wrong prices" }).pipe(
+ * const program = Runs.cancelStream({ tags: ["campaign-7"] }, { by: "ann", reason: "wrong prices" }).pipe(
  *   Stream.runForEach(({ changed, matched }) => Effect.log(`${changed} of ${matched} cancelled`))
  * )
  * ```
  */
-export const cancel = bulk("Runs.cancel", liveStatuses, (journal, runs, { by, reason }) =>
-  Effect.map(
-    journal.cancel(runs.map((run) => ({ run, by, reason }))),
-    (dispositions) => dispositions.filter((each) => each === "Delivered" || each === "Buffered").length
-  ))
+export const cancelStream: BulkStream<never> = bulk<never>(
+  "Runs.cancel",
+  liveStatuses,
+  (journal, runs, { by, reason }) =>
+    Effect.map(
+      journal.cancel(runs.map((run) => ({ run, by, reason }))),
+      (dispositions) => dispositions.filter((each) => each === "Delivered" || each === "Buffered").length
+    )
+)
 
 /**
- * End all live runs that match at once, with their attached children, as `Run.terminate` does each; no finalizer runs.
- * In batches, as `cancel`. Children that match and have ended with their parents are not counted as changed.
+ * Cancels all live runs that match, as `Run.cancel` does each: durably, finalizers run. Runs are changed in batches. What
+ * was done before an interruption or an error stays; the same call may be repeated.
+ *
+ * A filter without conditions is a defect (`Misuse`): give `Runs.all` if you mean all runs.
  *
  * @since 0.1.0
  * @category bulk
  * @example
  * ```ts
- * import * as Stream from "effect/Stream"
  * import * as Runs from "perdure/Runs"
  *
- * const program = Stream.runLast(Runs.terminate({ workflow: "Broken", version: "3" }, { by: "ann" }))
+ * const program = Runs.cancel({ tags: ["campaign-7"] }, { by: "ann", reason: "wrong prices" })
  * ```
  */
-export const terminate = bulk("Runs.terminate", liveStatuses, controlled("terminate"))
+export const cancel: Bulk<never> = total(cancelStream)
 
 /**
- * Pause all live runs that match, with their attached children, as `Run.pause` does each. In batches, as `cancel`.
+ * As `terminate`, with progress after each batch.
+ *
+ * @since 0.1.0
+ * @category bulk
+ */
+export const terminateStream: BulkStream<never> = bulk<never>("Runs.terminate", liveStatuses, controlled("terminate"))
+
+/**
+ * Ends all live runs that match at once, with their attached children, as `Run.terminate` does each; no finalizer runs.
+ * Changes as `cancel` does. Children that match and have ended with their parents do not count as changed.
  *
  * @since 0.1.0
  * @category bulk
  * @example
  * ```ts
- * import * as Stream from "effect/Stream"
  * import * as Runs from "perdure/Runs"
  *
- * const program = Stream.runLast(Runs.pause({ queue: "mail" }, { by: "ann", reason: "the provider is down" }))
+ * const program = Runs.terminate({ workflow: "Broken", version: "3" }, { by: "ann" })
  * ```
  */
-export const pause = bulk("Runs.pause", ["pending", "running", "suspended"], controlled("pause"))
+export const terminate: Bulk<never> = total(terminateStream)
 
 /**
- * Let all paused runs that match go on, with their attached children, and diverged ones be tried again, as `Run.resume`
- * does each; runs that are only asked to pause are met with `status: "running"`. In batches, as `cancel`.
+ * As `pause`, with progress after each batch.
+ *
+ * @since 0.1.0
+ * @category bulk
+ */
+export const pauseStream: BulkStream<never> = bulk<never>(
+  "Runs.pause",
+  ["pending", "running", "suspended"],
+  controlled("pause")
+)
+
+/**
+ * Pauses all live runs that match, with their attached children, as `Run.pause` does each. Changes as `cancel` does.
  *
  * @since 0.1.0
  * @category bulk
  * @example
  * ```ts
- * import * as Stream from "effect/Stream"
  * import * as Runs from "perdure/Runs"
  *
- * const program = Stream.runLast(Runs.resume({ queue: "mail", status: "paused" }, { by: "ann" }))
+ * const program = Runs.pause({ queue: "mail" }, { by: "ann", reason: "the provider is down" })
  * ```
  */
-export const resume = bulk("Runs.resume", ["paused", "diverged"], controlled("resume"))
+export const pause: Bulk<never> = total(pauseStream)
 
 /**
- * Try all runs again that match and have ended badly, as `Run.retry` does each: new runs go on from where they failed. Runs
- * that were retried already are not retried once more, so it may be begun again. In batches, as `cancel`.
+ * As `resume`, with progress after each batch.
+ *
+ * @since 0.1.0
+ * @category bulk
+ */
+export const resumeStream: BulkStream<never> = bulk<never>("Runs.resume", ["paused", "diverged"], controlled("resume"))
+
+/**
+ * Lets all paused runs that match continue, with their attached children, and retries diverged ones, as `Run.resume` does
+ * each. Changes as `cancel` does. Runs that still are to be paused are `running`: name that status to include them.
  *
  * @since 0.1.0
  * @category bulk
  * @example
  * ```ts
- * import * as Stream from "effect/Stream"
  * import * as Runs from "perdure/Runs"
  *
- * const program = Stream.runLast(Runs.retry({ workflow: "Fulfil", errorCode: "Unreachable" }, { by: "ann" }))
+ * const program = Runs.resume({ queue: "mail", status: "paused" }, { by: "ann" })
  * ```
  */
-export const retry = bulk<UnknownQueue>(
+export const resume: Bulk<never> = total(resumeStream)
+
+/** Runs of a batch that are retried at a time, each by its own statements. */
+const RETRY_CONCURRENCY = 4
+
+/**
+ * As `retry`, with progress after each batch.
+ *
+ * @since 0.1.0
+ * @category bulk
+ */
+export const retryStream: BulkStream<UnknownQueue> = bulk<UnknownQueue>(
   "Runs.retry",
   ["failed", "exhausted", "terminated", "expired"],
-  (journal, runs, { by, reason }) =>
+  (journal, runs, by) =>
     Effect.gen(function*() {
       const records = yield* journal.get(runs.map(retryId))
-      const known = new Set(
+      const retried = new Set(
         records.flatMap(({ id, source }) => source !== null && retryId(source.run) === id ? [source.run] : [])
       )
-      const request = { ...(by === undefined ? {} : { by }), ...(reason === undefined ? {} : { reason }) }
-      const retried = yield* Effect.forEach(runs.filter((run) => !known.has(run)), (run) =>
-        retryRun(journal, run, request).pipe(
-          Effect.as(1),
-          // It was deleted meanwhile, the filter asks for states in which nothing is to be retried, or another run has the id.
+      const unchanged = () => Effect.succeed(false)
+      const changes = yield* Effect.forEach(runs.filter((run) => !retried.has(run)), (run) =>
+        retryRun(journal, run, by).pipe(
+          Effect.as(true),
+          // It was deleted meanwhile, the filter names states that cannot be retried, or another run has the id.
           Effect.catchTags({
-            NoSuchRun: () =>
-              Effect.succeed(0),
-            NotRetryable: () => Effect.succeed(0),
-            ForkInvalid: () => Effect.succeed(0),
-            ValueInvalid: () => Effect.succeed(0)
+            NoSuchRun: unchanged,
+            NotRetryable: unchanged,
+            ForkInvalid: unchanged,
+            ValueInvalid: unchanged
           })
-        ), { concurrency: 4 })
-      return retried.reduce((sum, each) =>
-        sum + each, 0)
+        ), { concurrency: RETRY_CONCURRENCY })
+      return changes.filter((isChanged) =>
+        isChanged
+      ).length
     })
 )
+
+/**
+ * Retries all runs that match and have not succeeded, as `Run.retry` does each: new runs continue from where they failed.
+ * Changes as `cancel` does. Runs that were retried before are not retried again, so the same call may be repeated.
+ *
+ * @since 0.1.0
+ * @category bulk
+ * @example
+ * ```ts
+ * import * as Runs from "perdure/Runs"
+ *
+ * const program = Runs.retry({ workflow: "Fulfil", errorCode: "Unreachable" }, { by: "ann" })
+ * ```
+ */
+export const retry: Bulk<UnknownQueue> = total(retryStream)

@@ -1,6 +1,8 @@
 /**
- * The workers of a journal: who there is, how much each does, and whether one answers. A worker describes itself with
- * each heartbeat; workers that are idle, and those whose lease has run out, are shown as well (those for a week).
+ * The workers of a journal: which exist, how much each does, and whether one answers. A worker describes itself with each
+ * heartbeat. Idle workers are listed, too, and those whose lease has run out, for a week.
+ *
+ * Arguments of the wrong type or out of range are a defect (`Misuse`); storage is not asked then.
  *
  * @since 0.1.0
  */
@@ -9,17 +11,21 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import type { JournalError } from "./Errors.js"
-import { ConfigurationInvalid, NoSuchWorker, WorkerUnresponsive } from "./Errors.js"
+import type * as Stream from "effect/Stream"
+import type { WorkerRecord, WorkerSample } from "./driver/JournalDriver.js"
+import type { JournalError, ValueInvalid } from "./Errors.js"
+import { NoSuchWorker, WorkerUnresponsive } from "./Errors.js"
 import { makeIncarnation } from "./internal/codec/ids.js"
 import { canBeStored } from "./internal/options/names.js"
-import { Reading } from "./internal/options/reading.js"
+import type * as Pages from "./internal/options/pages.js"
+import { makeList, sliceOf } from "./internal/options/pages.js"
+import { requireArguments } from "./internal/options/policy.js"
+import { count, duration, fields, optional, string } from "./internal/options/Rule.js"
 import { storable } from "./internal/util/show.js"
 import { Journal } from "./Journal.js"
-import type { WorkerRecord, WorkerSample } from "./driver/JournalDriver.js"
 
 /**
- * What a worker says of itself. All but the version may be missing: it is up to the worker's `HostProcess`.
+ * A worker's description of itself. The worker's `HostProcess` may leave out all but the version.
  *
  * @since 0.1.0
  * @category models
@@ -31,7 +37,7 @@ export const WorkerInfo = Schema.Struct({
   /** Of Perdure. */
   version: Schema.String,
   queues: Schema.Array(Schema.String),
-  /** Runs that it executes at a time. */
+  /** Most runs that it executes at a time. */
   concurrency: Schema.Number,
   /** It is stopping: it claims no more. */
   draining: Schema.Boolean,
@@ -60,12 +66,12 @@ export type WorkerInfo = typeof WorkerInfo.Type
  * @category models
  */
 export interface WorkerState extends Omit<WorkerRecord, "info" | "ping"> {
-  /** None if it has not said anything that this version understands. */
+  /** None if it has not described itself in a form that this version can read. */
   readonly info: Option.Option<WorkerInfo>
 }
 
 /**
- * What a worker said of itself at an instant.
+ * A worker's description of itself at an instant.
  *
  * @since 0.1.0
  * @category models
@@ -76,80 +82,121 @@ export interface Sample extends Omit<WorkerSample, "info"> {
 
 const decodeInfo = Schema.decodeOption(Schema.parseJson(WorkerInfo))
 
-const PAGE = 500
-
 const stateOf = ({ info, ping: _, ...record }: WorkerRecord): WorkerState => ({
   ...record,
   info: info === null ? Option.none() : decodeInfo(info)
 })
 
 /**
- * All workers, in order of id: those with a lease (`live`), whether they do anything or not, and those whose lease has run
- * out during the last week. One that stopped in good order is not listed any more.
+ * A page of workers, in order of id.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Page = Pages.Page<WorkerState>
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type PageOptions = Pages.PageOptions
+
+const workerList = makeList("Workers.list", Schema.String.pipe(Schema.filter(canBeStored)))
+
+const read = (after: string | null, limit: number) =>
+  Effect.gen(function*() {
+    const journal = yield* Journal
+    const records = yield* journal.workers({ id: null, after, limit: limit + 1 })
+    const { items, next } = sliceOf(records, limit, ({ id }) => id)
+    return { items: items.map(stateOf), next }
+  })
+
+/**
+ * Returns a page of all workers, in order of id: those with a lease (`live`), idle ones too, and those whose lease has run
+ * out during the last week. A worker that stopped cleanly is not listed.
+ *
+ * Fails with `ValueInvalid` if the cursor is not from such a page.
+ *
+ * @since 0.1.0
+ * @category reading
+ */
+export const list = (options?: PageOptions): Effect.Effect<Page, ValueInvalid | JournalError, Journal> =>
+  workerList.page(options, read)
+
+/**
+ * All workers that `list` has, in order of id.
  *
  * @since 0.1.0
  * @category reading
  * @example
  * ```ts
- * import * as Effect from "effect/Effect"
  * import * as Option from "effect/Option"
+ * import * as Stream from "effect/Stream"
  * import * as Workers from "perdure/Workers"
  *
- * const busy = Effect.map(Workers.list, (workers) =>
- *   workers.filter(({ info, live }) => live && Option.exists(info, ({ runs }) => runs.active > 0)))
+ * const busy = Workers.stream.pipe(
+ *   Stream.filter(({ info, live }) => live && Option.exists(info, ({ runs }) => runs.active > 0)),
+ *   Stream.runCollect
+ * )
  * ```
  */
-export const list: Effect.Effect<ReadonlyArray<WorkerState>, JournalError, Journal> = Effect.gen(function*() {
-  const journal = yield* Journal
-  const all: Array<WorkerState> = []
-  let after: string | null = null
-  while (true) {
-    const page: ReadonlyArray<WorkerRecord> = yield* journal.workers({ id: null, after, limit: PAGE })
-    for (const record of page) all.push(stateOf(record))
-    const last = page.at(-1)
-    if (last === undefined || page.length < PAGE) return all
-    after = last.id
-  }
-})
+export const stream: Stream.Stream<WorkerState, JournalError, Journal> = workerList.stream(read)
 
 /**
- * The latest samples of a worker, oldest first: one every ten seconds or more, at most 360, none older than a day. They
- * outlive the worker, and are of every process that had that id. Empty if there are none. Fails with `ConfigurationInvalid`
- * if `limit` (default 500) is no positive integer.
+ * @since 0.1.0
+ * @category models
+ */
+export interface SampleOptions {
+  /** Most samples, a positive integer. Default 500. */
+  readonly limit?: number
+}
+
+const sampleOptions = optional(fields<SampleOptions>({ limit: optional(count({ min: 1 })) }))
+
+const DEFAULT_SAMPLE_COUNT = 500
+
+const workerId = string()
+
+/**
+ * Returns the latest samples of a worker, oldest first: one every ten seconds or more, at most 360, none older than a day.
+ * They outlive the worker, and come from every process that had that id. Empty if no samples exist.
  *
  * @since 0.1.0
  * @category reading
  */
 export const samples = (
   id: string,
-  options?: { readonly limit?: number }
-): Effect.Effect<ReadonlyArray<Sample>, ConfigurationInvalid | JournalError, Journal> =>
+  options?: SampleOptions
+): Effect.Effect<ReadonlyArray<Sample>, JournalError, Journal> =>
   Effect.gen(function*() {
-    const reading = new Reading()
-    const { limit } = reading.known("what is said", options, "", ["limit"])
-    const most = reading.count("limit", limit, PAGE, 1)
-    yield* refused("Workers.samples", reading)
-    if (!canBeNamed(id)) return []
+    yield* requireArguments("Workers.samples", [...workerId.problems(id, "id"), ...sampleOptions.problems(options, "")])
+    if (!canBeStored(id)) return []
     const journal = yield* Journal
-    const all = yield* journal.samples({ worker: id, limit: most })
+    const all = yield* journal.samples({ worker: id, limit: options?.limit ?? DEFAULT_SAMPLE_COUNT })
     return all.map((sample) => ({ ...sample, info: decodeInfo(sample.info) }))
   })
 
-const refused = (what: string, { problems }: Reading): Effect.Effect<void, ConfigurationInvalid> =>
-  problems.length === 0 ? Effect.void : new ConfigurationInvalid({ what, problems })
-
-/** Whether there can be a worker of that id. */
-const canBeNamed = (id: unknown): boolean => typeof id === "string" && canBeStored(id)
-
-/** How long to wait before looking whether the answer has come. */
-const looks = (attempt: number): Duration.Duration => Duration.millis(Math.min(1000, 10 * 2 ** Math.min(attempt, 10)))
+/** The pause before the next look for the worker's answer. */
+const lookInterval = (attempt: number): Duration.Duration =>
+  Duration.millis(Math.min(1_000, 10 * 2 ** Math.min(attempt, 10)))
 
 /**
- * Ask a worker to answer, and wait until it does; answers how long that took. It hears of it at once, or with its next
- * heartbeat if notices are lost, so a limit below a third of its lease may say of a healthy worker that it does not answer.
+ * @since 0.1.0
+ * @category models
+ */
+export interface PingOptions {
+  /** How long to wait for the answer. Default 10 seconds. */
+  readonly timeout?: Duration.DurationInput
+}
+
+const pingOptions = optional(fields<PingOptions>({ timeout: optional(duration()) }))
+
+/**
+ * Asks a worker to answer, waits until it does, and returns how long that took. The worker is notified at once. If that
+ * notification is lost, it answers with its next heartbeat, so a timeout below a third of its lease may report a healthy
+ * worker.
  *
- * Fails with `NoSuchWorker` if there is none of that id (any more), and with `WorkerUnresponsive` after `timeout` (default
- * 10 seconds); with `ConfigurationInvalid` if that is no finite duration.
+ * Fails with `NoSuchWorker` if no worker of that id exists (any more), and with `WorkerUnresponsive` after the timeout.
  *
  * @since 0.1.0
  * @category pings
@@ -167,14 +214,12 @@ const looks = (attempt: number): Duration.Duration => Duration.millis(Math.min(1
  */
 export const ping = (
   id: string,
-  options?: { readonly timeout?: Duration.DurationInput }
-): Effect.Effect<Duration.Duration, ConfigurationInvalid | NoSuchWorker | WorkerUnresponsive | JournalError, Journal> =>
+  options?: PingOptions
+): Effect.Effect<Duration.Duration, NoSuchWorker | WorkerUnresponsive | JournalError, Journal> =>
   Effect.gen(function*() {
-    const reading = new Reading()
-    const { timeout } = reading.known("what is said", options, "", ["timeout"])
-    const limit = Duration.millis(reading.span("timeout", timeout, 10_000, 0))
-    yield* refused("Workers.ping", reading)
-    if (!canBeNamed(id)) return yield* new NoSuchWorker({ workerId: storable(String(id)) })
+    yield* requireArguments("Workers.ping", [...workerId.problems(id, "id"), ...pingOptions.problems(options, "")])
+    if (!canBeStored(id)) return yield* new NoSuchWorker({ workerId: storable(id) })
+    const limit = Duration.decode(options?.timeout ?? "10 seconds")
     const journal = yield* Journal
     const before = yield* Clock.currentTimeNanos
     const nonce = yield* Effect.sync(makeIncarnation)
@@ -184,9 +229,9 @@ export const ping = (
       for (let attempt = 0;; attempt++) {
         const [record] = yield* journal.workers({ id, after: null, limit: 1 })
         if (record === undefined) return yield* new NoSuchWorker({ workerId: id })
-        // A ping is replaced only once it is answered.
+        // A ping is replaced only after it has been answered.
         if (record.ping !== open) return
-        yield* Effect.sleep(looks(attempt))
+        yield* Effect.sleep(lookInterval(attempt))
       }
     })
     yield* Effect.timeoutFail(answered, {

@@ -90,10 +90,10 @@ describe("Check.run", () => {
       assert.deepStrictEqual(
         report.problems.map(({ code, detail, place }) => [code, place, detail.split(" ")[0]]).toSorted(),
         [
-          ["BadOption", `worker "a"`, "concurrency"],
-          ["BadOption", `worker "a"`, "pollInterval"],
-          ["BadOption", `worker "b"`, "queues"],
-          ["BadOption", `worker "c"`, "concurency"]
+          ["BadOption", `worker "a"`, `"concurrency"`],
+          ["BadOption", `worker "a"`, `"pollInterval"`],
+          ["BadOption", `worker "b"`, `"queues"`],
+          ["BadOption", `worker "c"`, `"concurency"`]
         ]
       )
     }))
@@ -129,7 +129,7 @@ describe("Check.run", () => {
         Continuation.onFailure(After, () => ({}), { queue: "bulk" })
       )
       const workflows = Layer.mergeAll(Waits.toLayer(() => Effect.void), Goes.toLayer(() => Effect.void), AfterLive)
-      const check = (...queues: ReadonlyArray<RunQueue.Ref>) =>
+      const check = (...queues: ReadonlyArray<RunQueue.Reference>) =>
         Check.run(Layer.merge(workflows, Worker.layer({ queues: ["default", ...queues] })))
       const [nowhere, ...others] = (yield* check("bulk")).problems
       assert.deepInclude(nowhere, {

@@ -263,7 +263,7 @@ describe("exactly once", () => {
               ? Effect.zipRight(killer, Effect.never)
               : Effect.zipRight(driver.commit(request), Effect.zipRight(killer, Effect.never))
         }))
-        const first = yield* world.launch(OrderLive, { id: "first", lease: "10 seconds" })
+        const first = yield* world.launch(OrderLive, { id: "first", leaseDuration: "10 seconds" })
         let dead = 0
         killer = Effect.suspend(() => dead++ > 0 ? Effect.void : first.kill)
         const run = yield* first.use(Order.start({ order: "o", how: "badly" }))
@@ -271,7 +271,7 @@ describe("exactly once", () => {
         assert.strictEqual(dead, 1)
         assert.strictEqual((yield* following(world, "Apology")).length, when === "before" ? 0 : 1)
         isOver = true
-        yield* world.launch(OrderLive, { id: "second", lease: "10 seconds" })
+        yield* world.launch(OrderLive, { id: "second", leaseDuration: "10 seconds" })
         yield* TestClock.adjust("1 minute")
         assert.strictEqual((yield* world.record(run.id)).status, "failed")
         assert.strictEqual((yield* following(world, "Apology")).length, 1)

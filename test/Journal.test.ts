@@ -148,7 +148,7 @@ describe("storage that is away", () => {
       Effect.gen(function*() {
         const faults = makeFaults()
         const world = yield* makeWorld(faults.bend)
-        yield* world.launch(adding, { lease: "15 minutes" })
+        yield* world.launch(adding, { leaseDuration: "15 minutes" })
         const code = when === "before" ? "Unavailable" : "OutcomeUnknown"
         for (const operation of ["commit", "claim", "get", "await"])
           faults.fail(operation, 3, fault(code, operation), when)
@@ -192,7 +192,7 @@ describe("storage that is away", () => {
     Effect.gen(function*() {
       const faults = makeFaults()
       const world = yield* makeWorld(faults.bend)
-      yield* world.launch(adding, { lease: "30 minutes", linger: "1 day" })
+      yield* world.launch(adding, { leaseDuration: "30 minutes", lingerDuration: "1 day" })
       const run = yield* world.use(Job.start({ n: 1 }))
       yield* TestClock.adjust("1 minute")
       faults.fail("heartbeat", 9, fault("Unavailable", "heartbeat"))
@@ -273,7 +273,7 @@ describe("a clock that jumps", () => {
               yield* Effect.sleep("1 minute")
             }), { discard: true })
         ),
-        { linger: "1 day" }
+        { lingerDuration: "1 day" }
       )
       const run = yield* world.use(Ticks.start({}))
       yield* within("10 hours")(run.result)

@@ -13,6 +13,7 @@ import type { RetentionRule } from "perdure/JournalDriver"
 import * as Retention from "perdure/Retention"
 import * as Runs from "perdure/Runs"
 import * as Workflow from "perdure/Workflow"
+import { misuseOf } from "./fixtures/misuse.js"
 import { makeWorld, type World } from "./fixtures/world.js"
 
 const Job = Workflow.make("Job", { payload: { fails: Schema.Boolean }, error: Schema.String })
@@ -40,20 +41,22 @@ const counts = (world: World) =>
 
 const swept = (world: World, options: Retention.RetentionOptions) =>
   Effect.gen(function*() {
-    const fiber = yield* Effect.fork(world.use(Stream.runCollect(Retention.run({ pause: "1 second", ...options }))))
+    const fiber = yield* Effect.fork(
+      world.use(Stream.runCollect(Retention.sweepStream({ batchInterval: "1 second", ...options })))
+    )
     yield* TestClock.adjust("1 minute")
     return Chunk.toReadonlyArray(yield* Fiber.join(fiber))
   })
 
 describe("retention", () => {
-  it.scoped("deletes what is old enough by workflow and state, in batches, with progress", () =>
+  it.scoped("deletes runs that are old enough by workflow and state, in batches, with progress", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       yield* finished(world)
       const options: Retention.RetentionOptions = {
         default: { completed: "30 days", failed: "90 days" },
         workflows: { Rare: { completed: "forever" } },
-        batch: 2
+        batchSize: 2
       }
       assert.deepStrictEqual(yield* swept(world, options), [{ deleted: 0, done: true }])
       yield* TestClock.adjust("31 days")
@@ -68,7 +71,7 @@ describe("retention", () => {
       assert.deepStrictEqual(yield* counts(world), { Job: [0, 0], Rare: 1 })
     }))
 
-  it.scoped("what is said of a workflow goes before the default, state by state", () =>
+  it.scoped("of a workflow overrides the default, state by state", () =>
     Effect.gen(function*() {
       const asked: Array<ReadonlyArray<RetentionRule>> = []
       const world = yield* makeWorld((driver) => ({
@@ -101,7 +104,17 @@ describe("retention", () => {
       ]])
     }))
 
-  it.scoped("as a layer it goes on, whatever happens, and pauses", () =>
+  it.scoped("returns how many runs it has deleted", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      yield* finished(world)
+      yield* TestClock.adjust("1 second")
+      const options = { default: { completed: 0, failed: 0 }, batchSize: 3, batchInterval: 0 }
+      assert.deepStrictEqual(yield* world.use(Retention.sweep(options)), { deleted: 8 })
+      assert.deepStrictEqual(yield* world.use(Retention.sweep(options)), { deleted: 0 })
+    }))
+
+  it.scoped("as a layer sweeps at its interval until its scope closes, and retries after an error", () =>
     Effect.gen(function*() {
       let broken = true
       let asked = 0
@@ -125,18 +138,20 @@ describe("retention", () => {
             broken = false
             yield* TestClock.adjust("2 days")
           }),
-          Layer.provide(Retention.layer({ default: { completed: "1 day" }, every: "1 hour", batch: 2 }), logger)
+          Layer.provide(
+            Retention.layer({ default: { completed: "1 day" }, sweepInterval: "1 hour", batchSize: 2 }),
+            logger
+          )
         )
       )
       assert.strictEqual(logged.length, 2)
       assert.deepStrictEqual(yield* counts(world), { Job: [0, 2], Rare: 0 })
-      // When its scope is closed, it is over.
       const before = asked
       yield* TestClock.adjust("1 day")
       assert.strictEqual(asked, before)
     }))
 
-  it.scoped("options that cannot be are refused, all at once, and nothing is deleted", () =>
+  it.scoped("with invalid options reports every problem at once, and deletes nothing", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld((driver) => ({
         ...driver,
@@ -145,28 +160,34 @@ describe("retention", () => {
       const wrong: unknown = {
         default: { done: "1 day", completed: "soon" },
         workflows: { "": { failed: "1 day" } },
-        every: "0 millis",
-        batch: 0,
-        pause: "forever"
+        sweepInterval: "0 millis",
+        batchSize: 0,
+        batchInterval: "forever"
       }
       const options = wrong as Retention.RetentionOptions
-      const attempts = [
-        world.use(Stream.runDrain(Retention.run(options))),
-        world.use(Effect.asVoid(Effect.scoped(Layer.build(Retention.layer(options)))))
+      const built = yield* Effect.flip(world.use(Effect.scoped(Layer.build(Retention.layer(options)))))
+      assert.strictEqual(built._tag, "ConfigurationInvalid")
+      const messages = [
+        built.message,
+        yield* world.use(misuseOf(Retention.sweep(options))),
+        yield* world.use(misuseOf(Stream.runDrain(Retention.sweepStream(options))))
       ]
-      for (const attempt of attempts) {
-        const error = yield* Effect.flip(Effect.catchTag(attempt, "JournalError", Effect.die))
-        for (
-          const part of [/"done" is no state/, /completed is soon/, /the name of workflow/, /every/, /batch/, /pause/]
-        ) {
-          assert.match(error.message, part)
-        }
-      }
-      const nothing = yield* Effect.flip(world.use(Stream.runDrain(Retention.run({ default: {} }))))
-      assert.match(nothing.message, /nothing says how long/)
+      const parts = [
+        /"default\.done" is not an option/,
+        /"default\.completed" must be .*, got "soon"/,
+        /"a key of workflows" must be a string of 1 to 200 printable/,
+        /"sweepInterval" must be/,
+        /"batchSize" must be/,
+        /"batchInterval" must be/
+      ]
+      for (const message of messages) for (const part of parts) assert.match(message, part)
+      assert.match(
+        yield* world.use(misuseOf(Retention.sweep({ default: {} }))),
+        /no run would be deleted: set a state of "default" or of "workflows"/
+      )
     }))
 
-  it.scoped("what would delete more than is said is refused, whatever its type says, and nothing is deleted", () =>
+  it.scoped("checks its options against their types at run time, and deletes nothing if one is invalid", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld((driver) => ({
         ...driver,
@@ -174,38 +195,37 @@ describe("retention", () => {
       }))
       const soon = { completed: "1 millis" }
       const cases: ReadonlyArray<readonly [unknown, ...ReadonlyArray<RegExp>]> = [
-        [{ default: { completed: NaN } }, /default: completed is NaN/],
-        [{ default: { completed: -1 } }, /default: completed is -1/],
-        [{ default: { completed: -1n } }, /default: completed is -1/],
-        [{ default: { completed: "-1 days" } }, /default: completed is -1 days/],
-        [{ default: { completed: [-1, 0] } }, /default: completed is/],
-        [{ default: { completed: [NaN, 0] } }, /default: completed is/],
-        [{ default: { completed: [1] } }, /default: completed is/],
-        [{ default: { completed: null } }, /default: completed is null/],
-        [{ default: { completed: Infinity } }, /default: completed is Infinity.*"forever"/],
-        [{ default: soon, workflow: { Rare: { completed: "forever" } } }, /workflow is no option, there are default/],
-        [{ default: soon, workflows: { Rare: null } }, /workflows.Rare is null, it must be an object/],
-        [{ default: soon, workflows: ["Rare"] }, /workflows is/],
-        [{ default: soon, workflows: new Map([["Rare", { completed: "forever" }]]) }, /workflows is/],
-        [{ default: soon, pause: NaN, every: NaN }, /pause is NaN/, /every is NaN/],
-        [{ default: soon, pause: -1, every: -1 }, /pause is -1/, /every is -1/],
-        [{ default: soon, pause: null, batch: "500" }, /pause is null/, /batch is 500/],
-        [{ default: null }, /default is null, it must be an object/],
-        [{ default: "30 days" }, /default is 30 days, it must be an object/],
-        [null, /what is said is null/],
-        [undefined, /nothing says how long/]
+        [{ default: { completed: NaN } }, /"default\.completed" must be .*, got NaN/],
+        [{ default: { completed: -1 } }, /"default\.completed" must be .*, got -1/],
+        [{ default: { completed: -1n } }, /"default\.completed" must be .*, got -1/],
+        [{ default: { completed: "-1 days" } }, /"default\.completed" must be .*, got "-1 days"/],
+        [{ default: { completed: [-1, 0] } }, /"default\.completed" must be/],
+        [{ default: { completed: [NaN, 0] } }, /"default\.completed" must be/],
+        [{ default: { completed: [1] } }, /"default\.completed" must be/],
+        [{ default: { completed: null } }, /"default\.completed" must be .*, got null/],
+        [{ default: { completed: Infinity } }, /"default\.completed" must be .* or "forever", got Infinity/],
+        [{ default: soon, workflow: { Rare: { completed: "forever" } } }, /"workflow" .* did you mean "workflows"\?/],
+        [{ default: soon, workflows: { Rare: null } }, /"workflows\.Rare" must be an object, got null/],
+        [{ default: soon, workflows: ["Rare"] }, /"workflows" must be/],
+        [{ default: soon, workflows: new Map([["Rare", { completed: "forever" }]]) }, /"workflows" must be/],
+        [{ default: soon, batchInterval: NaN, sweepInterval: NaN }, /"batchInterval" .* NaN/, /"sweepInterval" .* NaN/],
+        [{ default: soon, batchInterval: -1, sweepInterval: -1 }, /"batchInterval" .* -1/, /"sweepInterval" .* -1/],
+        [{ default: soon, batchInterval: null, batchSize: "500" }, /"batchInterval" .* null/, /"batchSize" .* "500"/],
+        [{ default: null }, /"default" must be an object, got null/],
+        [{ default: "30 days" }, /"default" must be an object, got "30 days"/],
+        [null, /the options must be an object, got null/],
+        [undefined, /the options must be an object, got undefined/]
       ]
       for (const [wrong, ...parts] of cases) {
         const options = wrong as Retention.RetentionOptions
-        const error = yield* Effect.flip(world.use(Stream.runDrain(Retention.run(options))))
-        assert.strictEqual(error._tag, "ConfigurationInvalid")
-        for (const part of parts) assert.match(error.message, part)
+        const message = yield* world.use(misuseOf(Retention.sweep(options)))
+        for (const part of parts) assert.match(message, part)
       }
     }))
 
-  it.effect("a check tells all that is wrong with the options, and does not begin to delete", () =>
+  it.effect("in a check reports every problem of its options, and deletes nothing", () =>
     Effect.gen(function*() {
-      const wrong: unknown = { default: { completed: -1 }, batch: 0, evry: 1 }
+      const wrong: unknown = { default: { completed: -1 }, batchSize: 0, sweepIntervl: 1 }
       const { problems } = yield* Check.run(Retention.layer(wrong as Retention.RetentionOptions))
       assert.deepStrictEqual(problems.map(({ code, place }) => [code, place]), [
         ["BadOption", "the options of Retention"],

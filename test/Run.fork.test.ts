@@ -146,7 +146,7 @@ describe("a fork", () => {
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const live = Layer.merge(child, everything)
-      const first = yield* world.launch(live, { lease: "10 minutes" })
+      const first = yield* world.launch(live, { leaseDuration: "10 minutes" })
       const source = yield* world.use(Everything.start({}))
       const result = yield* carry(world, source, [1, 2])
       const entries = yield* world.history(source.id)
@@ -154,11 +154,11 @@ describe("a fork", () => {
       for (const seq of [6]) {
         const fork = yield* source.fork({ from: seq })
         for (const time of ["1 second", "15 minutes", "12 minutes"] as const) {
-          const process = yield* world.launch(live, { lease: "10 minutes", hot: { runs: 0 } })
+          const process = yield* world.launch(live, { leaseDuration: "10 minutes", hot: { capacity: 0 } })
           yield* TestClock.adjust(time)
           yield* process.kill
         }
-        const last = yield* world.launch(live, { lease: "10 minutes", hot: { runs: 0 } })
+        const last = yield* world.launch(live, { leaseDuration: "10 minutes", hot: { capacity: 0 } })
         yield* TestClock.adjust("15 minutes")
         assert.deepStrictEqual(yield* carry(world, fork, []), result, `the fork at ${seq}`)
         assert.deepStrictEqual(

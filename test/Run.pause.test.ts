@@ -60,12 +60,12 @@ describe("a run that is paused while a step runs", () => {
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const { bodies, live, started } = yield* gated
-      const process = yield* world.launch(live, { lease: "30 seconds" })
+      const process = yield* world.launch(live, { leaseDuration: "30 seconds" })
       const run = yield* world.use(Job.start({}))
       yield* Deferred.await(started)
       yield* process.kill
       yield* run.pause()
-      yield* world.launch(live, { lease: "30 seconds" })
+      yield* world.launch(live, { leaseDuration: "30 seconds" })
       yield* TestClock.adjust("2 minutes")
       assert.strictEqual((yield* run.record).status, "paused")
       assert.deepStrictEqual(bodies, ["first"])
@@ -97,7 +97,7 @@ describe("a run that is paused while it waits", () => {
   it.scoped("while its worker holds it idle, is written down at once", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
-      yield* world.launch(Job.toLayer(() => Go.receive), { linger: "1 day" })
+      yield* world.launch(Job.toLayer(() => Go.receive), { lingerDuration: "1 day" })
       const run = yield* world.use(Job.start({}))
       yield* TestClock.adjust("1 minute")
       assert.strictEqual((yield* run.record).status, "running")
@@ -149,7 +149,7 @@ describe("a deadline", () => {
       const until = yield* TestClock.currentTimeMillis
       const later = yield* world.use(Job.start({}, { expiresAt: new Date(until + 7_200_000) }))
       yield* TestClock.adjust("1 hour")
-      yield* world.launch(Job.toLayer(() => Effect.as(Effect.sleep("3 minutes"), 1)), { lease: "30 seconds" })
+      yield* world.launch(Job.toLayer(() => Effect.as(Effect.sleep("3 minutes"), 1)), { leaseDuration: "30 seconds" })
       yield* TestClock.adjust("1 minute")
       const ended = yield* Effect.flip(late.result)
       assert.deepInclude(ended, { _tag: "RunEnded", status: "expired" })

@@ -266,7 +266,7 @@ describe("terminate", () => {
     Effect.gen(function*() {
       const { done, live } = makeReserving()
       const world = yield* makeWorld()
-      yield* world.launch(live, { linger: "1 day" })
+      yield* world.launch(live, { lingerDuration: "1 day" })
       const run = yield* world.use(Job.start({}))
       yield* TestClock.adjust("1 minute")
       assert.isTrue(yield* run.terminate({ by: "ops" }))

@@ -58,7 +58,7 @@ describe("a signal", () => {
   it.scoped("reaches a run that is held in memory", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
-      yield* world.launch(Job.toLayer(() => Approval.receive), { linger: "1 hour" })
+      yield* world.launch(Job.toLayer(() => Approval.receive), { lingerDuration: "1 hour" })
       const run = yield* world.use(Job.start({}))
       yield* TestClock.adjust("1 minute")
       assert.strictEqual((yield* world.record(run.id)).status, "running")

@@ -208,7 +208,7 @@ describe("retry", () => {
         Step.run("flaky", body, { success: Schema.Number, error: Flaky, retry: Schedule.spaced("10 minutes") })
       )
       const world = yield* makeWorld()
-      const options = { lease: "1 minute" } as const
+      const options = { leaseDuration: "1 minute" } as const
       const first = yield* world.launch(live, options)
       const run = yield* world.use(Job.start({}))
       yield* TestClock.adjust("6 minutes")
@@ -286,7 +286,7 @@ describe("the idempotency key", () => {
         })
       )
       const world = yield* makeWorld()
-      const process = yield* world.launch(live, { lease: "15 minutes" })
+      const process = yield* world.launch(live, { leaseDuration: "15 minutes" })
       const run = yield* world.use(Job.start({}))
       yield* TestClock.adjust("12 minutes")
       yield* process.kill

@@ -98,7 +98,7 @@ describe("a transaction step", () => {
           success: Schema.Number
         })
       )
-      const first = yield* world.launch(live, { lease: "1 minute", drain: "10 seconds" })
+      const first = yield* world.launch(live, { leaseDuration: "1 minute", drainTimeout: "10 seconds" })
       const run = yield* world.use(Pay.start({}))
       yield* TestClock.adjust("1 second")
       assert.strictEqual(attempts, 1)

@@ -107,7 +107,7 @@ describe("a run with", () => {
           Bad.toLayer(() => Effect.zipRight(Step.run("s", Effect.succeed(result), { success: Throws }), Word.receive)),
           Reads.toLayer(() => Effect.void)
         )
-      const first = yield* world.launch(code("decode"), { linger: 0, hot: { runs: 0 } })
+      const first = yield* world.launch(code("decode"), { lingerDuration: 0, hot: { capacity: 0 } })
       const good = yield* world.use(Good.start({}))
       const [replayed, signalled] = yield* world.use(Bad.startAll([{}, {}]))
       yield* TestClock.adjust("1 second")

@@ -36,23 +36,33 @@ describe("the options of a worker", () => {
         id: "",
         queues: ["", "naïve"],
         concurrency: 0,
-        claimBatch: 1.5,
-        commitBatch: -1,
+        claimBatchSize: 1.5,
+        commitBatchSize: -1,
         commitsInFlight: Number.NaN,
         pollInterval: "1 millis",
-        lease: 0,
+        leaseDuration: 0,
         maxCrashes: 0,
-        linger: Number.POSITIVE_INFINITY,
-        hot: { runs: -1, keep: Number.POSITIVE_INFINITY },
-        drain: Number.POSITIVE_INFINITY
+        lingerDuration: Number.POSITIVE_INFINITY,
+        hot: { capacity: -1, timeToLive: Number.POSITIVE_INFINITY },
+        drainTimeout: Number.POSITIVE_INFINITY
       }).pipe(Effect.flip)
       assert.instanceOf(error, ConfigurationInvalid)
       assert.strictEqual(error.problems.length, 14)
-      for (const option of ["concurrency", "claimBatch", "lease", "hot.keep", "drain", "naïve", "worker id"]) {
+      for (
+        const option of [
+          "concurrency",
+          "claimBatchSize",
+          "leaseDuration",
+          "hot.timeToLive",
+          "drainTimeout",
+          "naïve",
+          "id"
+        ]
+      ) {
         assert.include(error.message, option)
       }
       const empty = yield* world.launch(Layer.empty, { queues: [] }).pipe(Effect.flip)
-      assert.include(empty.message, "queues is empty")
+      assert.include(empty.message, `"queues" must be an array with at least 1 item`)
     }))
 
   it.scoped("are what they are, whatever their type says, and nobody dies of them", () =>
@@ -61,14 +71,24 @@ describe("the options of a worker", () => {
       const cases: ReadonlyArray<readonly [unknown, ...ReadonlyArray<RegExp>]> = [
         [
           { queues: "default", concurency: 5 },
-          /queues is default, it must be an array/,
-          /concurency is no option, there/
+          /"queues" must be an array .*, got "default"/,
+          /"concurency" is not an option: did you mean "concurrency"\?/
         ],
-        [{ queues: [5, null, "default"] }, /queues\[0\] is 5/, /queues\[1\] is null/],
-        [{ pollInterval: "zz", lease: -1, drain: null }, /pollInterval is zz/, /lease is -1/, /drain is null/],
-        [{ linger: -1, hot: { keep: NaN, run: 1 } }, /linger is -1/, /hot.keep is NaN/, /hot.run is no option/],
-        [{ hot: 5, id: 7, concurrency: "x" }, /hot is 5/, /id is 7/, /concurrency is x/],
-        [{ claimBatch: 1e12 }, /claimBatch is 1000000000000, it must be an integer from 1 to/]
+        [{ queues: [5, null, "default"] }, /"queues\[0\]" must be .*, got 5/, /"queues\[1\]" must be .*, got null/],
+        [
+          { pollInterval: "zz", leaseDuration: -1, drainTimeout: null },
+          /"pollInterval" must be .*, got "zz"/,
+          /"leaseDuration" must be .*, got -1/,
+          /"drainTimeout" must be .*, got null/
+        ],
+        [
+          { lingerDuration: -1, hot: { timeToLive: NaN, run: 1 } },
+          /"lingerDuration" must be .*, got -1/,
+          /"hot\.timeToLive" must be .*, got NaN/,
+          /"hot\.run" is not an option: use capacity or timeToLive/
+        ],
+        [{ hot: 5, id: 7, concurrency: "x" }, /"hot" .* got 5/, /"id" .* got 7/, /"concurrency" .* got "x"/],
+        [{ claimBatchSize: 1e12 }, /"claimBatchSize" must be an integer from 1 to 2147483647, got 1000000000000/]
       ]
       for (const [wrong, ...parts] of cases) {
         const error = yield* Effect.flip(world.launch(Layer.empty, wrong as Worker.WorkerOptions))
@@ -83,8 +103,10 @@ describe("the id of a worker", () => {
   it.scoped("that a live worker has is WorkerIdTaken, after a lease has been waited for", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
-      yield* world.launch(Layer.empty, { id: "w", lease: "15 seconds" })
-      const error = yield* within("1 minute")(Effect.flip(world.launch(Layer.empty, { id: "w", lease: "15 seconds" })))
+      yield* world.launch(Layer.empty, { id: "w", leaseDuration: "15 seconds" })
+      const error = yield* within("1 minute")(
+        Effect.flip(world.launch(Layer.empty, { id: "w", leaseDuration: "15 seconds" }))
+      )
       assert.deepStrictEqual(error, new WorkerIdTaken({ workerId: "w" }))
       assert.include(error.message, "give each worker its own id")
     }))
@@ -92,7 +114,7 @@ describe("the id of a worker", () => {
   it.scoped("of a worker that has stopped is free at once, of one that died when its lease runs out", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
-      const options = { id: "w", lease: "15 seconds" } as const
+      const options = { id: "w", leaseDuration: "15 seconds" } as const
       const first = yield* world.launch(Layer.empty, options)
       yield* first.stop
       const second = yield* soon(world.launch(Layer.empty, options))
@@ -117,7 +139,7 @@ describe("a worker that dies", () => {
         })
       )
       const world = yield* makeWorld()
-      const options = { lease: "15 seconds" } as const
+      const options = { leaseDuration: "15 seconds" } as const
       const first = yield* world.launch(live, options)
       const run = yield* world.use(Job.start({}))
       yield* TestClock.adjust("1 second")
@@ -138,7 +160,7 @@ describe("a worker that dies", () => {
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const live = Job.toLayer(() => Step.run("deadly", Effect.never))
-      const options = { lease: "10 seconds", maxCrashes: 3 } as const
+      const options = { leaseDuration: "10 seconds", maxCrashes: 3 } as const
       const run = yield* world.use(Job.start({}))
       for (const _ of [1, 2, 3]) {
         const process = yield* world.launch(live, options)
@@ -157,7 +179,7 @@ describe("a worker that dies", () => {
       const world = yield* makeWorld()
       const gate = makeGate()
       const live = Job.toLayer(() => Step.run("slow", gate.step, { success: Schema.String }))
-      const zombie = yield* world.launch(live, { lease: "1 day" })
+      const zombie = yield* world.launch(live, { leaseDuration: "1 day" })
       const run = yield* world.use(Job.start({}))
       yield* TestClock.adjust("1 second")
       // To everybody but itself, its lease has ended.
@@ -186,7 +208,7 @@ describe("a worker that stops", () => {
       )
       const Waits = Workflow.make("Waits", { payload: {}, success: Schema.Number })
       const both = Layer.merge(live, Waits.toLayer(() => Note.receive))
-      const process = yield* world.launch(both, { linger: "1 day", drain: "20 seconds" })
+      const process = yield* world.launch(both, { lingerDuration: "1 day", drainTimeout: "20 seconds" })
       const run = yield* world.use(Job.start({}))
       const waits = yield* world.use(Waits.start({}))
       yield* TestClock.adjust("1 second")
@@ -217,7 +239,7 @@ describe("a worker that stops", () => {
       const live = Job.toLayer(() =>
         Step.run("slow", Effect.onInterrupt(Effect.never, () => Effect.sync(() => void seen.push("interrupted"))))
       )
-      const process = yield* world.launch(live, { drain: "20 seconds" })
+      const process = yield* world.launch(live, { drainTimeout: "20 seconds" })
       const run = yield* world.use(Job.start({}))
       yield* TestClock.adjust("1 second")
       yield* within("20 seconds")(process.stop)
@@ -230,7 +252,7 @@ describe("a worker that stops", () => {
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const process = yield* world.launch(Job.toLayer(() => Step.run("deaf", Effect.uninterruptible(Effect.never))), {
-        drain: "20 seconds"
+        drainTimeout: "20 seconds"
       })
       const run = yield* world.use(Job.start({}))
       yield* TestClock.adjust("1 second")
@@ -250,7 +272,7 @@ describe("concurrency", () => {
           Job.toLayer(() => Step.run("slow", gate.step, { success: Schema.String })),
           Waits.toLayer(() => Effect.asVoid(Note.receive))
         ),
-        { concurrency: 2, linger: "1 hour" }
+        { concurrency: 2, lingerDuration: "1 hour" }
       )
       yield* world.use(Waits.startAll([{}, {}, {}]))
       yield* world.use(Job.startAll([{}, {}, {}]))
@@ -274,7 +296,7 @@ describe("a worker by hand", () => {
         }
       )
       const run = yield* world.use(Job.start({}))
-      const core = yield* process.use(Worker.makeCore({ id: "by-hand", linger: 0 }))
+      const core = yield* process.use(Worker.makeCore({ id: "by-hand", lingerDuration: 0 }))
       assert.strictEqual(yield* core.claimer.runOnce, 0, "without a lease it claims nothing")
       assert.isTrue(yield* core.lease.beat)
       assert.strictEqual(yield* core.claimer.runOnce, 1)

@@ -126,7 +126,7 @@ describe("a singleton whose deadline has passed", () => {
       yield* TestClock.adjust("1 hour")
       assert.strictEqual((yield* world.record(first.id)).status, "pending")
       assert.strictEqual(yield* busy(2), "SingletonBusy")
-      yield* world.launch(SyncLive, { lease: "30 seconds" })
+      yield* world.launch(SyncLive, { leaseDuration: "30 seconds" })
       yield* TestClock.adjust("1 second")
       assert.strictEqual((yield* world.record(first.id)).status, "expired")
       const second = yield* world.use(Move.start({ account: "a", n: 3 }, place))

@@ -318,7 +318,7 @@ describe("inside a run", () => {
         })
       )
       const world = yield* makeWorld()
-      const options = { lease: "2 hours" } as const
+      const options = { leaseDuration: "2 hours" } as const
       const first = yield* world.launch(live, options)
       const run = yield* first.use(Dice.start({}))
       yield* TestClock.adjust("61 minutes")
@@ -385,7 +385,7 @@ describe("inside a run", () => {
       const ear = Logger.make(({ message }) => void said.push(String(message)))
       const listening = Layer.provideMerge(live, Logger.replace(Logger.defaultLogger, ear))
       for (const hours of [0, 1, 2]) {
-        const process = yield* world.launch(listening, { hot: { runs: 0 } })
+        const process = yield* world.launch(listening, { hot: { capacity: 0 } })
         if (hours === 0) yield* process.use(Chatty.start({}))
         yield* TestClock.adjust("59 minutes")
         yield* process.stop

@@ -41,7 +41,7 @@ const declared: Readonly<Record<string, ReadonlyArray<readonly [path: string, na
   "Workflow.make": [["src/Workflow.ts", "Definition"], ["src/internal/options/workflowOptions.ts", "WorkflowOptions"]],
   "workflow.start": [["src/internal/options/startOptions.ts", "StartOptions"]],
   "Step.run": [["src/Step.ts", "StepOptions"], ["src/Step.ts", "WithTimeout"], ["src/Step.ts", "Retry"]],
-  "Worker.layer": [["src/Worker.ts", "WorkerOptions"]],
+  "Worker.layer": [["src/internal/worker/settings.ts", "WorkerOptions"]],
   "RunSchedule.make": [["src/internal/schedules/options.ts", "ScheduleOptions"]],
   "PgJournal.layer": [
     ["packages/postgres/src/PgJournal.ts", "PgJournalOptions"],

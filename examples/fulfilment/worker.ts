@@ -36,8 +36,8 @@ const live = (settings: Storage.Settings) =>
     // are dead, and waits for nothing.
     Worker.layer({
       concurrency: 100,
-      lease: Option.isSome(settings.databaseUrl) ? "5 seconds" : "15 seconds",
-      drain: "2 seconds"
+      leaseDuration: Option.isSome(settings.databaseUrl) ? "5 seconds" : "15 seconds",
+      drainTimeout: "2 seconds"
     })
   ).pipe(
     Layer.provideMerge(services(settings)),

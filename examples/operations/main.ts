@@ -53,11 +53,11 @@ const operate = Effect.gen(function*() {
   // What happened to the seventh issue, and to whom it could not be sent.
   const { failed, suspended } = yield* Runs.count({ workflow: Newsletter, attributes: { issue: 7 } })
   yield* Console.log(`${suspended} wait for their reminder, ${failed} failed`)
-  const { runs } = yield* Runs.find({ tags: ["eu"], errorCode: "Bounced" }, { limit: 10 })
-  for (const { detail, exit, status } of runs) yield* Console.log(`  ${status}: ${exit?.value ?? detail}`)
+  const { items } = yield* Runs.list({ tags: ["eu"], errorCode: "Bounced" }, { limit: 10 })
+  for (const { detail, exit, status } of items) yield* Console.log(`  ${status}: ${exit?.value ?? detail}`)
 
   // No reminders for America: a batch at a time, each with its progress.
-  yield* Runs.cancel({ tags: ["us"] }, { by: "ann", reason: "wrong edition", batch: 10 }).pipe(
+  yield* Runs.cancelStream({ tags: ["us"] }, { by: "ann", reason: "wrong edition", batchSize: 10 }).pipe(
     Stream.runForEach(({ changed, matched }) => Console.log(`${changed} of ${matched} cancelled`))
   )
   yield* Effect.repeat(Runs.count({ tags: ["us"] }), {
@@ -66,7 +66,7 @@ const operate = Effect.gen(function*() {
   })
 
   // What is over is kept for a while; here for no time at all.
-  yield* Retention.run({ default: { cancelled: 0, failed: 0 }, batch: 10 }).pipe(
+  yield* Retention.sweepStream({ default: { cancelled: 0, failed: 0 }, batchSize: 10 }).pipe(
     Stream.runForEach(({ deleted }) => Console.log(`${deleted} runs deleted`))
   )
   const left = yield* Runs.count(Runs.all)

@@ -90,8 +90,8 @@ const operate = Effect.gen(function*() {
     overlap: "queueAll"
   })
   yield* completed(EachSecond, started + 4)
-  const { runs } = yield* Runs.find({ attributes: { "perdure.schedule": "each-second" } }, { limit: 100 })
-  yield* Console.log(`${slots.length} slots, ${runs.length - started - 1} runs more`)
+  const { items } = yield* Runs.list({ attributes: { "perdure.schedule": "each-second" } }, { limit: 100 })
+  yield* Console.log(`${slots.length} slots, ${items.length - started - 1} runs more`)
 
   yield* RunSchedule.resume(EachSecond)
   yield* completed(EachSecond, started + 5)

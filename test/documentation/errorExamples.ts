@@ -49,8 +49,6 @@ export const errorExamples = [
   new Errors.WorkerIdTaken({ workerId: "worker-1" }),
   new Errors.NoSuchWorker({ workerId: "worker-1" }),
   new Errors.WorkerUnresponsive({ workerId: "worker-1", millis: 5000 }),
-  new Errors.FilterInvalid({ field: "limit", value: "0", detail: "it must be an integer from 1 to 1000" }),
-  new Errors.FilterTooWide({ operation: "Runs.cancel" }),
   new FolderInUse({ folder: "data", pid: 4711, host: "build-1", lock: "data/perdure.lock" }),
   new FolderUnusable({ folder: "data", detail: "EACCES: permission denied, mkdir 'data'" }),
   new ClusterError({ operation: "start PostgreSQL", detail: "the port 5432 is in use" })

@@ -94,7 +94,7 @@ describe("a connection that is cut", () => {
         url: proxy.url,
         outside: url,
         process: "here",
-        worker: { lease: "900 millis", linger: "50 millis" }
+        worker: { leaseDuration: "900 millis", lingerDuration: "50 millis" }
       })
       let n = 0
       for (const verb of verbs) {
@@ -126,7 +126,7 @@ describe("a connection that is cut", () => {
         url: proxy.url,
         outside: url,
         process: "here",
-        worker: { lease: "900 millis" },
+        worker: { leaseDuration: "900 millis" },
         journal: { listen: false }
       })
       for (const [n, point] of [[1, "before"], [2, "after"]] as const) {
@@ -191,7 +191,7 @@ describe("a database that is frozen", () => {
         url: proxy.url,
         outside: url,
         process: "frozen",
-        worker: { id: "frozen", lease: "900 millis" },
+        worker: { id: "frozen", leaseDuration: "900 millis" },
         journal: { listen: false }
       })
       const run = yield* Effect.provide(Gated.start({ n: 1 }), client)

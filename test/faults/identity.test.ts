@@ -26,10 +26,15 @@ describe("two workers with one id", () => {
   it.scopedLive("cannot live at the same time: the second fails with WorkerIdTaken", () =>
     Effect.gen(function*() {
       const { database, url } = yield* setUp
-      const first = yield* local({ url, outside: url, process: "first", worker: { id: "one", lease: "1500 millis" } })
+      const first = yield* local({
+        url,
+        outside: url,
+        process: "first",
+        worker: { id: "one", leaseDuration: "1500 millis" }
+      })
       const incarnation = yield* database.rows("select incarnation from perdure.workers")
       const refused = yield* Effect.flip(
-        local({ url, outside: url, process: "second", worker: { id: "one", lease: "600 millis" } })
+        local({ url, outside: url, process: "second", worker: { id: "one", leaseDuration: "600 millis" } })
       )
       assert.deepStrictEqual(refused, new WorkerIdTaken({ workerId: "one" }))
       assert.deepStrictEqual(yield* database.rows("select incarnation from perdure.workers"), incarnation)
@@ -158,7 +163,7 @@ describe("SIGTERM", () => {
           { id: waiting.id, status: "suspended", worker: null, crashes: 0, next_seq: 0 }
         ])
 
-        const third = yield* local({ url, outside: url, process: "third", worker: { lease: "10 minutes" } })
+        const third = yield* local({ url, outside: url, process: "third", worker: { leaseDuration: "10 minutes" } })
         assert.strictEqual(yield* run.result, "second")
         yield* third.use(Effect.zipRight(Go.send(waiting.id, { value: 1 }), Go.send(waiting.id, { value: 2 })))
         assert.strictEqual(yield* waiting.result, 3)

@@ -39,7 +39,12 @@ export const local = (options: LocalOptions) =>
     const layer = Layer.provideMerge(
       Layer.mergeAll(
         Mixed.live,
-        Worker.layer({ lease: "1 second", pollInterval: "200 millis", linger: "100 millis", ...options.worker })
+        Worker.layer({
+          leaseDuration: "1 second",
+          pollInterval: "200 millis",
+          lingerDuration: "100 millis",
+          ...options.worker
+        })
       ),
       Layer.merge(
         Outside.layer({ url: options.outside, process: options.process }),

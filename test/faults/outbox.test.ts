@@ -89,7 +89,10 @@ const begin = Effect.gen(function*() {
 
 const over = (journal: Layer.Layer<Journal | SqlClient.SqlClient, unknown>) =>
   Layer.build(Layer.provideMerge(
-    Layer.merge(live, Worker.layer({ queues: ["outbox"], pollInterval: "50 millis", linger: 0, lease: "5 seconds" })),
+    Layer.merge(
+      live,
+      Worker.layer({ queues: ["outbox"], pollInterval: "50 millis", lingerDuration: 0, leaseDuration: "5 seconds" })
+    ),
     journal
   ))
 

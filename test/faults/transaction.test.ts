@@ -196,7 +196,7 @@ describe.each(cutsOn)("a transaction on $name", ({ cuts, server }) => {
       // The client has its own connection, so that the cuts affect the worker.
       const client = yield* setUp(PgJournal.layer({ url: Redacted.make(url) }))
       const storage = yield* Layer.build(PgJournal.layer({ url: Redacted.make(proxy.url), listen: false }))
-      yield* Effect.provide(Layer.build(worker({ lease: "600 millis" })), storage)
+      yield* Effect.provide(Layer.build(worker({ leaseDuration: "600 millis" })), storage)
       for (const [n, { point, text }] of cuts.entries()) {
         const waiting = yield* client.use(Waits.start({ n }))
         yield* database.until("select 1 from perdure.runs where id = $1 and status in ('running', 'suspended')", [
@@ -239,7 +239,7 @@ describe.each(cutsOn)("a transaction on $name", ({ cuts, server }) => {
       const goOn = yield* Deferred.make<void>()
       const rolledBack = yield* Deferred.make<void>()
       yield* lost.launch(
-        { id: "lost", lease: "10 minutes", pollInterval: "10 minutes" },
+        { id: "lost", leaseDuration: "10 minutes", pollInterval: "10 minutes" },
         Effect.zipRight(
           Deferred.succeed(inside, undefined),
           Effect.ensuring(Deferred.await(goOn), Deferred.succeed(rolledBack, undefined))
@@ -248,7 +248,7 @@ describe.each(cutsOn)("a transaction on $name", ({ cuts, server }) => {
       const run = yield* lost.use(Pay.start({ n: 1, mode: "pay", tell: null }))
       yield* Deferred.await(inside)
       yield* database.rows("update perdure.workers set lease_until = 'epoch' where id = 'lost'")
-      yield* Effect.provide(Layer.build(worker({ id: "heir", lease: "1 minute" })), yield* Layer.build(storage))
+      yield* Effect.provide(Layer.build(worker({ id: "heir", leaseDuration: "1 minute" })), yield* Layer.build(storage))
       assert.strictEqual(yield* run.result, 2)
       yield* Deferred.succeed(goOn, undefined)
       yield* Deferred.await(rolledBack)

@@ -13,7 +13,7 @@ import { Go, Naps, NapsLive, Ten, TenLive, Waits, WaitsLive } from "./programs.j
 import { tap } from "./wire.js"
 
 /** No heartbeat, sweep, poll or LISTEN during a test. */
-const quiet: Worker.WorkerOptions = { lease: "10 days", pollInterval: "1 day" }
+const quiet: Worker.WorkerOptions = { leaseDuration: "10 days", pollInterval: "1 day" }
 
 const over = (url: string, applicationName: string) =>
   Layer.provideMerge(
@@ -43,7 +43,7 @@ const setUp = (server: TestDatabase.Server) =>
 /** A worker whose loops the test runs. */
 const manualWorker = (context: Context.Context<Journal>, options: Worker.WorkerOptions = {}) =>
   Effect.gen(function*() {
-    const core = yield* Effect.provide(Worker.makeCore({ ...quiet, linger: 0, ...options }), context)
+    const core = yield* Effect.provide(Worker.makeCore({ ...quiet, lingerDuration: 0, ...options }), context)
     assert.isTrue(yield* core.lease.beat)
     return core
   })

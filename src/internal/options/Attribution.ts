@@ -9,11 +9,10 @@ export interface Attribution {
   readonly reason?: string
 }
 
-/** Both are stored with what they explain, and read with it each time. */
-const LENGTH = 1_000
+/** Both are stored with the change, and read with it each time. */
+const MAX_LENGTH = 1_000
 
-/** UTF-8 has at most three bytes for each UTF-16 unit. */
-const note = optional(string({ max: LENGTH, maxBytes: 3 * LENGTH }))
+const note = optional(string({ max: MAX_LENGTH }))
 
 /** For options that extend `Attribution`. */
 export const attributionTable: Table<Attribution> = { by: note, reason: note }

@@ -120,7 +120,7 @@ export const instant = (
 ): Rule<DateTime.DateTime | Date> =>
   rule(
     `a valid DateTime or Date ${
-      max === Infinity ? "after the year -4000" : `from the year -4000 to ${new Date(max).toISOString()}`
+      max === Infinity ? "after the year -4000" : `from the year -4000 to ${new Date(max).getUTCFullYear()}`
     }`,
     (value) => {
       const millis = instantOf(value)

@@ -16,7 +16,7 @@ const MOST = 32
 /** All but control and format characters, lone surrogates, and what is not assigned. */
 const printable = /^\P{C}+$/u
 
-const label: Rule<string> = rule(
+export const label: Rule<string> = rule(
   `a string of 1 to ${LENGTH} printable characters`,
   (value) => typeof value === "string" && value.length <= LENGTH && printable.test(value)
 )
@@ -26,7 +26,7 @@ const isScalar = (value: unknown): boolean =>
 
 const scalar: Rule<string | number | boolean> = rule("a string, a finite number or a boolean", isScalar)
 
-const attribute: Rule<string | number | boolean> = {
+export const attribute: Rule<string | number | boolean> = {
   expected: scalar.expected,
   problems: (value, place) =>
     typeof value === "string"

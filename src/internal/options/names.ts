@@ -1,7 +1,8 @@
 /** Names and ids that users choose, checked above the drivers: what one storage cannot hold, none is asked to. */
+import * as Predicate from "effect/Predicate"
 import { bytesAbove, notJson } from "../codec/wire.js"
 import type { Rule } from "./Rule.js"
-import { count, rule, string } from "./Rule.js"
+import { accepts, count, mustBe, rule, string } from "./Rule.js"
 
 const NAME_LENGTH = 200
 
@@ -11,11 +12,28 @@ export const name: Rule<string> = rule(
   (value) => typeof value === "string" && value.length <= NAME_LENGTH && /^[\x21-\x7E][\x20-\x7E]*$/.test(value)
 )
 
+/** Storage need not be asked about a name that nothing can have. */
+export const canBeName = (given: string): boolean => accepts(name, given)
+
 /** Lower is claimed first. */
 export const priority: Rule<number> = count({ min: -32_768, max: 32_767 })
 
 /** A workflow, or its name. */
 export type WorkflowReference = string | { readonly name: string; readonly toLayer: unknown }
+
+export const workflowName = (workflow: WorkflowReference): string =>
+  typeof workflow === "string" ? workflow : workflow.name
+
+/** A workflow, or a name that one can have. */
+export const workflowReference: Rule<WorkflowReference> = {
+  expected: "a Workflow or its name",
+  problems: (value, place) =>
+    typeof value === "string"
+      ? name.problems(value, place)
+      : Predicate.hasProperty(value, "toLayer") && Predicate.hasProperty(value, "name")
+      ? name.problems(value.name, `${place}.name`)
+      : [mustBe(place, "a Workflow or its name", value)]
+}
 
 /**
  * The longest name or id, in bytes of UTF-8. A row of a Postgres index holds 2,704 bytes, and beside an id it has a run's

@@ -7,7 +7,7 @@ import * as Predicate from "effect/Predicate"
 import type { QueueSettings } from "../../driver/JournalDriver.js"
 import { name, priority } from "./names.js"
 import type { Problems, Rule } from "./Rule.js"
-import { count, duration, either, fields, mustBe, oneOf, optional } from "./Rule.js"
+import { count, duration, either, fields, oneOf, optional, refine, rule } from "./Rule.js"
 
 export const QueueTypeId: unique symbol = Symbol.for("perdure/RunQueue")
 
@@ -45,20 +45,24 @@ export interface QueueDefinition {
 /** A queue, or its name. Public as `RunQueue.Reference`. */
 export type QueueReference = QueueDefinition | string
 
+/** The queue of workflows that name none. It needs no definition. */
+export const DEFAULT_QUEUE = "default"
+
 export const isQueueDefinition = (u: unknown): u is QueueDefinition => Predicate.hasProperty(u, QueueTypeId)
 
 export const queueName = (queue: QueueReference): string => typeof queue === "string" ? queue : queue.name
 
-/** A queue by its definition or its name. What the definition says is checked where it is stored. */
-export const queueReference: Rule<QueueReference> = {
-  expected: "a RunQueue or its name",
-  problems: (value, place) =>
-    typeof value === "string"
-      ? name.problems(value, place)
-      : isQueueDefinition(value)
-      ? name.problems(value.name, `${place}.name`)
-      : [mustBe(place, "a RunQueue or its name", value)]
-}
+/** A queue to look up. A name that no queue can have is an `UnknownQueue` there. */
+export const queueReference: Rule<QueueReference> = rule(
+  "a RunQueue or its name",
+  (value) => typeof value === "string" || (isQueueDefinition(value) && typeof value.name === "string")
+)
+
+/** A queue where runs will wait: its name is checked, too. */
+export const namedQueue: Rule<QueueReference> = refine(
+  queueReference,
+  (queue, place) => name.problems(queueName(queue), place)
+)
 
 const limit = (min: number): Rule<number | "unlimited" | undefined> =>
   optional(either(count({ min }), oneOf("unlimited")))

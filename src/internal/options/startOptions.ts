@@ -2,13 +2,10 @@
 import type * as DateTime from "effect/DateTime"
 import type * as Duration from "effect/Duration"
 import type { Attributes } from "../../driver/JournalDriver.js"
-import { nameProblem, priorityProblem } from "./legacyNames.js"
-import { EARLIEST, instantOf, millisOf } from "../util/time.js"
-import { attributes, attributesProblem, labelAttributes, labelTags, tags, tagsProblem } from "./labels.js"
+import { attributes, labelAttributes, labelTags, tags } from "./labels.js"
 import { priority } from "./names.js"
 import type { QueueReference } from "./queues.js"
-import { queueReference } from "./queues.js"
-import { isFields, show, strangers } from "./reading.js"
+import { namedQueue } from "./queues.js"
 import type { Rule, Table } from "./Rule.js"
 import { boolean, duration, fields, instant, optional } from "./Rule.js"
 
@@ -43,7 +40,7 @@ const placeTable: Table<Omit<ContinuationOptions, "tags" | "attributes">> = {
   expiresIn: optional(duration({ max: Infinity })),
   expiresAt: optional(instant()),
   priority: optional(priority),
-  queue: optional(queueReference)
+  queue: optional(namedQueue)
 }
 
 /** Arguments of a start. The content of its labels are values: `labelsOf` checks them with the workflow's own. */
@@ -60,44 +57,3 @@ export const continuationOptions: Rule<ContinuationOptions> = fields<Continuatio
   tags: optional(tags),
   attributes: optional(attributes)
 })
-
-const OPTIONS = ["delay", "startAt", "expiresIn", "expiresAt", "priority", "queue", "tags", "attributes"]
-
-const time = (name: string, value: unknown): string | undefined =>
-  value === undefined || millisOf(value) !== undefined
-    ? undefined
-    : `${name} is ${show(value)}, it must be a duration, such as "10 minutes"`
-
-const instantProblem = (name: string, value: unknown): string | undefined => {
-  const millis = value === undefined ? EARLIEST : instantOf(value)
-  return millis !== undefined && millis >= EARLIEST
-    ? undefined
-    : `${name} is ${show(value)}, it must be an instant: give a DateTime or a Date, after the year -4000`
-}
-
-/** Of a queue, or its name. */
-export const queueProblem = (value: unknown): string | undefined => {
-  const name: unknown = isFields(value) ? value["name"] : value
-  return name === undefined && value === undefined
-    ? undefined
-    : typeof name === "string"
-    ? nameProblem("the queue", name)
-    : `queue is ${show(value)}, it must be a queue or its name`
-}
-
-export const startOptionProblems = (options: unknown): ReadonlyArray<string> => {
-  if (options === undefined) return []
-  if (!isFields(options)) return [`the options are ${show(options)}, they must be an object`]
-  const { attributes, delay, expiresAt, expiresIn, priority, queue, startAt, tags } = options
-  return [
-    ...strangers("", options, OPTIONS),
-    time("delay", delay),
-    instantProblem("startAt", startAt),
-    time("expiresIn", expiresIn),
-    instantProblem("expiresAt", expiresAt),
-    priority === undefined ? undefined : priorityProblem(priority),
-    queueProblem(queue),
-    tags === undefined ? undefined : tagsProblem(tags),
-    attributes === undefined ? undefined : attributesProblem(attributes)
-  ].filter((problem) => problem !== undefined)
-}

@@ -5,9 +5,9 @@
 import * as Effect from "effect/Effect"
 import type { JournalError } from "../../Errors.js"
 import { UnknownQueue } from "../../Errors.js"
-
-/** The queue of workflows that name none. It needs no definition. */
-export const DEFAULT_QUEUE = "default"
+import { canBeName } from "../options/names.js"
+import { DEFAULT_QUEUE } from "../options/queues.js"
+import { show } from "../util/show.js"
 
 /** What it asks of storage. */
 interface Storage {
@@ -38,6 +38,8 @@ export class KnownQueues {
   require(name: string): Effect.Effect<void, UnknownQueue | JournalError> {
     return name === DEFAULT_QUEUE || this.seen.has(name)
       ? Effect.void
+      : !canBeName(name)
+      ? new UnknownQueue({ queue: show(name) })
       : Effect.flatMap(
         this.storage.queues([name]),
         (found): Effect.Effect<void, UnknownQueue> =>

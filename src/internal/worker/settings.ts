@@ -1,87 +1,106 @@
-/** What a worker is told, checked: all that is wrong with it, or what it works by. */
-import * as RunQueue from "../../RunQueue.js"
-import { nameProblem } from "../options/legacyNames.js"
-import { Reading, show } from "../options/reading.js"
-import { nameOf } from "../options/queueReference.js"
-import { DEFAULT_QUEUE } from "../process/KnownQueues.js"
+/** The options of a worker: their type, their rules and the settings that follow from them. */
+import * as Duration from "effect/Duration"
+import { name } from "../options/names.js"
+import type { QueueReference } from "../options/queues.js"
+import { DEFAULT_QUEUE, queueDefinitionProblems, queueName, queueReference } from "../options/queues.js"
+import type { Rule } from "../options/Rule.js"
+import { accepts, arrayOf, count, duration, fields, optional, refine } from "../options/Rule.js"
+import { isFields } from "../util/show.js"
 import type { WorkerSettings } from "./WorkerCore.js"
 
-/** What is left of options; it is the whole of them if there are no problems. */
-export interface WorkerReading {
-  readonly problems: ReadonlyArray<string>
-  readonly settings: WorkerSettings
-  readonly id: string | undefined
-  readonly queues: ReadonlyArray<RunQueue.Ref>
+/** Public as `Worker.WorkerOptions`. */
+export interface WorkerOptions {
+  /** Unique among live workers. Default: a random one. */
+  readonly id?: string
+  /** The queues that it serves, definitions or names. Default `["default"]`. */
+  readonly queues?: ReadonlyArray<QueueReference>
+  /** Most runs that it executes at a time; runs that only wait do not count. Default 100. */
+  readonly concurrency?: number
+  /** Most runs of one claim. Default 100. */
+  readonly claimBatchSize?: number
+  /** Most runs of one commit. Small enough that one batch is written while the next one forms. Default 250. */
+  readonly commitBatchSize?: number
+  /** Commits on their way to storage at a time. Default 3. */
+  readonly commitsInFlight?: number
+  /** How often it looks for runs when no hint comes. Default 1 second. */
+  readonly pollInterval?: Duration.DurationInput
+  /**
+   * How long after its last heartbeat a worker counts as dead. A heartbeat comes every third of this time. Default 15
+   * seconds.
+   */
+  readonly leaseDuration?: Duration.DurationInput
+  /** Deaths of workers in a row, without progress, after which a run is `exhausted`. Default 10. */
+  readonly maxCrashes?: number
+  /** How long a run that waits for a message stays with the worker before it is suspended. Default 1 second. */
+  readonly lingerDuration?: Duration.DurationInput
+  /** Machines of suspended runs that stay in memory, 15 to 20 KB each. */
+  readonly hot?: HotOptions
+  /** How long running steps may take to end when the worker stops. Default 20 seconds. */
+  readonly drainTimeout?: Duration.DurationInput
 }
 
-const known = [
-  "id",
-  "queues",
-  "concurrency",
-  "claimBatch",
-  "commitBatch",
-  "commitsInFlight",
-  "pollInterval",
-  "lease",
-  "maxCrashes",
-  "linger",
-  "hot",
-  "drain"
-]
-
-const readId = (reading: Reading, id: unknown): string | undefined => {
-  if (typeof id === "string") reading.note(nameProblem("the worker id", id))
-  else if (id !== undefined) reading.note(`id is ${show(id)}, it must be a text: leave it out, or mend it`)
-  return typeof id === "string" ? id : undefined
+/** Public as `Worker.HotOptions`. */
+export interface HotOptions {
+  /** Most machines; 0: none stays. Default 2,000. */
+  readonly capacity?: number
+  /** How long a machine stays. Default 1 minute. */
+  readonly timeToLive?: Duration.DurationInput
 }
 
-const readQueues = (reading: Reading, queues: unknown): ReadonlyArray<RunQueue.Ref> => {
-  if (queues === undefined) return [DEFAULT_QUEUE]
-  if (!Array.isArray(queues)) {
-    reading.note(`queues is ${show(queues)}, it must be an array of queues or their names`)
-    return [DEFAULT_QUEUE]
-  }
-  if (queues.length === 0) reading.note("queues is empty: name at least one queue")
-  const all: ReadonlyArray<unknown> = queues
-  return all.flatMap((queue, index): ReadonlyArray<RunQueue.Ref> => {
-    if (typeof queue === "string") {
-      reading.note(nameProblem("the queue", queue))
-      return [queue]
-    }
-    if (!RunQueue.isRunQueue(queue)) {
-      reading.note(`queues[${index}] is ${show(queue)}, it must be a RunQueue or the name of one`)
-      return []
-    }
-    for (const problem of RunQueue.problemsOf(queue.name, queue.options)) {
-      reading.note(`queue "${queue.name}": ${problem}`)
-    }
-    return [queue]
-  })
-}
+/** A definition among the queues is checked with them, so that all problems are listed together. */
+const queues: Rule<ReadonlyArray<QueueReference>> = refine(
+  arrayOf(queueReference, { min: 1 }),
+  (all, place) =>
+    all.flatMap((queue, index) =>
+      typeof queue === "string"
+        ? name.problems(queue, `${place}[${index}]`)
+        : queueDefinitionProblems(queue).map((problem) => `queue "${queue.name}": ${problem}`)
+    )
+)
 
-/** Read options as they are, whatever their type says. */
-export const readOptions = (options: unknown): WorkerReading => {
-  const reading = new Reading()
-  const said = reading.known("what is said", options, "", known)
-  const hot = reading.known("hot", said["hot"], "hot.", ["runs", "keep"])
-  const queues = readQueues(reading, said["queues"])
+export const workerOptions: Rule<WorkerOptions> = fields<WorkerOptions>({
+  id: optional(name),
+  queues: optional(queues),
+  concurrency: optional(count({ min: 1 })),
+  claimBatchSize: optional(count({ min: 1 })),
+  commitBatchSize: optional(count({ min: 1 })),
+  commitsInFlight: optional(count({ min: 1 })),
+  pollInterval: optional(duration({ min: 10 })),
+  leaseDuration: optional(duration({ min: 100 })),
+  maxCrashes: optional(count({ min: 1 })),
+  lingerDuration: optional(duration()),
+  hot: optional(fields<HotOptions>({
+    capacity: optional(count({ min: 0 })),
+    timeToLive: optional(duration())
+  })),
+  drainTimeout: optional(duration())
+})
+
+/** What other layers of the process are checked against, of options that may have problems. */
+export const declaredWorker = (
+  options: unknown
+): { readonly id: string | undefined; readonly queues: ReadonlyArray<QueueReference> } => {
+  const { id, queues }: Readonly<Record<string, unknown>> = isFields(options) ? options : {}
   return {
-    problems: reading.problems,
-    id: readId(reading, said["id"]),
-    queues,
-    settings: {
-      queues: [...new Set(queues.map(nameOf))],
-      concurrency: reading.count("concurrency", said["concurrency"], 100, 1),
-      claimBatch: reading.count("claimBatch", said["claimBatch"], 100, 1),
-      commitBatch: reading.count("commitBatch", said["commitBatch"], 250, 1),
-      commitsInFlight: reading.count("commitsInFlight", said["commitsInFlight"], 3, 1),
-      pollMillis: reading.span("pollInterval", said["pollInterval"], 1000, 10),
-      leaseMillis: reading.span("lease", said["lease"], 15_000, 100),
-      maxCrashes: reading.count("maxCrashes", said["maxCrashes"], 10, 1),
-      lingerMillis: reading.span("linger", said["linger"], 1000, 0),
-      hotRuns: reading.count("hot.runs", hot["runs"], 2000, 0),
-      hotMillis: reading.span("hot.keep", hot["keep"], 60_000, 0),
-      drainMillis: reading.span("drain", said["drain"], 20_000, 0)
-    }
+    id: typeof id === "string" ? id : undefined,
+    queues: Array.isArray(queues)
+      ? queues.filter((queue): queue is QueueReference => accepts(queueReference, queue))
+      : [DEFAULT_QUEUE]
   }
 }
+
+/** The settings that valid options stand for. */
+export const workerSettings = (options: WorkerOptions): WorkerSettings => ({
+  queues: [...new Set((options.queues ?? [DEFAULT_QUEUE]).map(queueName))],
+  concurrency: options.concurrency ?? 100,
+  claimBatch: options.claimBatchSize ?? 100,
+  commitBatch: options.commitBatchSize ?? 250,
+  commitsInFlight: options.commitsInFlight ?? 3,
+  pollMillis: Duration.toMillis(options.pollInterval ?? "1 second"),
+  leaseMillis: Duration.toMillis(options.leaseDuration ?? "15 seconds"),
+  maxCrashes: options.maxCrashes ?? 10,
+  lingerMillis: Duration.toMillis(options.lingerDuration ?? "1 second"),
+  hotRuns: options.hot?.capacity ?? 2_000,
+  hotMillis: Duration.toMillis(options.hot?.timeToLive ?? "1 minute"),
+  drainMillis: Duration.toMillis(options.drainTimeout ?? "20 seconds")
+})

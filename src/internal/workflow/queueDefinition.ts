@@ -3,17 +3,15 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { ConfigurationInvalid, JournalError } from "../../Errors.js"
 import { Journal } from "../../Journal.js"
-import { name as nameRule } from "../options/names.js"
 import type { QueueDefinition } from "../options/queues.js"
-import { queueOptions, queueSettings } from "../options/queues.js"
+import { queueDefinitionProblems, queueSettings } from "../options/queues.js"
 import type { Problem } from "../process/Problem.js"
 import { badOptions } from "../process/Problem.js"
 
 /** The problems of a definition. */
-export const checkQueue = ({ name, options }: QueueDefinition): ReadonlyArray<Problem> => {
-  const place = `queue "${name}"`
-  const problems = [...nameRule.problems(name, "name"), ...queueOptions.problems(options, "")]
-  return badOptions(place, problems.map((problem) => `${place}: ${problem}`))
+export const checkQueue = (queue: QueueDefinition): ReadonlyArray<Problem> => {
+  const place = `queue "${queue.name}"`
+  return badOptions(place, queueDefinitionProblems(queue).map((problem) => `${place}: ${problem}`))
 }
 
 /** A definition as text, to compare it with others of its name. */

@@ -59,7 +59,7 @@ describe("a batch of commits", () => {
     "of $runs runs is written by statements of at most $commitBatch",
     ({ commitBatch, runs, statements }) =>
       Effect.gen(function*() {
-        const { core, sent, world } = yield* byHand(at, { commitBatch })
+        const { core, sent, world } = yield* byHand(at, { commitBatchSize: commitBatch })
         yield* world.use(Job.startAll(payloads(runs)))
         assert.strictEqual(yield* core.claimer.runOnce, runs)
         assert.isFalse(core.committer.isIdle)
@@ -88,7 +88,7 @@ describe("a batch of commits", () => {
               () => Effect.sync(() => void count.now--)
             )
         }))
-        yield* world.launch(at, { commitsInFlight, commitBatch: 1 })
+        yield* world.launch(at, { commitsInFlight, commitBatchSize: 1 })
         const runs = yield* world.use(Job.startAll(payloads(8)))
         yield* TestClock.adjust("1 second")
         assert.deepStrictEqual(count, { now: commitsInFlight, most: commitsInFlight })
@@ -184,7 +184,7 @@ describe("a run whose commits are always refused", () => {
         const gate = yield* Deferred.make<void>()
         const { worker } = yield* world.launch(
           Job.toLayer(({ n }) => Effect.as(Step.run("wait", Deferred.await(gate)), n)),
-          { commitBatch, commitsInFlight: 1 }
+          { commitBatchSize: commitBatch, commitsInFlight: 1 }
         )
         const runs = yield* world.use(Job.startAll(payloads(5)))
         yield* TestClock.adjust("1 second")
@@ -218,7 +218,7 @@ describe("a run whose commits are always refused", () => {
             return refusals > 1000 ? Effect.never : fault("Refused")
           })
       }))
-      yield* world.launch(at, { lease: "15 seconds" })
+      yield* world.launch(at, { leaseDuration: "15 seconds" })
       yield* world.use(Job.start({ n: 1 }))
       yield* TestClock.adjust("10 minutes")
       assert.isAbove(refusals, 10)

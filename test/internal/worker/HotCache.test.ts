@@ -186,7 +186,7 @@ describe("a claim whose result is late", () => {
             })
           })
         ),
-        { hot: { runs: 1, keep: "1 day" } }
+        { hot: { capacity: 1, timeToLive: "1 day" } }
       )
       const old = yield* world.use(Job.start({ name: "old" }))
       const young = yield* world.use(Job.start({ name: "young" }))

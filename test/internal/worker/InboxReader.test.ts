@@ -72,7 +72,7 @@ describe("an inbox that was read for an earlier generation", () => {
               : driver.commit(request)
           }
         }))
-        const { worker } = yield* world.launch(live, { linger: "1 second" })
+        const { worker } = yield* world.launch(live, { lingerDuration: "1 second" })
         const run = yield* world.use(Loop.start({ more: 2, received: [] }))
         yield* TestClock.adjust("500 millis")
         for (const barrier of [reading, answering, continuing]) barrier.shut()

@@ -238,11 +238,11 @@ describe("a worker whose lease had run out", () => {
             Effect.sleep("2 minutes")
           )
         )
-      const first = yield* world.launch(live("first", Effect.never), { id: "first", lease: "15 seconds" })
+      const first = yield* world.launch(live("first", Effect.never), { id: "first", leaseDuration: "15 seconds" })
       const run = yield* world.use(Job.start({}))
       yield* TestClock.adjust("1 second")
       isCut = true
-      yield* world.launch(live("second", Effect.void), { id: "second", lease: "15 seconds" })
+      yield* world.launch(live("second", Effect.void), { id: "second", leaseDuration: "15 seconds" })
       yield* TestClock.adjust("1 minute")
       assert.deepStrictEqual(events.splice(0), ["first starts", "second starts"])
       assert.isFalse(first.worker.core.mayStart())
@@ -291,7 +291,7 @@ describe("a worker whose lease had run out", () => {
           success: Schema.String
         })
       )
-    const first = yield* world.launch(live("first"), { id: "first", lease: "15 seconds" })
+    const first = yield* world.launch(live("first"), { id: "first", leaseDuration: "15 seconds" })
     return { world, first, result, started, cut, live }
   })
 
@@ -303,7 +303,7 @@ describe("a worker whose lease had run out", () => {
         yield* Effect.forkScoped(start(first, world))
         yield* TestClock.adjust("1 second")
         cut.first = true
-        yield* world.launch(live("second"), { id: "second", lease: "15 seconds", maxCrashes: 1000 })
+        yield* world.launch(live("second"), { id: "second", leaseDuration: "15 seconds", maxCrashes: 1000 })
         yield* TestClock.adjust("1 minute")
         assert.deepStrictEqual(started, ["second"])
         cut.first = false

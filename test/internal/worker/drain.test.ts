@@ -33,7 +33,7 @@ const stopping = (outcome: "before" | "after") =>
       }
     }))
     // So long that the test ends only if the drain is complete.
-    const process = yield* world.launch(live, { drain: "1 day", concurrency: 3 })
+    const process = yield* world.launch(live, { drainTimeout: "1 day", concurrency: 3 })
     const starting = yield* Effect.fork(process.use(Job.start({})))
     yield* Deferred.await(called)
     const stopped = yield* Effect.fork(process.stop)

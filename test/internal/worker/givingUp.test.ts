@@ -83,7 +83,7 @@ const ways: Record<string, {
   },
   "whose commits storage refuses": { giveUp: ({ refuse, write }) => Effect.zipRight(refuse, write) },
   "that is suspended": {
-    options: { linger: 0 },
+    options: { lingerDuration: 0 },
     giveUp: ({ write }) => write
   },
   "of a worker whose lease had run out": {
@@ -117,7 +117,7 @@ const makeScene = (options: WorkerOptions = {}) =>
           Effect.sleep("1 hour")
         ], { concurrency: "unbounded" })
       ),
-      { linger: "1 day", hot: { runs: 0 }, ...options }
+      { lingerDuration: "1 day", hot: { capacity: 0 }, ...options }
     )
     const machines = watchMachines(process.journal)
     const run = yield* world.use(Job.start({ n: 1 }))
@@ -174,7 +174,7 @@ describe("a timer without a waiter", () => {
         Job.toLayer(() =>
           Effect.zipRight(Effect.forEach(Array.from({ length: 100 }, (_, n) => n), step), Note.receive)
         ),
-        { linger: "1 hour" }
+        { lingerDuration: "1 hour" }
       )
       const run = yield* world.use(Job.start({ n: 1 }))
       yield* TestClock.adjust("1 second")
@@ -187,7 +187,7 @@ describe("a timer without a waiter", () => {
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const process = yield* world.launch(Job.toLayer(() => Effect.sleep("1 day")), {
-        hot: { runs: 10, keep: "1 hour" }
+        hot: { capacity: 10, timeToLive: "1 hour" }
       })
       const machines = watchMachines(process.journal)
       yield* world.use(Job.startAll(Array.from({ length: 300 }, (_, n) => ({ n }))))
@@ -215,7 +215,7 @@ describe("a timer with a waiter", () => {
               Effect.zipRight(Effect.timeoutOption(Note.receive, `${minutes / 2} minutes`))
             ), { concurrency: "unbounded", discard: true })
         ),
-        { linger: "1 day" }
+        { lingerDuration: "1 day" }
       )
       const run = yield* world.use(Job.start({ n: 1 }))
       for (const expected of [[], [10], [10, 20], [10, 20, 30], [10, 20, 30, 40]]) {
@@ -232,7 +232,7 @@ describe("a timer with a waiter", () => {
   it.scoped("does not delay the suspension of its run", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
-      yield* world.launch(Job.toLayer(() => Effect.asVoid(Note.receiveWithin("1 day"))), { linger: "1 minute" })
+      yield* world.launch(Job.toLayer(() => Effect.asVoid(Note.receiveWithin("1 day"))), { lingerDuration: "1 minute" })
       const run = yield* world.use(Job.start({ n: 1 }))
       yield* TestClock.adjust("59 seconds")
       assert.strictEqual((yield* run.record).status, "running")

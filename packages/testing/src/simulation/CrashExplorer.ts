@@ -108,11 +108,11 @@ export const explore = async (subject: Program, seed: number, tally: Tally, opti
     seed,
     latency: between(roll, 0, 2),
     options: {
-      linger: [0, 100, 1000][between(roll, 0, 2)] ?? 0,
+      lingerDuration: [0, 100, 1000][between(roll, 0, 2)] ?? 0,
       // With one, machines are let go of all the time.
-      hot: { runs: [0, 1, 100][between(roll, 0, 2)] ?? 0 },
+      hot: { capacity: [0, 1, 100][between(roll, 0, 2)] ?? 0 },
       commitsInFlight: between(roll, 1, 2),
-      commitBatch: roll() < 0.2 ? 1 : 100
+      commitBatchSize: roll() < 0.2 ? 1 : 100
     }
   }
   const live = async (fates: ReadonlyArray<Fate>): Promise<Outcome> => {

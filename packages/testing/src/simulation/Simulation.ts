@@ -98,7 +98,7 @@ class Life {
       isReal,
       probe: hooks.probe,
       ...(hooks.mutate === undefined ? {} : { mutate: hooks.mutate }),
-      options: { lease: LEASE, pollInterval: "20 seconds", drain: "1 second", ...plan.options },
+      options: { leaseDuration: LEASE, pollInterval: "20 seconds", drainTimeout: "1 second", ...plan.options },
       recheck: () => this.recheck(),
       onFate: (process, { how }) => {
         if (how === "fault") return
