@@ -15,7 +15,7 @@ const Payment = Callback.make("Payment", { success: Schema.Struct({ cents: Schem
 
 const Pay = Workflow.make("Pay", { payload: {}, success: Schema.Unknown, error: Declined })
 
-/** Hands its token out, then waits. */
+/** Publishes its token, then waits. */
 const makePay = () => {
   const tokens: Array<string> = []
   const live = Pay.toLayer(() =>
@@ -31,7 +31,7 @@ const makePay = () => {
 }
 
 describe("a callback", () => {
-  it.scoped("is completed from outside, once, though the run sleeps on disk for months", () =>
+  it.scoped("is completed from outside, once, even if the run is suspended for months", () =>
     Effect.gen(function*() {
       const { live, token, tokens } = makePay()
       const world = yield* makeWorld()
@@ -49,7 +49,7 @@ describe("a callback", () => {
       assert.strictEqual(yield* world.use(Payment.succeed(token(), { cents: 7 })), "Duplicate")
     }))
 
-  it.scoped("is failed with its typed error", () =>
+  it.scoped("fails with its typed error", () =>
     Effect.gen(function*() {
       const { live, token } = makePay()
       const world = yield* makeWorld()
@@ -60,7 +60,7 @@ describe("a callback", () => {
       assert.deepStrictEqual(yield* soon(Effect.exit(run.result)), Exit.fail(new Declined({ code: 3 })))
     }))
 
-  it.scoped("may be completed before anybody waits for it", () =>
+  it.scoped("can be completed before the run waits for it", () =>
     Effect.gen(function*() {
       const tokens: Array<string> = []
       const world = yield* makeWorld()
@@ -80,7 +80,7 @@ describe("a callback", () => {
       assert.deepStrictEqual(yield* within("1 hour")(run.result), [{ cents: 0 }, { cents: 1 }])
     }))
 
-  it.scoped("gives its completion as often as it is asked for, also to several at the same time", () =>
+  it.scoped("returns its completion to repeated and concurrent waits", () =>
     Effect.gen(function*() {
       const tokens: Array<string> = []
       const world = yield* makeWorld()
@@ -98,7 +98,7 @@ describe("a callback", () => {
       assert.deepStrictEqual(yield* soon(run.result), [{ cents: 5 }, { cents: 5 }, { cents: 5 }])
     }))
 
-  it.scoped("of a run that has ended is Expired; a token that is none names no run", () =>
+  it.scoped("of a run that has ended is Expired; an invalid token is NoSuchRun", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const tokens: Array<string> = []
@@ -112,7 +112,7 @@ describe("a callback", () => {
       }
     }))
 
-  it.scoped("refuses what cannot be written, before anything is", () =>
+  it.scoped("with a value that cannot be encoded fails before anything is written", () =>
     Effect.gen(function*() {
       const { live, token } = makePay()
       const world = yield* makeWorld()

@@ -1,4 +1,4 @@
-/** The preflight: every problem at once, and nothing runs. */
+/** The preflight check: every problem at once, and nothing runs. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -26,7 +26,7 @@ const AfterLive = After.toLayer(() => Effect.void)
 const codes = ({ problems }: Check.Report) => problems.map(({ code }) => code).toSorted()
 
 describe("Check.run", () => {
-  it.effect("finds nothing wrong with what is right, and says what it looked at", () =>
+  it.effect("reports no problem of a valid process, and lists the workflows that it checked", () =>
     Effect.gen(function*() {
       const report = yield* Check.run(Layer.mergeAll(GoodLive, AfterLive, Worker.layer()))
       assert.deepStrictEqual(report, {
@@ -36,7 +36,7 @@ describe("Check.run", () => {
       })
     }))
 
-  it.effect("finds everything that is wrong, each with its place and cure", () =>
+  it.effect("reports every problem with its place and cure", () =>
     Effect.gen(function*() {
       const Bad = Workflow.make("Bad", { payload: {}, priority: 0.5, queue: "mails" })
       const Twin = Workflow.make("Twin", { payload: {}, signals: [OtherNote] })
@@ -73,11 +73,11 @@ describe("Check.run", () => {
         assert.isNotEmpty(detail)
         assert.isNotEmpty(place)
       }
-      // It is data.
+      // A report is plain data.
       assert.deepStrictEqual(Schema.decodeUnknownSync(Check.Report)(JSON.parse(JSON.stringify(report))), report)
     }))
 
-  it.effect("tells every bad option of a worker, whatever its type is", () =>
+  it.effect("reports every wrong option of a worker, whatever the type of the value", () =>
     Effect.gen(function*() {
       const wrong: ReadonlyArray<unknown> = [
         { id: "a", pollInterval: "zz", concurrency: 0 },
@@ -98,13 +98,13 @@ describe("Check.run", () => {
       )
     }))
 
-  it.effect("says nothing of queues where there is no worker", () =>
+  it.effect("reports no queue as unserved in a process without workers", () =>
     Effect.gen(function*() {
       const Elsewhere = Workflow.make("Elsewhere", { payload: {}, queue: "elsewhere" })
       assert.isTrue((yield* Check.run(Elsewhere.toLayer(() => Effect.void))).ok)
     }))
 
-  it.effect("knows queues that are defined, and looks at their definitions", () =>
+  it.effect("accepts queues that are defined, and reports definitions that differ", () =>
     Effect.gen(function*() {
       const Mail = RunQueue.make("mail", { concurrency: 3 })
       const Sends = Workflow.make("Sends", { payload: {}, queue: "mail" })
@@ -120,7 +120,7 @@ describe("Check.run", () => {
       assert.deepStrictEqual(codes(report), ["BadOption", "TwoQueues"])
     }))
 
-  it.effect("says where a continuation would wait in vain, and knows what queues a workflow brings", () =>
+  it.effect("reports a continuation on an unserved queue, and accepts queues that a workflow defines", () =>
     Effect.gen(function*() {
       const one = RunQueue.make("bulk", { concurrency: 1 })
       const Waits = Workflow.make("Waits", { payload: {}, queue: one })
@@ -140,13 +140,13 @@ describe("Check.run", () => {
       })
       assert.deepStrictEqual(others, [])
       assert.isTrue((yield* check(one, "nowhere")).ok)
-      // What a workflow of this process waits on is to be served here.
+      // A queue that a workflow of this process waits on must be served here.
       assert.deepStrictEqual(codes(yield* check("nowhere")), ["QueueNotServed", "QueueNotServed"])
       const two = RunQueue.make("bulk", { concurrency: 2 })
       assert.deepStrictEqual(codes(yield* check(two, "nowhere")), ["TwoQueues"])
     }))
 
-  it.effect("looks at queues that only workflows name, once each", () =>
+  it.effect("checks queues that only workflows name, once each", () =>
     Effect.gen(function*() {
       const bad = RunQueue.make("bulk", { concurrency: -1 })
       const One = Workflow.make("One", { payload: {}, queue: bad })
@@ -215,7 +215,7 @@ describe("Check.run", () => {
       }))
   }
 
-  it.effect("tells all that is wrong with the options of a continuation, which keep a process from starting, too", () =>
+  it.effect("reports every wrong option of a continuation, which also stops the process from starting", () =>
     Effect.gen(function*() {
       const options: object = {
         delay: "zz",
@@ -250,7 +250,7 @@ describe("Check.run", () => {
       assert.include(refused.message, `${place}"delay" must be a duration`)
     }))
 
-  it.effect("leaves no trace: a second check is a first one", () =>
+  it.effect("leaves no trace: a second check finds the same", () =>
     Effect.gen(function*() {
       const check = Check.run(Layer.merge(GoodLive, Worker.layer()))
       assert.deepStrictEqual(codes(yield* check), ["NoSuchWorkflow"])
@@ -275,7 +275,7 @@ describe("Check.report", () => {
     registrations: Context.get(context, Journal).process.registrations
   }))
 
-  it.scoped("says what is wrong with what runs now", () =>
+  it.scoped("reports the problems of the layers that are built now", () =>
     Effect.gen(function*() {
       const { context } = yield* journal
       const report = Effect.provide(Check.report, context)
@@ -298,7 +298,7 @@ describe("Check.report", () => {
       assert.isTrue((yield* report).ok)
     }))
 
-  it.scoped("asks other sources of problems, as long as they are there", () =>
+  it.scoped("asks other sources of problems while they are registered", () =>
     Effect.gen(function*() {
       const { context, registrations } = yield* journal
       const report = Effect.provide(Check.report, context)

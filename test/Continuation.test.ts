@@ -1,4 +1,4 @@
-/** What runs go on with: exactly once, whatever happens in between. */
+/** Continuations start exactly once, also across failures and crashes. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -59,8 +59,8 @@ const following = (world: World, workflow: string) =>
     ({ value }) => value.runs
   )
 
-describe("what a run goes on with", () => {
-  it.scoped("follows a success, with its value and payload, as a run of its own", () =>
+describe("a continuation", () => {
+  it.scoped("follows a success, with its value and payload, as an independent run", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const process = yield* world.launch(Layer.merge(OrderLive, InvoiceLive))
@@ -79,7 +79,7 @@ describe("what a run goes on with", () => {
       assert.deepStrictEqual(yield* following(world, "Apology"), [])
     }))
 
-  it.scoped("follows a failure and a defect, where and when it says", () =>
+  it.scoped("follows a failure and a defect, on the queue and at the time of its options", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const process = yield* world.launch(Layer.merge(OrderLive, InvoiceLive))
@@ -102,7 +102,7 @@ describe("what a run goes on with", () => {
       assert.deepStrictEqual(yield* following(world, "Invoice"), [])
     }))
 
-  it.scoped("does not follow a run that was cancelled, or ended from outside", () =>
+  it.scoped("does not follow a run that was cancelled or ended from outside", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const process = yield* world.launch(Layer.merge(OrderLive, InvoiceLive))
@@ -117,7 +117,7 @@ describe("what a run goes on with", () => {
       assert.deepStrictEqual([...yield* following(world, "Invoice"), ...yield* following(world, "Apology")], [])
     }))
 
-  it.scoped("that cannot be made does not keep the run from its end, and why is published", () =>
+  it.scoped("that cannot be made does not stop the run from ending; the reason is published", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const process = yield* world.launch(Layer.merge(OrderLive, InvoiceLive))
@@ -139,7 +139,7 @@ describe("what a run goes on with", () => {
       )
     }))
 
-  it.scoped("with several, all follow; a chain of any length has ids of bounded length", () =>
+  it.scoped("may be one of several; a chain of any length has ids of bounded length", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const End = Workflow.make("End", { payload: { n: Schema.Number } })
@@ -158,7 +158,7 @@ describe("what a run goes on with", () => {
       assert.isBelow(Math.max(...chain.map(({ id }) => id.length)), 250)
     }))
 
-  it.scoped("is reported at registration if it cannot be started by a commit", () =>
+  it.scoped("that a commit cannot start is reported when the layer is built", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const Single = Workflow.make("Single", { payload: {}, singleton: { key: () => "k", mode: "join" } })
@@ -168,21 +168,21 @@ describe("what a run goes on with", () => {
     }))
 })
 
-describe("a run that is done again", () => {
+describe("a retried or forked run", () => {
   const Bill = Workflow.make("Bill", { payload: { run: Schema.String } })
   const Sorry = Workflow.make("Sorry", { payload: { run: Schema.String } })
   const Try = Workflow.make("Try", { payload: {}, success: Schema.String, error: OutOfStock }).pipe(
     Continuation.onSuccess(Bill, (run) => ({ run })),
     Continuation.onFailure(Sorry, ({ runId }) => ({ run: runId }))
   )
-  /** The ids of runs that something has followed, sorted. */
+  /** The ids of runs that have a continuation, sorted. */
   const followed = (world: World, workflow: string) =>
     Effect.map(
       following(world, workflow),
       (runs) => runs.map(({ payload }) => (JSON.parse(payload) as { readonly run: string }).run).toSorted()
     )
 
-  it.scoped("has followers of its own: each end one, however often it is asked for", () =>
+  it.scoped("has its own continuations: one for each end, also if it is requested again", () =>
     Effect.gen(function*() {
       let broken = true
       const world = yield* makeWorld()
@@ -218,7 +218,7 @@ describe("a run that is done again", () => {
       const all = [...yield* following(world, "Bill"), ...yield* following(world, "Sorry")]
       assert.isTrue(all.every(({ status }) => status === "completed"))
 
-      // A run that succeeded, done again, is followed once more.
+      // A fork of a run that succeeded has a continuation, too.
       const fourth = yield* (yield* process.use(Try.attach("third~1"))).fork({ from: 0, id: "fourth" })
       assert.strictEqual(yield* soon(fourth.result), "fourth")
       assert.deepStrictEqual(yield* followed(world, "Bill"), [...good, "fourth"].toSorted())

@@ -1,4 +1,4 @@
-/** The journal between programs and storage: stored values that cannot be read, storage that fails, clocks that jump. */
+/** The journal between programs and storage: values that cannot be decoded, failing storage, jumping clocks. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -14,15 +14,15 @@ import { makeWorld, shown, soon, within } from "./fixtures/world.js"
 
 const Job = Workflow.make("Job", { payload: { n: Schema.Number }, success: Schema.Unknown })
 
-/** The same workflow, as a later deploy has it, with a payload that old runs do not have. */
+/** The same workflow in a later deploy, with a payload that old runs do not have. */
 const Renamed = Workflow.make("Job", { payload: { count: Schema.Number }, success: Schema.Unknown })
 
 const Note = Signal.make("Note", { payload: Schema.Number })
 
 const NoteText = Signal.make("Note", { payload: Schema.String })
 
-describe("a stored value that its schema cannot read", () => {
-  it.scoped("parks the run if it is its payload, and nothing is lost", () =>
+describe("a stored value that its schema cannot decode", () => {
+  it.scoped("parks the run if it is the payload, and nothing is lost", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const run = yield* world.use(Job.start({ n: 3 }))
@@ -86,7 +86,7 @@ describe("a stored value that its schema cannot read", () => {
       assert.strictEqual(yield* soon(run.result), 42)
     }))
 
-  it.scoped("is a typed error to whoever waits for a result", () =>
+  it.scoped("is a typed error for a caller that waits for the result", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       yield* world.launch(Job.toLayer(() => Effect.succeed("text")))
@@ -106,7 +106,7 @@ const fault = (code: JournalError["code"], operation: string) =>
     retryable: code === "Unavailable" || code === "OutcomeUnknown" || code === "Conflict"
   })
 
-/** Storage that fails as it is told: before it does an operation, or after it has done it. */
+/** Storage with planned failures: before an operation, or after it. */
 const makeFaults = () => {
   const faults = new Map<string, Array<{ readonly when: "before" | "after"; readonly error: JournalError }>>()
   const met: Array<string> = []
@@ -142,9 +142,9 @@ const adding = Job.toLayer(({ n }) =>
   })
 )
 
-describe("storage that is away", () => {
+describe("storage that is unavailable", () => {
   for (const when of ["before", "after"] as const) {
-    it.scoped(`${when} commits, claims and waits is tried again until it is back; nothing is lost or done twice`, () =>
+    it.scoped(`${when} commits, claims and waits is retried until it is back; nothing is lost or done twice`, () =>
       Effect.gen(function*() {
         const faults = makeFaults()
         const world = yield* makeWorld(faults.bend)
@@ -163,7 +163,7 @@ describe("storage that is away", () => {
       }))
   }
 
-  it.scoped("is a typed error to whoever starts or sends, who may try again", () =>
+  it.scoped("is a typed, retryable error for callers of start and send", () =>
     Effect.gen(function*() {
       const faults = makeFaults()
       const world = yield* makeWorld(faults.bend)
@@ -179,7 +179,7 @@ describe("storage that is away", () => {
       assert.strictEqual(refused._tag === "JournalError" && refused.code, "Unavailable")
     }))
 
-  it.scoped("when a worker starts is a typed error of its layer", () =>
+  it.scoped("at the start of a worker is a typed error of its layer", () =>
     Effect.gen(function*() {
       const faults = makeFaults()
       const world = yield* makeWorld(faults.bend)
@@ -188,7 +188,7 @@ describe("storage that is away", () => {
       assert.strictEqual(error._tag, "JournalError")
     }))
 
-  it.scoped("for longer than a lease: the worker starts no step meanwhile, then goes on", () =>
+  it.scoped("for longer than a lease stops the worker from starting steps; it continues afterwards", () =>
     Effect.gen(function*() {
       const faults = makeFaults()
       const world = yield* makeWorld(faults.bend)
@@ -203,7 +203,7 @@ describe("storage that is away", () => {
 })
 
 describe("storage that is full", () => {
-  it.scoped("parks no run: commits are tried again until somebody has made room, and starts say that they may be", () =>
+  it.scoped("parks no run: commits are retried until space is free, and starts fail as retryable", () =>
     Effect.gen(function*() {
       const faults = makeFaults()
       const world = yield* makeWorld(faults.bend)
@@ -221,8 +221,8 @@ describe("storage that is full", () => {
     }))
 })
 
-describe("a commit that is refused for good", () => {
-  it.scoped("parks its run with what is durable, and no other", () =>
+describe("a commit that is permanently refused", () => {
+  it.scoped("parks its run with its durable entries, and no other run", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld((driver) => ({
         ...driver,
@@ -242,7 +242,7 @@ describe("a commit that is refused for good", () => {
 })
 
 describe("a clock that jumps", () => {
-  it.scoped("back and forth does not put entries out of order, nor time inside the run", () =>
+  it.scoped("back and forth changes neither the order of entries nor time inside the run", () =>
     Effect.gen(function*() {
       let skew = 0
       const jumping = (driver: JournalDriver): JournalDriver => {

@@ -25,7 +25,7 @@ const live = Job.toLayer(() =>
 )
 
 describe("a published value", () => {
-  it.scoped("is read from outside, the newest of its key, also when the run has ended", () =>
+  it.scoped("is readable from outside: the newest of its key, also after the run's end", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const run = yield* world.use(Job.start({}))
@@ -40,7 +40,7 @@ describe("a published value", () => {
       assert.deepStrictEqual(yield* world.use(Line.get(run.id)), Option.none())
     }))
 
-  it.scoped("is watched: the present one first, each change, to the end of the run", () =>
+  it.scoped("has a stream of changes: the present value first, until the run ends", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       yield* world.launch(live)
@@ -54,7 +54,7 @@ describe("a published value", () => {
       assert.deepStrictEqual(Chunk.toReadonlyArray(after), [{ done: 3 }])
     }))
 
-  it.scoped("of a run that there is not is watched in vain", () =>
+  it.scoped("of a run that does not exist has a stream that fails with NoSuchRun", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const error = yield* soon(Effect.flip(world.use(Stream.runDrain(Progress.changes("nobody")))))
@@ -74,7 +74,7 @@ describe("a published value", () => {
       assert.deepInclude(value, { key: "progress", version: 3, value: `{"done":3}` })
     }))
 
-  it.scoped("that cannot be written is a typed error to the run", () =>
+  it.scoped("that cannot be encoded fails with a typed error in the run", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       yield* world.launch(Job.toLayer(() =>
@@ -96,7 +96,7 @@ describe("a published value", () => {
       assert.deepStrictEqual((yield* world.driver.published(run.id)).value, [])
     }))
 
-  it.scoped("that its schema cannot read is a typed error to the reader", () =>
+  it.scoped("that its schema cannot decode fails with a typed error for the reader", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       yield* world.launch(live)
@@ -108,7 +108,7 @@ describe("a published value", () => {
       assert.include(error.message, "published value progress")
     }))
 
-  it.scoped("is published from outside for a run that goes on, and counts on from the run's own", () =>
+  it.scoped("published from outside for a live run continues the run's version count", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       yield* world.launch(live)
@@ -128,7 +128,7 @@ describe("a published value", () => {
       assert.deepStrictEqual(yield* world.use(Progress.get(run.id)), Option.some({ done: 3 }))
     }))
 
-  it.scoped("from outside is there when the caller's transaction commits, and not if it does not", () =>
+  it.scoped("published from outside becomes visible when the caller's transaction commits", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const run = yield* world.use(Job.start({}))
@@ -139,7 +139,7 @@ describe("a published value", () => {
       assert.deepStrictEqual(yield* world.use(Progress.get(run.id)), Option.some({ done: 2 }))
     }))
 
-  it.scoped("for a run is a step's business inside a workflow, and vanishes with a transaction step that fails", () =>
+  it.scoped("published by a step body is rolled back with a transaction step that fails", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       yield* world.launch(Job.toLayer(() =>

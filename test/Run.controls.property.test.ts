@@ -27,7 +27,7 @@ describe("random controls on a tree of runs", () => {
       Effect.gen(function*() {
         const driver = yield* JournalDriver
         const world = yield* makeWorld(() => driver)
-        // Statements are answered in order, so whoever has waited for some of his own has let others have theirs.
+        // Statements run in order, so a caller that waited for its own has let the others' run.
         const turn = Effect.repeatN(Effect.orDie(driver.get([])), 12)
         const settle = (seconds: number) =>
           Effect.repeatN(

@@ -1,4 +1,4 @@
-/** Forks and retries: new runs that begin with the journal of another one. */
+/** Forks and retries: new runs that start with the journal of another run. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -35,7 +35,7 @@ const child = Child.toLayer(({ n }) =>
   })
 )
 
-/** A bit of all that there is. */
+/** A program that uses every kind of durable operation. */
 const everything = Everything.toLayer(() =>
   Effect.gen(function*() {
     const dice = yield* Random.nextIntBetween(0, 1_000_000)
@@ -65,10 +65,10 @@ const everything = Everything.toLayer(() =>
 
 const tokenOf = (run: string) => `cb_${run}_0:1`
 
-/** An entry without who wrote it. */
+/** An entry without its writer. */
 const plain = ({ epoch: _1, worker: _2, ...entry }: HistoryEntry) => entry
 
-/** Give a run all that it may wait for, until it ends. */
+/** Delivers everything that a run waits for, until it ends. */
 const carry = (world: World, run: Run.Run<ReadonlyArray<unknown>, never>, notes: ReadonlyArray<number>) =>
   Effect.gen(function*() {
     const result = yield* Effect.fork(run.result)
@@ -87,7 +87,7 @@ const carry = (world: World, run: Run.Run<ReadonlyArray<unknown>, never>, notes:
   })
 
 describe("a fork", () => {
-  it.scoped("at any entry of any program begins as its source did, and completes", () =>
+  it.scoped("at any entry of any program has the same history up to there, and completes", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       yield* world.launch(Layer.merge(child, everything))
@@ -112,7 +112,7 @@ describe("a fork", () => {
       assert.deepStrictEqual(yield* world.history(source.id), entries)
     }))
 
-  it.scoped("starts the children that it waits for, and no others, under its own name", () =>
+  it.scoped("starts its own copies of the children that it awaits, and no others", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       yield* world.launch(Layer.merge(child, everything))
@@ -127,7 +127,7 @@ describe("a fork", () => {
       const at = entries.findIndex(({ kind }) => kind === "child")
       const fork = yield* source.fork({ from: at })
       yield* carry(world, fork, [])
-      // All but the detached one: the first one is waited for at the end.
+      // All but the detached one: the first one is awaited at the end.
       assert.deepStrictEqual(
         yield* children(fork.id),
         [1, 2, 3, 4, 5, 6].map((n) => `{"n":${n}} completed`).map((each) =>
@@ -142,7 +142,7 @@ describe("a fork", () => {
       assert.deepStrictEqual(yield* children(whole.id), [])
     }))
 
-  it.scoped("outlives its worker: killed at any time, it goes on as itself", () =>
+  it.scoped("survives kills of its worker at any time", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const live = Layer.merge(child, everything)
@@ -169,7 +169,7 @@ describe("a fork", () => {
       }
     }))
 
-  it.scoped("takes a new way where the old one had no patch, and keeps the old one where it had gone it", () =>
+  it.scoped("takes the new branch of a patch that its source did not pass, and the old branch of one that it passed", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const Patched = Workflow.make("Patched", { payload: {}, success: Schema.Boolean })
@@ -193,7 +193,7 @@ describe("a fork", () => {
       assert.deepStrictEqual(results, [true, true, false])
     }))
 
-  it.scoped("may wait elsewhere, and is known by its name", () =>
+  it.scoped("may have its own queue and id", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       yield* world.launch(RunQueue.make("other").layer)
@@ -206,7 +206,7 @@ describe("a fork", () => {
       assert.strictEqual((yield* source.controls)[0]?.related, "mine")
     }))
 
-  it.scoped("of what is not there is refused, and nothing is made", () =>
+  it.scoped("at a wrong entry, or with wrong options, makes nothing", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       yield* world.launch(child)
@@ -247,7 +247,7 @@ class Declined extends Schema.TaggedError<Declined>()("Declined", {}) {}
 describe("a retry", () => {
   const Pay = Workflow.make("Pay", { payload: {}, success: Schema.Number, error: Declined })
 
-  /** A step that works, one that fails until it is mended, and what is done about it. */
+  /** A step that succeeds, one that fails until it is fixed, and the compensation. */
   const paying = (after: Effect.Effect<void, never, CurrentRun> = Effect.void) => {
     const bodies: Array<string> = []
     const state = { mended: false }
@@ -267,7 +267,7 @@ describe("a retry", () => {
     return { bodies, live, state }
   }
 
-  it.scoped("goes on from the step that failed, as a new run of the same type; asked for twice, it is one", () =>
+  it.scoped("continues from the failed step as a new run of the same type; two retries are one", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const { bodies, live, state } = paying()
@@ -289,7 +289,7 @@ describe("a retry", () => {
       assert.strictEqual(start.id, twice.id, "it has been retried already")
     }))
 
-  it.scoped("from the start does everything again; from an entry, all after it", () =>
+  it.scoped("from the start runs everything again; from an entry, everything after it", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const { bodies, live, state } = paying()
@@ -307,7 +307,7 @@ describe("a retry", () => {
       assert.deepStrictEqual(bodies, ["reserve", "pay", "pay"])
     }))
 
-  it.scoped("is refused where compensation has run, and says what can be done", () =>
+  it.scoped("fails with NotRetryable and the cure if compensation has run", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const { live, state } = paying(Step.run("release", Effect.void))
@@ -322,7 +322,7 @@ describe("a retry", () => {
       assert.strictEqual(yield* Effect.flatMap(run.retry({ from: "start" }), (made) => soon(made.result)), 5)
     }))
 
-  it.scoped("of a child that failed starts it anew", () =>
+  it.scoped("of a run whose child failed starts the child again", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const { live, state } = paying()
@@ -335,7 +335,7 @@ describe("a retry", () => {
       assert.strictEqual(yield* soon(retry.result), 5)
     }))
 
-  it.scoped("of a terminated run goes on from the end of its journal", () =>
+  it.scoped("of a terminated run continues from the end of its journal", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       yield* world.launch(child)
@@ -348,7 +348,7 @@ describe("a retry", () => {
       assert.strictEqual((yield* run.record).status, "terminated")
     }))
 
-  it.scoped("of a run that has not ended, or has been cancelled, is refused", () =>
+  it.scoped("of a run that has not ended, or was cancelled, fails with NotRetryable", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const run = yield* world.use(Child.start({ n: 4 }))

@@ -7,7 +7,7 @@ import { Journal } from "perdure/Journal"
 import * as Worker from "perdure/Worker"
 import { gated, inFlight, Job } from "./fixtures/gated.js"
 
-describe("a run that is paused while a step runs, on PGlite", () => {
+describe("a run paused while a step executes, on PGlite", () => {
   it.scopedLive(
     "finishes the step, writes it down and stops; resumed, it goes on after it",
     () =>

@@ -14,8 +14,8 @@ import { makeWorld, shown, soon, within } from "./fixtures/world.js"
 
 const Go = Signal.make("Go", { payload: Schema.Number })
 
-describe("a run that is paused while a step runs", () => {
-  it.scoped("finishes the step, writes it down and stops; resumed, it goes on after it", () =>
+describe("a run paused while a step executes", () => {
+  it.scoped("finishes and journals the step, then stops; resumed, it continues after it", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const gates = yield* gated
@@ -25,7 +25,7 @@ describe("a run that is paused while a step runs", () => {
       assert.deepStrictEqual(shown(yield* world.history(run.id)), ["step first", "step second"])
     }))
 
-  it.scoped("goes on if it is resumed before the step has ended", () =>
+  it.scoped("continues if it is resumed before the step ends", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const { bodies, gate, live, started } = yield* gated
@@ -42,7 +42,7 @@ describe("a run that is paused while a step runs", () => {
       assert.strictEqual((yield* world.record(run.id)).epoch, 1, "it was never let go of")
     }))
 
-  it.scoped("cancelled meanwhile, it ends, whether or not it was paused by then", () =>
+  it.scoped("that is cancelled meanwhile ends, whether or not it was paused by then", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const { gate, live, started } = yield* gated
@@ -56,7 +56,7 @@ describe("a run that is paused while a step runs", () => {
       yield* Deferred.succeed(gate, undefined)
     }))
 
-  it.scoped("a worker that is killed before it heard of it leaves it to be paused", () =>
+  it.scoped("is paused even if its worker is killed before it reads the request", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const { bodies, live, started } = yield* gated
@@ -72,8 +72,8 @@ describe("a run that is paused while a step runs", () => {
     }))
 })
 
-describe("a run that is paused while it waits", () => {
-  it.scoped("is not woken by its timer or a signal, and misses neither", () =>
+describe("a run paused while it waits", () => {
+  it.scoped("is not woken by its timer or a signal, and loses neither", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       yield* world.launch(Job.toLayer(() =>
@@ -94,7 +94,7 @@ describe("a run that is paused while it waits", () => {
       assert.strictEqual(yield* soon(run.result), 5)
     }))
 
-  it.scoped("while its worker holds it idle, is written down at once", () =>
+  it.scoped("that its worker holds idle is suspended at once", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       yield* world.launch(Job.toLayer(() => Go.receive), { lingerDuration: "1 day" })
@@ -109,7 +109,7 @@ describe("a run that is paused while it waits", () => {
       assert.strictEqual(yield* soon(run.result), 5)
     }))
 
-  it.scoped("takes its children with it, and those that it starts before it is", () =>
+  it.scoped("pauses its children, and those that it starts before it is paused", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const started = yield* Deferred.make<void>()
@@ -142,7 +142,7 @@ describe("a run that is paused while it waits", () => {
 })
 
 describe("a deadline", () => {
-  it.scoped("ends a run that nobody has taken; one that was taken in time goes on", () =>
+  it.scoped("expires a run that no worker has claimed; a run claimed in time continues", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const late = yield* world.use(Job.start({}, { expiresIn: "1 minute" }))
@@ -156,7 +156,7 @@ describe("a deadline", () => {
       assert.strictEqual(yield* within("5 minutes")(later.result), 1)
     }))
 
-  it.scoped("must be an instant", () =>
+  it.scoped("that is not an instant dies with Misuse", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const misuse = misuseOf(world.use(Job.start({}, { expiresAt: new Date(Number.NaN) })))

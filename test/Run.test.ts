@@ -19,7 +19,7 @@ const Job = Workflow.make("Job", { payload: {}, success: Schema.Number })
 
 const Note = Signal.make("Note", { payload: Schema.Number })
 
-/** Reserves, waits for a signal, and undoes the reservation if it ends otherwise than well. */
+/** Reserves, waits for a signal, and compensates the reservation unless it completes. */
 const makeReserving = () => {
   const done: Array<string> = []
   const step = (name: string) => Effect.orDie(Step.run(name, Effect.sync(() => void done.push(name))))
@@ -38,8 +38,8 @@ const makeReserving = () => {
   return { done, live }
 }
 
-describe("a handle", () => {
-  it.scoped("tells how its run is, from its start to its end", () =>
+describe("the handle of a run", () => {
+  it.scoped("reads the run's state from its start to its end", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const { live } = makeReserving()
@@ -60,7 +60,7 @@ describe("a handle", () => {
       yield* process.stop
     }))
 
-  it.scoped("of a run that there is not says so, whatever it is asked", () =>
+  it.scoped("of a run that does not exist fails with NoSuchRun, or finds nothing", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const run = yield* world.use(Job.attach("nobody"))
@@ -74,7 +74,7 @@ describe("a handle", () => {
       assert.deepStrictEqual(Chunk.toReadonlyArray(yield* Stream.runCollect(run.history)), [])
     }))
 
-  it.scoped("refuses a wrong attribution, and nothing is done", () =>
+  it.scoped("with a wrong attribution dies with Misuse, and nothing changes", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const run = yield* world.use(Job.start({}))
@@ -111,7 +111,7 @@ describe("a handle", () => {
       )
     }))
 
-  it.scoped("stops waiting when its waiter's time is over, and the run goes on", () =>
+  it.scoped("stops waiting at the waiter's timeout, and the run continues", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       yield* world.launch(makeReserving().live)
@@ -123,7 +123,7 @@ describe("a handle", () => {
 })
 
 describe("compensation", () => {
-  it.scoped("is waited for, also by a bounded forEach that fails while there is more to do", () =>
+  it.scoped("is awaited, also by a bounded forEach that fails before its last item", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const step = (name: string) => Step.run(name, Effect.void)
@@ -149,7 +149,7 @@ describe("compensation", () => {
 })
 
 describe("cancel", () => {
-  it.scoped("runs the compensation, which may run steps and sleep, and ends as cancelled", () =>
+  it.scoped("runs the compensation, which may run steps and sleep, and ends the run as cancelled", () =>
     Effect.gen(function*() {
       const { done, live } = makeReserving()
       const world = yield* makeWorld()
@@ -173,7 +173,7 @@ describe("cancel", () => {
       assert.isFalse(yield* run.cancel(), "it has ended")
     }))
 
-  it.scoped("survives a crash in the middle of its compensation: no step of it runs twice", () =>
+  it.scoped("survives a crash during the compensation: none of its steps runs twice", () =>
     Effect.gen(function*() {
       const { done, live } = makeReserving()
       const world = yield* makeWorld()
@@ -190,7 +190,7 @@ describe("cancel", () => {
       assert.deepStrictEqual(done, ["reserve", "release", "notify"])
     }))
 
-  it.scoped("of a run that waits to begin ends it when a worker sees it, and nothing of it runs", () =>
+  it.scoped("of a run that has not started ends it at its first claim, and none of its code runs", () =>
     Effect.gen(function*() {
       const { done, live } = makeReserving()
       const world = yield* makeWorld()
@@ -205,7 +205,7 @@ describe("cancel", () => {
       assert.deepStrictEqual(done, [])
     }))
 
-  it.scoped("aborts a step that is running", () =>
+  it.scoped("aborts a step that executes", () =>
     Effect.gen(function*() {
       const seen: Array<string> = []
       const world = yield* makeWorld()
@@ -225,7 +225,7 @@ describe("cancel", () => {
       assert.deepStrictEqual(shown(yield* world.history(run.id)), ["cancel cancel"])
     }))
 
-  it.scoped("cannot be caught: what goes on afterwards is no ordinary code", () =>
+  it.scoped("cannot be caught: only finalizers run after it", () =>
     Effect.gen(function*() {
       const seen: Array<string> = []
       const world = yield* makeWorld()
@@ -262,7 +262,7 @@ describe("cancel", () => {
 })
 
 describe("terminate", () => {
-  it.scoped("ends a run at once, without finalizers, and whoever held it cannot write any more", () =>
+  it.scoped("ends a run at once without finalizers, and fences the worker that held it", () =>
     Effect.gen(function*() {
       const { done, live } = makeReserving()
       const world = yield* makeWorld()
@@ -281,7 +281,7 @@ describe("terminate", () => {
       assert.strictEqual((yield* run.record).status, "terminated")
     }))
 
-  it.scoped("ends a run that has not begun", () =>
+  it.scoped("ends a run that has not started", () =>
     Effect.gen(function*() {
       const { done, live } = makeReserving()
       const world = yield* makeWorld()

@@ -1,4 +1,4 @@
-/** Waiting from outside for what happens in a run while it goes on. */
+/** Waits from outside for moments of a run. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -40,11 +40,11 @@ const started = Effect.gen(function*() {
   return { world, worker, run }
 })
 
-/** Whether a fiber has come to its end. */
+/** Whether a fiber has ended. */
 const isDone = (fiber: Fiber.RuntimeFiber<unknown, unknown>) => Effect.map(Fiber.poll(fiber), Option.isSome)
 
-describe("waiting for something that happens in a run", () => {
-  it.scoped("a step, from when it has an exit on, whatever it is", () =>
+describe("Run.waitFor", () => {
+  it.scoped("returns the entry of a step as soon as it has an exit, success or failure", () =>
     Effect.gen(function*() {
       const { run, worker } = yield* started
       const second = yield* Effect.fork(worker.use(Run.waitFor(run, { step: "second" })))
@@ -56,13 +56,13 @@ describe("waiting for something that happens in a run", () => {
       assert.strictEqual((yield* Fiber.join(second)).exit.kind, "failure")
     }))
 
-  it.scoped("a published value that is as wanted", () =>
+  it.scoped("returns a published value that `until` accepts", () =>
     Effect.gen(function*() {
       const { run, worker, world } = yield* started
       const half = yield* Effect.fork(
         worker.use(Run.waitFor(run.id, { published: Progress, until: (done) => done >= 0.5 }))
       )
-      // Of a process that does not run it, too.
+      // Also from a process that does not execute the run.
       const first = yield* Effect.fork(world.use(Run.waitFor(run.id, { published: Progress })))
       yield* TestClock.adjust("61 minutes")
       assert.strictEqual(yield* Fiber.join(first), 0.25)
@@ -71,7 +71,7 @@ describe("waiting for something that happens in a run", () => {
       assert.strictEqual(yield* Fiber.join(half), 0.5)
     }))
 
-  it.scoped("a signal, once it is received", () =>
+  it.scoped("returns the entry of a signal once it is received", () =>
     Effect.gen(function*() {
       const { run, worker, world } = yield* started
       const waiting = yield* Effect.fork(worker.use(Run.waitFor(run, { signal: "Go" })))
@@ -80,12 +80,12 @@ describe("waiting for something that happens in a run", () => {
       assert.isFalse(yield* isDone(waiting))
       yield* TestClock.adjust("4 hours")
       assert.deepStrictEqual((yield* Fiber.join(waiting)).exit.value, "{\"by\":\"ann\"}")
-      // What has happened is found when the run has ended, too.
+      // Past moments are found after the run's end, too.
       const again = yield* soon(world.use(Run.waitFor(run, { signal: "Go" })))
       assert.strictEqual(again.name, "Go")
     }))
 
-  it.scoped("a step of another process, when anything is heard of the run, or it is polled", () =>
+  it.scoped("sees a step of another process at the next hint about the run, or the next poll", () =>
     Effect.gen(function*() {
       const { run, world } = yield* started
       const waiting = yield* Effect.fork(world.use(Run.waitFor(run, { step: "quiet" })))
@@ -95,7 +95,7 @@ describe("waiting for something that happens in a run", () => {
       assert.strictEqual((yield* Fiber.join(waiting)).name, "quiet")
     }))
 
-  it.scoped("a run that ends without it says so", () =>
+  it.scoped("fails with WaitInVain if the run ends first", () =>
     Effect.gen(function*() {
       const { run, worker, world } = yield* started
       const waiting = yield* Effect.fork(Effect.exit(worker.use(Run.waitFor(run, { step: "third" }))))
@@ -108,7 +108,7 @@ describe("waiting for something that happens in a run", () => {
       assert.strictEqual(after._tag, "WaitInVain")
     }))
 
-  it.scoped("a wrong run or moment is refused at once", () =>
+  it.scoped("with a wrong run or moment dies with Misuse at once", () =>
     Effect.gen(function*() {
       const { run, world } = yield* started
       const wrong: ReadonlyArray<readonly [unknown, RegExp]> = [
@@ -131,7 +131,7 @@ describe("waiting for something that happens in a run", () => {
       assert.match(yield* misuse, /"run" must be a string or a Run or its id, got null/)
     }))
 
-  it.scoped("a run that there is not is not waited for", () =>
+  it.scoped("fails with NoSuchRun for a run that does not exist", () =>
     Effect.gen(function*() {
       const { world } = yield* started
       for (const id of ["nobody", "no\u0000body"]) {

@@ -22,7 +22,7 @@ const Job = Workflow.make("Job", { payload: {}, success: Schema.Unknown })
 const take = (count: number) => Effect.replicateEffect(Note.receive, count)
 
 describe("a signal", () => {
-  it.scoped("is kept until it is received, and signals of one name come in order", () =>
+  it.scoped("is kept until it is received; signals of one name are received in order", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const live = Job.toLayer(() => Effect.zipRight(Effect.sleep("1 day"), take(3)))
@@ -43,7 +43,7 @@ describe("a signal", () => {
       )
     }))
 
-  it.scoped("wakes a run that has been suspended for it for months", () =>
+  it.scoped("wakes a run that has waited for it, suspended, for months", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       yield* world.launch(Job.toLayer(() => Approval.receive))
@@ -55,7 +55,7 @@ describe("a signal", () => {
       assert.deepStrictEqual(yield* soon(run.result), { by: "ann" })
     }))
 
-  it.scoped("reaches a run that is held in memory", () =>
+  it.scoped("reaches a run that a worker holds in memory", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       yield* world.launch(Job.toLayer(() => Approval.receive), { lingerDuration: "1 hour" })
@@ -66,7 +66,7 @@ describe("a signal", () => {
       assert.deepStrictEqual(yield* soon(run.result), { by: "bo" })
     }))
 
-  it.scoped("with an id is received once, however often it is sent", () =>
+  it.scoped("with an id is received once, even if it is sent several times", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       yield* world.launch(Job.toLayer(() => take(2)))
@@ -80,7 +80,7 @@ describe("a signal", () => {
       assert.deepStrictEqual(yield* soon(run.result), [1, 2])
     }))
 
-  it.scoped("with an id that an earlier generation has received is received again; one that was not yet, is not", () =>
+  it.scoped("with an id that an earlier generation received is received again; one that is still unread is not", () =>
     Effect.gen(function*() {
       const Loop = Workflow.make("Loop", {
         payload: { seen: Schema.Array(Schema.Unknown) },
@@ -105,7 +105,7 @@ describe("a signal", () => {
       assert.deepStrictEqual(yield* within("3 hours")(run.result), ["a", "b", "a"])
     }))
 
-  it.scoped("of another name waits its own turn", () =>
+  it.scoped("of another name is kept until that name is received", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       yield* world.launch(Job.toLayer(() => Effect.all([Approval.receive, Note.receive])))
@@ -115,7 +115,7 @@ describe("a signal", () => {
       assert.deepStrictEqual(yield* soon(run.result), [{ by: "cy" }, "note"])
     }))
 
-  it.scoped("goes to the fiber that has waited longest", () =>
+  it.scoped("is received by the fiber that has waited longest", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       yield* world.launch(Job.toLayer(() =>
@@ -139,7 +139,7 @@ describe("receiveWithin", () => {
     })
   )
 
-  it.scoped("gives a signal that comes in time, and closes nothing", () =>
+  it.scoped("returns a signal that comes in time, and leaves the window open", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       yield* world.launch(live)
@@ -151,7 +151,7 @@ describe("receiveWithin", () => {
       assert.strictEqual(yield* within("1 day")(run.result), "ann")
     }))
 
-  it.scoped("gives none when the time is over, and tells whoever sends then", () =>
+  it.scoped("returns None after its duration, and later senders get Expired", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       yield* world.launch(live)
@@ -162,7 +162,7 @@ describe("receiveWithin", () => {
       assert.strictEqual(yield* within("1 day")(run.result), "nobody")
     }))
 
-  it.scoped("takes a signal that came in time though no worker was there to see it", () =>
+  it.scoped("returns a signal that came in time while no worker ran", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const first = yield* world.launch(live)
@@ -175,7 +175,7 @@ describe("receiveWithin", () => {
       assert.strictEqual(yield* within("1 day")(run.result), "ann")
     }))
 
-  it.scoped("under a plain timeout leaves the window open", () =>
+  it.scoped("replaced by a plain timeout of receive leaves the window open", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       yield* world.launch(Job.toLayer(() =>
@@ -190,7 +190,7 @@ describe("receiveWithin", () => {
       assert.deepStrictEqual(yield* soon(run.result), [true, "late"])
     }))
 
-  it.scoped("that gave none makes later receives of the signal die, saying what to use", () =>
+  it.scoped("that returned None makes later receives of the signal die with Misuse and the cure", () =>
     Effect.gen(function*() {
       const Poll = Workflow.make("Poll", { payload: { how: Schema.String } })
       const world = yield* makeWorld()
@@ -212,7 +212,7 @@ describe("receiveWithin", () => {
       }
     }))
 
-  it.scoped("that gives none ends the receives that wait beside it: plain ones die, limited ones have their time", () =>
+  it.scoped("that returns None ends concurrent receives: plain ones die, limited ones end at their own time", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const live = Job.toLayer(() =>
@@ -237,7 +237,7 @@ describe("receiveWithin", () => {
       assert.deepStrictEqual(yield* soon(run.result), ["None", true, "None", { by: "ann" }])
     }))
 
-  it.scoped("may be used again in the next generation, and for other signals", () =>
+  it.scoped("can be used again in the next generation, and for other signals", () =>
     Effect.gen(function*() {
       const Loop = Workflow.make("Loop", { payload: { turn: Schema.Number }, success: Schema.Unknown })
       const world = yield* makeWorld()
@@ -255,8 +255,8 @@ describe("receiveWithin", () => {
     }))
 })
 
-describe("what became of a signal", () => {
-  it.scoped("is told for runs that have ended, and for runs that there are not", () =>
+describe("the result of sending a signal", () => {
+  it.scoped("is Expired for a run that has ended, and NoSuchRun for one that does not exist", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       yield* world.launch(Job.toLayer(() => Effect.void))
@@ -266,7 +266,7 @@ describe("what became of a signal", () => {
       assert.deepStrictEqual(yield* world.use(Note.send("nobody", 1)), "NoSuchRun")
     }))
 
-  it.scoped("whose payload cannot be encoded or is too large fails, and nothing is written", () =>
+  it.scoped("is a typed failure if the payload cannot be encoded or is too large, and nothing is written", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const run = yield* world.use(Job.start({}))
@@ -297,7 +297,7 @@ describe("what became of a signal", () => {
 describe("a signal from inside a run", () => {
   const Sender = Workflow.make("Sender", { payload: { to: Schema.String }, success: Schema.Array(Schema.String) })
 
-  it.scoped("is sent once and its result journaled, though its run dies and is replayed", () =>
+  it.scoped("is sent once and its result journaled, even if its worker dies and the run is replayed", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const live = Layer.mergeAll(
@@ -326,10 +326,10 @@ describe("a signal from inside a run", () => {
       assert.deepStrictEqual(yield* soon(job.result), ["one", "two"])
     }))
 
-  it.scoped("that a crash makes a run send again is no duplicate of itself", () =>
+  it.scoped("that a crash makes the run send again is not its own duplicate", () =>
     Effect.gen(function*() {
       const Sender = Workflow.make("Sender", { payload: { to: Schema.String }, success: Schema.String })
-      // The message is stored, and the process dies before it can note what became of it.
+      // The message is stored, and the process dies before it reads the answer.
       let dies = true
       const world = yield* makeWorld((driver) => ({
         ...driver,

@@ -24,7 +24,7 @@ class Fatal extends Schema.TaggedError<Fatal>()("Fatal", {}) {}
 
 const Job = Workflow.make("Job", { payload: {}, success: Schema.Unknown, error: Schema.Union(Flaky, Fatal) })
 
-/** A body that fails `failures` times, noting the virtual time of each attempt. */
+/** A body that fails `failures` times and records the test time of each attempt. */
 const flaky = (failures: number) => {
   const at: Array<number> = []
   const body = Effect.gen(function*() {
@@ -37,7 +37,7 @@ const flaky = (failures: number) => {
 }
 
 describe("a step", () => {
-  it.scoped("runs once: what it gave is given again to every later life of its run", () =>
+  it.scoped("runs once: every replay of its run gets the same exit", () =>
     Effect.gen(function*() {
       const counts = { success: 0, failure: 0 }
       const live = Job.toLayer(() =>
@@ -61,7 +61,7 @@ describe("a step", () => {
       assert.deepStrictEqual(shown(yield* world.history(run.id)), ["step when", "step fail", "timer sleep"])
     }))
 
-  it.scoped("gives void where no success is declared, and what a function made by `make` is given", () =>
+  it.scoped("returns void where no success is declared; one made by `make` takes arguments", () =>
     Effect.gen(function*() {
       const add = Step.make("add", { success: Schema.Number }, (a: number, b: number) => Effect.succeed(a + b))
       const world = yield* makeWorld()
@@ -74,7 +74,7 @@ describe("a step", () => {
       assert.deepStrictEqual(yield* soon(world.use(Job.execute({}))), [true, 3, 7])
     }))
 
-  it.scoped("takes the services of the handler, the real clock, and a scope of its own", () =>
+  it.scoped("has the services of the handler, the real clock, and its own scope", () =>
     Effect.gen(function*() {
       class Prices extends Context.Tag("Prices")<Prices, { readonly of: (sku: string) => number }>() {}
       const closed: Array<string> = []
@@ -105,7 +105,7 @@ describe("a step", () => {
       assert.deepStrictEqual(shown(yield* world.history(run.id)), ["step price", "timer sleep"])
     }))
 
-  it.scoped("that dies kills its run, which says of what; a run may recover from it", () =>
+  it.scoped("that dies makes its run die with a description; the run may recover from it", () =>
     Effect.gen(function*() {
       const Dies = Step.run("die", Effect.die(new RangeError("beyond")))
       const world = yield* makeWorld()
@@ -122,7 +122,7 @@ describe("a step", () => {
 })
 
 describe("retry", () => {
-  it.scoped("follows any schedule, each attempt an entry, each wait a durable timer", () =>
+  it.scoped("follows any schedule: each attempt is an entry, each delay a durable timer", () =>
     Effect.gen(function*() {
       const { at, body } = flaky(3)
       const world = yield* makeWorld()
@@ -143,7 +143,7 @@ describe("retry", () => {
       )
     }))
 
-  it.scoped("stops at maxAttempts, caps the wait at maxDelay, and fails with the last error", () =>
+  it.scoped("stops at maxAttempts, caps the delay at maxDelay, and fails with the last error", () =>
     Effect.gen(function*() {
       const { at, body } = flaky(100)
       const world = yield* makeWorld()
@@ -160,7 +160,7 @@ describe("retry", () => {
       assert.deepStrictEqual(at, [0, 1, 3, 6, 9].map((n) => n * MINUTE))
     }))
 
-  it.scoped("of one attempt is none, and with no schedule waits about a second, then two", () =>
+  it.scoped("with one attempt does not retry; without a schedule it waits about one second, then two", () =>
     Effect.gen(function*() {
       const once = flaky(100)
       const standard = flaky(2)
@@ -179,7 +179,7 @@ describe("retry", () => {
       assert.closeTo(third - second, 2000, 400)
     }))
 
-  it.scoped("asks a typed predicate which failures are worth another attempt", () =>
+  it.scoped("retries the failures that a typed predicate accepts", () =>
     Effect.gen(function*() {
       let attempts = 0
       const world = yield* makeWorld()
@@ -201,7 +201,7 @@ describe("retry", () => {
       assert.strictEqual(attempts, 3)
     }))
 
-  it.scoped("does not sleep a backoff again that a crash fell into, nor run an attempt again", () =>
+  it.scoped("after a crash during a delay repeats neither the delay nor the attempts before it", () =>
     Effect.gen(function*() {
       const { at, body } = flaky(2)
       const live = Job.toLayer(() =>
@@ -221,7 +221,7 @@ describe("retry", () => {
       assert.deepStrictEqual(at, [0, 10, 20].map((n) => n * MINUTE), "as without any crash")
     }))
 
-  it.scoped("is not for defects", () =>
+  it.scoped("does not apply to defects", () =>
     Effect.gen(function*() {
       let attempts = 0
       const world = yield* makeWorld()
@@ -233,7 +233,7 @@ describe("retry", () => {
     }))
 })
 
-describe("the time limit of a step", () => {
+describe("the timeout of a step", () => {
   it.scoped("aborts the attempt's signal, runs its finalizers and fails with TimedOut", () =>
     Effect.gen(function*() {
       const seen: Array<string> = []
@@ -256,7 +256,7 @@ describe("the time limit of a step", () => {
       assert.deepStrictEqual(seen.sort(), ["aborted", "finalized"])
     }))
 
-  it.scoped("counts each attempt by itself, and a retry can tell it from other failures", () =>
+  it.scoped("applies to each attempt, and a retry can tell TimedOut from other failures", () =>
     Effect.gen(function*() {
       let attempts = 0
       const world = yield* makeWorld()
@@ -272,7 +272,7 @@ describe("the time limit of a step", () => {
 })
 
 describe("the idempotency key", () => {
-  it.scoped("is the same for all attempts of a step in all lives, and differs between steps and runs", () =>
+  it.scoped("is the same for every attempt and replay of a step, and differs between steps and runs", () =>
     Effect.gen(function*() {
       const keys: Array<string> = []
       const note = Effect.flatMap(Step.Current, ({ attempt, idempotencyKey, name }) => {
@@ -302,8 +302,8 @@ describe("the idempotency key", () => {
     }))
 })
 
-describe("the idempotency key of one's own", () => {
-  it.scoped("is never that of another step's place in the run", () =>
+describe("an idempotency key given by the user", () => {
+  it.scoped("never equals the automatic key of another step", () =>
     Effect.gen(function*() {
       const note = Effect.map(Step.Current, ({ idempotencyKey }) => idempotencyKey)
       const options = { success: Schema.String }
@@ -321,11 +321,11 @@ describe("the idempotency key of one's own", () => {
 })
 
 describe("a step's body", () => {
-  /** As the compiler sees it that was not asked: the run seems to be there. */
+  /** For code without types, which gets no error from the compiler. */
   const unchecked = <A, E>(effect: Effect.Effect<A, E, CurrentRun>): Effect.Effect<A, E> =>
     Effect.mapInputContext(effect, (found: Context.Context<never>) => Context.unsafeMake<CurrentRun>(found.unsafeMap))
 
-  it.scoped("that uses a durable operation dies of misuse, which says what to do", () =>
+  it.scoped("that uses a durable operation dies with Misuse and the cure", () =>
     Effect.gen(function*() {
       const Note = Signal.make("Note", { payload: {} })
       const operations = [
@@ -352,7 +352,7 @@ describe("a step's result", () => {
   const cycle: { self?: unknown } = {}
   cycle.self = cycle
 
-  it.scoped("that cannot be written is a defect of the step that says where it is wrong, and is not journaled as a value", () =>
+  it.scoped("that cannot be encoded is a defect that names the place, and is not journaled as a value", () =>
     Effect.gen(function*() {
       const bad: ReadonlyArray<readonly [value: unknown, says: string]> = [
         [Number.NaN, "$ is NaN"],
@@ -388,7 +388,7 @@ describe("a step's result", () => {
       bad.forEach(([, says], index) => assert.include(Object(messages)[index], says))
     }))
 
-  it.scoped("is read strictly: excess keys and wrong types are refused, instances of the schema's class are not", () =>
+  it.scoped("is checked strictly: excess keys and wrong types fail, instances of the schema's class do not", () =>
     Effect.gen(function*() {
       class Point extends Schema.Class<Point>("Point")({ x: Schema.Number }) {}
       const wide: { readonly x: number } = Object.assign({ x: 1 }, { secret: "y" })
@@ -408,7 +408,7 @@ describe("a step's result", () => {
       assert.include(refusals[0], "secret")
     }))
 
-  it.scoped("has a size that no failure exceeds either", () =>
+  it.scoped("has a size limit, which failures have, too", () =>
     Effect.gen(function*() {
       class Big extends Schema.TaggedError<Big>()("Big", { text: Schema.String }) {}
       const world = yield* makeWorld()

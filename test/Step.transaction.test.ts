@@ -12,7 +12,7 @@ import { makeWorld, shown, soon, within } from "./fixtures/world.js"
 class Flaky extends Schema.TaggedError<Flaky>()("Flaky", { attempt: Schema.Number }) {}
 
 describe("a transaction step", () => {
-  /** A storage whose transactions also carry a table of the user's. */
+  /** Storage whose transactions also cover a user's table. */
   const Pay = Workflow.make("Pay", { payload: {}, success: Schema.Number, error: Flaky })
 
   it.scoped("commits its body and its entry together", () =>
@@ -39,7 +39,7 @@ describe("a transaction step", () => {
       assert.deepStrictEqual(shown(yield* world.history(run.id)), ["step pay", "step after"])
     }))
 
-  it.scoped("that fails is rolled back, its failure journaled, and retried as any step", () =>
+  it.scoped("that fails is rolled back, its failure is journaled, and it is retried like any step", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       let attempts = 0
@@ -50,7 +50,7 @@ describe("a transaction step", () => {
           Effect.suspend(() => {
             attempts++
             const attempt = attempts
-            // What the body does in the journal's database stands for what it would do in its own tables.
+            // The body's write to the journal stands for a write to a user's table.
             return world.driver.enqueue({
               claim: null,
               runs: [{
@@ -89,7 +89,7 @@ describe("a transaction step", () => {
       )
     }))
 
-  it.scoped("that a crash cuts off leaves nothing behind, and runs again", () =>
+  it.scoped("that a crash interrupts leaves no write behind, and runs again", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       let attempts = 0
@@ -109,7 +109,7 @@ describe("a transaction step", () => {
       assert.strictEqual(yield* soon(run.result), 2)
     }))
 
-  it.scoped("of which nothing was written, because a message came or storage was away, runs again without waiting for a lease", () =>
+  it.scoped("whose transaction wrote nothing, because a message came or storage failed, runs again without waiting for a lease", () =>
     Effect.gen(function*() {
       const Late = Signal.make("Late", { payload: {} })
       const attempts = { unseen: 0, away: 0 }

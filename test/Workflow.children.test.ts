@@ -40,7 +40,7 @@ const makeShip = () => {
 }
 
 describe("a child", () => {
-  it.scoped("gives its typed result to the parent, has a journal of its own and knows its place", () =>
+  it.scoped("returns its typed result to the parent, has its own journal and knows its parent, root and depth", () =>
     Effect.gen(function*() {
       const places: Array<unknown> = []
       const world = yield* makeWorld()
@@ -66,7 +66,7 @@ describe("a child", () => {
       )
     }))
 
-  it.scoped("that fails, fails its parent's call with its typed error, which the parent may handle", () =>
+  it.scoped("that fails makes the parent's call fail with its typed error, which the parent can handle", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       yield* world.launch(Layer.mergeAll(
@@ -87,7 +87,7 @@ describe("a child", () => {
       assert.include(shown(yield* world.history(order.id)), "step recovered 101")
     }))
 
-  it.scoped("that dies, or is terminated, is a typed error of the runtime to its parent", () =>
+  it.scoped("that dies or is terminated makes the parent's call fail with RunEnded", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const Die = Workflow.make("Die", { payload: {} })
@@ -110,7 +110,7 @@ describe("a child", () => {
       assert.include(String(terminated), "terminated")
     }))
 
-  it.scoped("that is started goes on while the parent does other things, and is waited for later", () =>
+  it.scoped("started without waiting executes while the parent continues, and can be awaited later", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const { events, live } = makeShip()
@@ -134,7 +134,7 @@ describe("a child", () => {
       assert.strictEqual(events.filter((event) => event.startsWith("begin")).length, 3, "each began once")
     }))
 
-  it.scoped("gives its result as often as it is asked for, also to several at the same time", () =>
+  it.scoped("returns its result to repeated and concurrent waits", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const both = Layer.mergeAll(
@@ -164,7 +164,7 @@ describe("a child", () => {
       assert.strictEqual(shown(yield* world.history(order.id)).filter((entry) => entry === "child Ship").length, 1)
     }))
 
-  it.scoped("starts after a delay, on another queue, in its order", () =>
+  it.scoped("starts after a delay, on another queue and with its own priority", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const { events, live } = makeShip()
@@ -188,7 +188,7 @@ describe("a child", () => {
 })
 
 describe("the end of a parent", () => {
-  it.scoped("by cancel cancels its attached children, whose compensation runs, and leaves the detached", () =>
+  it.scoped("by cancel cancels attached children, whose compensation runs, and leaves detached ones", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const { events, live } = makeShip()
@@ -212,7 +212,7 @@ describe("the end of a parent", () => {
       assert.notInclude(events, "shipped 1")
     }))
 
-  it.scoped("by termination terminates the whole attached tree, at once", () =>
+  it.scoped("by termination terminates the whole attached tree at once", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const { events, live } = makeShip()
@@ -236,7 +236,7 @@ describe("the end of a parent", () => {
       assert.deepStrictEqual([...events].sort(), ["begin 1", "begin 2", "shipped 2"])
     }))
 
-  it.scoped("by success cancels children that nobody waited for", () =>
+  it.scoped("by success cancels children that were not awaited", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const { events, live } = makeShip()
@@ -250,7 +250,7 @@ describe("the end of a parent", () => {
       assert.deepStrictEqual(events, ["begin 1", "undo 1"])
     }))
 
-  it.scoped("by continueAsNew cancels children of the generation that ends", () =>
+  it.scoped("by continueAsNew cancels the children of the old generation", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const { events, live } = makeShip()
@@ -271,7 +271,7 @@ describe("the end of a parent", () => {
       assert.deepStrictEqual([...events].sort(), ["begin 1", "begin 2", "undo 1", "undo 2"])
     }))
 
-  it.scoped("by cancel can be made to wait for a child's compensation, by a finalizer", () =>
+  it.scoped("by cancel waits for a child's compensation if a finalizer awaits it", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const { events, live } = makeShip()
@@ -295,7 +295,7 @@ describe("the end of a parent", () => {
       assert.deepStrictEqual(events, ["begin 1", "undo 1", "Failure"])
     }))
 
-  it.scoped("a wait that is given up cancels the child of execute; a raced child that loses is undone", () =>
+  it.scoped("an interrupted execute cancels its child; the child that loses a race is cancelled and compensated", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const { events, live } = makeShip()
@@ -312,17 +312,17 @@ describe("the end of a parent", () => {
     }))
 })
 
-describe("a child that is executed", () => {
+describe("a child of execute", () => {
   type Executed = ReturnType<typeof Ship.execute>
   type Started = Effect.Effect.Success<ReturnType<typeof Order.start>>
   const gone = Effect.asVoid(Effect.orDie(Go.receive))
   const go = (id: string) => Go.send(id, {})
-  /** How the parent, which executes `child`, comes to its end a minute later. */
+  /** How the parent, which executes `child`, ends a minute later. */
   const ends: Record<string, {
     readonly parent: (child: Executed) => Effect.Effect<string, Effect.Effect.Error<Executed>, Journal | CurrentRun>
     readonly make: (order: Started) => Effect.Effect<unknown, unknown, Journal>
     readonly status: string
-    /** What an attached child that had begun does then. */
+    /** What an attached child that had started does then. */
     readonly undone: ReadonlyArray<string>
   }> = {
     "gives up waiting": {
@@ -407,7 +407,7 @@ describe("a child that is executed", () => {
       })
   )
 
-  it.scoped("detached gives its result to a parent that waits", () =>
+  it.scoped("detached returns its result to a parent that waits", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       yield* world.launch(Layer.mergeAll(
@@ -427,7 +427,7 @@ describe("a child that is executed", () => {
 })
 
 describe("limits of children", () => {
-  it.scoped("a cycle of workflows ends in ChildDepthExceeded, typed, at the depth that is allowed", () =>
+  it.scoped("a cycle of workflows fails with ChildDepthExceeded at the allowed depth", () =>
     Effect.gen(function*() {
       const Ping = Workflow.make("Ping", { payload: {}, success: Schema.Number })
       const Pong = Workflow.make("Pong", { payload: {}, success: Schema.Number })
@@ -449,7 +449,7 @@ describe("limits of children", () => {
       assert.include(errors[0]?.message, "look for workflows that start each other")
     }))
 
-  it.scoped("one child too many is ChildLimitExceeded; continueAsNew begins to count anew", () =>
+  it.scoped("one child too many fails with ChildLimitExceeded; continueAsNew resets the count", () =>
     Effect.gen(function*() {
       const Leaf = Workflow.make("Leaf", { payload: {} })
       const Fan = Workflow.make("Fan", { payload: { round: Schema.Number }, success: Schema.String })
@@ -474,7 +474,7 @@ describe("limits of children", () => {
       assert.isTrue(new ChildLimitExceeded({ workflow: "w", parent: "p", limit: 1 }).message.includes("continueAsNew"))
     }))
 
-  it.scoped("waiting inside a run for a run that is no child of it is a defect that says what to do", () =>
+  it.scoped("waiting inside a run for a run that is not its child dies with Misuse and names the cure", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       yield* world.launch(Order.toLayer(() => Effect.flatMap(Ship.attach("stranger"), (run) => run.result)))

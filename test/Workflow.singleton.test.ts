@@ -1,4 +1,4 @@
-/** Workflows of which one run is live for a key, and those whose starts wait until it has been quiet. */
+/** Singleton workflows, of which one run is live for each key, and debounced workflows, whose starts wait for a quiet time. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -29,8 +29,8 @@ const Index = Workflow.make("Index", {
 })
 const IndexLive = Index.toLayer(({ n }) => Effect.succeed(n))
 
-describe("a singleton that is joined", () => {
-  it.scoped("gives the live run to all who start it, and begins anew after its end", () =>
+describe("a singleton in mode join", () => {
+  it.scoped("returns the live run to every start, and starts a new run after its end", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       yield* world.launch(SyncLive)
@@ -51,8 +51,8 @@ describe("a singleton that is joined", () => {
     }))
 })
 
-describe("a singleton that refuses", () => {
-  it.scoped("names the live run", () =>
+describe("a singleton in mode refuse", () => {
+  it.scoped("fails with the id of the live run", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       yield* world.launch(MoveLive)
@@ -69,7 +69,7 @@ describe("a singleton that refuses", () => {
 })
 
 describe("retries and forks of a singleton", () => {
-  it.scoped("are an operator's act: they neither ask for the key nor take it, and a queue's keyConcurrency holds them", () =>
+  it.scoped("neither check nor take the key, but obey the queue's keyConcurrency", () =>
     Effect.gen(function*() {
       const serial = RunQueue.make("serial", { keyConcurrency: 1 })
       const fails = {
@@ -103,7 +103,7 @@ describe("retries and forks of a singleton", () => {
         const fork = yield* failed.fork({ from: 0, id: `${failed.id}-fork` })
         yield* TestClock.adjust("1 minute")
         assert.deepStrictEqual(yield* statuses(next, again, fork), ["suspended", beside, beside])
-        // A start sees what starts have made, and nothing else.
+        // A start sees runs of starts only.
         const busy = yield* Effect.flip(process.use(workflow.start({ account: "a", n: 3 })))
         assert.deepInclude(busy, { _tag: "SingletonBusy", runId: next.id })
         yield* process.use(Go.send(next.id, {}))
@@ -115,7 +115,7 @@ describe("retries and forks of a singleton", () => {
 })
 
 describe("a singleton whose deadline has passed", () => {
-  it.scoped("has its key until a worker writes that down, half a lease later, of any queue", () =>
+  it.scoped("keeps its key until a worker of any queue expires the run, within half a lease", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       yield* world.use(Effect.provide(Effect.void, RunQueue.make("unserved").layer))
@@ -140,7 +140,7 @@ describe("a singleton whose deadline has passed", () => {
 })
 
 describe("a debounced start", () => {
-  it.scoped("fires after quiet time with the last payload", () =>
+  it.scoped("starts one run after the quiet time, with the last payload", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       yield* world.launch(IndexLive)
@@ -154,7 +154,7 @@ describe("a debounced start", () => {
       assert.notStrictEqual((yield* world.use(Index.start({ account: "a", n: 3 }))).id, run.id)
     }))
 
-  it.scoped("fires at the latest after maxWait", () =>
+  it.scoped("starts at the latest after maxWait", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       yield* world.launch(IndexLive)
@@ -169,8 +169,8 @@ describe("a debounced start", () => {
     }))
 })
 
-describe("what does not go together", () => {
-  it.scoped("is reported at registration, all of it", () =>
+describe("options that exclude each other", () => {
+  it.scoped("are all reported when the layer is built", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const Bad = Workflow.make("Bad", {
@@ -187,7 +187,7 @@ describe("what does not go together", () => {
       assert.include(yield* misuseOf(world.use(Bad.start({ account: "a", n: 1 }))), `"singleton" and "debounce"`)
     }))
 
-  it.scoped("a child is refused with the cure, and nothing is started; a step may start it", () =>
+  it.scoped("a singleton as a child fails with the cure and starts nothing; a step can start it", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const Parent = Workflow.make("Parent", { payload: {}, success: Schema.String })
@@ -211,7 +211,7 @@ describe("what does not go together", () => {
       assert.strictEqual((yield* world.record(yield* soon(starter.result))).workflow, "Sync")
     }))
 
-  it.scoped("a key that is no string is refused before anything is written", () =>
+  it.scoped("a key that is not a string fails before anything is written", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const Odd = Workflow.make("Odd", {

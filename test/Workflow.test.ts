@@ -32,7 +32,7 @@ const GreetLive = Greet.toLayer(({ name }) =>
   })
 )
 
-/** Notes the order and the times at which its runs begin. */
+/** Records the order and the times at which its runs start. */
 const makeNotes = () => {
   const begun: Array<readonly [name: string, at: number]> = []
   const Note = Workflow.make("Note", { payload: { name: Schema.String }, priority: 5 })
@@ -43,7 +43,7 @@ const makeNotes = () => {
 }
 
 describe("a run", () => {
-  it.scoped("sleeps for thirty days in a few moments, and gives its typed result", () =>
+  it.scoped("sleeps for thirty days of test time and returns its typed result", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const process = yield* world.launch(GreetLive)
@@ -55,7 +55,7 @@ describe("a run", () => {
       yield* process.stop
     }))
 
-  it.scoped("needs no process to live while it sleeps", () =>
+  it.scoped("sleeps while no process runs, and continues in the next one", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const first = yield* world.launch(GreetLive)
@@ -69,14 +69,14 @@ describe("a run", () => {
       assert.strictEqual(yield* soon(run.result), "Hello, Ann")
     }))
 
-  it.scoped("is executed from outside as one call", () =>
+  it.scoped("executed from outside returns its result to the caller", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const process = yield* world.launch(GreetLive)
       assert.strictEqual(yield* process.use(Greet.execute({ name: "Bo" })).pipe(within("31 days")), "Hello, Bo")
     }))
 
-  it.scoped("ends with its typed error, and not with another run's", () =>
+  it.scoped("fails with its own typed error", () =>
     Effect.gen(function*() {
       class Refused extends Schema.TaggedError<Refused>()("Refused", { why: Schema.String }) {}
       const Ask = Workflow.make("Ask", { payload: {}, error: Refused })
@@ -93,7 +93,7 @@ describe("a run", () => {
       )
     }))
 
-  it.scoped("that dies ends as failed, and says of what", () =>
+  it.scoped("that dies fails with a description of the defect", () =>
     Effect.gen(function*() {
       const Die = Workflow.make("Die", { payload: {} })
       const world = yield* makeWorld()
@@ -105,7 +105,7 @@ describe("a run", () => {
       assert.include(error.message, run.id)
     }))
 
-  it.scoped("has a time limit, and its finalizers run when it is over", () =>
+  it.scoped("with a timeout fails with TimedOut, and its finalizers run", () =>
     Effect.gen(function*() {
       const Slow = Workflow.make("Slow", { payload: {}, timeout: "2 hours" })
       const compensated: Array<string> = []
@@ -124,8 +124,8 @@ describe("a run", () => {
     }))
 })
 
-describe("starting", () => {
-  it.scoped("twice with one key is one run; with another payload it is an error that shows both", () =>
+describe("a start", () => {
+  it.scoped("repeated with one idempotency key is one run; with another payload it fails and shows both", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const first = yield* world.use(Greet.start({ name: "Ann" }))
@@ -143,7 +143,7 @@ describe("starting", () => {
       for (const part of [`{"name":"Ann"}`, `{"name":"Ann","times":2}`, first.id]) assert.include(error.message, part)
     }))
 
-  it.scoped("with a known key still works when that run has ended, and keys are of one workflow", () =>
+  it.scoped("with a used key returns the run even when it has ended; keys belong to one workflow", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const { Note, live } = makeNotes()
@@ -159,7 +159,7 @@ describe("starting", () => {
       assert.notStrictEqual(unkeyed[0].id, unkeyed[1].id)
     }))
 
-  it.scoped("many is one statement, in order, and a key that names two payloads writes nothing", () =>
+  it.scoped("of many runs is one statement in order; a key with two payloads writes nothing", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const names = Array.from({ length: 1000 }, (_, index) => ({ name: `n${index}` }))
@@ -184,7 +184,7 @@ describe("starting", () => {
       assert.deepStrictEqual(world.writes, [])
     }))
 
-  it.scoped("waits for a delay, or for an instant that it is given as a Date or a DateTime", () =>
+  it.scoped("with a delay or an instant (Date or DateTime) waits until then", () =>
     Effect.gen(function*() {
       const { Note, begun, live } = makeNotes()
       const world = yield* makeWorld()
@@ -206,7 +206,7 @@ describe("starting", () => {
       ])
     }))
 
-  it.scoped("takes lower priorities first, first come first served inside one", () =>
+  it.scoped("of a lower priority number is claimed first; equal priorities in order of their starts", () =>
     Effect.gen(function*() {
       const { Note, live, names } = makeNotes()
       const world = yield* makeWorld()
@@ -223,7 +223,7 @@ describe("starting", () => {
       assert.deepStrictEqual(names(), ["first", "second", "standard 1", "standard 2", "late"])
     }))
 
-  it.scoped("on a queue that no worker serves yet waits there", () =>
+  it.scoped("on a queue that no worker serves waits until one does", () =>
     Effect.gen(function*() {
       const { Note, live, names } = makeNotes()
       const world = yield* makeWorld()
@@ -236,7 +236,7 @@ describe("starting", () => {
       assert.deepStrictEqual(names(), ["elsewhere"])
     }))
 
-  it.scoped("refuses wrong options before anything is written", () =>
+  it.scoped("with wrong options dies with Misuse before anything is written", () =>
     Effect.gen(function*() {
       const { Note } = makeNotes()
       const world = yield* makeWorld()
@@ -279,8 +279,8 @@ describe("starting", () => {
     }))
 })
 
-describe("a start that is put off", () => {
-  it.scoped("beyond the end of all calendars waits for ever", () =>
+describe("a delayed start", () => {
+  it.scoped("beyond the last representable date waits for ever", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const dueIn = Effect.fnUntraced(function*(options: Workflow.StartOptions) {
@@ -294,7 +294,7 @@ describe("a start that is put off", () => {
 })
 
 describe("inside a run", () => {
-  it.scoped("time, random numbers and ids are the same in every life of it", () =>
+  it.scoped("time, random numbers and ids are the same on every replay", () =>
     Effect.gen(function*() {
       const lives: Array<ReadonlyArray<unknown>> = []
       const Dice = Workflow.make("Dice", { payload: {}, success: Schema.Array(Schema.Unknown) })
@@ -335,7 +335,7 @@ describe("inside a run", () => {
       assert.notStrictEqual(result[2], result[5])
     }))
 
-  it.scoped("sleepUntil waits for the instant, and not at all for one that has passed", () =>
+  it.scoped("sleepUntil waits for the instant, and returns at once if it has passed", () =>
     Effect.gen(function*() {
       const Wait = Workflow.make("Wait", { payload: {}, success: Schema.Array(Schema.Number) })
       const world = yield* makeWorld()
@@ -354,7 +354,7 @@ describe("inside a run", () => {
       assert.strictEqual((yield* world.history(run.id)).length, 2)
     }))
 
-  it.scoped("sleepUntil dies of misuse when it is given no instant, as a start is refused", () =>
+  it.scoped("sleepUntil with an invalid instant dies with Misuse", () =>
     Effect.gen(function*() {
       const Wait = Workflow.make("Wait", { payload: {} })
       const world = yield* makeWorld()
@@ -367,7 +367,7 @@ describe("inside a run", () => {
       )
     }))
 
-  it.scoped("logs are said once, whatever is replayed", () =>
+  it.scoped("a log message is written once, also after replays", () =>
     Effect.gen(function*() {
       const said: Array<string> = []
       const Chatty = Workflow.make("Chatty", { payload: {} })
@@ -394,7 +394,7 @@ describe("inside a run", () => {
       assert.deepStrictEqual(said, ["begun", "half", "done"])
     }))
 
-  it.scoped("any schedule repeats durably", () =>
+  it.scoped("Effect.repeat with any schedule is durable", () =>
     Effect.gen(function*() {
       const at: Array<number> = []
       const Cron = Workflow.make("Cron", { payload: {} })

@@ -1,4 +1,4 @@
-/** What happens when code meets runs that it did not begin: versions, patches, generations, divergence. */
+/** New code with runs of old code: versions, patches, generations, divergence. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -18,7 +18,7 @@ const Note = Signal.make("Note", { payload: Schema.Number })
 const text = (name: string) => Step.run(name, Effect.succeed(name), { success: Schema.String })
 
 describe("registration", () => {
-  it.scoped("a run of a workflow or version that nobody has waits, and is run when somebody has it", () =>
+  it.scoped("a run of an unregistered workflow or version waits until a process registers it", () =>
     Effect.gen(function*() {
       const Job2 = Workflow.make("Job", { payload: {}, success: Schema.Unknown, version: "2" })
       const world = yield* makeWorld()
@@ -33,7 +33,7 @@ describe("registration", () => {
       assert.strictEqual(yield* soon(second.result), "two", "versions live side by side")
     }))
 
-  it.scoped("reports two handlers and two signals of one name together, at start-up", () =>
+  it.scoped("two handlers and two signals of one name are reported together at start-up", () =>
     Effect.gen(function*() {
       const A = Workflow.make("A", { payload: {}, signals: [Note] })
       const B = Workflow.make("B", { payload: {}, signals: [Signal.make("Note", { payload: Schema.String })] })
@@ -70,7 +70,7 @@ describe("patched", () => {
     })
   )
 
-  it.scoped("is false for runs that passed the place before, true for new ones, and the same on each replay", () =>
+  it.scoped("is false for runs that passed before the change, true for new ones, and the same on each replay", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const before = yield* world.launch(old)
@@ -97,7 +97,7 @@ describe("continueAsNew", () => {
     success: Schema.Array(Schema.Number)
   })
 
-  it.scoped("begins a new generation of the same run, whose journal does not grow; unread signals stay", () =>
+  it.scoped("starts a new generation of the same run with an empty journal; unread signals stay", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       yield* world.launch(Loop.toLayer((before) =>
@@ -119,7 +119,7 @@ describe("continueAsNew", () => {
       assert.deepStrictEqual(entries.map(({ seq }) => seq), [8, 9], "numbers go on")
     }))
 
-  it.scoped("does not happen to a run that was told to end before", () =>
+  it.scoped("does not apply to a run that was cancelled before", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const Again = Workflow.make("Again", { payload: { how: Schema.Literal("whole", "tail", "finalizer") } })
@@ -146,7 +146,7 @@ describe("continueAsNew", () => {
       }
     }))
 
-  it.scoped("must be returned from the handler, and is of the same workflow", () =>
+  it.scoped("must be returned from the handler, and must be of the same workflow", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const Forgets = Workflow.make("Forgets", { payload: {} })
@@ -169,7 +169,7 @@ describe("continueAsNew", () => {
 })
 
 describe("a run whose code does not fit its journal", () => {
-  it.scoped("is parked with both sides shown, loses nothing, and goes on with code that fits", () =>
+  it.scoped("is parked with both sides shown, loses nothing, and continues with code that fits", () =>
     Effect.gen(function*() {
       let first = 0
       const code = (name: string) =>
@@ -205,7 +205,7 @@ describe("a run whose code does not fit its journal", () => {
       assert.strictEqual(first, 1)
     }))
 
-  it.scoped("is parked when it waits for another child than the one that it started", () =>
+  it.scoped("is parked if it waits for another child than the one that it started", () =>
     Effect.gen(function*() {
       const A = Workflow.make("A", { payload: {}, success: Schema.String })
       const B = Workflow.make("B", { payload: {}, success: Schema.String })
@@ -233,7 +233,7 @@ describe("a run whose code does not fit its journal", () => {
       assert.include(record.detail, "the child that it starts at this place has changed")
     }))
 
-  it.scoped("is parked as well when it has ended where the journal goes on, and can be cancelled then", () =>
+  it.scoped("is parked if it ends before its journal does, and can be cancelled then", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const before = yield* world.launch(Job.toLayer(() => Effect.zipRight(text("a"), Note.receive)))
@@ -253,8 +253,8 @@ describe("a run whose code does not fit its journal", () => {
     }))
 })
 
-describe("what cannot be durable", () => {
-  it.scoped("a wait for a bare promise is found and named, and finalizers run", () =>
+describe("a wait that is not durable", () => {
+  it.scoped("for a bare promise is detected and named, and finalizers run", () =>
     Effect.gen(function*() {
       const released: Array<string> = []
       const Ends = Workflow.make("Ends", { payload: {}, error: NotDurable })
@@ -284,7 +284,7 @@ describe("what cannot be durable", () => {
       assert.deepStrictEqual(released, ["released"])
     }))
 
-  it.scoped("a program that waits for itself is a defect that says so, not a run that sleeps for ever", () =>
+  it.scoped("of a program for itself is a defect that names it, not a run that sleeps for ever", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       yield* world.launch(Job.toLayer(() => Effect.zipRight(text("before"), Effect.never)))
