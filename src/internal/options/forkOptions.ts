@@ -3,7 +3,7 @@ import type { Attribution } from "./Attribution.js"
 import { attributionTable } from "./Attribution.js"
 import { id, priority } from "./names.js"
 import type { QueueReference } from "./queues.js"
-import { queueReference } from "./queues.js"
+import { namedQueue } from "./queues.js"
 import type { Rule, Table } from "./Rule.js"
 import { either, fields, oneOf, optional, refine, rule } from "./Rule.js"
 
@@ -45,7 +45,7 @@ const seq: Rule<number> = rule("the seq of an entry", (value) => typeof value ==
 
 const placeTable: Table<Place> = {
   ...attributionTable,
-  queue: optional(queueReference),
+  queue: optional(namedQueue),
   priority: optional(priority)
 }
 

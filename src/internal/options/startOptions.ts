@@ -2,7 +2,7 @@
 import type * as DateTime from "effect/DateTime"
 import type * as Duration from "effect/Duration"
 import type { Attributes } from "../../driver/JournalDriver.js"
-import { attributes, labelAttributes, labelTags, tags } from "./labels.js"
+import { attributes, attributesType, tags, tagsType } from "./labels.js"
 import { priority } from "./names.js"
 import type { QueueReference } from "./queues.js"
 import { namedQueue } from "./queues.js"
@@ -47,8 +47,8 @@ const placeTable: Table<Omit<ContinuationOptions, "tags" | "attributes">> = {
 export const startOptions: Rule<StartOptions> = fields<StartOptions>({
   ...placeTable,
   detached: optional(boolean),
-  tags: optional(labelTags),
-  attributes: optional(labelAttributes)
+  tags: optional(tagsType),
+  attributes: optional(attributesType)
 })
 
 /** Part of a definition, labels and all. */

@@ -9,7 +9,7 @@ import { identity } from "effect/Function"
 import type { Attributes } from "../../driver/JournalDriver.js"
 import type { Calendar } from "../calendar/model.js"
 import { problemsOf } from "../calendar/problems.js"
-import { attributes, labelAttributes, labelTags, tags } from "../options/labels.js"
+import { attributes, attributesType, tags, tagsType } from "../options/labels.js"
 import { priority } from "../options/names.js"
 import type { QueueReference } from "../options/queues.js"
 import { queueName, queueReference } from "../options/queues.js"
@@ -127,8 +127,8 @@ export const scheduleChanges: Rule<ScheduleChanges> = fields<ScheduleChanges>({
   queue: nullable(optionsTable.queue),
   priority: nullable(optionsTable.priority),
   expiresIn: nullable(optionsTable.expiresIn),
-  tags: nullable(optional(labelTags)),
-  attributes: nullable(optional(labelAttributes))
+  tags: nullable(optional(tagsType)),
+  attributes: nullable(optional(attributesType))
 })
 
 /** The problem of bounds that allow no slot. */
