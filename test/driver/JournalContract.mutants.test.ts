@@ -1,4 +1,4 @@
-/** The contract suite can fail: each driver here breaks one rule, and the suite notices. */
+/** The contract suite fails for each mutant of the memory driver: no case passes by itself. */
 import { assert, describe, it } from "@effect/vitest"
 import * as JournalContract from "@perdure/testing/JournalContract"
 import * as Effect from "effect/Effect"
@@ -6,18 +6,34 @@ import * as Exit from "effect/Exit"
 import * as TestContext from "effect/TestContext"
 import { JournalDriver } from "perdure/JournalDriver"
 import * as JournalMemory from "perdure/JournalMemory"
-import { findingFaults } from "../fixtures/faultyFinding.js"
-import { faults, unbent } from "../fixtures/faultyJournals.js"
-import { scheduleFaults } from "../fixtures/faultySchedules.js"
-import { operationFaults } from "../fixtures/faultyOperations.js"
-import { controlFaults } from "../fixtures/faultyControls.js"
-import { honest, queueFaults } from "../fixtures/faultyQueues.js"
+import { controlMutants } from "./mutants/controls.js"
+import { messageMutants } from "./mutants/messages.js"
+import { changeCommits, mutant } from "./mutants/Mutant.js"
+import { queueMutants, wrappedQueues } from "./mutants/queues.js"
+import { readMutants } from "./mutants/reads.js"
+import { runMutants } from "./mutants/runs.js"
+import { scheduleMutants } from "./mutants/schedules.js"
+import { searchMutants } from "./mutants/search.js"
+import { storageMutants } from "./mutants/storage.js"
+import { workerMutants } from "./mutants/workers.js"
 
-/** The first case of a topic that a driver fails. */
-const failing = Effect.fnUntraced(function*(topic: string, bend: (driver: JournalDriver) => JournalDriver) {
+const mutants = [
+  ...runMutants,
+  ...readMutants,
+  ...messageMutants,
+  ...controlMutants,
+  ...searchMutants,
+  ...queueMutants,
+  ...scheduleMutants,
+  ...workerMutants,
+  ...storageMutants
+]
+
+/** The first case of a topic that a driver fails, or null. */
+const failingCase = Effect.fnUntraced(function*(topic: string, mutate: (driver: JournalDriver) => JournalDriver) {
   for (const { name, run } of JournalContract.topics[topic] ?? []) {
     const exit = yield* run.pipe(
-      Effect.provideService(JournalDriver, bend(yield* JournalMemory.make)),
+      Effect.provideService(JournalDriver, mutate(yield* JournalMemory.make)),
       Effect.provide(TestContext.TestContext),
       Effect.exit
     )
@@ -26,26 +42,20 @@ const failing = Effect.fnUntraced(function*(topic: string, bend: (driver: Journa
   return null
 })
 
-describe("a driver that breaks a rule fails the suite", () => {
-  it.effect("one that is bent in nothing does not", () =>
+describe("the contract suite", () => {
+  it.effect("passes for a driver that is wrapped like the mutants and breaks no rule", () =>
     Effect.gen(function*() {
-      for (const topic of Object.keys(JournalContract.topics))
-        assert.isNull(yield* failing(topic, (driver) => honest(unbent(driver))))
+      const commits = mutant("", "", changeCommits((commit) => commit))
+      const queues = mutant("", "", wrappedQueues)
+      for (const topic of Object.keys(JournalContract.topics)) {
+        assert.isNull(yield* failingCase(topic, (driver) => queues.mutate(commits.mutate(driver))))
+      }
     }))
 
-  for (
-    const { bend, name, topic } of [
-      ...faults,
-      ...operationFaults,
-      ...findingFaults,
-      ...controlFaults,
-      ...scheduleFaults,
-      ...queueFaults
-    ]
-  ) {
-    it.effect(`${topic}: ${name}`, () =>
+  for (const { mutate, name, topic } of mutants) {
+    it.effect(`fails in ${topic} if ${name}`, () =>
       Effect.gen(function*() {
-        assert.isNotNull(yield* failing(topic, bend))
+        assert.isNotNull(yield* failingCase(topic, mutate))
       }))
   }
 })

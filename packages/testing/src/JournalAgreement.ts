@@ -1,11 +1,12 @@
 /**
- * Two storage drivers side by side: random sequences of operations are played on both, under one `TestClock`, and every
- * answer must be the same, as must be all that the drivers show in the end. What the contract leaves open is not
- * compared: gaps between ordinals, the order of keys in a child's report, what an exhausted run says, how many claims it takes
- * to get what there is. Nor is it said
- * whether a message that a run gets while it continues as new meets the ids of the messages that it drops.
+ * A comparison of two storage drivers: both execute random sequences of operations under one `TestClock`, and every
+ * result, and everything that can be read at the end, must be equal.
  *
- * The first driver is usually the memory driver, the oracle. Nobody else may reap in the databases meanwhile.
+ * Not compared is what the contract leaves open: gaps between ordinals, the order of keys in the payload of a child's
+ * message, the detail of an exhausted run, the number of claims that it takes to get all available runs, and whether a
+ * message to a run that continues as new is a duplicate of a message that the run drops.
+ *
+ * The first driver is usually the memory driver, the oracle. Nothing else may reap in the databases at the same time.
  *
  * @since 0.1.0
  */
@@ -23,12 +24,12 @@ import { commands } from "./agreement/Command.js"
 import { Player } from "./agreement/Player.js"
 import { start } from "./contract/Fixture.js"
 
-/** The driver that is right. */
+/** The driver whose results are right. */
 class Oracle extends Context.Tag("@perdure/testing/JournalAgreement/Oracle")<Oracle, JournalDriver>() {}
 
 const inspect = (answer: unknown): string => formatWithOptions({ depth: 10 }, answer)
 
-/** Play on both; the same must come of it. */
+/** Executes an operation on both drivers and compares the results. */
 const same = (oracle: Player, other: Player) =>
   Effect.fnUntraced(function*(what: string, play: (player: Player) => Effect.Effect<unknown, unknown>) {
     const [right, found] = [yield* play(oracle), yield* play(other)]
@@ -45,14 +46,14 @@ const compare = Effect.fnUntraced(function*(sequence: ReadonlyArray<Command>) {
       if (command._tag === "Pass") yield* TestClock.adjust(command.millis)
       yield* agree(`command ${index}: ${JSON.stringify(command)}`, (player) => player.play(command))
     }
-    yield* agree("in the end", (player) => player.everything)
+    yield* agree("at the end", (player) => player.everything)
   })
-  // A later sequence must not reap what this one leaves.
+  // A later sequence must not reap the runs of this one.
   yield* Effect.ensuring(played, Effect.ignore(Effect.forEach(players, (player) => player.retire)))
 })
 
 /**
- * Declare a test that plays random operations on two drivers and compares them.
+ * Declares a test that executes random operations on two drivers and compares the results.
  *
  * @since 0.1.0
  * @category suites
@@ -67,11 +68,11 @@ export const suite = <E, E2>(
   oracle: Layer.Layer<JournalDriver, E>,
   other: Layer.Layer<JournalDriver, E2>,
   options?: {
-    /** How many sequences are played; 100 unless told otherwise. */
+    /** The number of sequences. Default 100. */
     readonly sequences?: number
-    /** To play the same sequences again. */
+    /** The seed of the sequences. Default: random. */
     readonly seed?: number
-    /** For all sequences, in milliseconds. */
+    /** The timeout of all sequences, in milliseconds. Default 120,000. */
     readonly timeoutMillis?: number
   }
 ): void => {
@@ -82,14 +83,14 @@ export const suite = <E, E2>(
   )
   testLayer(both, { excludeTestServices: true, timeout: "60 seconds" })(`${name} agree`, (it) => {
     it.effect.prop(
-      "on every answer and on all that they show",
+      "on every result and on everything that can be read",
       [commands],
       ([sequence]) => Effect.provide(compare(sequence), TestContext.TestContext),
       {
         timeout,
         fastCheck: {
           numRuns: options?.sequences ?? 100,
-          // A disagreement is told in time, even if it could be made shorter.
+          // Leaves time to report a difference that could still be reduced.
           interruptAfterTimeLimit: timeout * 0.8,
           markInterruptAsFailure: true,
           ...(options?.seed === undefined ? {} : { seed: options.seed })

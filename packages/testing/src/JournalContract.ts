@@ -1,6 +1,6 @@
 /**
- * The contract of a storage driver (`perdure/JournalDriver`), as a suite: every rule of it is a case. A driver's test
- * file is four lines:
+ * The contract of a storage driver (`perdure/JournalDriver`) as a test suite, with one case for each rule. The test
+ * file of a driver has four lines:
  *
  * ```ts
  * import * as JournalContract from "@perdure/testing/JournalContract"
@@ -9,9 +9,9 @@
  * JournalContract.suite("JournalMemory", JournalMemory.layerDriver)
  * ```
  *
- * Each case runs under a `TestClock` of its own, which must be the driver's time: a SQL driver is built with the option
- * `clock: "effect"`. Cases use names that nobody else uses and never look at runs that are not theirs, so a database
- * may hold anything. Only, nobody else may reap in it meanwhile: sweeps go by the clock, and clocks of test files differ.
+ * Each case has its own `TestClock`, which must be the driver's time. Build a SQL driver with the option `clock:
+ * "effect"`. Cases use unique names and read only their own runs, so the database can have other rows. But nothing else
+ * may reap in the database at the same time: leases are compared with the clock, and the clocks of test files differ.
  *
  * @since 0.1.0
  */
@@ -20,34 +20,34 @@ import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import * as TestContext from "effect/TestContext"
 import type { JournalDriver } from "perdure/JournalDriver"
-import { claim } from "./contract/claim.js"
-import { commit } from "./contract/commit.js"
-import { control } from "./contract/control.js"
-import { enqueue } from "./contract/enqueue.js"
-import { finding } from "./contract/finding.js"
-import { forks } from "./contract/fork.js"
+import { claim } from "./contract/runs/claim.js"
+import { commit } from "./contract/runs/commit.js"
+import { control } from "./contract/controls/control.js"
+import { enqueue } from "./contract/runs/enqueue.js"
+import { search } from "./contract/search/search.js"
+import { fork } from "./contract/controls/fork.js"
 import type { Case } from "./contract/Fixture.js"
-import { hints } from "./contract/hints.js"
-import { leases } from "./contract/leases.js"
+import { hints } from "./contract/storage/hints.js"
+import { leases } from "./contract/workers/leases.js"
 import { messages } from "./contract/messages.js"
-import { outgoing } from "./contract/outgoing.js"
-import { queues } from "./contract/queues.js"
-import { reading } from "./contract/reading.js"
-import { resends } from "./contract/resends.js"
-import { retention } from "./contract/retention.js"
+import { outgoing } from "./contract/runs/outgoing.js"
+import { queues } from "./contract/queues/queues.js"
+import { reading } from "./contract/runs/reading.js"
+import { repeats } from "./contract/runs/repeats.js"
+import { retention } from "./contract/search/retention.js"
 import { schedules } from "./contract/schedules.js"
-import { singletons } from "./contract/singletons.js"
-import { terminate } from "./contract/terminate.js"
-import { transaction } from "./contract/transaction.js"
-import { transitions } from "./contract/transitions.js"
-import { values } from "./contract/values.js"
-import { workers } from "./contract/workers.js"
+import { singletons } from "./contract/runs/singletons.js"
+import { terminate } from "./contract/controls/terminate.js"
+import { transaction } from "./contract/storage/transaction.js"
+import { transitions } from "./contract/runs/transitions.js"
+import { values } from "./contract/runs/values.js"
+import { workers } from "./contract/workers/workers.js"
 
 export type { Case } from "./contract/Fixture.js"
 
 /**
- * All cases, by topic. A case is a plain effect, so it can be run against a driver that is wrong on purpose; give it
- * a `TestClock` (`TestContext.TestContext`).
+ * All cases, by topic. A case is an effect that needs a `TestClock` (`TestContext.TestContext`), so it can also be run
+ * against a driver with a planted fault.
  *
  * @since 0.1.0
  * @category cases
@@ -63,13 +63,13 @@ export const topics: Readonly<Record<string, ReadonlyArray<Case>>> = {
   leases,
   terminate,
   control,
-  forks,
+  fork,
   reading,
-  finding,
+  search,
   retention,
   transaction,
   hints,
-  resends,
+  repeats,
   values,
   workers,
   singletons,
@@ -77,7 +77,7 @@ export const topics: Readonly<Record<string, ReadonlyArray<Case>>> = {
 }
 
 /**
- * Declare a test for each case, by topic, against the driver of a layer, which is built once.
+ * Declares a test for each case. All tests use one build of the layer.
  *
  * @since 0.1.0
  * @category suites
@@ -91,7 +91,7 @@ export const suite = <E>(
   name: string,
   layer: Layer.Layer<JournalDriver, E>,
   options?: {
-    /** For one case, in milliseconds. */
+    /** The timeout of one case, in milliseconds. Default: vitest's. */
     readonly timeoutMillis?: number
   }
 ): void =>

@@ -1,7 +1,7 @@
 /**
- * What a case of the contract suite works with: names that nobody else uses (databases are shared by test files), a
- * worker with a lease that does not run out, and short forms for the driver's operations. Unless told otherwise, each
- * run has a queue of its own, so that a claim finds that run or nothing.
+ * The fixture of a case: names that no other case uses, because test files share databases; a worker whose lease does
+ * not run out; and short forms of the driver's verbs. By default each run has its own queue, so a claim finds that run
+ * or nothing.
  */
 import { assert } from "@effect/vitest"
 import * as Clock from "effect/Clock"
@@ -13,23 +13,23 @@ import type * as Driver from "perdure/JournalDriver"
 import { JournalDriver } from "perdure/JournalDriver"
 import type { JournalError } from "perdure/Errors"
 
-/** One rule of the contract, proved by running it. It fails, or dies of an assertion, when the driver breaks the rule. */
+/** One rule of the contract as a test. It fails, or dies of an assertion, if the driver breaks the rule. */
 export interface Case {
   readonly name: string
   readonly run: Effect.Effect<void, unknown, JournalDriver>
 }
 
-/** The instant at which every case begins: beyond 32 bits, like real ones. */
+/** The instant at which every case starts. It needs more than 32 bits, like real instants. */
 export const start = 1_700_000_000_000
 
-/** A lease that no case outlives. */
+/** The duration of a lease that outlasts every case. */
 export const longLease = 1_000_000_000_000
 
 export type ClaimRequest = Parameters<JournalDriver["claim"]>[0]
 
 type Answered<A> = Effect.Effect<A, JournalError>
 
-/** A run in a worker's hands. */
+/** A run that a worker holds. */
 export interface Held {
   readonly id: string
   readonly queue: string
@@ -78,7 +78,7 @@ let messages = 0
 /** A message that has a payload. */
 type PayloadMessage = Extract<Driver.NewMessage, { readonly payload: Driver.Json }>
 
-/** A signal with an id of its own. */
+/** A signal with a unique id. */
 export const signal = (to: string, name: string, change: Partial<PayloadMessage> = {}): PayloadMessage => ({
   to,
   kind: "signal",
@@ -112,7 +112,7 @@ export const endingOf = (content: Driver.MessageContent) =>
 export const value = <A, E, R>(answer: Effect.Effect<Driver.Answer<A>, E, R>): Effect.Effect<A, E, R> =>
   Effect.map(answer, (answered) => answered.value)
 
-/** The only item of a list that must have one. */
+/** The item of a list that must have exactly one. */
 export const only = <A>(items: ReadonlyArray<A>): A => {
   assert.strictEqual(items.length, 1, `one item, of ${JSON.stringify(items)}`)
   return items[0] as A
@@ -158,7 +158,7 @@ export class Fixture {
     }
   }
 
-  /** A run that reports to another one, with token `token-<name>`. */
+  /** A child with the token `token-<name>`. */
   newChild(parent: Held, name: string, change: Partial<Driver.NewRun> = {}): Driver.NewRun {
     const link = { id: parent.id, token: `token-${name}`, attached: true }
     return this.newRun(name, { parent: link, root: parent.id, depth: 1, ...change })
@@ -186,12 +186,12 @@ export class Fixture {
     return Effect.map(this.claimAnswer(queues, change), (answer) => answer.runs)
   }
 
-  /** Claim the one run of a queue, which must be available. */
+  /** Claims the one run of a queue, which must be available. */
   claimOne(run: { readonly queue: string }, change: Partial<ClaimRequest> = {}): Answered<Driver.ClaimedRun> {
     return Effect.map(this.claim([run.queue], change), only)
   }
 
-  /** A new run, claimed. */
+  /** Inserts and claims a run. */
   running(name: string, change: Partial<Driver.NewRun> = {}, worker?: Driver.WorkerRef): Answered<Driver.ClaimedRun> {
     const run = this.newRun(name, change)
     const request = {
@@ -201,7 +201,7 @@ export class Fixture {
     return Effect.zipRight(this.enqueue(run), this.claimOne(run, request))
   }
 
-  /** A new run, claimed and suspended; what it holds is out of date then. */
+  /** Inserts, claims and suspends a run. Returns the run as it was claimed. */
   suspended(name: string, until: Driver.Millis, ...waiting: ReadonlyArray<string>): Answered<Driver.ClaimedRun> {
     return Effect.tap(this.running(name), (held) => this.apply(held, { transition: suspend(until, ...waiting) }))
   }
@@ -214,7 +214,7 @@ export class Fixture {
     return Effect.map(this.commitAll([commitOf(held, change)]), only)
   }
 
-  /** A commit that must be applied: what is held after it, and the dispositions of its messages. */
+  /** Makes a commit that must be applied. Returns the held run after it, with the dispositions of its messages. */
   apply(
     held: Held,
     change: Partial<Driver.RunCommit> = {}
@@ -251,7 +251,7 @@ export class Fixture {
     return value(this.driver.history({ run: run.id, from: 0, limit: 10_000 }))
   }
 
-  /** Unread messages of a run; none for an unknown run. */
+  /** The unread messages of a run; empty for an unknown run. */
   messages(run: { readonly id: string }): Answered<ReadonlyArray<Driver.Message>> {
     return Effect.map(
       value(this.driver.inbox([{ run: run.id, after: 0 }])),
@@ -259,7 +259,7 @@ export class Fixture {
     )
   }
 
-  /** Unread messages of one run, and the inbox sequence that they are complete up to. */
+  /** The inbox of one run beyond an ordinal. */
   inbox(run: { readonly id: string }, after = 0) {
     return Effect.map(value(this.driver.inbox([{ run: run.id, after }])), only)
   }
@@ -268,7 +268,7 @@ export class Fixture {
     return value(this.driver.published(run.id))
   }
 
-  /** All that storage shows about a run: equal before and after something that must change nothing. */
+  /** Everything that can be read of a run. It is equal before and after a request that must change nothing. */
   everything(run: { readonly id: string }) {
     return Effect.all({
       record: this.find(run.id),
@@ -282,19 +282,19 @@ export class Fixture {
     return value(this.driver.heartbeat({ worker, leaseMillis, info: null }))
   }
 
-  /** A worker of its own with a lease. */
+  /** Registers another worker. */
   workerWith(name: string, leaseMillis: number): Answered<Driver.WorkerRef> {
     const worker = { id: this.id(name), incarnation: `${this.id(name)}-1` }
     return Effect.as(this.heartbeat(worker, leaseMillis), worker)
   }
 
-  /** Reap until nothing is left. */
+  /** Reaps until no run is left to reap. */
   reapAll(maxCrashes = 1_000_000): Answered<void> {
     const once = value(this.driver.reap({ limit: 1_000, maxCrashes }))
     return Effect.asVoid(Effect.repeat(once, { while: ({ exhausted, released }) => released + exhausted > 0 }))
   }
 
-  /** Reap what other cases have left behind, and would leave behind while this one runs. */
+  /** Reaps the runs that other cases left, at an instant after every lease. */
   get sweep(): Answered<void> {
     return TestClock.setTime(start + 1_000_000_000).pipe(
       Effect.zipRight(this.reapAll()),
@@ -303,7 +303,7 @@ export class Fixture {
   }
 }
 
-/** A case over a fixture of its own. */
+/** A case with its own fixture. */
 export const check = (name: string, body: (t: Fixture) => Effect.Effect<void, unknown, Scope.Scope>): Case => ({
   name,
   run: Effect.gen(function*() {
@@ -315,7 +315,7 @@ export const check = (name: string, body: (t: Fixture) => Effect.Effect<void, un
   }).pipe(Effect.scoped)
 })
 
-/** A claim's answer when there is nothing to claim, now or later. */
+/** The result of a claim when no run is available, now or later. */
 export const nothing = { runs: [], nextDue: null, more: false, limited: false }
 
 export const now = Clock.currentTimeMillis

@@ -1,4 +1,4 @@
-/** Rule 2 and deliveries: what becomes of a message, and that no wake-up is lost. */
+/** Delivery of messages, inboxes, and rule 2: no wake-up is lost. */
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type { MessageKind, NewMessage } from "perdure/JournalDriver"
@@ -7,7 +7,7 @@ import { check, commitOf, entries, finish, message, only, pass, payloadOf, signa
 const kinds: ReadonlyArray<MessageKind> = ["signal", "child", "callback", "cancel", "defect"]
 
 export const messages = [
-  check("a message to a running run is buffered, and read from its inbox", (t) =>
+  check("a message to a running run is buffered and can be read from the inbox", (t) =>
     Effect.gen(function*() {
       const held = yield* t.running("a")
       yield* pass(7)
@@ -27,7 +27,7 @@ export const messages = [
       assert.isAtLeast(seen, found.ordinal)
     })),
 
-  check("every kind of message is stored with its kind and name", (t) =>
+  check("a message of each kind is stored with its kind and name", (t) =>
     Effect.gen(function*() {
       const held = yield* t.running("a")
       yield* t.deliver(...kinds.map((kind) => message(kind, held.id, `${kind}-name`)))
@@ -38,7 +38,7 @@ export const messages = [
       )
     })),
 
-  check("a message to a pending run is buffered and does not make it available", (t) =>
+  check("a message to a pending run is buffered and does not make the run available", (t) =>
     Effect.gen(function*() {
       const run = t.newRun("a", { availableAt: start + 1_000 })
       yield* t.enqueue(run)
@@ -49,7 +49,7 @@ export const messages = [
     })),
 
   check(
-    "a cancel is delivered to a pending run and makes it available, however long it was to wait",
+    "a cancel is delivered to a pending run and makes it available, also if it was never available",
     (t) =>
       Effect.gen(function*() {
         for (const availableAt of [start + 1_000, Infinity, null]) {
@@ -89,7 +89,7 @@ export const messages = [
   ),
 
   check(
-    "a delivery moves availableAt to now, and a run that was due before keeps its turn",
+    "a delivery sets availableAt to now, unless the run was due before",
     (t) =>
       Effect.gen(function*() {
         const held = yield* t.suspended("a", start + 1_000, "signal:x")
@@ -102,7 +102,7 @@ export const messages = [
       })
   ),
 
-  check("a second message to a run that is awake already is delivered too", (t) =>
+  check("a second message to a run that is already due is delivered", (t) =>
     Effect.gen(function*() {
       const held = yield* t.suspended("a", Infinity, "signal:x")
       yield* t.deliver(signal(held.id, "x"))
@@ -111,7 +111,7 @@ export const messages = [
     })),
 
   check(
-    "a message that a suspended run does not wait for is buffered: the run finds it when it wakes",
+    "a message that a suspended run does not wait for is buffered until the run wakes",
     (t) =>
       Effect.gen(function*() {
         const held = yield* t.suspended("a", start + 1_000, "signal:x", "child:y")
@@ -127,7 +127,7 @@ export const messages = [
       })
   ),
 
-  check("what a run awaited is forgotten when it is claimed", (t) =>
+  check("a claim clears the messages that the run waited for", (t) =>
     Effect.gen(function*() {
       const held = yield* t.suspended("a", start, "signal:x")
       const again = yield* t.claimOne(held)
@@ -147,7 +147,7 @@ export const messages = [
     })),
 
   check(
-    "a second message of the same id is a duplicate, whatever else it says, also once the first was read",
+    "a second message of one id is a duplicate, with any other content, also after the first was consumed",
     (t) =>
       Effect.gen(function*() {
         const held = yield* t.running("a")
@@ -166,7 +166,7 @@ export const messages = [
       })
   ),
 
-  check("of many deliveries of one message at the same time, one is stored", (t) =>
+  check("of concurrent deliveries of one message, one is stored", (t) =>
     Effect.gen(function*() {
       const held = yield* t.running("a")
       const sent = signal(held.id, "x")
@@ -175,7 +175,7 @@ export const messages = [
       assert.strictEqual((yield* t.messages(held)).length, 1)
     })),
 
-  check("signals to a closed window expire; other names and other kinds do not", (t) =>
+  check("a signal to a closed window expires; other names and other kinds do not", (t) =>
     Effect.gen(function*() {
       const held = yield* t.running("a")
       yield* t.apply(held, { closes: ["x", "y"] })
@@ -193,7 +193,7 @@ export const messages = [
     })),
 
   check(
-    "messages to a final run expire, and to an unknown one are answered so; nothing is stored",
+    "a message to a final run expires, one to an unknown run is NoSuchRun, and neither is stored",
     (t) =>
       Effect.gen(function*() {
         for (const status of ["completed", "failed", "cancelled"] as const) {
@@ -202,7 +202,7 @@ export const messages = [
           assert.deepStrictEqual(
             yield* t.deliver(
               signal(held.id, "x"),
-              signal(t.id("nobody"), "x"),
+              signal(t.id("unknown"), "x"),
               message("cancel", held.id, "")
             ),
             ["Expired", "NoSuchRun", "Expired"]
@@ -215,7 +215,7 @@ export const messages = [
       })
   ),
 
-  check("500 messages at once keep the order of the request within each run", (t) =>
+  check("500 messages in one request keep their order within each run", (t) =>
     Effect.gen(function*() {
       const runs = yield* Effect.forEach(["a", "b", "c"], (name) => t.running(name))
       const sent = Array.from({ length: 500 }, (_, n) => signal(runs[n % 3]?.id ?? "", "x", { payload: String(n) }))
@@ -232,13 +232,13 @@ export const messages = [
       }
     })),
 
-  check("no messages, no answers", (t) =>
+  check("a delivery without messages has no dispositions", (t) =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* t.deliver(), [])
     })),
 
   check(
-    "the inbox is read from an ordinal on, without what was consumed; unknown runs are left out",
+    "an inbox read has the unconsumed messages beyond an ordinal and leaves out unknown runs",
     (t) =>
       Effect.gen(function*() {
         const held = yield* t.running("a")
@@ -252,7 +252,7 @@ export const messages = [
         assert.deepStrictEqual((yield* t.inbox(held, third)).messages, [])
         const { value } = yield* t.driver.inbox([
           { run: quiet.id, after: 0 },
-          { run: t.id("nobody"), after: 0 },
+          { run: t.id("unknown"), after: 0 },
           { run: held.id, after: first }
         ])
         const byRun = new Map(value.map(({ messages, run }) => [run, messages.length]))
@@ -261,7 +261,7 @@ export const messages = [
   ),
 
   check(
-    "a run does not suspend over a message that it has not seen; nothing of the commit is written",
+    "a commit that suspends over an unseen message writes nothing",
     (t) =>
       Effect.gen(function*() {
         const held = yield* t.running("a")
@@ -269,7 +269,7 @@ export const messages = [
         const change = {
           entries: entries(0, 1),
           children: [t.newChild(held, "child")],
-          messages: [signal(t.id("nobody"), "y")],
+          messages: [signal(t.id("unknown"), "y")],
           published: [{ key: "k", value: "1" }],
           transition: suspend(Infinity, "signal:z")
         }
@@ -283,7 +283,7 @@ export const messages = [
       })
   ),
 
-  check("a window does not close over a message that the run has not seen", (t) =>
+  check("a commit that closes a window over an unseen message writes nothing", (t) =>
     Effect.gen(function*() {
       const held = yield* t.running("a")
       yield* t.deliver(signal(held.id, "x"))
@@ -294,16 +294,19 @@ export const messages = [
       assert.deepStrictEqual(yield* t.deliver(signal(held.id, "x")), ["Expired"])
     })),
 
-  check("other commits do not ask what was seen", (t) =>
-    Effect.gen(function*() {
-      const held = yield* t.running("a")
-      yield* t.deliver(signal(held.id, "x"))
-      const next = yield* t.apply(held, { entries: entries(0, 1) })
-      yield* t.apply(next, { transition: finish() })
-    })),
+  check(
+    "a commit that neither suspends nor closes a window applies over unseen messages",
+    (t) =>
+      Effect.gen(function*() {
+        const held = yield* t.running("a")
+        yield* t.deliver(signal(held.id, "x"))
+        const next = yield* t.apply(held, { entries: entries(0, 1) })
+        yield* t.apply(next, { transition: finish() })
+      })
+  ),
 
   check(
-    "a commit that sees too little is lost, not unseen, once the run is not held any more",
+    "a commit over an unseen message is lost, not unseen, once the worker does not hold the run",
     (t) =>
       Effect.gen(function*() {
         const held = yield* t.running("a")
@@ -314,7 +317,7 @@ export const messages = [
   ),
 
   check(
-    "suspending and delivering at the same time: the run is claimable or the commit is unseen, always",
+    "a suspension and a concurrent delivery leave the run claimable or the commit unseen",
     (t) =>
       Effect.gen(function*() {
         for (let round = 0; round < 15; round++) {
@@ -330,7 +333,7 @@ export const messages = [
   ),
 
   check(
-    "a run that suspends in the batch in which another writes to it does not miss the message",
+    "a run that suspends in the batch in which another run sends it a message is woken",
     (t) =>
       Effect.gen(function*() {
         const names = ["a", "b"]
@@ -348,7 +351,7 @@ export const messages = [
       })
   ),
 
-  check("a message that was read is not brought again, and its id stays taken", (t) =>
+  check("a consumed message is in no later inbox, and its id is still a duplicate", (t) =>
     Effect.gen(function*() {
       const held = yield* t.running("a")
       const sent = [signal(held.id, "x"), signal(held.id, "y")]

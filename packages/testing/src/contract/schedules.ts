@@ -1,4 +1,4 @@
-/** Rows of schedules: one writer for each revision, those that are due by time or by the end of a run, hints. */
+/** The rows of schedules: one writer for each revision; due by time or by the end of a run. */
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type * as Driver from "perdure/JournalDriver"
@@ -29,7 +29,7 @@ const find = (t: Fixture, ...names: ReadonlyArray<string>) =>
 
 const dueAnswer = (t: Fixture, limit = 100) => value(t.driver.dueSchedules({ needs: [needs(t)], limit }))
 
-/** The names of what is due, without the prefix. */
+/** The names of the due schedules, without the prefix. */
 const due = (t: Fixture, limit?: number) =>
   Effect.map(dueAnswer(t, limit), ({ schedules }) => schedules.map(({ name }) => name.slice(t.prefix.length + 1)))
 
@@ -42,7 +42,7 @@ const shown = ({ revision, ...schedule }: Written, change: Partial<Driver.Schedu
 })
 
 export const schedules = [
-  check("a row is shown as it was written; texts come back as they went in", (t) =>
+  check("a schedule is read as it was written, with the same JSON text", (t) =>
     Effect.gen(function*() {
       const full = row(t, "full", {
         dueAt: start + 1.5e9,
@@ -55,11 +55,11 @@ export const schedules = [
       assert.deepStrictEqual(yield* find(t, "never", "full", "unknown"), [shown(full), shown(never)])
     })),
 
-  check("a row is replaced for who has seen it as it is, and for nobody else", (t) =>
+  check("a schedule is replaced only by a caller with its current revision", (t) =>
     Effect.gen(function*() {
       const first = row(t, "a", { state: "1", definition: "x" })
       assert.deepStrictEqual(yield* write(t, first), [first.name])
-      // As one whose answer was lost does.
+      // A caller whose answer was lost repeats the request.
       assert.deepStrictEqual(yield* write(t, first), [])
       const second = row(t, "a", {
         state: "2",
@@ -75,7 +75,7 @@ export const schedules = [
     })),
 
   check(
-    "a row is deleted for who has seen it as it is; a new one of its name begins anew",
+    "a schedule is deleted only by a caller with its current revision, and a new one starts at revision 1",
     (t) =>
       Effect.gen(function*() {
         yield* write(t, row(t, "a"), row(t, "b"))
@@ -90,7 +90,7 @@ export const schedules = [
       })
   ),
 
-  check("rows come in order of name, in pages", (t) =>
+  check("schedules are read in pages in order of name", (t) =>
     Effect.gen(function*() {
       yield* write(t, row(t, "b"), row(t, "a"), row(t, "c"), row(t, "B"))
       const page = (after: string, limit: number) =>
@@ -103,7 +103,7 @@ export const schedules = [
     })),
 
   check(
-    "those are due whose time has come, the oldest first; the next of the others is told",
+    "due schedules come in order of dueAt, with the instant of the next one",
     (t) =>
       Effect.gen(function*() {
         yield* write(
@@ -132,59 +132,65 @@ export const schedules = [
       })
   ),
 
-  check("those that wait are due when their run is final or gone, before all others", (t) =>
-    Effect.gen(function*() {
-      const held = yield* t.running("run")
-      const other = yield* t.running("other")
-      yield* write(
-        t,
-        row(t, "waits", { run: held.id, waits: true }),
-        row(t, "waits too", { run: held.id, waits: true, dueAt: start + 5 }),
-        row(t, "waits longer", { run: other.id, waits: true }),
-        row(t, "does not wait", { run: held.id }),
-        row(t, "waits for one that is gone", { run: t.id("gone"), waits: true }),
-        row(t, "waits for none", { waits: true }),
-        row(t, "timed", { dueAt: start })
-      )
-      const gone = ["waits for none", "waits for one that is gone"]
-      assert.deepStrictEqual(yield* due(t), [...gone, "timed"])
-      assert.deepStrictEqual((yield* dueAnswer(t)).awaited, [other.id, held.id].toSorted())
-      assert.deepStrictEqual((yield* dueAnswer(t, 1)).awaited, [other.id, held.id].toSorted().slice(0, 1))
-      yield* t.apply(held, { transition: finish() })
-      assert.deepStrictEqual(
-        yield* due(t),
-        ["waits", ...gone, "waits too", "timed"].toSorted((a, b) =>
-          a === "timed" ? 1 : b === "timed" ? -1 : a < b ? -1 : 1
+  check(
+    "a schedule that waits is due once its run is final or deleted, before all others",
+    (t) =>
+      Effect.gen(function*() {
+        const held = yield* t.running("run")
+        const other = yield* t.running("other")
+        yield* write(
+          t,
+          row(t, "waits", { run: held.id, waits: true }),
+          row(t, "waits too", { run: held.id, waits: true, dueAt: start + 5 }),
+          row(t, "waits longer", { run: other.id, waits: true }),
+          row(t, "does not wait", { run: held.id }),
+          row(t, "waits for one that is gone", { run: t.id("gone"), waits: true }),
+          row(t, "waits for none", { waits: true }),
+          row(t, "timed", { dueAt: start })
         )
-      )
-      assert.deepStrictEqual((yield* dueAnswer(t)).awaited, [other.id])
-      assert.deepStrictEqual(
-        (yield* find(t, "waits", "waits longer", "timed")).map(({ runStatus }) => runStatus),
-        [null, "completed", "running"]
-      )
-      // By its time, though its run goes on.
-      yield* write(t, row(t, "waits longer", { run: other.id, waits: true, revision: 1, dueAt: start - 1 }))
-      assert.include(yield* due(t), "waits longer")
-    })),
-
-  check("in a transaction, what is written stands or falls with what it starts", (t) =>
-    Effect.gen(function*() {
-      yield* write(t, row(t, "a", { dueAt: start }))
-      const fire = (run: string) =>
-        Effect.zipRight(
-          write(t, row(t, "a", { revision: 1, run: t.id(run), dueAt: start + 1 })),
-          t.enqueue(t.newRun(run))
+        const gone = ["waits for none", "waits for one that is gone"]
+        assert.deepStrictEqual(yield* due(t), [...gone, "timed"])
+        assert.deepStrictEqual((yield* dueAnswer(t)).awaited, [other.id, held.id].toSorted())
+        assert.deepStrictEqual((yield* dueAnswer(t, 1)).awaited, [other.id, held.id].toSorted().slice(0, 1))
+        yield* t.apply(held, { transition: finish() })
+        assert.deepStrictEqual(
+          yield* due(t),
+          ["waits", ...gone, "waits too", "timed"].toSorted((a, b) =>
+            a === "timed" ? 1 : b === "timed" ? -1 : a < b ? -1 : 1
+          )
         )
-      yield* Effect.ignore(t.driver.transaction(Effect.zipRight(fire("undone"), Effect.fail("no"))))
-      assert.deepStrictEqual(yield* t.find(t.id("undone")), [])
-      assert.deepStrictEqual(yield* due(t), ["a"])
-      yield* t.driver.transaction(fire("done"))
-      assert.strictEqual((yield* t.find(t.id("done"))).length, 1)
-      assert.deepStrictEqual(yield* due(t), [])
-      assert.strictEqual(only(yield* find(t, "a")).runStatus, "pending")
-    })),
+        assert.deepStrictEqual((yield* dueAnswer(t)).awaited, [other.id])
+        assert.deepStrictEqual(
+          (yield* find(t, "waits", "waits longer", "timed")).map(({ runStatus }) => runStatus),
+          [null, "completed", "running"]
+        )
+        // Due by its time, although its run is live.
+        yield* write(t, row(t, "waits longer", { run: other.id, waits: true, revision: 1, dueAt: start - 1 }))
+        assert.include(yield* due(t), "waits longer")
+      })
+  ),
 
-  check("what has been seen is noted now and then", (t) =>
+  check(
+    "a schedule in a transaction is written with the runs that the transaction inserts, or not at all",
+    (t) =>
+      Effect.gen(function*() {
+        yield* write(t, row(t, "a", { dueAt: start }))
+        const fire = (run: string) =>
+          Effect.zipRight(
+            write(t, row(t, "a", { revision: 1, run: t.id(run), dueAt: start + 1 })),
+            t.enqueue(t.newRun(run))
+          )
+        yield* Effect.ignore(t.driver.transaction(Effect.zipRight(fire("undone"), Effect.fail("no"))))
+        assert.deepStrictEqual(yield* t.find(t.id("undone")), [])
+        assert.deepStrictEqual(yield* due(t), ["a"])
+        yield* t.driver.transaction(fire("done"))
+        assert.strictEqual((yield* t.find(t.id("done"))).length, 1)
+        assert.deepStrictEqual(yield* due(t), [])
+        assert.strictEqual(only(yield* find(t, "a")).runStatus, "pending")
+      })
+  ),
+
+  check("seenAt of a schedule is written at most every half minute", (t) =>
     Effect.gen(function*() {
       yield* write(t, row(t, "a"), row(t, "b"))
       const seen = Effect.map(find(t, "a", "b"), (found) => found.map(({ revision, seenAt }) => [revision, seenAt]))
