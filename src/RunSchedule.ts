@@ -21,33 +21,33 @@ import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import type { Inspectable } from "effect/Inspectable"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import type { Pipeable } from "effect/Pipeable"
 import * as Predicate from "effect/Predicate"
 import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { outsideOnly } from "./CurrentRun.js"
-import type { ConfigurationInvalid, JournalError, ValueInvalid } from "./Errors.js"
-import { UnknownSchedule } from "./Errors.js"
+import type { ConfigurationInvalid, JournalError, UnknownSchedule, ValueInvalid } from "./Errors.js"
+import type { InputOf } from "./internal/codec/construct.js"
+import type { AnySchema } from "./internal/codec/wire.js"
 import type { Attribution } from "./internal/options/Attribution.js"
 import { attribution } from "./internal/options/Attribution.js"
+import type * as Pages from "./internal/options/pages.js"
 import { requireArguments } from "./internal/options/policy.js"
 import { isQueueDefinition } from "./internal/options/queues.js"
 import type { Problems, Rule } from "./internal/options/Rule.js"
-import { count, fields, optional, rule } from "./internal/options/Rule.js"
+import { rule } from "./internal/options/Rule.js"
 import * as Control from "./internal/schedules/control.js"
 import type { Definition } from "./internal/schedules/definition.js"
 import type { Info } from "./internal/schedules/info.js"
-import { readInfos } from "./internal/schedules/info.js"
+import * as Listing from "./internal/schedules/listing.js"
 import * as ManualRuns from "./internal/schedules/manualRuns.js"
+import type * as Model from "./internal/schedules/model.js"
 import type { CatchUp as ScheduleCatchUp, ScheduleChanges, ScheduleOptions } from "./internal/schedules/options.js"
 import { scheduleChanges } from "./internal/schedules/options.js"
 import { register } from "./internal/schedules/registration.js"
 import { isFields } from "./internal/util/show.js"
 import { defineQueue } from "./internal/workflow/queueDefinition.js"
 import { makeValue } from "./internal/util/value.js"
-import type { InputOf } from "./internal/codec/construct.js"
-import type { AnySchema } from "./internal/codec/wire.js"
 import type { Journal } from "./Journal.js"
 import type { Workflow } from "./Workflow.js"
 import { isWorkflow } from "./Workflow.js"
@@ -76,7 +76,7 @@ export type TypeId = typeof TypeId
  * @since 0.1.0
  * @category models
  */
-export type Overlap = "skip" | "queueOne" | "queueAll" | "cancelPrevious" | "allow"
+export type Overlap = Model.Overlap
 
 /**
  * What happens to missed slots: no worker fired them within a minute.
@@ -129,10 +129,23 @@ export interface BackfillOptions extends ManualRuns.BackfillOptions {}
  * @since 0.1.0
  * @category models
  */
-export interface GetOptions {
-  /** The number of start times in `upcoming`, at most 1,000. Default 5. */
-  readonly upcoming?: number
-}
+export interface InfoOptions extends Listing.InfoOptions {}
+
+/**
+ * Which page of schedules to read, and how much of each schedule is shown.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ListOptions extends Listing.ListOptions {}
+
+/**
+ * A page of schedules.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Page extends Pages.Page<ScheduleInfo> {}
 
 /**
  * The definition of a schedule.
@@ -233,6 +246,9 @@ export const make = <P extends Schema.Schema.Any, S extends AnySchema, E extends
 /** The schedule does not exist, its stored text cannot be read, or storage fails. */
 type ControlError = UnknownSchedule | ValueInvalid | JournalError
 
+/** A `ControlError`, or the changes do not suit the stored schedule. */
+type ChangeError = ConfigurationInvalid | ControlError
+
 const isReference = (u: unknown): u is Reference => isRunSchedule(u) || typeof u === "string"
 
 /** Whether the first argument is the schedule, in calls whose options may be left out. */
@@ -242,20 +258,26 @@ const reference: Rule<Reference> = rule("a RunSchedule or its name", isReference
 
 const definition: Rule<RunSchedule> = rule("a schedule made by RunSchedule.make", isRunSchedule)
 
-const nameOf = (schedule: Reference): string => typeof schedule === "string" ? schedule : schedule.name
-
-/** Calls `use` with the name of a schedule, if all arguments are valid. */
+/** A call from outside of workflows, if all arguments are valid. */
 const call = <A, E, R>(
+  operation: string,
+  problems: Problems,
+  use: () => Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> =>
+  outsideOnly(operation, () => Effect.zipRight(requireArguments(operation, problems), Effect.suspend(use)))
+
+/** A call about a schedule. `problems` are those of the other arguments. */
+const callWith = <A, E, R>(
   operation: string,
   schedule: Reference,
   use: (name: string) => Effect.Effect<A, E, R>,
   problems: Problems = []
 ): Effect.Effect<A, E, R> =>
-  outsideOnly(operation, () =>
-    Effect.zipRight(
-      requireArguments(operation, [...reference.problems(schedule, "schedule"), ...problems]),
-      Effect.suspend(() => use(nameOf(schedule)))
-    ))
+  call(
+    operation,
+    [...reference.problems(schedule, "schedule"), ...problems],
+    () => use(typeof schedule === "string" ? schedule : schedule.name)
+  )
 
 /**
  * Stores a schedule at run time; it replaces one of the same name. Any worker that has its workflow fires it. Its
@@ -268,11 +290,7 @@ const call = <A, E, R>(
  * @category control
  */
 export const put = (schedule: RunSchedule): Effect.Effect<void, ConfigurationInvalid | JournalError, Journal> =>
-  outsideOnly("RunSchedule.put", () =>
-    Effect.zipRight(
-      requireArguments("RunSchedule.put", definition.problems(schedule, "schedule")),
-      Effect.suspend(() => Control.put(schedule.definition))
-    ))
+  call("RunSchedule.put", definition.problems(schedule, "schedule"), () => Control.put(schedule.definition))
 
 /**
  * Changes some options of a schedule; null removes one. With another calendar or `startsAt` it continues with its
@@ -291,13 +309,15 @@ export const put = (schedule: RunSchedule): Effect.Effect<void, ConfigurationInv
  * ```
  */
 export const change: {
-  (changes: Changes): (schedule: Reference) => Effect.Effect<void, ConfigurationInvalid | ControlError, Journal>
-  (schedule: Reference, changes: Changes): Effect.Effect<void, ConfigurationInvalid | ControlError, Journal>
-} = dual(
-  2,
-  (schedule: Reference, changes: Changes): Effect.Effect<void, ConfigurationInvalid | ControlError, Journal> =>
-    call("RunSchedule.change", schedule, (name) => Control.change(name, changes), scheduleChanges.problems(changes, ""))
-)
+  (changes: Changes): (schedule: Reference) => Effect.Effect<void, ChangeError, Journal>
+  (schedule: Reference, changes: Changes): Effect.Effect<void, ChangeError, Journal>
+} = dual(2, (schedule: Reference, changes: Changes) =>
+  callWith(
+    "RunSchedule.change",
+    schedule,
+    (name) => Control.change(name, changes),
+    scheduleChanges.problems(changes, "")
+  ))
 
 /**
  * Removes a schedule. Its runs stay. A schedule that has a definition in code is stored again by the next process
@@ -309,7 +329,7 @@ export const change: {
  * @category control
  */
 export const remove = (schedule: Reference): Effect.Effect<void, UnknownSchedule | JournalError, Journal> =>
-  call("RunSchedule.remove", schedule, Control.remove)
+  callWith("RunSchedule.remove", schedule, Control.remove)
 
 /**
  * Stops a schedule from firing until it is resumed. `by` and `reason` are kept, at most 1,000 characters each. Live
@@ -321,11 +341,13 @@ export const remove = (schedule: Reference): Effect.Effect<void, UnknownSchedule
 export const pause: {
   (options?: Attribution): (schedule: Reference) => Effect.Effect<void, ControlError, Journal>
   (schedule: Reference, options?: Attribution): Effect.Effect<void, ControlError, Journal>
-} = dual(
-  isDataFirst,
-  (schedule: Reference, options: Attribution = {}): Effect.Effect<void, ControlError, Journal> =>
-    call("RunSchedule.pause", schedule, (name) => Control.pause(name, options), attribution.problems(options, ""))
-)
+} = dual(isDataFirst, (schedule: Reference, options: Attribution = {}) =>
+  callWith(
+    "RunSchedule.pause",
+    schedule,
+    (name) => Control.pause(name, options),
+    attribution.problems(options, "")
+  ))
 
 /**
  * Resumes a schedule that is paused or quarantined. After a pause it continues with its next slot. After a quarantine
@@ -335,7 +357,7 @@ export const pause: {
  * @category control
  */
 export const resume = (schedule: Reference): Effect.Effect<void, ControlError, Journal> =>
-  call("RunSchedule.resume", schedule, Control.resume)
+  callWith("RunSchedule.resume", schedule, Control.resume)
 
 /**
  * Starts a manual run now, besides those of the calendar, whether or not the schedule is paused. Returns the run's
@@ -355,16 +377,13 @@ export const resume = (schedule: Reference): Effect.Effect<void, ControlError, J
 export const trigger: {
   (options?: TriggerOptions): (schedule: Reference) => Effect.Effect<string, ControlError, Journal>
   (schedule: Reference, options?: TriggerOptions): Effect.Effect<string, ControlError, Journal>
-} = dual(
-  isDataFirst,
-  (schedule: Reference, options: TriggerOptions = {}): Effect.Effect<string, ControlError, Journal> =>
-    call(
-      "RunSchedule.trigger",
-      schedule,
-      (name) => ManualRuns.trigger(name, options),
-      ManualRuns.triggerOptions.problems(options, "")
-    )
-)
+} = dual(isDataFirst, (schedule: Reference, options: TriggerOptions = {}) =>
+  callWith(
+    "RunSchedule.trigger",
+    schedule,
+    (name) => ManualRuns.trigger(name, options),
+    ManualRuns.triggerOptions.problems(options, "")
+  ))
 
 /**
  * Starts manual runs for the slots from `from` to before `to`, which must have passed. Returns these slots. A slot
@@ -389,25 +408,15 @@ export const trigger: {
  * ```
  */
 export const backfill: {
-  (options: BackfillOptions): (
-    schedule: Reference
-  ) => Effect.Effect<ReadonlyArray<DateTime.Utc>, ControlError, Journal>
+  (options: BackfillOptions): (schedule: Reference) => Effect.Effect<ReadonlyArray<DateTime.Utc>, ControlError, Journal>
   (schedule: Reference, options: BackfillOptions): Effect.Effect<ReadonlyArray<DateTime.Utc>, ControlError, Journal>
-} = dual(
-  2,
-  (
-    schedule: Reference,
-    options: BackfillOptions
-  ): Effect.Effect<ReadonlyArray<DateTime.Utc>, ControlError, Journal> =>
-    call(
-      "RunSchedule.backfill",
-      schedule,
-      (name) => ManualRuns.backfill(name, options),
-      ManualRuns.backfillOptions.problems(options, "")
-    )
-)
-
-const getOptions: Rule<GetOptions> = fields<GetOptions>({ upcoming: optional(count({ min: 0, max: 1_000 })) })
+} = dual(2, (schedule: Reference, options: BackfillOptions) =>
+  callWith(
+    "RunSchedule.backfill",
+    schedule,
+    (name) => ManualRuns.backfill(name, options),
+    ManualRuns.backfillOptions.problems(options, "")
+  ))
 
 /**
  * A stored schedule.
@@ -418,28 +427,40 @@ const getOptions: Rule<GetOptions> = fields<GetOptions>({ upcoming: optional(cou
  * @category reading
  */
 export const get: {
-  (options?: GetOptions): (schedule: Reference) => Effect.Effect<ScheduleInfo, UnknownSchedule | JournalError, Journal>
-  (schedule: Reference, options?: GetOptions): Effect.Effect<ScheduleInfo, UnknownSchedule | JournalError, Journal>
-} = dual(
-  isDataFirst,
-  (
-    schedule: Reference,
-    options: GetOptions = {}
-  ): Effect.Effect<ScheduleInfo, UnknownSchedule | JournalError, Journal> =>
-    call("RunSchedule.get", schedule, (name) =>
-      Effect.gen(function*() {
-        yield* Control.requireStorable(name)
-        const [info] = yield* readInfos({ names: [name], after: null, limit: 1 }, options.upcoming ?? 5)
-        return info === undefined ? yield* new UnknownSchedule({ schedule: name }) : info
-      }), getOptions.problems(options, ""))
-)
-
-/** Schedules that one statement reads. */
-const PAGE_SIZE = 200
+  (options?: InfoOptions): (schedule: Reference) => Effect.Effect<ScheduleInfo, UnknownSchedule | JournalError, Journal>
+  (schedule: Reference, options?: InfoOptions): Effect.Effect<ScheduleInfo, UnknownSchedule | JournalError, Journal>
+} = dual(isDataFirst, (schedule: Reference, options: InfoOptions = {}) =>
+  callWith(
+    "RunSchedule.get",
+    schedule,
+    (name) => Listing.get(name, options),
+    Listing.infoOptions.problems(options, "")
+  ))
 
 /**
- * All schedules, in order of name, each with up to `upcoming` start times of its next runs: 1 by default, at most
- * 1,000.
+ * A page of all schedules, in order of name. `RunSchedule.stream` reads page after page.
+ *
+ * Fails with `ValueInvalid` if the cursor is not the `next` of a page of schedules.
+ *
+ * @since 0.1.0
+ * @category reading
+ * @example
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as RunSchedule from "perdure/RunSchedule"
+ *
+ * const pages = Effect.gen(function*() {
+ *   const first = yield* RunSchedule.list({ limit: 20 })
+ *   const second = yield* RunSchedule.list({ limit: 20, cursor: first.next })
+ *   return [...first.items, ...second.items]
+ * })
+ * ```
+ */
+export const list = (options: ListOptions = {}): Effect.Effect<Page, ValueInvalid | JournalError, Journal> =>
+  call("RunSchedule.list", Listing.listOptions.problems(options, ""), () => Listing.list(options))
+
+/**
+ * All schedules, in order of name.
  *
  * @since 0.1.0
  * @category reading
@@ -450,32 +471,16 @@ const PAGE_SIZE = 200
  * import * as RunSchedule from "perdure/RunSchedule"
  *
  * const show = Stream.runForEach(
- *   RunSchedule.list({ upcoming: 3 }),
+ *   RunSchedule.stream({ upcoming: 3 }),
  *   ({ name, status, upcoming }) => Effect.log(name, status, upcoming)
  * )
  * ```
  */
-export const list = (options: GetOptions = {}): Stream.Stream<ScheduleInfo, JournalError, Journal> =>
+export const stream = (options: InfoOptions = {}): Stream.Stream<ScheduleInfo, JournalError, Journal> =>
   Stream.unwrap(
-    outsideOnly("RunSchedule.list", () =>
-      Effect.as(
-        requireArguments("RunSchedule.list", getOptions.problems(options, "")),
-        Stream.flattenIterables(Stream.paginateEffect(
-          Option.none<string>(),
-          (after) =>
-            Effect.map(
-              readInfos(
-                { names: null, after: Option.getOrNull(after), limit: PAGE_SIZE },
-                options.upcoming ?? 1
-              ),
-              (infos) =>
-                [
-                  infos,
-                  infos.length < PAGE_SIZE
-                    ? Option.none()
-                    : Option.map(Option.fromNullable(infos.at(-1)), ({ name }) => Option.some(name))
-                ] as const
-            )
-        ))
-      ))
+    call(
+      "RunSchedule.stream",
+      Listing.infoOptions.problems(options, ""),
+      () => Effect.succeed(Listing.stream(options))
+    )
   )

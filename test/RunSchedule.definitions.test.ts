@@ -4,7 +4,6 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import * as Calendar from "perdure/Calendar"
 import * as Check from "perdure/Check"
@@ -154,12 +153,12 @@ describe("a definition", () => {
       const process = yield* world.launch(live)
       yield* until("01:10")
       assert.deepStrictEqual(notes, ["good@01:00"])
-      const shown = yield* process.use(Stream.runCollect(RunSchedule.list()))
-      assert.deepStrictEqual([...shown].map(({ name, status }) => [name, status]), [
+      const { items: shown } = yield* process.use(RunSchedule.list())
+      assert.deepStrictEqual(shown.map(({ name, status }) => [name, status]), [
         ["a-bad", "quarantined"],
         ["good", "active"]
       ])
-      assert.include(Option.getOrThrow([...shown][0]?.detail ?? Option.none()).reason ?? "", "settings cannot be read")
+      assert.include(Option.getOrThrow(shown[0]?.detail ?? Option.none()).reason ?? "", "settings cannot be read")
       // It fires after it is stored again.
       yield* process.use(RunSchedule.put(made("a-bad")))
       yield* until("02:10")

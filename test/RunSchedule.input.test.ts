@@ -45,7 +45,8 @@ describe("the number of upcoming runs to show", () => {
         for (
           const show of [
             process.use(Effect.asVoid(RunSchedule.get("jobs", options))),
-            process.use(Stream.runDrain(RunSchedule.list(options)))
+            process.use(Effect.asVoid(RunSchedule.list(options))),
+            process.use(Stream.runDrain(RunSchedule.stream(options)))
           ]
         ) {
           assert.include(yield* misuseOf(show), "\"upcoming\" must be an integer from 0 to 1000, got ")
@@ -78,7 +79,7 @@ describe("the last instants of all calendars", () => {
       yield* process.use(
         RunSchedule.put(made({ calendar: Calendar.at(new Date(end), new Date(end - 1)), jitter: "7 days" }, "end"))
       )
-      const shown = [...yield* process.use(Stream.runCollect(RunSchedule.list({ upcoming: 3 })))]
+      const { items: shown } = yield* process.use(RunSchedule.list({ upcoming: 3 }))
       assert.deepStrictEqual(shown.map(({ name }) => name), ["end", "jobs"])
       assert.strictEqual(shown[0]?.upcoming.at(-1)?.epochMillis, end)
     }))

@@ -92,12 +92,12 @@ describe("a run that storage refuses", () => {
       yield* TestClock.setTime(midnight)
       const { layers, notes } = makeThree({ catchUp: "all", overlap: "allow" })
       let refuses = true
-      const asked: Array<number> = []
+      const batchSizes: Array<number> = []
       const world = yield* makeWorld((driver) => ({
         ...driver,
         enqueue: (request) =>
           Effect.suspend(() => {
-            if (request.runs.length > 0) asked.push(request.runs.length)
+            if (request.runs.length > 0) batchSizes.push(request.runs.length)
             return refuses && request.runs.some(isOf("b"))
               ? error("Refused", "enqueue", false)
               : driver.enqueue(request)
@@ -111,14 +111,14 @@ describe("a run that storage refuses", () => {
       yield* until("01:10")
       assert.deepStrictEqual(notes.toSorted(), ["a 01:00@01:00", "c 01:00@01:00"])
       // All three in one transaction, then each in its own.
-      assert.deepStrictEqual(asked, [3, 1, 1, 1])
+      assert.deepStrictEqual(batchSizes, [3, 1, 1, 1])
       assert.deepStrictEqual(yield* statuses, ["active 1", "quarantined 0", "active 1"])
       const { detail } = yield* process.use(RunSchedule.get("b"))
       const { reason } = Option.getOrThrow(detail)
       assert.match(reason ?? "", /^storage refuses its run: .*the database refused it/)
       yield* until("02:10")
       assert.deepStrictEqual(notes.slice(2).toSorted(), ["a 02:00@02:00", "c 02:00@02:00"])
-      assert.deepStrictEqual(asked.slice(4), [2])
+      assert.deepStrictEqual(batchSizes.slice(4), [2])
       refuses = false
       yield* process.use(RunSchedule.resume("b"))
       yield* until("03:10")

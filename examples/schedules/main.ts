@@ -69,7 +69,7 @@ const operate = Effect.gen(function*() {
   const { started } = yield* RunSchedule.get(EachSecond)
   yield* completed(EachSecond, started)
   yield* Stream.runForEach(
-    RunSchedule.list(),
+    RunSchedule.stream(),
     ({ detail, name, status }) =>
       Console.log(
         `${name}: ${status}${

@@ -253,7 +253,7 @@ export const suite = (server: Server, { kills: killCount, lasts, lead, processes
             assert.deepStrictEqual(violations(runs, expected, { slack: SECOND, patience: 8 * SECOND, since }), [])
             assert.isAbove(runs.length, count * lasts / 6)
 
-            const infos = Chunk.toReadonlyArray(yield* Stream.runCollect(RunSchedule.list()))
+            const infos = Chunk.toReadonlyArray(yield* Stream.runCollect(RunSchedule.stream()))
             assert.deepStrictEqual(
               infos.filter(({ status }) => status !== "ended").map(({ detail, name, status }) => ({
                 name,

@@ -12,7 +12,7 @@ import * as Stream from "effect/Stream"
 import { ValueInvalid } from "../../Errors.js"
 import { quote, storable } from "../util/show.js"
 import { requireArguments } from "./policy.js"
-import type { Rule } from "./Rule.js"
+import type { Rule, Table } from "./Rule.js"
 import { count, fields, nullable, optional, string } from "./Rule.js"
 
 /** Public as `Runs.Page` and so on. */
@@ -34,10 +34,13 @@ const DEFAULT_PAGE_SIZE = 100
 /** The largest page, and the largest batch of a change in bulk. */
 export const MAX_PAGE_SIZE = 1_000
 
-const pageOptions: Rule<PageOptions | undefined> = optional(fields<PageOptions>({
+/** For options that extend `PageOptions`. */
+export const pageTable: Table<PageOptions> = {
   limit: optional(count({ min: 1, max: MAX_PAGE_SIZE })),
   cursor: optional(nullable(string()))
-}))
+}
+
+const pageOptions: Rule<PageOptions | undefined> = optional(fields(pageTable))
 
 /** Items, and the position of the last one if more follow. */
 export interface Slice<A, Position> {

@@ -1,4 +1,7 @@
-/** Control of schedules by an operator: store, change, remove, pause and resume. Runs are asked for in `manualRuns`. */
+/**
+ * Control of schedules by an operator: store, change, remove, pause and resume. Triggers and backfills are in
+ * `manualRuns`.
+ */
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type { JournalError } from "../../Errors.js"
@@ -38,7 +41,7 @@ const checkQueue = (
     ? Effect.succeed([])
     : Effect.map(journal.process.queues.missing(run.queue), (problem) => problem === undefined ? [] : [problem])
 
-/** The problems of its runs, as far as this process can tell. */
+/** The problems of its runs. Without a launcher in this process, only those of the queue are found. */
 const checkRuns = (
   journal: JournalService,
   record: ScheduleRecord,
@@ -75,7 +78,7 @@ export const put = (definition: Definition): Effect.Effect<void, ConfigurationIn
     })
   })
 
-/** Fails for a name that no storage can hold, so that storage is not asked. */
+/** Fails for a name that no storage can hold, before storage is read. */
 export const requireStorable = (name: string): Effect.Effect<void, UnknownSchedule> =>
   canBeStored(name) ? Effect.void : new UnknownSchedule({ schedule: storable(name) })
 

@@ -81,20 +81,20 @@ export const dueSlots = (
 }
 
 /** What happens to the slots that are due. */
-interface Overlapping {
+interface OverlapOutcome {
   readonly starts: ReadonlyArray<number>
   readonly waiting: Stretches
   readonly skipped: number
 }
 
 /** Applies `overlap` to all slots that are due. `hasWaited`: the first of them waited before. */
-const overlapping = (
+const applyOverlap = (
   slots: Slots,
   { overlap }: Settings,
   all: Stretches,
   hasWaited: boolean,
   { busy, limit }: Situation
-): Overlapping => {
+): OverlapOutcome => {
   const head = all[0]?.[0]
   const last = all.at(-1)?.[1]
   if (head === undefined || last === undefined) return { starts: [], waiting: [], skipped: 0 }
@@ -172,7 +172,7 @@ export const decide = (schedule: Schedule, situation: Situation): Decision => {
     const { due, missed, nextSlot } = dueSlots(slots, settings, state.nextSlot, situation.now)
     const hasWaited = state.waiting.length > 0
     const all = slots.join(state.waiting, due)
-    const outcome = overlapping(slots, settings, all, hasWaited, { ...situation, busy, limit: room })
+    const outcome = applyOverlap(slots, settings, all, hasWaited, { ...situation, busy, limit: room })
     const replaces = settings.overlap === "cancelPrevious" && outcome.waiting.length > 0
     // A manual run that starts now is cancelled by the next slot that is due.
     cancels = replaces && situation.busy && (due.length > 0 || !state.cancelled)

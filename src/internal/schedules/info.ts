@@ -1,11 +1,8 @@
-/** The public view of schedules: what `RunSchedule.get` and the lists return. Nothing is changed here. */
+/** The public view of a schedule, made from its row. Nothing is read or written here. */
 import * as DateTime from "effect/DateTime"
-import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
-import type { JournalError } from "../../Errors.js"
-import { Journal } from "../../Journal.js"
-import type { ScheduleVerbs, Millis, ScheduleRecord } from "../../driver/JournalDriver.js"
+import type { Millis, ScheduleRecord } from "../../driver/JournalDriver.js"
 import type { Calendar } from "../calendar/model.js"
 import { MAX_DATE_MILLIS } from "../util/time.js"
 import { dueSlots } from "./decision.js"
@@ -33,9 +30,9 @@ export interface Info {
   readonly defined: boolean
   /** No process has had its definition for three minutes: it does not fire until one has it again. */
   readonly orphaned: boolean
-  /** When its next runs start, as far as that depends on time. */
+  /** The start times of its next runs, if no previous run delays them. */
   readonly upcoming: ReadonlyArray<DateTime.Utc>
-  /** The latest run of a slot. */
+  /** The latest run of a slot, or manual run that slots wait for. */
   readonly last: Option.Option<{
     readonly slot: DateTime.Utc
     readonly runId: string
@@ -125,14 +122,3 @@ export const infoOf = (
     skipped: state.skipped
   }
 }
-
-/** Schedules as storage has them now, each with up to `upcoming` start times. */
-export const readInfos = (
-  request: Parameters<ScheduleVerbs["schedules"]>[0],
-  upcoming: number
-): Effect.Effect<ReadonlyArray<Info>, JournalError, Journal> =>
-  Effect.flatMap(Journal, (journal) =>
-    Effect.map(journal.schedules(request), ({ now, value }) => {
-      const registered = journal.process.registrations.schedules
-      return value.map((record) => infoOf(record, { now, upcoming, isRegistered: registered.has(record.name) }))
-    }))

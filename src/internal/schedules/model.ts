@@ -83,7 +83,7 @@ export const State = Schema.Struct({
   detail: Schema.NullOr(
     Schema.Struct({ reason: Schema.NullOr(Schema.String), by: Schema.NullOr(Schema.String), at: Millis })
   ),
-  /** Manual runs that have not started, in the order in which they were asked for. */
+  /** Manual runs that have not started, in the order of their requests. */
   backlog: Schema.Array(ManualRun)
 })
 

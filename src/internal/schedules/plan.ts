@@ -170,7 +170,7 @@ export const cancelOf = ({ cancels, record }: Plan) =>
 
 /**
  * The previous run of the next decision, where it is not the last of these runs: a slot may have had its run before,
- * or its singleton may have joined another one. A live run goes before one that has ended.
+ * or its singleton may have joined another one. A live run is preferred to one that has ended.
  */
 const previousRun = (
   { before, record, runs, starts, state }: Plan,
