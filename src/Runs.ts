@@ -131,7 +131,7 @@ const DEFAULT_BATCH_SIZE = 200
 
 const isAll = (filter: unknown): filter is All => isFields(filter) && AllTypeId in filter
 
-const filterProblems = (filter: RunFilter | All): Problems => isAll(filter) ? [] : runFilter.problems(filter, "filter")
+const checkFilter = (filter: RunFilter | All): Problems => isAll(filter) ? [] : runFilter.problems(filter, "filter")
 
 const conditionsOf = (filter: RunFilter | All): Driver.RunFilter => isAll(filter) ? {} : driverFilter(filter)
 
@@ -170,7 +170,7 @@ export const list = (
 ): Effect.Effect<Page, ValueInvalid | JournalError, Journal> =>
   outsideOnly("Runs.list", () =>
     Effect.zipRight(
-      requireArguments("Runs.list", filterProblems(filter)),
+      requireArguments("Runs.list", checkFilter(filter)),
       Effect.suspend(() => runList.page(options, read(filter)))
     ))
 
@@ -190,7 +190,7 @@ export const list = (
 export const stream = (filter: RunFilter | All): Stream.Stream<Found, JournalError, Journal> =>
   Stream.unwrap(outsideOnly("Runs.stream", () =>
     Effect.as(
-      requireArguments("Runs.stream", filterProblems(filter)),
+      requireArguments("Runs.stream", checkFilter(filter)),
       Stream.suspend(() => runList.stream(read(filter)))
     )))
 
@@ -212,7 +212,7 @@ export const count = (
 ): Effect.Effect<Readonly<Record<RunStatus, number>>, JournalError, Journal> =>
   outsideOnly("Runs.count", () =>
     Effect.gen(function*() {
-      yield* requireArguments("Runs.count", filterProblems(filter))
+      yield* requireArguments("Runs.count", checkFilter(filter))
       const journal = yield* Journal
       return { ...zero, ...yield* journal.count(conditionsOf(filter)) }
     }))
@@ -236,8 +236,8 @@ const bulkOptions = optional(fields<BulkOptions>({
   batchSize: optional(countRule({ min: 1, max: MAX_PAGE_SIZE }))
 }))
 
-const bulkProblems = (filter: RunFilter | All, options: BulkOptions | undefined): Problems => {
-  const problems = [...filterProblems(filter), ...bulkOptions.problems(options, "")]
+const checkBulk = (filter: RunFilter | All, options: BulkOptions | undefined): Problems => {
+  const problems = [...checkFilter(filter), ...bulkOptions.problems(options, "")]
   return problems.length > 0 || isAll(filter) || Object.keys(driverFilter(filter)).length > 0
     ? problems
     : [`"filter" has no conditions, which matches every run: add a condition, or give Runs.all if you mean all runs`]
@@ -265,7 +265,7 @@ const bulk =
   <E>(operation: string, statuses: ReadonlyArray<RunStatus>, change: Change<E>): BulkStream<E> => (filter, options) =>
     Stream.unwrap(outsideOnly(operation, () =>
       Effect.gen(function*() {
-        yield* requireArguments(operation, bulkProblems(filter, options))
+        yield* requireArguments(operation, checkBulk(filter, options))
         const { batchSize: limit = DEFAULT_BATCH_SIZE, by, reason } = options ?? {}
         const attribution = { ...(by === undefined ? {} : { by }), ...(reason === undefined ? {} : { reason }) }
         const journal = yield* Journal

@@ -23,7 +23,7 @@ import { makeIncarnation } from "./internal/codec/ids.js"
 import { encodeSignal, payloadOfSignal } from "./internal/codec/messages.js"
 import { codecOf } from "./internal/codec/wire.js"
 import type { SentContent } from "./internal/machine/Op.js"
-import { canBeStored, idProblem } from "./internal/options/names.js"
+import { canBeStored, checkId } from "./internal/options/names.js"
 import type { AnySignal } from "./internal/options/signals.js"
 import { SignalTypeId } from "./internal/options/signals.js"
 import { sendFromRun } from "./internal/runs/outgoing.js"
@@ -195,8 +195,8 @@ export const make: {
     )
 
   const problemOf = (id: string | undefined): string | undefined =>
-    idProblem("the name of signal", name) ??
-      (id === undefined ? undefined : idProblem(`the id of a signal ${name},`, id))
+    checkId("the name of signal", name) ??
+      (id === undefined ? undefined : checkId(`the id of a signal ${name},`, id))
 
   /** Sends from inside a run. Without an id of the caller's, only this run sends under the id, before a crash and after it. */
   const sendInside = (

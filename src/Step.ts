@@ -23,7 +23,7 @@ import { CurrentRun, dieOfMisuse } from "./CurrentRun.js"
 import { Misuse, TimedOut } from "./Errors.js"
 import type { ExitCodec } from "./internal/codec/exits.js"
 import { makeExitCodec } from "./internal/codec/exits.js"
-import { idProblem } from "./internal/options/names.js"
+import { checkId } from "./internal/options/names.js"
 import type { AnySchema, Given } from "./internal/codec/wire.js"
 import { shown } from "./internal/util/show.js"
 import { stepOptions } from "./internal/options/stepOptions.js"
@@ -244,7 +244,7 @@ const makeStep = (transaction: boolean) => (name: string, body: AnyBody, options
   return Effect.withFiberRuntime<never, never, CurrentRun>((fiber) => {
     const { machine, ...run } = Context.unsafeGet(fiber.currentContext as Context.Context<CurrentRun>, CurrentRun)
     const { stepResultBytes } = Context.get(fiber.currentContext, Limits)
-    const problem = idProblem("the name of step", name)
+    const problem = checkId("the name of step", name)
     if (problem !== undefined) return dieOfMisuse(run, problem)
     const codec = codecFor(success, failure, name, stepResultBytes)
     const own = options.idempotencyKey

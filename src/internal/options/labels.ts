@@ -56,7 +56,7 @@ interface Labels {
 
 const none: Labels = { tags: [], attributes: {} }
 
-const labelProblems = (given: { readonly tags: unknown; readonly attributes: unknown }): ReadonlyArray<string> => [
+const checkLabels = (given: { readonly tags: unknown; readonly attributes: unknown }): ReadonlyArray<string> => [
   ...optional(tags).problems(given.tags, "tags"),
   ...optional(attributes).problems(given.attributes, "attributes")
 ]
@@ -89,14 +89,14 @@ export const labelsOf = (
     const make = options.attributes as ((payload: unknown) => Attributes) | undefined
     const made = make?.(payload)
     yield* requireValue(what, [
-      ...labelProblems({ tags: options.tags, attributes: made }),
-      ...labelProblems({ tags: own?.tags, attributes: own?.attributes })
+      ...checkLabels({ tags: options.tags, attributes: made }),
+      ...checkLabels({ tags: own?.tags, attributes: own?.attributes })
     ])
     const all = {
       tags: [...new Set([...options.tags ?? [], ...own?.tags ?? []])],
       attributes: { ...made, ...own?.attributes }
     }
-    yield* requireValue(what, labelProblems(all))
+    yield* requireValue(what, checkLabels(all))
     return all
   })
 }

@@ -44,14 +44,14 @@ export const ID_BYTES = 1000
 /** The id of a run or of a message, the name of a step or a signal, a key: any string that storage can index. */
 export const id: Rule<string> = string({ maxBytes: ID_BYTES })
 
-/** How much of a bad one is shown. */
-const SHOWN = 40
+/** Characters of an excerpt in a message. */
+const EXCERPT_LENGTH = 40
 
-/** Whether some storage can hold a run of that id. If not, nobody needs to be asked. */
+/** Whether a storage can hold a run of that id. If not, the run does not exist. */
 export const canBeStored = (runId: string): boolean => notJson(runId) === undefined
 
-/** What is wrong with a name or an id, if anything, and the cure. */
-export const idProblem = (what: string, id: string): string | undefined => {
+/** The problem of a name or an id that a program chooses, with the cure; undefined if there is none. */
+export const checkId = (what: string, id: string): string | undefined => {
   if (!canBeStored(id)) return `${notJson(id, shown(what, id))}: leave it out, or escape it`
   const bytes = bytesAbove(id, ID_BYTES)
   return bytes === undefined
@@ -59,6 +59,6 @@ export const idProblem = (what: string, id: string): string | undefined => {
     : `${shown(what, id)} has ${bytes} bytes, the limit is ${ID_BYTES}: shorten it, or use a hash of it`
 }
 
-/** JSON escapes what cannot be stored, so that the text can be. */
+/** JSON escapes characters that cannot be stored, so that the message can be. */
 const shown = (what: string, id: string): string =>
-  `${what} ${JSON.stringify(id.length > SHOWN ? `${id.slice(0, SHOWN)}…` : id)}`
+  `${what} ${JSON.stringify(id.length > EXCERPT_LENGTH ? `${id.slice(0, EXCERPT_LENGTH)}…` : id)}`

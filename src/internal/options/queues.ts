@@ -82,7 +82,7 @@ export const queueOptions: Rule<QueueOptions> = fields<QueueOptions>({
 })
 
 /** The problems of a definition, each with the queue's name. */
-export const queueDefinitionProblems = ({ name: given, options }: QueueDefinition): Problems => [
+export const checkDefinition = ({ name: given, options }: QueueDefinition): Problems => [
   ...name.problems(given, "name"),
   ...queueOptions.problems(options, "")
 ]

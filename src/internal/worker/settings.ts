@@ -2,7 +2,7 @@
 import * as Duration from "effect/Duration"
 import { name } from "../options/names.js"
 import type { QueueReference } from "../options/queues.js"
-import { DEFAULT_QUEUE, queueDefinitionProblems, queueName, queueReference } from "../options/queues.js"
+import { DEFAULT_QUEUE, checkDefinition, queueName, queueReference } from "../options/queues.js"
 import type { Rule } from "../options/Rule.js"
 import { accepts, arrayOf, count, duration, fields, optional, refine } from "../options/Rule.js"
 import { isFields } from "../util/show.js"
@@ -54,7 +54,7 @@ const queues: Rule<ReadonlyArray<QueueReference>> = refine(
     all.flatMap((queue, index) =>
       typeof queue === "string"
         ? name.problems(queue, `${place}[${index}]`)
-        : queueDefinitionProblems(queue).map((problem) => `queue "${queue.name}": ${problem}`)
+        : checkDefinition(queue).map((problem) => `queue "${queue.name}": ${problem}`)
     )
 )
 

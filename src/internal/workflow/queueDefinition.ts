@@ -4,14 +4,14 @@ import type * as Scope from "effect/Scope"
 import type { ConfigurationInvalid, JournalError } from "../../Errors.js"
 import { Journal } from "../../Journal.js"
 import type { QueueDefinition } from "../options/queues.js"
-import { queueDefinitionProblems, queueSettings } from "../options/queues.js"
+import { checkDefinition, queueSettings } from "../options/queues.js"
 import type { Problem } from "../process/Problem.js"
 import { badOptions } from "../process/Problem.js"
 
 /** The problems of a definition. */
 export const checkQueue = (queue: QueueDefinition): ReadonlyArray<Problem> => {
   const place = `queue "${queue.name}"`
-  return badOptions(place, queueDefinitionProblems(queue).map((problem) => `${place}: ${problem}`))
+  return badOptions(place, checkDefinition(queue).map((problem) => `${place}: ${problem}`))
 }
 
 /** A definition as text, to compare it with others of its name. */
