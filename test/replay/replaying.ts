@@ -41,7 +41,7 @@ export interface Started {
 /** A machine with a program, not started yet. */
 export const machineOf = (
   program: Durable<unknown>,
-  options?: { readonly id?: string; readonly refs?: FiberRefs.FiberRefs }
+  options?: { readonly id?: string; readonly refs?: FiberRefs.FiberRefs; readonly budget?: number }
 ): Started => {
   const strays: Array<string> = []
   const id = options?.id ?? "run"
@@ -50,7 +50,8 @@ export const machineOf = (
     startedAt: START,
     seed: `${id}/0`,
     fiberRefs: options?.refs ?? FiberRefs.empty(),
-    onStray: ({ place }) => void strays.push(place)
+    onStray: ({ place }) => void strays.push(place),
+    ...(options?.budget === undefined ? {} : { budget: options.budget })
   })
   const info: CurrentRunInfo = {
     id,

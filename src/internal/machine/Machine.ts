@@ -63,6 +63,8 @@ export interface MachineOptions {
   readonly fiberRefs: FiberRefs.FiberRefs
   /** The count of entries, at the start of the journal, that were inherited from another run. Default 0. */
   readonly inherited?: number
+  /** Tasks that one activation can run, the same for every machine of a run. Default `ACTIVATION_BUDGET_TASKS`. */
+  readonly budget?: number
   /** Called when a fiber of the run wakes outside of an activation. */
   readonly onStray: (stray: Stray) => void
 }
@@ -114,7 +116,8 @@ export class Machine implements RunState {
         if (this.defect !== undefined || this.rootExit !== undefined) return
         if (!this.forgotten && fiber !== undefined) this.strays.push({ fiber, task })
         options.onStray({ place: this.placeOf(fiber), fiber: this.numbers.numberOf(fiber) })
-      }
+      },
+      options.budget
     )
   }
 
@@ -221,7 +224,9 @@ export class Machine implements RunState {
     if (this.exit !== undefined) return undefined
     if (this.scheduler.isHalted) {
       return `${this.placeOf(this.scheduler.spinners[0] ?? this.root)}, where it spins (it did not wait within ` +
-        `${ACTIVATION_BUDGET_TASKS} tasks: wait by a Deferred, a Queue, a Signal or a sleep, not by yielding)`
+        `${
+          this.options.budget ?? ACTIVATION_BUDGET_TASKS
+        } tasks: wait by a Deferred, a Queue, a Signal or a sleep, not by yielding)`
     }
     return this.pending.size === 0 ? this.placeOf(this.root) : undefined
   }

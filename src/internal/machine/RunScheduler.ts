@@ -50,7 +50,8 @@ export class RunScheduler implements Scheduler.Scheduler {
   constructor(
     readonly onFiber: (fiber: AnyFiber) => void,
     /** The task does not run. Its fiber stays as it is until `push` returns the task. */
-    readonly onStray: (fiber: AnyFiber | undefined, task: () => void) => void
+    readonly onStray: (fiber: AnyFiber | undefined, task: () => void) => void,
+    private readonly budget: number = ACTIVATION_BUDGET_TASKS
   ) {}
 
   shouldYield(fiber: AnyFiber): number | false {
@@ -62,7 +63,7 @@ export class RunScheduler implements Scheduler.Scheduler {
   scheduleTask(task: () => void, priority: number, fiber?: AnyFiber): void {
     if (fiber !== undefined) this.onFiber(fiber)
     if (!this.active) return this.onStray(fiber, task)
-    if (fiber !== undefined && this.spent > ACTIVATION_BUDGET_TASKS - SPINNING_WINDOW_TASKS) this.spinning.add(fiber)
+    if (fiber !== undefined && this.spent > this.budget - SPINNING_WINDOW_TASKS) this.spinning.add(fiber)
     if (priority === 0) this.tasks.push(task)
     else this.later.push([priority, task])
   }
@@ -105,7 +106,7 @@ export class RunScheduler implements Scheduler.Scheduler {
 
   private runTasks(): void {
     for (let i = 0; i < this.tasks.length; i++) {
-      if (this.spent >= ACTIVATION_BUDGET_TASKS) {
+      if (this.spent >= this.budget) {
         this.tasks = this.tasks.slice(i)
         this.halted = true
         return

@@ -1,11 +1,11 @@
-/** Programs that wait by yielding are stopped, at the same place in each replay. */
+/**
+ * Programs that wait by yielding are stopped, at the same place in each replay. The tests of machines use a small
+ * budget.
+ */
 import { assert, describe, it } from "@effect/vitest"
-import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
 import * as Ref from "effect/Ref"
-import * as Stream from "effect/Stream"
 import { NotDurable } from "perdure/Errors"
 import * as Workflow from "perdure/Workflow"
 import { notDurableWire, voidWire } from "../../../src/internal/codec/exits.js"
@@ -13,7 +13,12 @@ import type { Machine } from "../../../src/internal/machine/Machine.js"
 import type { MachineEntry } from "../../../src/internal/machine/Op.js"
 import { RUN_ENTRY } from "../../../src/internal/machine/Op.js"
 import { makeWorld, shown, soon } from "../../fixtures/world.js"
-import { type Durable, machineOf, n, START, value } from "../../replay/replaying.js"
+import { machineOf, n, START, value } from "../../replay/replaying.js"
+import { largePrograms } from "./largePrograms.js"
+
+const budget = 150_000
+
+largePrograms({ budget, elements: 5_000 })
 
 const done = (op: number, name: string, result: number): MachineEntry => ({
   op,
@@ -51,14 +56,14 @@ describe("a program that spins", () => {
       yield* Effect.fork(Effect.zipRight(n(2), Ref.set(flag, true)))
       yield* Effect.withSpan(Effect.repeat(Ref.get(flag), { until: (isSet) => isSet }), "poll")
     })
-    const first = machineOf(program)
+    const first = machineOf(program, { budget })
     first.start([])
     assert.isUndefined(first.machine.stuck)
     first.machine.deliver(done(0, "n1", 1))
     assert.match(first.machine.stuck ?? "", /run run, in span "poll", after step "n1" \(op 0\), where it spins/)
     const defect = defectOf(first.machine)
     first.machine.deliver(defect)
-    const again = machineOf(program)
+    const again = machineOf(program, { budget })
     assert.isUndefined(again.start([done(0, "n1", 1), defect]))
     for (const { machine } of [first, again]) {
       assert.deepStrictEqual(ops(machine), ["2 final"])
@@ -74,25 +79,28 @@ describe("a program that spins", () => {
       yield* Effect.fork(Effect.zipRight(n(1), Effect.sync(() => began.push("after n1"))))
       yield* spin
     })
-    const { machine, start } = machineOf(program)
+    const { machine, start } = machineOf(program, { budget })
     start([])
     const defect = defectOf(machine)
     assert.isUndefined(machine.deliver(done(0, "n1", 1)))
     assert.deepStrictEqual(began, [])
     machine.deliver(defect)
     assertSpun(machine)
-    const again = machineOf(program)
+    const again = machineOf(program, { budget })
     assert.isUndefined(again.start([done(0, "n1", 1), defect]))
     assertSpun(again.machine)
   })
 
   it("in daemons ends with the finalizers of its root", () => {
-    const { machine, start } = machineOf(Effect.gen(function*() {
-      yield* Effect.addFinalizer(() => Effect.asVoid(value("final", 1)))
-      yield* Effect.forkDaemon(spin)
-      yield* Effect.forkDaemon(spin)
-      yield* Effect.sleep("1 day")
-    }))
+    const { machine, start } = machineOf(
+      Effect.gen(function*() {
+        yield* Effect.addFinalizer(() => Effect.asVoid(value("final", 1)))
+        yield* Effect.forkDaemon(spin)
+        yield* Effect.forkDaemon(spin)
+        yield* Effect.sleep("1 day")
+      }),
+      { budget }
+    )
     start([])
     machine.deliver(defectOf(machine))
     assert.deepStrictEqual(ops(machine), ["1 final"])
@@ -103,7 +111,7 @@ describe("a program that spins", () => {
 
   it("in its finalizers ends with the first defect; after a cancel it is stuck", () => {
     const program = Effect.ensuring(spin, Effect.zipRight(value("final", 1), spin))
-    const first = machineOf(program)
+    const first = machineOf(program, { budget })
     first.start([])
     const defect = defectOf(first.machine)
     first.machine.deliver(defect)
@@ -112,7 +120,7 @@ describe("a program that spins", () => {
     assertSpun(first.machine)
     assert.isUndefined(first.machine.stuck)
 
-    const again = machineOf(program)
+    const again = machineOf(program, { budget })
     assert.isUndefined(again.start([cancel, done(0, "final", 1)]))
     assert.isUndefined(again.machine.exit)
     again.machine.deliver(defectOf(again.machine))
@@ -120,28 +128,10 @@ describe("a program that spins", () => {
   })
 
   it("can be cancelled before its defect is delivered", () => {
-    const { machine, start } = machineOf(spin)
+    const { machine, start } = machineOf(spin, { budget })
     start([])
     machine.deliver(cancel)
     assert.isTrue(machine.exit !== undefined && Exit.isInterrupted(machine.exit))
-  })
-})
-
-const big: Record<string, Durable<unknown>> = {
-  "a stream of 100,000 elements": Stream.runDrain(
-    Stream.mapEffect(Stream.range(1, 100_000), (i) => Effect.succeed(i), { concurrency: 4 })
-  ),
-  "10,000 fibers": Effect.flatMap(
-    Effect.replicateEffect(Effect.fork(Effect.yieldNow()), 10_000),
-    (fibers) => Fiber.joinAll(Chunk.fromIterable(fibers))
-  )
-}
-
-describe("a large program", () => {
-  it.each(Object.entries(big))("of %s does not count as spinning", (_, program) => {
-    const { machine, start } = machineOf(program)
-    start([])
-    assert.isTrue(machine.exit !== undefined && Exit.isSuccess(machine.exit))
   })
 })
 
