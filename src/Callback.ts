@@ -1,6 +1,6 @@
 /**
- * Callbacks: work that another system or a person finishes. A workflow makes a token, passes it on (by mail, to a webhook)
- * and waits. The holder of the token completes or fails it, once.
+ * Callbacks: work that another system or a person finishes. A workflow makes a token, passes it on (by mail, to a
+ * webhook) and waits. The holder of the token completes or fails it, once.
  *
  * @since 0.1.0
  */

@@ -1,0 +1,3 @@
+import { suite } from "./fixtures/controlsSuite.js"
+
+suite({ memory: 200, pglite: 10 })

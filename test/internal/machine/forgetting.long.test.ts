@@ -1,0 +1,3 @@
+import { memorySuite } from "./forgottenMachines.js"
+
+memorySuite(100_000)
