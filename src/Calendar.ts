@@ -1,8 +1,9 @@
 /**
  * Calendars: when something is due, as plain data. A calendar says nothing of what happens then.
  *
- * A **slot** is an instant, on a whole second for all but fixed intervals and single instants, at which a calendar fires.
- * The slots of a calendar are the same for whoever asks, wherever and whenever; each instant is at most one slot.
+ * A **slot** is an instant, on a whole second for all but fixed intervals and single instants, at which a calendar
+ * fires. The slots of a calendar are the same for whoever asks, wherever and whenever; each instant is at most one
+ * slot.
  *
  * | constructor                           | fires                                                                  |
  * |---------------------------------------|------------------------------------------------------------------------|
@@ -15,19 +16,19 @@
  *
  * ## When clocks are changed
  *
- * - A time that clocks do not show, because they are set forward over it, fires at the first instant after the gap. All that
- *   fall into one gap are one slot there, and one with what is regularly due at that instant. The same holds for a whole day
- *   that a place leaves out, as Apia did on 2011-12-30.
- * - A time that clocks show twice, because they are set back, fires the first time only; with `repeated: "both"` it fires
- *   each time. So an hourly calendar pauses while clocks repeat an hour, unless told otherwise.
+ * - A time that clocks do not show, because they are set forward over it, fires at the first instant after the gap. All
+ *   that fall into one gap are one slot there, and one with what is regularly due at that instant. The same holds for a
+ *   whole day that a place leaves out, as Apia did on 2011-12-30.
+ * - A time that clocks show twice, because they are set back, fires the first time only; with `repeated: "both"` it
+ *   fires each time. So an hourly calendar pauses while clocks repeat an hour, unless told otherwise.
  * - Fixed intervals (`every`) ignore what clocks show.
  *
  * In other words: a time of the wall clock fires at the first instant at which clocks show it or a later one.
  *
  * ## What cannot be
  *
- * No constructor throws. What cannot be (`"25:61"`, a zone that nobody knows, the 30th of February) makes a calendar that
- * has no slots, and `problems` says what is wrong with it, so that a program is told all of it when it starts.
+ * No constructor throws. What cannot be (`"25:61"`, a zone that nobody knows, the 30th of February) makes a calendar
+ * that has no slots, and `problems` says what is wrong with it, so that a program is told all of it when it starts.
  *
  * @since 0.1.0
  */
@@ -74,8 +75,8 @@ export type Instant = DateTime.DateTime | Date
 export type Weekday = make.Weekday
 
 /**
- * What a day must be where days of the month and days of the week are both given: `"either"` of the two (as in crontabs), or
- * `"both"`.
+ * What a day must be where days of the month and days of the week are both given: `"either"` of the two (as in
+ * crontabs), or `"both"`.
  *
  * @since 0.1.0
  * @category models
@@ -98,8 +99,8 @@ export interface ClockOptions {
 const CLOCK = ["zone", "repeated"]
 
 /**
- * How calendars are stored: as JSON, strictly. A calendar that could not be made is neither written nor read; what else is
- * wrong with one that was read (a zone that this platform does not know), `problems` tells.
+ * How calendars are stored: as JSON, strictly. A calendar that could not be made is neither written nor read; what else
+ * is wrong with one that was read (a zone that this platform does not know), `problems` tells.
  *
  * @since 0.1.0
  * @category schemas
@@ -107,9 +108,9 @@ const CLOCK = ["zone", "repeated"]
 export const schema: Schema.Schema<Calendar> = model.schema
 
 /**
- * In a fixed interval of at least a second, whatever clocks show: at `anchor`, and at all instants that are a whole number of
- * intervals after it, or before. The anchor is 1970-01-01T00:00:00Z by default, so `every("1 hour")` fires on the hour of UTC,
- * and all calendars of the same interval fire together.
+ * In a fixed interval of at least a second, whatever clocks show: at `anchor`, and at all instants that are a whole
+ * number of intervals after it, or before. The anchor is 1970-01-01T00:00:00Z by default, so `every("1 hour")` fires on
+ * the hour of UTC, and all calendars of the same interval fire together.
  *
  * @since 0.1.0
  * @category constructors
@@ -136,8 +137,8 @@ export const every = (interval: Duration.DurationInput, options: { readonly anch
 /**
  * Each hour, at a minute (or several), 0 by default.
  *
- * Where clocks are set by half an hour, or in zones that are not whole hours from UTC, it follows the clocks: for steady
- * hours use `every("1 hour")`.
+ * Where clocks are set by half an hour, or in zones that are not whole hours from UTC, it follows the clocks: for
+ * steady hours use `every("1 hour")`.
  *
  * @since 0.1.0
  * @category constructors
@@ -198,8 +199,8 @@ export const weekly = (
   ], () => make.walls(options, options.at, { weekdays: make.weekdayNumbers(options.on) }))
 
 /**
- * On some days of each month, at a time of the wall clock (or several). A month that does not have a day is passed over; the
- * `"last"` day each month has.
+ * On some days of each month, at a time of the wall clock (or several). A month that does not have a day is passed
+ * over; the `"last"` day each month has.
  *
  * @since 0.1.0
  * @category constructors
@@ -228,8 +229,8 @@ export const monthly = (
  * Each field of the wall clock that may be spoken of. `"any"` is each of its values.
  *
  * A field that is left out is any, if it is coarser than one that is given, and its first value if it is finer than all
- * that are: `{ hours: 9 }` is each day at 09:00:00, `{ minutes: [0, 30] }` each half hour, and `{ months: 4 }` the 1st of
- * April at midnight. For each minute from 09:00 to 09:59 say `{ hours: 9, minutes: "any" }`.
+ * that are: `{ hours: 9 }` is each day at 09:00:00, `{ minutes: [0, 30] }` each half hour, and `{ months: 4 }` the 1st
+ * of April at midnight. For each minute from 09:00 to 09:59 say `{ hours: 9, minutes: "any" }`.
  *
  * @since 0.1.0
  * @category models
@@ -291,17 +292,18 @@ export const fields = (options: ClockFields & DayFields): Calendar =>
   )
 
 /**
- * By a cron string of 5 fields (minute, hour, day of the month, month, day of the week) or 6 (seconds first), or by an alias:
- * `@yearly` (or `@annually`), `@monthly`, `@weekly`, `@daily` (or `@midnight`), `@hourly`. It is read by Effect's `Cron`:
+ * By a cron string of 5 fields (minute, hour, day of the month, month, day of the week) or 6 (seconds first), or by an
+ * alias: `@yearly` (or `@annually`), `@monthly`, `@weekly`, `@daily` (or `@midnight`), `@hourly`. It is read by
+ * Effect's `Cron`:
  *
- * - a field is `*`, a value, a range `1-5`, or several of them with commas; `/2` after `*`, a range or a value takes each second
- *   one of it (of a value: of all from it on);
- * - months are 1 to 12 or `jan` to `dec`; days of the week are 0 to 6 or `sun` to `sat`, and 7 is Sunday, too, so that ranges
- *   such as `5-7` can end on it (`fri-sun` can not);
+ * - a field is `*`, a value, a range `1-5`, or several of them with commas; `/2` after `*`, a range or a value takes
+ *   each second one of it (of a value: of all from it on);
+ * - months are 1 to 12 or `jan` to `dec`; days of the week are 0 to 6 or `sun` to `sat`, and 7 is Sunday, too, so that
+ *   ranges such as `5-7` can end on it (`fri-sun` can not);
  * - `?`, `L`, `W` and `#` are not known. For the last day of a month use `monthly` or `fields`.
  *
- * If days of the month and of the week are both given, a day must be `"either"` of the two, as in crontabs; and, as there,
- * if one of these fields begins with a star (`*` followed by a step), `"both"`. With `match` it is as you say.
+ * If days of the month and of the week are both given, a day must be `"either"` of the two, as in crontabs; and, as
+ * there, if one of these fields begins with a star (`*` followed by a step), `"both"`. With `match` it is as you say.
  *
  * @since 0.1.0
  * @category constructors

@@ -20,7 +20,7 @@ import { Journal } from "./Journal.js"
 import { Limits } from "./Limits.js"
 
 /**
- * What became of a completion.
+ * The result of a completion.
  *
  * - `Accepted`: it is kept until the run waits for it. (After `continueAsNew` the run waits for the tokens of the new
  *   generation only.)

@@ -23,8 +23,8 @@ import * as JournalMemory from "./JournalMemory.js"
  * - `BadDefinition`: a name or an option of a workflow.
  * - `TwoHandlers`, `TwoSignals`, `TwoWorkers`, `TwoQueues`, `TwoSchedules`: two of one name that differ.
  * - `BadOption`: an option of a worker, a queue, a schedule or another layer.
- * - `QueueNotServed`: runs of a workflow, or of its continuation, would wait on a queue that no worker of the process serves
- *   and no `RunQueue.layer` defines. A process without workers, which only starts runs, has no such problem.
+ * - `QueueNotServed`: runs of a workflow, or of its continuation, would wait on a queue that no worker of the process
+ *   serves and no `RunQueue.layer` defines. A process without workers, which only starts runs, has no such problem.
  * - `NoSuchWorkflow`: a continuation's workflow has no handler in the process.
  * - `LayerFailed`: a layer cannot be built; `detail` says why.
  *
@@ -73,8 +73,8 @@ const reportOf = (registrations: Registrations, more: ReadonlyArray<Problem> = [
 }
 
 /**
- * The problems of what is built on this journal now, for a health check of a running process. Problems of definitions and
- * options have kept the process from starting, so they do not appear here.
+ * The problems of what is built on this journal now, for a health check of a running process. Problems of definitions
+ * and options have kept the process from starting, so they do not appear here.
  *
  * @since 0.1.0
  * @category checks
@@ -91,8 +91,8 @@ const checking: Layer.Layer<Journal> = Layer.map(Layer.fresh(JournalMemory.layer
 })
 
 /**
- * Checks the layers of a process: those of its workflows, workers and queues, merged. Pass the layer that needs a `Journal`,
- * before you provide one.
+ * Checks the layers of a process: those of its workflows, workers and queues, merged. Pass the layer that needs a
+ * `Journal`, before you provide one.
  *
  * @since 0.1.0
  * @category checks
@@ -129,8 +129,8 @@ export const run = <A, E, R>(layer: Layer.Layer<A, E, R>): Effect.Effect<Report,
   }))
 
 /**
- * Like `run`, but fails with `ConfigurationInvalid`, which lists every problem. With `NodeRuntime.runMain`, a script then
- * exits with a code that is not zero.
+ * Like `run`, but fails with `ConfigurationInvalid`, which lists every problem. With `NodeRuntime.runMain`, a script
+ * then exits with a code that is not zero.
  *
  * @since 0.1.0
  * @category checks

@@ -1,14 +1,15 @@
 /**
- * Continuations: a run of one workflow, when it ends, starts a run of another with its result or its error, exactly once.
- * The new run is part of the commit that ends the first one, so neither is there without the other.
+ * Continuations: when a run ends, a run of another workflow starts with its result or its error, exactly once. The new
+ * run is part of the commit that ends the first one, so both happen or neither.
  *
- * A continuation is a run of its own: it has no parent, nobody waits for it, and it is not cancelled with the run that it
- * follows. Its workflow's queue, priority, idempotency key, tags and attributes count as in any start; one whose
- * idempotency key is taken is the run that has it.
+ * A continuation is an independent run: it has no parent, no run waits for it, and it is not cancelled with the run
+ * that it follows. The queue, priority, idempotency key, tags and attributes of its workflow apply as in any start. If
+ * its idempotency key is taken, the run that has the key is the continuation.
  *
- * The functions that make payloads run outside of the workflow, maybe more than once (when a worker dies just then): they
- * should only compute. If one throws, or what it gives does not fit the payload's schema, the first run ends as it would
- * have, nothing follows, and why is logged as an error and published by the run under `perdure:continuation`.
+ * The functions that make payloads run outside of the workflow, and possibly more than once (if a worker dies at that
+ * moment): they should only compute. If one throws, or its result does not fit the payload's schema, the first run ends
+ * as it would have, nothing follows, and the reason is logged as an error and published by the run under
+ * `perdure:continuation`.
  *
  * @since 0.1.0
  */
@@ -23,7 +24,7 @@ import type { Workflow } from "./Workflow.js"
 import { isWorkflow } from "./Workflow.js"
 
 /**
- * How a run has failed.
+ * How a run failed.
  *
  * @since 0.1.0
  * @category models
@@ -32,14 +33,14 @@ export interface FailedRun<out E> {
   readonly runId: string
   readonly workflow: string
   readonly status: "failed"
-  /** What the handler failed with; none if it died. */
+  /** The error of the handler; `None` if it died. */
   readonly error: Option.Option<E | RuntimeError>
-  /** The same in words: the defect, or the error as it is stored. */
+  /** The defect, or the stored error, as a string. */
   readonly detail: string
 }
 
 /**
- * Where a continuation is to wait, and from when on.
+ * Where a continuation waits, and from when on.
  *
  * @since 0.1.0
  * @category models
@@ -49,7 +50,7 @@ export interface ContinuationOptions extends Options.ContinuationOptions {}
 type PayloadSchema = Schema.Schema.Any
 
 /**
- * When a run completes, start `to` with what `payload` makes of its success and its payload.
+ * When a run completes, starts `to` with the payload that `payload` makes from its success and its payload.
  *
  * @since 0.1.0
  * @category combinators
@@ -103,8 +104,8 @@ export const onSuccess: {
 )
 
 /**
- * When a run fails, by an error of its own or a defect, start `to` with what `payload` makes of that and of its payload.
- * Not for runs that are cancelled, terminated, expired or exhausted: those did not end by what their code did.
+ * When a run fails, by an error of its own or a defect, start `to` with what `payload` makes of that and of its
+ * payload. Not for runs that are cancelled, terminated, expired or exhausted: those did not end by what their code did.
  *
  * @since 0.1.0
  * @category combinators

@@ -1,5 +1,6 @@
 /**
- * The journal: the typed service above a storage driver, through which everything else of the core reads and writes runs.
+ * The journal: the typed service above a storage driver, through which everything else of the core reads and writes
+ * runs.
  *
  * It encodes and decodes values, answers questions about runs that cannot exist, and observes the driver's clock. One
  * `Journal` is shared by everything in a process that works on the same storage.
@@ -23,8 +24,8 @@ import * as Process from "./internal/process/Process.js"
 import { RunWatch } from "./internal/process/RunWatch.js"
 
 /**
- * The service behind the `Journal` tag: the operations of the storage contract (`JournalDriver`), each of which gives its
- * value instead of an answer. Operations on values take the definition of the value and the value itself.
+ * The service behind the `Journal` tag: the operations of the storage contract (`JournalDriver`), each of which gives
+ * its value instead of an answer. Operations on values take the definition of the value and the value itself.
  *
  * @since 0.1.0
  * @category models

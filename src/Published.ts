@@ -1,6 +1,6 @@
 /**
- * Published values: what a run shows to the outside while it executes (progress, a status line). They are written with the
- * run's commits, so a value is never ahead of the journal.
+ * Published values: what a run shows to the outside while it executes (progress, a status line). They are written with
+ * the run's commits, so a value is never ahead of the journal.
  *
  * @since 0.1.0
  */
@@ -65,9 +65,9 @@ export interface Published<S extends Schema.Schema.AnyNoContext> extends Any {
   /** Publishes a value from inside the workflow. It replaces the previous one. */
   readonly publish: (value: S["Type"]) => Effect.Effect<void, ValueInvalid | ValueTooLarge, CurrentRun>
   /**
-   * Publishes a value of a run from outside of it: from the body of a long step, or from an operator's program. Inside the
-   * caller's own SQL transaction it becomes visible when that commits. False if the run has ended. Outside of workflows,
-   * and in steps.
+   * Publishes a value of a run from outside of it: from the body of a long step, or from an operator's program. Inside
+   * the caller's own SQL transaction it becomes visible when that commits. False if the run has ended. Outside of
+   * workflows, and in steps.
    */
   readonly publishFor: (
     runId: string,

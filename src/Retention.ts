@@ -1,10 +1,10 @@
 /**
- * How long finished runs are kept, by workflow and state, and the loop that deletes them afterwards: in small batches with
- * pauses between them, so that starting and running are not delayed. Several processes may delete at once; they share the
- * work.
+ * How long finished runs are kept, by workflow and state, and the loop that deletes them afterwards: in small batches
+ * with pauses between them, so that starting and running are not delayed. Several processes may delete at once; they
+ * share the work.
  *
- * A run is deleted as a whole: its input, journal, messages, published values and controls. A child stays as long as its
- * parent is live, because the parent must find its children as they were.
+ * A run is deleted as a whole: its input, journal, messages, published values and controls. A child stays as long as
+ * its parent is live, because the parent must find its children as they were.
  *
  * @since 0.1.0
  */
@@ -170,7 +170,8 @@ export const sweep = (options: RetentionOptions): Effect.Effect<Totals, JournalE
   Stream.runFold(sweepStream(options), { deleted: 0 }, (_, { deleted }) => ({ deleted }))
 
 /**
- * Deletes what is old enough as long as the Layer's scope is open. An error or defect is logged; the next sweep retries.
+ * Deletes what is old enough as long as the Layer's scope is open. An error or defect is logged; the next sweep
+ * retries.
  *
  * Fails with `ConfigurationInvalid`, which lists all problems of the options.
  *

@@ -84,9 +84,9 @@ export type TypeId = typeof TypeId
 /**
  * A run of a workflow with success `A` and failure `E`.
  *
- * Inside a workflow, `result` (of a child) and `cancel` are durable. Everything else asks storage at once, which no replay
- * could repeat, and dies with `Misuse` there: call it outside of workflows, or in a step. Wrong arguments die with `Misuse`,
- * too.
+ * Inside a workflow, `result` (of a child) and `cancel` are durable. Everything else asks storage at once, which no
+ * replay could repeat, and dies with `Misuse` there: call it outside of workflows, or in a step. Wrong arguments die
+ * with `Misuse`, too.
  *
  * @since 0.1.0
  * @category models
@@ -96,9 +96,9 @@ export interface Run<out A, out E> extends Pipeable, Inspectable {
   readonly id: string
   readonly workflow: string
   /**
-   * Waits for the run's end, without a limit (use `Effect.timeout` for one). Outside of workflows, a notification ends the
-   * wait, backed by polling. Inside a workflow the wait is durable, and only for child runs. Several fibers may wait, and
-   * again.
+   * Waits for the run's end, without a limit (use `Effect.timeout` for one). Outside of workflows, a notification ends
+   * the wait, backed by polling. Inside a workflow the wait is durable, and only for child runs. Several fibers may
+   * wait, and again.
    *
    * Fails with the workflow's own error, or with `RunEnded` if the run was cancelled, terminated or died.
    */
@@ -108,52 +108,53 @@ export interface Run<out A, out E> extends Pipeable, Inspectable {
   /** Everything that is stored about the run, its journal apart. Outside of workflows, and in steps. */
   readonly record: Effect.Effect<RunRecord, NoSuchRun | JournalError>
   /**
-   * The journal, entry by entry, with the worker that wrote each. After `continueAsNew`, that of the present generation.
-   * Outside of workflows, and in steps.
+   * The journal, entry by entry, with the worker that wrote each. After `continueAsNew`, that of the present
+   * generation. Outside of workflows, and in steps.
    */
   readonly history: Stream.Stream<HistoryEntry, JournalError>
   /**
-   * Cancels durably. The next entry of the run is its interruption: steps that execute are aborted, finalizers run (their
-   * steps are the compensation), and the run ends as `cancelled`. A run that has not started ends without executing.
+   * Cancels durably. The next entry of the run is its interruption: steps that execute are aborted, finalizers run
+   * (their steps are the compensation), and the run ends as `cancelled`. A run that has not started ends without
+   * executing.
    *
-   * Its attached children are cancelled, too: one that it waits for by `execute` as soon as that wait is interrupted, the
-   * others with the commit that ends the run. The run does not wait for their ends.
+   * Its attached children are cancelled, too: one that it waits for by `execute` as soon as that wait is interrupted,
+   * the others with the commit that ends the run. The run does not wait for their ends.
    *
    * False if it had ended or was cancelled before.
    */
   readonly cancel: (attribution?: Attribution) => Effect.Effect<boolean, NoSuchRun | JournalError>
   /**
-   * Ends the run and its attached children at once; no finalizer runs. False if it had ended. Outside of workflows, and in
-   * steps.
+   * Ends the run and its attached children at once; no finalizer runs. False if it had ended. Outside of workflows, and
+   * in steps.
    */
   readonly terminate: (attribution?: Attribution) => Effect.Effect<boolean, JournalError>
   /**
    * Pauses the run and its attached children until `resume`. A run that a worker holds first finishes the steps that
-   * execute (`record.pausing` until then); no other step starts. Messages are kept, and timers are not lost. A paused run
-   * can still be cancelled, which ends the pause, and terminated. False if it was paused, cancelled or ended before. Outside
-   * of workflows, and in steps.
+   * execute (`record.pausing` until then); no other step starts. Messages are kept, and timers are not lost. A paused
+   * run can still be cancelled, which ends the pause, and terminated. False if it was paused, cancelled or ended
+   * before. Outside of workflows, and in steps.
    */
   readonly pause: (attribution?: Attribution) => Effect.Effect<boolean, JournalError>
   /**
-   * Lets a paused run, with its attached children, continue from where it was, or a diverged run try again, on a worker with
-   * fixed code. False if it was neither. Outside of workflows, and in steps.
+   * Lets a paused run, with its attached children, continue from where it was, or a diverged run try again, on a worker
+   * with fixed code. False if it was neither. Outside of workflows, and in steps.
    */
   readonly resume: (attribution?: Attribution) => Effect.Effect<boolean, JournalError>
   /**
-   * Retries a run that is `failed`, `exhausted`, `terminated` or `expired`: a new run copies its journal up to the failure,
-   * and continues from there. The new run's id follows from this one's (`x`, `x~1`, `x~2` …), so two retries of one run are
-   * one: retry the retry to try again. A `singleton` of its workflow holds back starts, not retries: another run of its key
-   * may execute at the same time. Outside of workflows, and in steps.
+   * Retries a run that is `failed`, `exhausted`, `terminated` or `expired`: a new run copies its journal up to the
+   * failure, and continues from there. The new run's id follows from this one's (`x`, `x~1`, `x~2` …), so two retries
+   * of one run are one: retry the retry to try again. A `singleton` of its workflow holds back starts, not retries:
+   * another run of its key may execute at the same time. Outside of workflows, and in steps.
    */
   readonly retry: (
     options?: RetryOptions
   ) => Effect.Effect<Run<A, E>, NoSuchRun | NotRetryable | ForkInvalid | ValueInvalid | UnknownQueue | JournalError>
   /**
-   * Makes a new run that copies this one's journal up to an entry and continues independently. This run is not changed, and
-   * may be in any state. The fork has the same payload, random numbers and start of its clock; no parent and no idempotency
-   * key. Signals that this run had not received by then are in its inbox; children that had not ended by then start again
-   * when it waits for them. A `singleton` of its workflow does not hold it back, and it does not take the key. Outside of
-   * workflows, and in steps.
+   * Makes a new run that copies this one's journal up to an entry and continues independently. This run is not changed,
+   * and may be in any state. The fork has the same payload, random numbers and start of its clock; no parent and no
+   * idempotency key. Signals that this run had not received by then are in its inbox; children that had not ended by
+   * then start again when it waits for them. A `singleton` of its workflow does not hold it back, and it does not take
+   * the key. Outside of workflows, and in steps.
    */
   readonly fork: (
     options: ForkOptions
@@ -285,7 +286,8 @@ const isHeldHere = (journal: JournalService, id: string): boolean => {
 export type Reference = string | { readonly id: string }
 
 /**
- * A moment of a run's journal: a step of this name has an exit, success or failure; or a signal of this name was received.
+ * A moment of a run's journal: a step of this name has an exit, success or failure; or a signal of this name was
+ * received.
  *
  * @since 0.1.0
  * @category waiting
@@ -318,8 +320,8 @@ export type WaitError = WaitInVain | ValueUnreadable | NoSuchRun | JournalError
  * Waits for a moment of a run, past or future. Returns the first entry of the journal that matches (of the present
  * generation), or the published value. Use `Effect.timeout` for a limit. Outside of workflows, and in steps.
  *
- * Commits of this process and published values are seen at once; steps and signals of other processes at the next poll of
- * the journal (`pollInterval`).
+ * Commits of this process and published values are seen at once; steps and signals of other processes at the next poll
+ * of the journal (`pollInterval`).
  *
  * Fails with `WaitInVain` if the run ends first. Dies with `Misuse` if the moment is not one of these.
  *

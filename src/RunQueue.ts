@@ -63,8 +63,9 @@ export const TypeId: typeof QueueTypeId = QueueTypeId
 export type TypeId = typeof TypeId
 
 /**
- * How many runs begin in a time: a token bucket. `limit` tokens come evenly in the time `per`, at most `burst` are kept,
- * and each run that begins takes one. So in any stretch of time `t`, at most `burst + limit * t / per` runs begin.
+ * How many runs begin in a time: a token bucket. `limit` tokens come evenly in the time `per`, at most `burst` are
+ * kept, and each run that begins takes one. So in any stretch of time `t`, at most `burst + limit * t / per` runs
+ * begin.
  *
  * @since 0.1.0
  * @category models
@@ -268,8 +269,8 @@ const changed = (
 type Changed = Effect.Effect<QueueRecord, UnknownQueue | JournalError, Journal>
 
 /**
- * Changes some settings, and returns all. They hold for all claims that begin from now on; runs that run already are not
- * stopped. A definition in code brings its own settings back when it changes. Who changes settings, and why, is not
+ * Changes some settings, and returns all. They hold for all claims that begin from now on; runs that run already are
+ * not stopped. A definition in code brings its own settings back when it changes. Who changes settings, and why, is not
  * stored: log the result if you need to know. Fails with `UnknownQueue`.
  *
  * @since 0.1.0

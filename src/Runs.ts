@@ -1,8 +1,8 @@
 /**
  * Many runs at once: list the runs that match a filter, count them, and change all of them.
  *
- * All of this asks storage at once, which no replay could repeat: call it outside of workflows, or in a step. A filter or
- * option of the wrong type or out of range is a defect (`Misuse`); storage is not asked then.
+ * All of this asks storage at once, which no replay could repeat: call it outside of workflows, or in a step. A filter
+ * or option of the wrong type or out of range is a defect (`Misuse`); storage is not asked then.
  *
  * @since 0.1.0
  */
@@ -53,7 +53,8 @@ export interface All {
 }
 
 /**
- * Every run. Changes in bulk refuse a filter without conditions, so that an empty one does not change all runs by mistake.
+ * Every run. Changes in bulk refuse a filter without conditions, so that an empty one does not change all runs by
+ * mistake.
  *
  * @since 0.1.0
  * @category filters
@@ -61,8 +62,8 @@ export interface All {
 export const all: All = { [AllTypeId]: true }
 
 /**
- * A run that matched: its record as it was then, and a handle. The handle's result is plain JSON; `Workflow.attach` gives
- * a handle with the workflow's own types.
+ * A run that matched: its record as it was then, and a handle. The handle's result is plain JSON; `Workflow.attach`
+ * gives a handle with the workflow's own types.
  *
  * @since 0.1.0
  * @category models
@@ -258,8 +259,8 @@ type BulkStream<E> = (
 ) => Stream.Stream<Progress, E | JournalError, Journal>
 
 /**
- * Changes page by page, newest first, each by its own statement. `statuses` are those in which the change makes sense; they
- * hold if the filter names no states.
+ * Changes page by page, newest first, each by its own statement. `statuses` are those in which the change makes sense;
+ * they hold if the filter names no states.
  */
 const bulk =
   <E>(operation: string, statuses: ReadonlyArray<RunStatus>, change: Change<E>): BulkStream<E> => (filter, options) =>
@@ -330,8 +331,8 @@ export const cancelStream: BulkStream<never> = bulk<never>(
 )
 
 /**
- * Cancels all live runs that match, as `Run.cancel` does each: durably, finalizers run. Runs are changed in batches. What
- * was done before an interruption or an error stays; the same call may be repeated.
+ * Cancels all live runs that match, as `Run.cancel` does each: durably, finalizers run. Runs are changed in batches.
+ * What was done before an interruption or an error stays; the same call may be repeated.
  *
  * A filter without conditions is a defect (`Misuse`): give `Runs.all` if you mean all runs.
  *
@@ -404,8 +405,9 @@ export const pause: Bulk<never> = total(pauseStream)
 export const resumeStream: BulkStream<never> = bulk<never>("Runs.resume", ["paused", "diverged"], controlled("resume"))
 
 /**
- * Lets all paused runs that match continue, with their attached children, and retries diverged ones, as `Run.resume` does
- * each. Changes as `cancel` does. Runs that still are to be paused are `running`: name that status to include them.
+ * Lets all paused runs that match continue, with their attached children, and retries diverged ones, as `Run.resume`
+ * does each. Changes as `cancel` does. Runs that still are to be paused are `running`: name that status to include
+ * them.
  *
  * @since 0.1.0
  * @category bulk
@@ -455,8 +457,9 @@ export const retryStream: BulkStream<UnknownQueue> = bulk<UnknownQueue>(
 )
 
 /**
- * Retries all runs that match and have not succeeded, as `Run.retry` does each: new runs continue from where they failed.
- * Changes as `cancel` does. Runs that were retried before are not retried again, so the same call may be repeated.
+ * Retries all runs that match and have not succeeded, as `Run.retry` does each: new runs continue from where they
+ * failed. Changes as `cancel` does. Runs that were retried before are not retried again, so the same call may be
+ * repeated.
  *
  * @since 0.1.0
  * @category bulk

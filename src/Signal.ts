@@ -1,6 +1,6 @@
 /**
- * Signals: typed messages into a run. A signal that no fiber waits for yet is kept. Signals of one name are received in the
- * order in which they came. A signal with an id that the run remembers is kept once.
+ * Signals: typed messages into a run. A signal that no fiber waits for yet is kept. Signals of one name are received in
+ * the order in which they came. A signal with an id that the run remembers is kept once.
  *
  * @since 0.1.0
  */
@@ -33,7 +33,7 @@ import { Journal } from "./Journal.js"
 import { Limits } from "./Limits.js"
 
 /**
- * What became of a signal.
+ * The result of sending a signal.
  *
  * - `Delivered`: the run was suspended and waited for it. It continues.
  * - `Buffered`: it is kept until the run receives it.
@@ -96,9 +96,10 @@ export interface Signal<P extends Schema.Schema.Any> extends Any {
   /** Waits durably for the next signal of this name. */
   readonly receive: Effect.Effect<P["Type"], never, CurrentRun>
   /**
-   * Waits for at most this duration. If no signal comes in time, the window closes: until the run continues as new, senders
-   * get `Expired`. So no signal of this name can come any more: receiving it again dies with `Misuse`, and so does the
-   * `receive` of another fiber that still waits. (The `receiveWithin` of another fiber still returns `None` at its own time.)
+   * Waits for at most this duration. If no signal comes in time, the window closes: until the run continues as new,
+   * senders get `Expired`. So no signal of this name can come any more: receiving it again dies with `Misuse`, and so
+   * does the `receive` of another fiber that still waits. (The `receiveWithin` of another fiber still returns `None` at
+   * its own time.)
    *
    * To ask again and again, use `Effect.timeoutOption(signal.receive, duration)`, which leaves the window open.
    */
@@ -108,13 +109,13 @@ export interface Signal<P extends Schema.Schema.Any> extends Any {
   /**
    * Sends to a run. Inside a workflow, the signal leaves with the run's commit, and the result is journaled.
    *
-   * With `id`, sending twice is sending once: the run remembers the ids of its signals, of all names together, also after
-   * its end. `continueAsNew` forgets the ids of signals that were received, so a signal that is sent again after it is
-   * received again. Where that matters, put the id into the payload and carry the handled ids to the next generation, or
-   * make handling the signal idempotent.
+   * With `id`, sending twice is sending once: the run remembers the ids of its signals, of all names together, also
+   * after its end. `continueAsNew` forgets the ids of signals that were received, so a signal that is sent again after
+   * it is received again. Where that matters, put the id into the payload and carry the handled ids to the next
+   * generation, or make handling the signal idempotent.
    *
-   * Fails with `ValueInvalid` or `ValueTooLarge` if the payload does not fit the signal's schema or limit. Nothing is sent
-   * then.
+   * Fails with `ValueInvalid` or `ValueTooLarge` if the payload does not fit the signal's schema or limit. Nothing is
+   * sent then.
    */
   readonly send: (
     runId: string,
@@ -198,7 +199,10 @@ export const make: {
     checkId("the name of signal", name) ??
       (id === undefined ? undefined : checkId(`the id of a signal ${name},`, id))
 
-  /** Sends from inside a run. Without an id of the caller's, only this run sends under the id, before a crash and after it. */
+  /**
+   * Sends from inside a run. Without an id of the caller's, only this run sends under the id, before a crash and after
+   * it.
+   */
   const sendInside = (
     current: CurrentRunInfo,
     message: { readonly to: string; readonly content: SentContent },

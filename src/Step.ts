@@ -2,8 +2,9 @@
  * Steps: the side effects of a workflow. A step's exit, success or failure, is journaled. When the run is replayed, the
  * step returns the journaled exit and the body does not run.
  *
- * A body runs at least once: it runs again if the process dies before its exit is durable. Pass the step's idempotency key
- * (`Step.Current`) to the system that the body calls, or use `Step.transaction` for writes to the journal's own database.
+ * A body runs at least once: it runs again if the process dies before its exit is durable. Pass the step's idempotency
+ * key (`Step.Current`) to the system that the body calls, or use `Step.transaction` for writes to the journal's own
+ * database.
  *
  * @since 0.1.0
  */
@@ -40,7 +41,9 @@ export interface CurrentStep {
   readonly name: string
   /** 1 for the first attempt. Attempts that died with their process are not counted. */
   readonly attempt: number
-  /** The same for every attempt of this step in this run, and of no other step. An external system deduplicates by it. */
+  /**
+   * The same for every attempt of this step in this run, and of no other step. An external system deduplicates by it.
+   */
   readonly idempotencyKey: string
 }
 
@@ -53,8 +56,8 @@ export interface CurrentStep {
 export class Current extends Context.Tag("perdure/Step/Current")<Current, CurrentStep>() {}
 
 /**
- * How failures of a step are retried. Every failure is journaled, and the delay before the next attempt is a durable timer,
- * so a crash repeats neither.
+ * How failures of a step are retried. Every failure is journaled, and the delay before the next attempt is a durable
+ * timer, so a crash repeats neither.
  *
  * @since 0.1.0
  * @category models
@@ -95,8 +98,9 @@ interface WithoutTimeout {
 }
 
 /**
- * The requirement of a step whose body uses durable operations (`Step.run`, `Signal.receive` …). Nothing provides it, so such
- * a program does not compile: a body runs outside of the run. Use them before or after the step, and pass their values.
+ * The requirement of a step whose body uses durable operations (`Step.run`, `Signal.receive` …). Nothing provides it,
+ * so such a program does not compile: a body runs outside of the run. Use them before or after the step, and pass their
+ * values.
  *
  * @since 0.1.0
  * @category models
@@ -288,8 +292,8 @@ const codecFor = (success: AnySchema, failure: AnySchema, name: string, limitByt
 }
 
 /**
- * Runs an effect as a step: its exit is journaled, and returned when the run is replayed. Options that are wrong die with
- * `Misuse`.
+ * Runs an effect as a step: its exit is journaled, and returned when the run is replayed. Options that are wrong die
+ * with `Misuse`.
  *
  * @since 0.1.0
  * @category constructors
@@ -313,8 +317,8 @@ const codecFor = (success: AnySchema, failure: AnySchema, name: string, limitByt
 export const run: RunStep = dual((args) => Effect.isEffect(args[1]), makeStep(false))
 
 /**
- * Like `run`, but the body and its entry are one transaction of the journal's database: the writes happen exactly once. The
- * body uses the `SqlClient` that the journal's layer provides. A failure rolls the body back and is journaled.
+ * Like `run`, but the body and its entry are one transaction of the journal's database: the writes happen exactly once.
+ * The body uses the `SqlClient` that the journal's layer provides. A failure rolls the body back and is journaled.
  *
  * @since 0.1.0
  * @category constructors

@@ -1,7 +1,7 @@
 /**
- * Workers: processes that claim runs and execute them. A worker is a Layer beside the workflows' layers; several workers
- * on one storage share the runs. When its scope closes (on SIGTERM, with `NodeRuntime.runMain`), it drains: it claims no
- * more, gives running steps time to end (`drainTimeout`), and releases its runs.
+ * Workers: processes that claim runs and execute them. A worker is a Layer beside the workflows' layers; several
+ * workers on one storage share the runs. When its scope closes (on SIGTERM, with `NodeRuntime.runMain`), it drains: it
+ * claims no more, gives running steps time to end (`drainTimeout`), and releases its runs.
  *
  * @since 0.1.0
  */
@@ -144,8 +144,8 @@ export const layer = (
   )
 
 /**
- * A worker for tests on `JournalMemory`: it looks for runs only on hints and at due times, and its lease does not end, so
- * `TestClock` passes months in a few steps.
+ * A worker for tests on `JournalMemory`: it looks for runs only on hints and at due times, and its lease does not end,
+ * so `TestClock` passes months in a few steps.
  *
  * @since 0.1.0
  * @category layers

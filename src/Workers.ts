@@ -1,6 +1,6 @@
 /**
- * The workers of a journal: which exist, how much each does, and whether one answers. A worker describes itself with each
- * heartbeat. Idle workers are listed, too, and those whose lease has run out, for a week.
+ * The workers of a journal: which exist, how much each does, and whether one answers. A worker describes itself with
+ * each heartbeat. Idle workers are listed, too, and those whose lease has run out, for a week.
  *
  * Arguments of the wrong type or out of range are a defect (`Misuse`); storage is not asked then.
  *
@@ -112,8 +112,8 @@ const read = (after: string | null, limit: number) =>
   })
 
 /**
- * Returns a page of all workers, in order of id: those with a lease (`live`), idle ones too, and those whose lease has run
- * out during the last week. A worker that stopped cleanly is not listed.
+ * Returns a page of all workers, in order of id: those with a lease (`live`), idle ones too, and those whose lease has
+ * run out during the last week. A worker that stopped cleanly is not listed.
  *
  * Fails with `ValueInvalid` if the cursor is not from such a page.
  *
@@ -158,8 +158,8 @@ const DEFAULT_SAMPLE_COUNT = 500
 const workerId = string()
 
 /**
- * Returns the latest samples of a worker, oldest first: one every ten seconds or more, at most 360, none older than a day.
- * They outlive the worker, and come from every process that had that id. Empty if no samples exist.
+ * Returns the latest samples of a worker, oldest first: one every ten seconds or more, at most 360, none older than a
+ * day. They outlive the worker, and come from every process that had that id. Empty if no samples exist.
  *
  * @since 0.1.0
  * @category reading
@@ -193,8 +193,8 @@ const pingOptions = optional(fields<PingOptions>({ timeout: optional(duration())
 
 /**
  * Asks a worker to answer, waits until it does, and returns how long that took. The worker is notified at once. If that
- * notification is lost, it answers with its next heartbeat, so a timeout below a third of its lease may report a healthy
- * worker.
+ * notification is lost, it answers with its next heartbeat, so a timeout below a third of its lease may report a
+ * healthy worker.
  *
  * Fails with `NoSuchWorker` if no worker of that id exists (any more), and with `WorkerUnresponsive` after the timeout.
  *

@@ -2,8 +2,8 @@
  * Workflows: named, versioned definitions whose handlers are plain Effects that run durably.
  *
  * Inside a handler, ordinary Effect is durable: `Effect.sleep`, `timeout`, `retry`, `race`, `forEach`, `fork`,
- * `acquireRelease`, finalizers, in-memory queues and semaphores all replay exactly. Side effects go into a `Step`; input
- * from outside is a `Signal`, a `Callback` or a child run.
+ * `acquireRelease`, finalizers, in-memory queues and semaphores all replay exactly. Side effects go into a `Step`;
+ * input from outside is a `Signal`, a `Callback` or a child run.
  *
  * @since 0.1.0
  */
@@ -64,8 +64,8 @@ export const ContinueAsNewTypeId: unique symbol = Symbol.for("perdure/Workflow/C
 export type ContinueAsNewTypeId = typeof ContinueAsNewTypeId
 
 /**
- * What a handler returns to continue its run as a new generation, of a workflow with this payload. It is not a success of
- * any workflow, so neither can be mistaken for the other.
+ * What a handler returns to continue its run as a new generation, of a workflow with this payload. It is not a success
+ * of any workflow, so neither can be mistaken for the other.
  *
  * @since 0.1.0
  * @category models
@@ -161,7 +161,8 @@ export interface Workflow<P extends Schema.Schema.Any, S extends AnySchema, E ex
    * `Scope`, which closes at the run's real end. Errors of the runtime (`RuntimeError`) may pass through it. It returns
    * the run's success, or the `ContinueAsNew` of this workflow.
    *
-   * A queue that the workflow, or a continuation of it, names by its definition is stored first, as `RunQueue.layer` does.
+   * A queue that the workflow, or a continuation of it, names by its definition is stored first, as `RunQueue.layer`
+   * does.
    */
   readonly toLayer: <R>(
     handler: (payload: P["Type"]) => Effect.Effect<
@@ -172,7 +173,8 @@ export interface Workflow<P extends Schema.Schema.Any, S extends AnySchema, E ex
   ) => Layer.Layer<never, ConfigurationInvalid | JournalError, Journal | Exclude<R, CurrentRun | Scope.Scope>>
 
   /**
-   * Starts a run and returns its handle once the start is durable. Inside a workflow: starts a child, with the next commit.
+   * Starts a run and returns its handle once the start is durable. Inside a workflow: starts a child, with the next
+   * commit.
    */
   readonly start: (
     payload: InputOf<P>,
@@ -180,8 +182,8 @@ export interface Workflow<P extends Schema.Schema.Any, S extends AnySchema, E ex
   ) => Effect.Effect<Run.Run<S["Type"], E["Type"]>, StartError, Journal>
 
   /**
-   * Starts many runs in one statement, all or none. Handles are in the order of the payloads. Outside of workflows, and in
-   * steps.
+   * Starts many runs in one statement, all or none. Handles are in the order of the payloads. Outside of workflows, and
+   * in steps.
    */
   readonly startAll: (
     payloads: ReadonlyArray<InputOf<P>>,
@@ -202,8 +204,8 @@ export interface Workflow<P extends Schema.Schema.Any, S extends AnySchema, E ex
 
   /**
    * Continues the run as a new generation with an empty journal, for workflows that never end. The handler must return
-   * the result as its last act: `return yield* Loop.continueAsNew(next)`. The run keeps its queue, key, priority, tags and
-   * attributes, whatever the new payload is.
+   * the result as its last act: `return yield* Loop.continueAsNew(next)`. The run keeps its queue, key, priority, tags
+   * and attributes, whatever the new payload is.
    *
    * Unread signals stay. The ids of received signals are forgotten (see `Signal.send`). Attached children that have not
    * ended are cancelled, and callbacks that were created are no longer awaited.

@@ -303,7 +303,7 @@ describe("Check.report", () => {
       const { context, registrations } = yield* journal
       const report = Effect.provide(Check.report, context)
       const scope = yield* Scope.make()
-      const problem = { code: "BadOption", place: "here", detail: "it is wrong", cure: "mend it" } as const
+      const problem = { code: "BadOption", place: "here", detail: "it is wrong", cure: "fix it" } as const
       yield* Scope.extend(registrations.addSource(() => [problem]), scope)
       assert.deepStrictEqual((yield* report).problems, [problem])
       yield* Scope.close(scope, Exit.void)

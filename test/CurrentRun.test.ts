@@ -63,7 +63,9 @@ const listening = (asked: Array<string>) => (driver: JournalDriver): JournalDriv
   }
 }
 
-/** A run that sleeps, and one that uses its handle. What was asked of storage is told from when the second one begins. */
+/**
+ * A run that sleeps, and one that uses its handle. The operations of storage are recorded from the second one on.
+ */
 const use = Effect.fnUntraced(
   function*(program: (target: Run.Run<void, never>) => Effect.Effect<void, never, CurrentRun | Journal>) {
     const asked: Array<string> = []

@@ -48,7 +48,7 @@ describe("a published value", () => {
       yield* TestClock.adjust("1 minute")
       const watcher = yield* Effect.fork(world.use(Stream.runCollect(Progress.changes(run.id))))
       yield* TestClock.adjust("5 hours")
-      const seen = yield* Option.getOrElse(yield* Fiber.poll(watcher), () => assert.fail("the stream goes on"))
+      const seen = yield* Option.getOrElse(yield* Fiber.poll(watcher), () => assert.fail("the stream continues"))
       assert.deepStrictEqual(Chunk.toReadonlyArray(seen), [{ done: 1 }, { done: 2 }, { done: 3 }])
       const after = yield* soon(world.use(Stream.runCollect(Progress.changes(run.id))))
       assert.deepStrictEqual(Chunk.toReadonlyArray(after), [{ done: 3 }])
@@ -57,7 +57,7 @@ describe("a published value", () => {
   it.scoped("of a run that does not exist has a stream that fails with NoSuchRun", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
-      const error = yield* soon(Effect.flip(world.use(Stream.runDrain(Progress.changes("nobody")))))
+      const error = yield* soon(Effect.flip(world.use(Stream.runDrain(Progress.changes("no-such-run")))))
       assert.strictEqual(error._tag, "NoSuchRun")
     }))
 
@@ -124,7 +124,7 @@ describe("a published value", () => {
       assert.strictEqual(error._tag, "ValueInvalid")
       yield* within("4 hours")(run.result)
       assert.isFalse(yield* publish(4))
-      assert.isFalse(yield* world.use(Progress.publishFor("nobody", { done: 1 })))
+      assert.isFalse(yield* world.use(Progress.publishFor("no-such-run", { done: 1 })))
       assert.deepStrictEqual(yield* world.use(Progress.get(run.id)), Option.some({ done: 3 }))
     }))
 

@@ -236,8 +236,8 @@ describe("a fork", () => {
       for (const [options, message] of wrong) {
         assert.match(yield* misuseOf(source.fork(options as Run.ForkOptions)), message)
       }
-      const nobody = yield* world.use(Child.attach("nobody"))
-      assert.strictEqual((yield* Effect.flip(nobody.fork({ from: 0 })))._tag, "NoSuchRun")
+      const missing = yield* world.use(Child.attach("no-such-run"))
+      assert.strictEqual((yield* Effect.flip(missing.fork({ from: 0 })))._tag, "NoSuchRun")
       assert.deepStrictEqual(yield* source.controls, [])
     }))
 })
@@ -358,7 +358,7 @@ describe("a retry", () => {
       yield* run.cancel()
       yield* TestClock.adjust("1 second")
       assert.match((yield* Effect.flip(run.retry())).message, /is cancelled and cannot be retried: .*Run\.fork/)
-      const nobody = yield* world.use(Child.attach("nobody"))
-      assert.strictEqual((yield* Effect.flip(nobody.retry()))._tag, "NoSuchRun")
+      const missing = yield* world.use(Child.attach("no-such-run"))
+      assert.strictEqual((yield* Effect.flip(missing.retry()))._tag, "NoSuchRun")
     }))
 })

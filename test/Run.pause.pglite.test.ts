@@ -9,7 +9,7 @@ import { gated, inFlight, Job } from "./fixtures/gated.js"
 
 describe("a run paused while a step executes, on PGlite", () => {
   it.scopedLive(
-    "finishes the step, writes it down and stops; resumed, it goes on after it",
+    "finishes and journals the step, then stops; resumed, it continues after it",
     () =>
       Effect.gen(function*() {
         const gates = yield* gated

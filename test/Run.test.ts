@@ -63,8 +63,8 @@ describe("the handle of a run", () => {
   it.scoped("of a run that does not exist fails with NoSuchRun, or finds nothing", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
-      const run = yield* world.use(Job.attach("nobody"))
-      const missing = new NoSuchRun({ runId: "nobody" })
+      const run = yield* world.use(Job.attach("no-such-run"))
+      const missing = new NoSuchRun({ runId: "no-such-run" })
       assert.deepStrictEqual(yield* soon(Effect.exit(run.result)), Exit.fail(missing))
       assert.deepStrictEqual(yield* Effect.exit(run.poll), Exit.fail(missing))
       assert.deepStrictEqual(yield* Effect.exit(run.record), Exit.fail(missing))

@@ -135,7 +135,7 @@ describe("receiveWithin", () => {
     Effect.gen(function*() {
       const received = yield* Approval.receiveWithin("2 days")
       yield* Effect.sleep("1 day")
-      return Option.match(received, { onNone: () => "nobody", onSome: ({ by }) => by })
+      return Option.match(received, { onNone: () => "none came", onSome: ({ by }) => by })
     })
   )
 
@@ -159,7 +159,7 @@ describe("receiveWithin", () => {
       yield* TestClock.adjust("48 hours")
       assert.strictEqual(yield* world.use(Approval.send(run.id, { by: "late" })), "Expired")
       assert.strictEqual(yield* world.use(Note.send(run.id, "other")), "Buffered")
-      assert.strictEqual(yield* within("1 day")(run.result), "nobody")
+      assert.strictEqual(yield* within("1 day")(run.result), "none came")
     }))
 
   it.scoped("returns a signal that came in time while no worker ran", () =>
@@ -263,7 +263,7 @@ describe("the result of sending a signal", () => {
       const run = yield* world.use(Job.start({}))
       yield* soon(run.result)
       assert.deepStrictEqual(yield* world.use(Note.send(run.id, 1)), "Expired")
-      assert.deepStrictEqual(yield* world.use(Note.send("nobody", 1)), "NoSuchRun")
+      assert.deepStrictEqual(yield* world.use(Note.send("no-such-run", 1)), "NoSuchRun")
     }))
 
   it.scoped("is a typed failure if the payload cannot be encoded or is too large, and nothing is written", () =>
@@ -304,7 +304,7 @@ describe("a signal from inside a run", () => {
         Job.toLayer(() => take(2)),
         Sender.toLayer(({ to }) =>
           Effect.gen(function*() {
-            const results = [yield* Note.send(to, "one"), yield* Note.send("nobody", "x")]
+            const results = [yield* Note.send(to, "one"), yield* Note.send("no-such-run", "x")]
             yield* Effect.sleep("1 day")
             results.push(yield* Note.send(to, "two", { id: "2" }), yield* Note.send(to, "two", { id: "2" }))
             return results

@@ -325,13 +325,13 @@ describe("a child of execute", () => {
     /** What an attached child that had started does then. */
     readonly undone: ReadonlyArray<string>
   }> = {
-    "gives up waiting": {
+    "stops waiting": {
       parent: (child) => Effect.race(child, Effect.as(gone, "gone")),
       make: ({ id }) => go(id),
       status: "completed",
       undone: ["begin 1", "undo 1"]
     },
-    "gives up waiting and goes on": {
+    "stops waiting and continues": {
       parent: (child) => Effect.zipLeft(Effect.race(child, Effect.as(gone, "gone")), Effect.sleep("1 day")),
       make: ({ id }) => go(id),
       status: "suspended",

@@ -1,4 +1,7 @@
-/** Singleton workflows, of which one run is live for each key, and debounced workflows, whose starts wait for a quiet time. */
+/**
+ * Singleton workflows, of which one run is live for each key, and debounced workflows, whose starts wait for a quiet
+ * time.
+ */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"

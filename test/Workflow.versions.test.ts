@@ -116,7 +116,7 @@ describe("continueAsNew", () => {
       assert.deepStrictEqual(shown(yield* world.history(run.id)), ["receive Note"])
       assert.deepStrictEqual(yield* within("60 hours")(run.result), [10, 11, 12, 13, 14])
       const entries = yield* world.history(run.id)
-      assert.deepStrictEqual(entries.map(({ seq }) => seq), [8, 9], "numbers go on")
+      assert.deepStrictEqual(entries.map(({ seq }) => seq), [8, 9], "numbers continue")
     }))
 
   it.scoped("does not apply to a run that was cancelled before", () =>
@@ -198,7 +198,7 @@ describe("a run whose code does not fit its journal", () => {
       yield* wrong.stop
       yield* world.launch(code("reserve"))
       yield* TestClock.adjust("1 day")
-      assert.strictEqual((yield* run.record).status, "diverged", "it waits until somebody resumes it")
+      assert.strictEqual((yield* run.record).status, "diverged", "it waits until it is resumed")
       assert.isTrue(yield* run.resume())
       assert.isFalse(yield* run.resume())
       assert.deepStrictEqual(yield* within("2 days")(run.result), [1, 7])

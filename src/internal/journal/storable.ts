@@ -1,7 +1,7 @@
 /**
  * A driver that is only asked about runs that can exist. An id that no storage can hold would fail the whole statement,
- * and with it every other caller of the batch: such a run does not exist, so the answer is known. In texts that explain a
- * request, characters that no storage can hold are replaced.
+ * and with it every other caller of the batch: such a run does not exist, so the answer is known. In strings that explain
+ * a request, characters that no storage can hold are replaced.
  */
 import * as Effect from "effect/Effect"
 import type { Answer, JournalDriver } from "../../driver/JournalDriver.js"
@@ -9,13 +9,13 @@ import { storable } from "../util/show.js"
 import { canBeStored } from "../options/names.js"
 import type { DriverTime } from "../process/DriverTime.js"
 
-/** The texts by which a request says who asks, and why. */
+/** The strings by which a request says who asks, and why. */
 interface Explained {
   readonly by?: string | null
   readonly reason?: string | null
 }
 
-const storableTexts = <Request extends Explained>(request: Request): Request => ({
+const storableStrings = <Request extends Explained>(request: Request): Request => ({
   ...request,
   ...(typeof request.by === "string" ? { by: storable(request.by) } : {}),
   ...(typeof request.reason === "string" ? { reason: storable(request.reason) } : {})
@@ -32,7 +32,7 @@ export const storableOnly = (driver: JournalDriver, time: DriverTime): JournalDr
 
   const control = (ask: JournalDriver["pause"]): JournalDriver["pause"] => (request) => {
     const runs = request.runs.filter(canBeStored)
-    return runs.length === 0 ? answer(0) : ask({ ...storableTexts(request), runs })
+    return runs.length === 0 ? answer(0) : ask({ ...storableStrings(request), runs })
   }
 
   return {
@@ -50,13 +50,13 @@ export const storableOnly = (driver: JournalDriver, time: DriverTime): JournalDr
     },
     get: read(driver.get),
     await: read(driver.await),
-    changeQueue: (request) => driver.changeQueue(storableTexts(request)),
-    pauseWorkflows: (request) => driver.pauseWorkflows(storableTexts(request)),
+    changeQueue: (request) => driver.changeQueue(storableStrings(request)),
+    pauseWorkflows: (request) => driver.pauseWorkflows(storableStrings(request)),
     pause: control(driver.pause),
     resume: control(driver.resume),
     terminate: control(driver.terminate),
     fork: (request) =>
-      canBeStored(request.source) ? driver.fork(storableTexts(request)) : answer({ _tag: "NoSuchRun" }),
+      canBeStored(request.source) ? driver.fork(storableStrings(request)) : answer({ _tag: "NoSuchRun" }),
     controls: (run) => canBeStored(run) ? driver.controls(run) : answer([]),
     history: (request) => canBeStored(request.run) ? driver.history(request) : answer([]),
     publish: (request) => canBeStored(request.run) ? driver.publish(request) : answer(false),

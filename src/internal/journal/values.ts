@@ -1,6 +1,6 @@
 /**
- * The journal's operations on values: a value is encoded by its definition's schema before it is stored, and decoded after
- * it is read. What a definition or a limit does not allow fails before storage is asked.
+ * The journal's operations on values: a value is encoded by its definition's schema before it is stored, and decoded
+ * after it is read. What a definition or a limit does not allow fails before storage is asked.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"

@@ -1,6 +1,6 @@
 /**
- * Checks of input: a `Rule<A>` lists the problems of a value that should be an `A`. `fields` ties a table of rules to an
- * options interface, so the compiler refuses an option without a rule and a rule without an option.
+ * Checks of input: a `Rule<A>` lists the problems of a value that should be an `A`. `fields` ties a table of rules to
+ * an options interface, so the compiler refuses an option without a rule and a rule without an option.
  *
  * Rules look at the value itself and trust no type: values also come from JavaScript and from configuration files. What
  * follows from a problem (an error or a defect) is decided by `policy.ts`, never here.
@@ -64,7 +64,9 @@ export const optional = <A>({ expected, problems }: Rule<A>): Rule<A | undefined
   problems: (value, place) => value === undefined ? NONE : problems(value, place)
 })
 
-/** Either of two rules. The message is the one that says more: a problem inside the value goes before one of the whole. */
+/**
+ * Either of two rules. The message is the one that says more: a problem inside the value goes before one of the whole.
+ */
 export const either = <A, B>(one: Rule<A>, other: Rule<B>): Rule<A | B> => {
   const expected = `${one.expected} or ${other.expected}`
   return {

@@ -47,8 +47,8 @@ export interface RunFilter {
    */
   readonly errorCode?: string
   /**
-   * Part of the JSON of its failure or defect, or of the detail of a diverged, exhausted or ended run. ASCII letters match
-   * case-insensitively. Only runs in states that can have one are searched, unless `status` names others.
+   * Part of the JSON of its failure or defect, or of the detail of a diverged, exhausted or ended run. ASCII letters
+   * match case-insensitively. Only runs in states that can have one are searched, unless `status` names others.
    */
   readonly text?: string
 }

@@ -29,8 +29,8 @@ export interface ForkOptions extends Place {
 /** Public as `Run.RetryOptions`. */
 export interface RetryOptions extends Place {
   /**
-   * - `failure` (default): from the last failure, a step's, a child's or a defect of the run, if no step has succeeded since.
-   *   Without one, and for runs that were ended from outside, from the end of the journal.
+   * - `failure` (default): from the last failure, a step's, a child's or a defect of the run, if no step has succeeded
+   *   since. Without one, and for runs that were ended from outside, from the end of the journal.
    * - `start`: from the beginning. All steps run again.
    * - a `seq`: from that entry.
    */

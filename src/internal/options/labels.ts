@@ -62,8 +62,8 @@ const checkLabels = (given: { readonly tags: unknown; readonly attributes: unkno
 ]
 
 /**
- * The labels of a run: its workflow's and its own. Its own attributes override the workflow's. Fails with `ValueInvalid`
- * if they cannot be stored.
+ * The labels of a run: its workflow's and its own. Its own attributes override the workflow's. Fails with
+ * `ValueInvalid` if they cannot be stored.
  */
 export const labelsOf = (
   workflow: {

@@ -36,8 +36,8 @@ export const workflowReference: Rule<WorkflowReference> = {
 }
 
 /**
- * The longest name or id, in bytes of UTF-8. A row of a Postgres index holds 2,704 bytes, and beside an id it has a run's
- * id or a workflow's name.
+ * The longest name or id, in bytes of UTF-8. A row of a Postgres index holds 2,704 bytes, and beside an id it has a
+ * run's id or a workflow's name.
  */
 export const ID_BYTES = 1000
 
@@ -50,7 +50,7 @@ const EXCERPT_LENGTH = 40
 /** Whether a storage can hold a run of that id. If not, the run does not exist. */
 export const canBeStored = (runId: string): boolean => notJson(runId) === undefined
 
-/** The problem of a name or an id that a program chooses, with the cure; undefined if there is none. */
+/** The problem of a name or an id that a program chooses, with the cure; undefined if the name is valid. */
 export const checkId = (what: string, id: string): string | undefined => {
   if (!canBeStored(id)) return `${notJson(id, shown(what, id))}: leave it out, or escape it`
   const bytes = bytesAbove(id, ID_BYTES)

@@ -1,20 +1,20 @@
 /**
  * What follows from bad input: decided here once, the same in every module.
  *
- * | input                                                                      | outcome                                  |
- * |-----------------------------------------------------------------------------|------------------------------------------|
- * | definitions (workflow, queue, schedule, continuation) and options of layers | fails with `ConfigurationInvalid`        |
- * | arguments of calls: options, filters, references, changes of settings       | dies with `Misuse`                       |
- * | names, keys and ids that a run's code gives to its steps, signals, values   | dies with `Misuse` (the run fails)       |
- * | values: payloads, signals, results, by their schemas                        | fails with `ValueInvalid`                |
- * | values: sizes (`Limits`)                                                    | fails with `ValueTooLarge`               |
- * | values: keys, tags and attributes of a run that is to start                 | fails with `ValueInvalid`                |
- * | values: a cursor, which comes back from outside                             | fails with `ValueInvalid`                |
- * | an id or name that no storage can hold (NUL, too long), of what should exist | as one that does not exist: `NoSuchRun` … |
+ * | input                                                                       | outcome                            |
+ * |-----------------------------------------------------------------------------|------------------------------------|
+ * | definitions (workflow, queue, schedule, continuation) and options of layers | fails with `ConfigurationInvalid`  |
+ * | arguments of calls: options, filters, references, changes of settings       | dies with `Misuse`                 |
+ * | names, keys and ids that a run gives to steps, signals, values              | dies with `Misuse` (the run fails) |
+ * | values: payloads, signals, results, by their schemas                        | fails with `ValueInvalid`          |
+ * | values: sizes (`Limits`)                                                    | fails with `ValueTooLarge`         |
+ * | values: keys, tags and attributes of a run that is to start                 | fails with `ValueInvalid`          |
+ * | values: a cursor, which comes back from outside                             | fails with `ValueInvalid`          |
+ * | an id or name that no storage can hold (NUL, too long)                      | like one that does not exist       |
  *
- * An *argument* is wrong for every user of the program: its type, a range, an unknown option. No caller can handle that,
- * so it is a defect. A *value* is wrong for one user's data, which the caller may report. Definitions are checked when
- * layers are built, where all problems are listed together before anything runs.
+ * An *argument* is wrong for every user of the program: its type, a range, an unknown option. No caller can handle
+ * that, so it is a defect. A *value* is wrong for one user's data, which the caller may report. Definitions are checked
+ * when layers are built, where all problems are listed together before anything runs.
  *
  * The labels of a start are both: `tags: 3` is a bad argument, a tag of 201 characters a bad value.
  */

@@ -23,11 +23,13 @@ export interface StartOptions {
   readonly priority?: number
   /** A queue that is defined, or that some worker has served. Default: the workflow's. */
   readonly queue?: QueueReference
-  /** Inside a workflow: the child goes on when its parent ends or is cancelled. Default false. */
+  /** Inside a workflow: the child continues when its parent ends or is cancelled. Default false. */
   readonly detached?: boolean
   /** What it may be found by, besides the workflow's: at most 32 strings of 1 to 200 printable characters. */
   readonly tags?: ReadonlyArray<string>
-  /** What it may be found by, besides the workflow's and before them: at most 32 strings, finite numbers and booleans. */
+  /**
+   * What it may be found by, besides the workflow's and before them: at most 32 strings, finite numbers and booleans.
+   */
   readonly attributes?: Attributes
 }
 

@@ -25,7 +25,10 @@ export interface DebounceOptions<in Payload> {
 
 /** Public as `Workflow.WorkflowOptions`. */
 export interface WorkflowOptions<in Payload> {
-  /** Tells code apart that must not execute each other's runs. A worker claims only runs of versions that it has. Default `"1"`. */
+  /**
+   * Tells code apart that must not execute each other's runs. A worker claims only runs of versions that it has.
+   * Default `"1"`.
+   */
   readonly version?: string
   /**
    * Two starts with one key are one run. The key is unique within the workflow. Not for children, whose id follows from
@@ -35,17 +38,20 @@ export interface WorkflowOptions<in Payload> {
   /** The queue in which its runs wait. Default `"default"`. */
   readonly queue?: QueueReference
   /**
-   * The key of a run within its queue. Keys start runs in turn, and the queue's `keyConcurrency` limits the runs of one key
-   * that execute at a time. Default: no key.
+   * The key of a run within its queue. Keys start runs in turn, and the queue's `keyConcurrency` limits the runs of one
+   * key that execute at a time. Default: no key.
    */
   readonly key?: (payload: Payload) => string
   /** Lower is claimed first, an integer from -32768 to 32767. Default 0. */
   readonly priority?: number
-  /** The run fails with `TimedOut` when its handler takes longer; finalizers run. A durable timer. Default: no limit. */
+  /**
+   * The run fails with `TimedOut` when its handler takes longer; finalizers run. A durable timer. Default: no limit.
+   */
   readonly timeout?: Duration.DurationInput
   /**
-   * One run at a time for each key. While a run is not final, a start with its key returns that run (`join`) or fails with
-   * `SingletonBusy` (`refuse`). Not for children. Retries and forks ignore the key: they are an operator's decision.
+   * One run at a time for each key. While a run is not final, a start with its key returns that run (`join`) or fails
+   * with `SingletonBusy` (`refuse`). Not for children. Retries and forks ignore the key: they are an operator's
+   * decision.
    */
   readonly singleton?: SingletonOptions<Payload>
   /**

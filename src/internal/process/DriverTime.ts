@@ -1,8 +1,8 @@
 /**
  * An estimate of the driver's clock: an offset over this process's monotonic clock, refreshed by every answer.
  *
- * An answer's `now` was read at most one round trip before it arrived, so the largest recent offset is the best one. A jump
- * of the driver's clock by more than a second is followed at once.
+ * An answer's `now` was read at most one round trip before it arrived, so the largest recent offset is the best one. A
+ * jump of the driver's clock by more than a second is followed at once.
  */
 import type * as Clock from "effect/Clock"
 

@@ -1,6 +1,6 @@
 /**
- * The queues that this process has seen in storage. A queue is never removed, so one that was seen exists; a queue made in
- * a transaction of the caller counts only when that has committed, and is asked for again.
+ * The queues that this process has seen in storage. A queue is never removed, so one that was seen exists; a queue made
+ * in a transaction of the caller counts only when that has committed, and is asked for again.
  */
 import * as Effect from "effect/Effect"
 import type { JournalError } from "../../Errors.js"

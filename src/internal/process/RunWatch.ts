@@ -17,8 +17,8 @@ export type News =
   | { readonly _tag: "Broken"; readonly error: JournalError }
 
 /**
- * How long a new wait only reads before it asks storage for hints. Most waits end sooner, and asking writes to the run's row,
- * where it can block a claim.
+ * How long a new wait only reads before it asks storage for hints. Most waits end sooner, and asking writes to the
+ * run's row, where it can block a claim.
  */
 const READ_ONLY_MILLIS = 25
 
@@ -55,8 +55,8 @@ export class RunWatch {
   }
 
   /**
-   * Calls `listener` with news of a run until the returned function is called. With `known`, storage is first asked at the
-   * next poll.
+   * Calls `listener` with news of a run until the returned function is called. With `known`, storage is first asked at
+   * the next poll.
    */
   listen(run: string, listener: (news: News) => void, options?: { readonly known: boolean }): () => void {
     const listeners = this.waiting.get(run) ?? new Set()

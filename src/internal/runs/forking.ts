@@ -1,4 +1,7 @@
-/** Forks: new runs that begin with the journal of another run. A retry is a fork at a place that is found in the journal. */
+/**
+ * Forks: new runs that begin with the journal of another run. A retry is a fork at a place that is found in the
+ * journal.
+ */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"

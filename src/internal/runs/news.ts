@@ -6,7 +6,9 @@ import { NoSuchRun } from "../../Errors.js"
 import type { RunWatch } from "../process/RunWatch.js"
 import { isFinal } from "../../driver/RunStatus.js"
 
-/** A reason to look at the run; whether it is the last. With `commits`, each commit made in this process is one, too. */
+/**
+ * A reason to look at the run; whether it is the last. With `commits`, each commit made in this process is one, too.
+ */
 export const runNews = (
   watch: RunWatch,
   runId: string,

@@ -1,4 +1,4 @@
-/** Messages that a run sends: they leave with its commit, and the entry holds what became of them. */
+/** Messages that a run sends: they leave with its commit, and the entry holds their disposition. */
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"

@@ -143,7 +143,9 @@ export const freshRun = (
   { id, now }: { readonly id: string; readonly now: number }
 ) => Effect.flatMap(placementOf(shape, options, now), (place) => placedRun(shape, payload, options, place, id))
 
-/** Starts runs of one workflow in one statement. Returns their ids; for a known idempotency key, that of the older run. */
+/**
+ * Starts runs of one workflow in one statement. Returns their ids; for a known idempotency key, that of the older run.
+ */
 export const startRuns = Effect.fnUntraced(function*(
   journal: JournalService,
   shape: Shape,

@@ -7,7 +7,7 @@ import { DriverTime } from "perdure/internal/process/DriverTime"
 const make = Effect.map(Effect.clockWith(Effect.succeed<Clock.Clock>), (clock) => new DriverTime(clock))
 
 describe("the driver's time", () => {
-  it.effect("goes on by this process's clock from the last answer", () =>
+  it.effect("advances with this process's clock from the last answer", () =>
     Effect.gen(function*() {
       const time = yield* make
       time.observe(1_000_000)

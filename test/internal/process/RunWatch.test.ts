@@ -30,7 +30,7 @@ const make = Effect.gen(function*() {
 })
 
 describe("waiting for runs", () => {
-  it.scoped("looks at once, asks a moment later to be told, then polls; waiters of one run share the statements", () =>
+  it.scoped("reads at once, asks for hints a moment later, then polls; waiters of one run share the statements", () =>
     Effect.gen(function*() {
       const { asked, driver, watch } = yield* make
       yield* driver.enqueue({ runs: [newRun("r")], claim: null })
