@@ -20,7 +20,7 @@ import { randomUUID } from "node:crypto"
 import { formatWithOptions, isDeepStrictEqual } from "node:util"
 import { JournalDriver } from "perdure/JournalDriver"
 import type { Command } from "./agreement/Command.js"
-import { commands } from "./agreement/Command.js"
+import { commands } from "./agreement/commands.js"
 import { Player } from "./agreement/Player.js"
 import { start } from "./contract/Fixture.js"
 

@@ -1,58 +1,48 @@
 /**
- * Plays commands on one driver, keeping what a worker would know from its answers. Two players of the same commands
- * ask the same, as long as their drivers answer the same, up to ordinals.
+ * A player executes commands on one driver, and keeps what a worker would have read. Two players of the same commands
+ * send equal requests as long as their drivers return equal results, up to ordinals.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { JournalError } from "perdure/Errors"
 import type * as Driver from "perdure/JournalDriver"
-import { entries, value } from "../contract/Fixture.js"
-import { soughtAlone } from "./Command.js"
-import type { Command, Move, Operation, Work } from "./Command.js"
+import { value } from "../contract/Fixture.js"
+import type { Command, CommitSpec, Operation } from "./Command.js"
+import { singleConditions } from "./commands.js"
+import { commitOf, type HeldRun } from "./commits.js"
 import * as Normal from "./normal.js"
 import * as Pool from "./pool.js"
 import * as Schedules from "./schedules.js"
 
-/** What the player knows of a run that it has claimed. */
-interface Holding {
-  readonly id: string
-  readonly epoch: number
-  readonly nextSeq: number
-  readonly seen: number
-  readonly unread: ReadonlyArray<number>
-  /** Tokens of the children that it has started. */
-  readonly tokens: ReadonlyArray<string>
+interface ClaimResult extends Omit<Driver.VerbValues["claim"], "runs"> {
+  readonly runs: ReadonlyArray<ReturnType<typeof Normal.claimedRun>>
 }
 
-interface Claimed extends Omit<Effect.Effect.Success<ReturnType<Driver.JournalDriver["claim"]>>["value"], "runs"> {
-  readonly runs: ReadonlyArray<ReturnType<typeof Normal.claimed>>
-}
+type Outcome = Effect.Effect<unknown, JournalError>
 
-type Played = Effect.Effect<unknown, JournalError>
-
-/** Why a transaction is undone. */
-const undone = "undone"
+/** The failure of a transaction that is to be rolled back. */
+const ROLLED_BACK = "rolled back"
 
 export class Player {
   private readonly driver: Driver.JournalDriver
   private readonly prefix: string
-  /** Runs that it holds, as far as it knows, by id. */
-  private held: ReadonlyMap<string, Holding> = new Map()
-  /** What it held once. */
-  private past: ReadonlyArray<Holding> = []
-  private last: Played = Effect.succeed("nothing to send again")
+  /** The runs that the player holds, by id, until a result shows that it does not. */
+  private held: ReadonlyMap<string, HeldRun> = new Map()
+  /** Runs that it no longer holds, in order. */
+  private past: ReadonlyArray<HeldRun> = []
+  private last: Outcome = Effect.succeed("no request to repeat")
 
   constructor(driver: Driver.JournalDriver, prefix: string) {
     this.driver = driver
     this.prefix = prefix
   }
 
-  /** The driver's answer to a command, without what drivers are free in. */
-  play(command: Command): Played {
+  /** The driver's result of a command, without what the contract leaves open. */
+  play(command: Command): Outcome {
     switch (command._tag) {
       case "Pass":
         return Effect.succeed("time passes")
-      case "Resend":
+      case "Repeat":
         return Effect.suspend(() => this.last)
       case "Transaction":
         return this.transaction(command.operations, command.fails)
@@ -61,8 +51,8 @@ export class Player {
     }
   }
 
-  /** All that the driver shows. */
-  get everything(): Played {
+  /** Everything that can be read from the driver. */
+  get everything(): Outcome {
     const ids = Pool.runs.map((n) => Pool.runId(this.prefix, n))
     const { driver } = this
     const workers = [0, 1].map((worker) => Pool.worker(this.prefix, { worker, incarnation: 0 }).id)
@@ -82,7 +72,7 @@ export class Player {
       ),
       found: Effect.flatMap(
         Clock.currentTimeMillis,
-        (now) => Effect.forEach(soughtAlone, (sought) => this.find(Pool.filter(this.prefix, now, sought), 5))
+        (now) => Effect.forEach(singleConditions, (sought) => this.find(Pool.filter(this.prefix, now, sought), 5))
       ),
       schedules: Schedules.everything(driver, this.prefix),
       runs: Effect.forEach(ids, (run) =>
@@ -95,44 +85,44 @@ export class Player {
     })
   }
 
-  /** Leave nothing behind that a later reaper would find. */
-  get retire(): Played {
+  /** Releases every run, so that a later sequence cannot reap one. */
+  get retire(): Outcome {
     const workers = [0, 1].flatMap((worker) => [0, 1].map((incarnation) => ({ worker, incarnation })))
     return Effect.forEach(workers, (who) => value(this.driver.retire(Pool.worker(this.prefix, who))))
   }
 
-  private operate(operation: Operation): Played {
+  private operate(operation: Operation): Outcome {
     return Effect.flatMap(this.prepare(operation), (request) => {
       this.last = request
       return request
     })
   }
 
-  private transaction(operations: ReadonlyArray<Operation>, fails: boolean): Played {
+  private transaction(operations: ReadonlyArray<Operation>, fails: boolean): Outcome {
     return Effect.suspend(() => {
       const { held, past } = this
-      const answers: Array<unknown> = []
+      const results: Array<unknown> = []
       const all = Effect.forEach(
         operations,
-        (operation) => Effect.map(this.operate(operation), (answer) => answers.push(answer)),
+        (operation) => Effect.map(this.operate(operation), (result) => results.push(result)),
         { discard: true }
       )
-      return this.driver.transaction(fails ? Effect.zipRight(all, Effect.fail(undone)) : all).pipe(
-        Effect.catchIf((error) => error === undone, () =>
+      return this.driver.transaction(fails ? Effect.zipRight(all, Effect.fail(ROLLED_BACK)) : all).pipe(
+        Effect.catchIf((error) => error === ROLLED_BACK, () =>
           Effect.sync(() => {
             this.held = held
             this.past = past
           })),
         Effect.catchIf((error) => typeof error === "string", Effect.die),
-        Effect.map(() => answers)
+        Effect.map(() => results)
       )
     })
   }
 
-  /** The request that an operation is, given what the player knows now. It can be sent more than once. */
-  private prepare(operation: Operation): Effect.Effect<Played, JournalError> {
+  /** The request of an operation, from what the player has read. It can be executed more than once. */
+  private prepare(operation: Operation): Effect.Effect<Outcome, JournalError> {
     const { driver, prefix } = this
-    return Effect.flatMap(Clock.currentTimeMillis, (now): Effect.Effect<Played, JournalError> => {
+    return Effect.flatMap(Clock.currentTimeMillis, (now): Effect.Effect<Outcome, JournalError> => {
       switch (operation._tag) {
         case "WriteSchedules":
         case "RemoveSchedules":
@@ -157,7 +147,7 @@ export class Player {
           }))
         case "Commit":
           return Effect.map(
-            this.choose(operation.works, now),
+            this.commitsOf(operation.commits, now),
             (commits) => this.commit({ worker: Pool.worker(prefix, operation.who), commits })
           )
         case "Deliver": {
@@ -214,18 +204,18 @@ export class Player {
             by: null,
             reason: "agreement"
           })))
-        case "Limit": {
+        case "ChangeQueue": {
           const { change, queue } = operation
           return Effect.succeed(
             value(driver.changeQueue({ name: Pool.queue(prefix, queue), change, by: `${queue}`, reason: null }))
           )
         }
-        case "Define": {
+        case "DefineQueue": {
           const { queue, settings } = operation
           const request = { name: Pool.queue(prefix, queue), definition: JSON.stringify(settings), settings }
           return Effect.succeed(value(driver.defineQueue(request)))
         }
-        case "Hold": {
+        case "PauseWorkflow": {
           const workflows = [Pool.workflow(prefix, operation.workflow).name]
           return Effect.succeed(value(
             operation.paused
@@ -254,12 +244,12 @@ export class Player {
     return { runs: runs.map((n) => Pool.runId(this.prefix, n)), by: "ann", reason: null }
   }
 
-  private hot(which: "none" | "known" | "stale"): ReadonlyMap<string, number> {
+  private hot(which: "none" | "current" | "stale"): ReadonlyMap<string, number> {
     if (which === "none") return new Map()
-    return new Map(this.past.map(({ id, nextSeq }) => [id, which === "known" ? nextSeq : Math.max(0, nextSeq - 1)]))
+    return new Map(this.past.map(({ id, nextSeq }) => [id, which === "current" ? nextSeq : Math.max(0, nextSeq - 1)]))
   }
 
-  private enqueue(request: Parameters<Driver.JournalDriver["enqueue"]>[0]): Played {
+  private enqueue(request: Driver.VerbRequest<"enqueue">): Outcome {
     return Effect.map(value(this.driver.enqueue(request)), (answers) => {
       for (const answer of answers) {
         if (answer._tag === "Started" && answer.epoch !== null) {
@@ -270,13 +260,13 @@ export class Player {
     })
   }
 
-  /** Drivers are free in how many claims it takes, as long as they say that there is more. */
-  private claim(request: Parameters<Driver.JournalDriver["claim"]>[0]): Effect.Effect<Claimed, JournalError> {
+  /** Repeats the claim while the driver returns `more`: the contract leaves open how many claims it takes. */
+  private claim(request: Driver.VerbRequest<"claim">): Effect.Effect<ClaimResult, JournalError> {
     return Effect.flatMap(value(this.driver.claim(request)), ({ runs, ...rest }) => {
       for (const { epoch, id, inbox, nextSeq, seen } of runs) {
         this.hold({ id, epoch, nextSeq, seen, unread: inbox.map(({ ordinal }) => ordinal), tokens: this.tokens(id) })
       }
-      const claimed = { ...rest, runs: runs.map(Normal.claimed) }
+      const claimed = { ...rest, runs: runs.map(Normal.claimedRun) }
       const limit = request.limit - runs.length
       return rest.more && runs.length > 0 && limit > 0
         ? Effect.map(this.claim({ ...request, limit }), (then) => ({ ...then, runs: [...claimed.runs, ...then.runs] }))
@@ -284,7 +274,7 @@ export class Player {
     })
   }
 
-  private commit(request: Parameters<Driver.JournalDriver["commit"]>[0]): Played {
+  private commit(request: Driver.VerbRequest<"commit">): Outcome {
     return Effect.map(value(this.driver.commit(request)), (answers) => {
       for (const [index, commit] of request.commits.entries()) {
         if (answers[index]?._tag === "Applied") this.applied(commit)
@@ -299,7 +289,7 @@ export class Player {
     })
   }
 
-  private read({ from, limit, runs }: Extract<Operation, { readonly _tag: "Read" }>): Played {
+  private read({ from, limit, runs }: Extract<Operation, { readonly _tag: "Read" }>): Outcome {
     const { driver, prefix } = this
     const ids = runs.map((n) => Pool.runId(prefix, n))
     return Effect.all({
@@ -318,8 +308,8 @@ export class Player {
     })
   }
 
-  /** All pages, and how many runs there should be on them. */
-  private find(filter: Driver.RunFilter, limit: number): Played {
+  /** All pages of a search, and the counts. */
+  private find(filter: Driver.RunFilter, limit: number): Outcome {
     const page = (after: Driver.RunCursor | null): Effect.Effect<ReadonlyArray<unknown>, JournalError> =>
       Effect.flatMap(value(this.driver.find({ filter, after, limit })), ({ next, runs }) => {
         const shown = runs.map(Normal.record)
@@ -328,93 +318,39 @@ export class Player {
     return Effect.all({ pages: page(null), counts: value(this.driver.count(filter)) })
   }
 
-  /** The commits that works are: of different runs, made from what is known of them. */
-  private choose(
-    works: ReadonlyArray<Work>,
+  /** The commits, each of another run, from what the player has read of the runs. */
+  private commitsOf(
+    specs: ReadonlyArray<CommitSpec>,
     now: number
   ): Effect.Effect<ReadonlyArray<Driver.RunCommit>, JournalError> {
-    const chosen = new Map<string, readonly [Holding, Work]>()
+    const targets = new Map<string, readonly [HeldRun, CommitSpec]>()
     const held = [...this.held.values()]
-    for (const work of works) {
-      const from = work.target % 16 === 0 && this.past.length > 0 ? this.past : held
-      const holding = from[(work.target >> 4) % Math.max(1, from.length)]
-      if (holding !== undefined && !chosen.has(holding.id)) chosen.set(holding.id, [holding, work])
+    for (const spec of specs) {
+      const from = spec.target % 16 === 0 && this.past.length > 0 ? this.past : held
+      const heldRun = from[(spec.target >> 4) % Math.max(1, from.length)]
+      if (heldRun !== undefined && !targets.has(heldRun.id)) targets.set(heldRun.id, [heldRun, spec])
     }
-    const continuing = new Set([...chosen].flatMap(([id, [, { move }]]) => move._tag === "Continue" ? [id] : []))
+    const continuing = new Set(
+      [...targets].flatMap(([id, [, { transition }]]) => transition._tag === "Continue" ? [id] : [])
+    )
     return Effect.forEach(
-      chosen.values(),
-      ([holding, work]) =>
-        Effect.map(work.looks ? this.look(holding) : Effect.succeed(holding), (known) => {
-          const commit = this.make(known, work, now)
+      targets.values(),
+      ([heldRun, spec]) =>
+        Effect.map(spec.readsInbox ? this.readInbox(heldRun) : Effect.succeed(heldRun), (read) => {
+          const commit = commitOf(this.prefix, read, spec, now)
           return { ...commit, messages: commit.messages.filter(({ to }) => !continuing.has(to)) }
         })
     )
   }
 
-  private look(holding: Holding): Effect.Effect<Holding, JournalError> {
-    return Effect.map(value(this.driver.inbox([{ run: holding.id, after: 0 }])), (inboxes) => {
+  private readInbox(heldRun: HeldRun): Effect.Effect<HeldRun, JournalError> {
+    return Effect.map(value(this.driver.inbox([{ run: heldRun.id, after: 0 }])), (inboxes) => {
       const [inbox] = inboxes
-      // It may have been deleted since.
-      if (inbox === undefined) return holding
+      // The run may have been deleted.
+      if (inbox === undefined) return heldRun
       const { messages, seen } = inbox
-      return { ...holding, seen, unread: messages.map(({ ordinal }) => ordinal) }
+      return { ...heldRun, seen, unread: messages.map(({ ordinal }) => ordinal) }
     })
-  }
-
-  private make(holding: Holding, work: Work, now: number): Driver.RunCommit {
-    const { prefix } = this
-    const from = holding.nextSeq + work.seqSkew
-    const children = work.children.map(({ attached, delay, run }): Driver.NewRun => ({
-      ...Pool.newRun(prefix, now, { run: Pool.childNumber(run), delay }),
-      parent: { id: holding.id, token: Pool.token(run), attached },
-      root: holding.id,
-      depth: 1
-    }))
-    const started = children.map(({ parent }) => parent?.token ?? "")
-    return {
-      run: holding.id,
-      epoch: holding.epoch + work.epochSkew,
-      from,
-      entries: entries(from, work.entries).map((entry) =>
-        entry.seq % 3 === 2 ? { ...entry, op: -1, exit: { ...entry.exit, value: null } } : entry
-      ),
-      consumed: holding.unread.slice(0, work.consumed),
-      children,
-      messages: work.messages.map((each) => Pool.newMessage(prefix, each)),
-      published: work.published.map((n) => ({ key: `p-${n}`, value: `${from}` })),
-      closes: work.closes.map(Pool.signalName),
-      seen: holding.seen,
-      transition: this.transition(work.move, [...holding.tokens, ...started], now)
-    }
-  }
-
-  private transition(move: Move, tokens: ReadonlyArray<string>, now: number): Driver.Transition | null {
-    switch (move._tag) {
-      case "Stay":
-        return null
-      case "Suspend":
-        return {
-          _tag: "Suspend",
-          until: now + move.delay,
-          waiting: move.waiting.map(({ kind, name }) => `${kind}:${Pool.signalName(name)}`)
-        }
-      case "SuspendForChildren":
-        return { _tag: "Suspend", until: now + move.delay, waiting: tokens.map((token) => `child:${token}`) }
-      case "Finish": {
-        const kinds = {
-          completed: "success",
-          failed: move.isDefect ? "defect" : "failure",
-          cancelled: "interrupt"
-        } as const
-        return { _tag: "Finish", status: move.status, exit: { kind: kinds[move.status], value: move.value } }
-      }
-      case "Continue":
-        return { _tag: "Continue", payload: `{ "again": ${move.payload} }`, at: now }
-      case "Diverge":
-        return { _tag: "Diverge", detail: "{ \"expected\": 1 }" }
-      case "Release":
-        return { _tag: "Release", at: now + move.delay }
-    }
   }
 
   private applied(commit: Driver.RunCommit): void {
@@ -431,18 +367,18 @@ export class Player {
   }
 
   private tokens(id: string): ReadonlyArray<string> {
-    return this.past.findLast((holding) => holding.id === id)?.tokens ?? []
+    return this.past.findLast((heldRun) => heldRun.id === id)?.tokens ?? []
   }
 
-  private hold(holding: Holding): void {
-    this.drop(holding.id)
-    this.held = new Map([...this.held, [holding.id, holding]])
+  private hold(heldRun: HeldRun): void {
+    this.drop(heldRun.id)
+    this.held = new Map([...this.held, [heldRun.id, heldRun]])
   }
 
   private drop(id: string): void {
-    const holding = this.held.get(id)
-    if (holding === undefined) return
-    this.past = [...this.past, holding]
+    const heldRun = this.held.get(id)
+    if (heldRun === undefined) return
+    this.past = [...this.past, heldRun]
     this.held = new Map([...this.held].filter(([other]) => other !== id))
   }
 }

@@ -1,13 +1,13 @@
-/** Answers without what the contract leaves to the driver, so that two drivers' answers can be compared. */
+/** Results without what the contract leaves open, so that the results of two drivers can be compared. */
 import type * as Driver from "perdure/JournalDriver"
 
 const byKey = <A>(key: (item: A) => string) => (a: A, b: A): number => key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : 0
 
-/** Ordinals may have gaps. */
+/** Ordinals can have gaps. */
 const message = ({ ordinal: _, ...rest }: Driver.Message) =>
   rest.kind === "child" ? { ...rest, ending: ending(rest.ending) } : rest
 
-/** The detail of an exhausted run is free. */
+/** The contract leaves open the detail of an exhausted run. */
 const ending = <E extends Pick<Driver.RunRecord, "status" | "detail">>(each: E): E =>
   each.status === "exhausted" ? { ...each, detail: null } : each
 
@@ -17,7 +17,7 @@ export const inboxes = (
   all: ReadonlyArray<{ readonly run: string; readonly messages: ReadonlyArray<Driver.Message> }>
 ) => all.map((each) => ({ run: each.run, messages: messages(each.messages) })).toSorted(byKey(({ run }) => run))
 
-export const claimed = (run: Driver.ClaimedRun) => {
+export const claimedRun = (run: Driver.ClaimedRun) => {
   const { inbox, seen: _, ...rest } = run
   return { ...rest, inbox: messages(inbox) }
 }
@@ -25,8 +25,8 @@ export const claimed = (run: Driver.ClaimedRun) => {
 const claimable: ReadonlySet<Driver.RunStatus> = new Set<Driver.RunStatus>(["pending", "suspended"])
 
 /**
- * What became of messages that were sent together. Of several cancels to one run, whether those after the first one wake it is
- * free. `cancelled` are the runs that have got one.
+ * The dispositions of messages that were sent together. The contract leaves open whether a second cancel to one run
+ * wakes it. `cancelled` has the runs that received a cancel.
  */
 export const dispositions = (
   messages: ReadonlyArray<Driver.NewMessage>,
@@ -40,7 +40,7 @@ export const dispositions = (
     return isFree ? "Stored" : disposition
   })
 
-/** `availableAt` means something for claimable runs only. */
+/** The contract defines `availableAt` for claimable runs only. */
 export const record = (run: Driver.RunRecord) => ({
   ...ending(run),
   availableAt: claimable.has(run.status) ? run.availableAt : null

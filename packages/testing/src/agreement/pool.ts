@@ -1,9 +1,16 @@
-/** The values that commands speak of by number. A run's fields follow from its number, so it is the same everywhere. */
+/** The pool: the values that commands refer to by number. The fields of a run are derived from its number. */
 import type * as Driver from "perdure/JournalDriver"
-import type { Sent, Sought, Start, Who } from "./Command.js"
-import { childCount, forkCount, runCount } from "./Command.js"
+import type { MessageSpec, FilterSpec, RunSpec, WorkerSpec } from "./Command.js"
 
-/** Every run that there may be; the number between children and forks is nobody's. */
+export const runCount = 8
+export const childCount = 6
+export const messageCount = 16
+/** Forks have the numbers after that of the run that never exists. */
+export const forkCount = 4
+export const scheduleCount = 5
+export const needsCount = 2
+
+/** The numbers of all runs. The number between children and forks is that of a run that never exists. */
 export const runs: ReadonlyArray<number> = Array.from(
   { length: runCount + childCount + 1 + forkCount },
   (_, n) => n
@@ -25,12 +32,12 @@ export const workflow = (prefix: string, n: number): { readonly name: string; re
   version: n < 2 ? "1" : "2"
 })
 
-export const worker = (prefix: string, { incarnation, worker }: Who): Driver.WorkerRef => ({
+export const worker = (prefix: string, { incarnation, worker }: WorkerSpec): Driver.WorkerRef => ({
   id: `${prefix}-worker-${worker}`,
   incarnation: `incarnation-${incarnation}`
 })
 
-/** Two that are one at a time, and two that replace each other. */
+/** Two runs with one singleton key, and two with one debounced key. */
 const singletons: ReadonlyMap<number, Driver.Singleton> = new Map([
   [0, { key: "s", debounce: null }],
   [4, { key: "s", debounce: null }],
@@ -38,7 +45,7 @@ const singletons: ReadonlyMap<number, Driver.Singleton> = new Map([
   [6, { key: "d", debounce: { quietMillis: 60, maxWaitMillis: null } }]
 ])
 
-export const newRun = (prefix: string, now: number, { delay, run: n }: Start): Driver.NewRun => {
+export const newRun = (prefix: string, now: number, { delay, run: n }: RunSpec): Driver.NewRun => {
   const id = runId(prefix, n)
   const { name, version } = workflow(prefix, n % 5 === 4 ? 2 : n % 2)
   return {
@@ -53,7 +60,7 @@ export const newRun = (prefix: string, now: number, { delay, run: n }: Start): D
     parent: null,
     root: id,
     depth: 0,
-    // Some have keys, some of those the same one.
+    // Two keys, each for a third of the runs.
     key: n % 3 === 0 ? null : lock(n % 2),
     expiresAt: n % 7 === 5 ? now + 55 : null,
     tags: [0, 1, 2].filter((tag) => (n >> tag) % 2 === 1).map(tagName),
@@ -68,8 +75,8 @@ const lock = (n: number): string => `lock-${n}`
 
 const idempotencyKey = (n: number): string => `key-${n}`
 
-/** Conditions on the runs of this pool, and nobody else's. */
-export const filter = (prefix: string, now: number, sought: Sought): Driver.RunFilter => {
+/** A filter that finds runs of this pool only. */
+export const filter = (prefix: string, now: number, sought: FilterSpec): Driver.RunFilter => {
   const { attribute, idempotencyKey: its, key, parent, queues, root, source, tags, workflows, ...rest } = sought
   const { createdBefore, createdFrom, finishedBefore, finishedFrom, ...same } = rest
   return {
@@ -90,10 +97,10 @@ export const filter = (prefix: string, now: number, sought: Sought): Driver.RunF
   }
 }
 
-/** Of every eight messages, four are signals. */
+/** The kinds of four of every eight messages. The others are signals. */
 const kinds: ReadonlyArray<Driver.MessageKind> = ["child", "callback", "cancel", "defect"]
 
-export const newMessage = (prefix: string, { id, to }: Sent): Driver.NewMessage => ({
+export const newMessage = (prefix: string, { id, to }: MessageSpec): Driver.NewMessage => ({
   to: runId(prefix, to),
   name: signalName((id >> 3) % 2),
   id: `message-${id}`,

@@ -1,15 +1,14 @@
-/** How a player plays operations on schedules: as a process does that reads rows, decides, and writes them. */
+/** The operations of a player on schedules. Like a process, it reads rows before it writes them. */
 import * as Effect from "effect/Effect"
 import type { JournalError } from "perdure/Errors"
 import type * as Driver from "perdure/JournalDriver"
 import { value } from "../contract/Fixture.js"
 import * as Pool from "./pool.js"
-import type { Known, ScheduleOperation } from "./ScheduleCommand.js"
-import { needsCount, scheduleCount } from "./ScheduleCommand.js"
+import type { RowRef, ScheduleOperation } from "./ScheduleCommand.js"
 
-type Played = Effect.Effect<unknown, JournalError>
+type Outcome = Effect.Effect<unknown, JournalError>
 
-/** In another order than that of their numbers, and in one that languages do not agree on. */
+/** Not in the order of the numbers, and with characters that collations order differently. */
 const names = ["b", "B", "a-1", "a_1", "é"]
 
 const scheduleName = (prefix: string, n: number): string => `${prefix}-schedule-${names[n] ?? "unknown"}`
@@ -18,29 +17,29 @@ const needsName = (prefix: string, n: number): string => `${prefix}-needs-${n}`
 
 const numbers = (count: number): ReadonlyArray<number> => Array.from({ length: count }, (_, n) => n)
 
-/** All that the driver shows of the pool's schedules. */
-export const everything = (driver: Driver.JournalDriver, prefix: string): Played =>
+/** Everything that can be read of the pool's schedules. */
+export const everything = (driver: Driver.JournalDriver, prefix: string): Outcome =>
   Effect.all({
     rows: value(
       driver.schedules({
-        names: numbers(scheduleCount).map((n) => scheduleName(prefix, n)),
+        names: numbers(Pool.scheduleCount).map((n) => scheduleName(prefix, n)),
         after: null,
-        limit: scheduleCount
+        limit: Pool.scheduleCount
       })
     ),
     due: Effect.forEach(
-      numbers(needsCount),
-      (n) => value(driver.dueSchedules({ needs: [needsName(prefix, n)], limit: scheduleCount }))
+      numbers(Pool.needsCount),
+      (n) => value(driver.dueSchedules({ needs: [needsName(prefix, n)], limit: Pool.scheduleCount }))
     )
   })
 
-/** The request that an operation is, given what is stored now. It can be sent more than once. */
+/** The request of an operation, from the rows that are stored now. It can be executed more than once. */
 export const prepare = (
   driver: Driver.JournalDriver,
   prefix: string,
   now: Driver.Millis,
   operation: ScheduleOperation
-): Effect.Effect<Played, JournalError> => {
+): Effect.Effect<Outcome, JournalError> => {
   const nameOf = (n: number) => scheduleName(prefix, n)
   switch (operation._tag) {
     case "WriteSchedules": {
@@ -95,11 +94,11 @@ export const prepare = (
   }
 }
 
-/** The revisions by which these rows are to be replaced. */
+/** The revisions that a request names for these rows. */
 const revisions = (
   driver: Driver.JournalDriver,
   prefix: string,
-  rows: ReadonlyArray<Known>
+  rows: ReadonlyArray<RowRef>
 ): Effect.Effect<ReadonlyArray<number>, JournalError> =>
   Effect.map(
     value(driver.schedules({
