@@ -283,10 +283,11 @@ export class Hold {
       work.takeNext()
       this.become("active")
       if (isTransaction) work.transaction = op
-      work.run(op, () =>
-        isTransaction
-          ? this.host.runTransaction(this, op)
-          : this.host.runBody(this, op, (exit) => this.bodyDone(op, exit)))
+      work.starting(op)
+      const fiber = isTransaction
+        ? this.host.runTransaction(this, op)
+        : this.host.runBody(this, op, (exit) => this.bodyDone(op, exit))
+      work.started(op, fiber)
     }
   }
 

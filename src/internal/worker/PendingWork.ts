@@ -35,10 +35,12 @@ export class PendingWork {
     this.waiting.shift()
   }
 
-  run(op: Op, fork: () => BodyFiber): void {
-    // The body can finish before its fiber is returned.
+  /** A body is about to start. It can finish before its fiber is returned. */
+  starting(op: Op): void {
     this.bodies.set(op, undefined)
-    const fiber = fork()
+  }
+
+  started(op: Op, fiber: BodyFiber): void {
     if (this.bodies.has(op)) this.bodies.set(op, fiber)
   }
 
