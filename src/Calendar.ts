@@ -1,34 +1,32 @@
 /**
- * Calendars: when something is due, as plain data. A calendar says nothing of what happens then.
+ * Calendars: when something is due, as plain data. A calendar does not say what happens then.
  *
- * A **slot** is an instant, on a whole second for all but fixed intervals and single instants, at which a calendar
- * fires. The slots of a calendar are the same for whoever asks, wherever and whenever; each instant is at most one
- * slot.
+ * A **slot** is an instant at which a calendar fires. Slots are on whole seconds, except those of `every` and `at`. The
+ * slots of a calendar are the same for every caller, at any time and place. Each instant is at most one slot.
  *
- * | constructor                           | fires                                                                  |
- * |---------------------------------------|------------------------------------------------------------------------|
- * | `every`                               | in a fixed interval, counted from an anchor                             |
- * | `hourly`, `daily`, `weekly`, `monthly` | at times that clocks show in a time zone                                |
- * | `fields`, `cron`                      | the same, with each field of the clock spoken of                        |
- * | `at`                                  | at single instants                                                      |
- * | `join`                                | whenever one of several does; what they have in common is one slot      |
- * | `except`                              | as another calendar, but for some dates or stretches of time            |
+ * | constructor                            | fires                                                             |
+ * |----------------------------------------|-------------------------------------------------------------------|
+ * | `every`                                | at a fixed interval, from an anchor                               |
+ * | `hourly`, `daily`, `weekly`, `monthly` | at times of the clocks in a time zone                             |
+ * | `fields`, `cron`                       | at times of the clocks in a time zone, by the fields of the clock |
+ * | `at`                                   | at single instants                                                |
+ * | `join`                                 | when one of several calendars does; a common instant is one slot  |
+ * | `except`                               | as another calendar, except on some dates or in some ranges       |
  *
- * ## When clocks are changed
+ * ## Changes of the clocks
  *
- * - A time that clocks do not show, because they are set forward over it, fires at the first instant after the gap. All
- *   that fall into one gap are one slot there, and one with what is regularly due at that instant. The same holds for a
- *   whole day that a place leaves out, as Apia did on 2011-12-30.
- * - A time that clocks show twice, because they are set back, fires the first time only; with `repeated: "both"` it
- *   fires each time. So an hourly calendar pauses while clocks repeat an hour, unless told otherwise.
- * - Fixed intervals (`every`) ignore what clocks show.
+ * A time of the wall clock fires at the first instant at which clocks show it or a later time. So:
  *
- * In other words: a time of the wall clock fires at the first instant at which clocks show it or a later one.
+ * - A time that clocks skip fires at the first instant after the gap, together with the other slots of that instant.
+ *   The same holds for a day that a place leaves out, as Apia did on 2011-12-30.
+ * - A time that clocks show twice fires the first time; with `repeated: "both"`, each time. So an hourly calendar
+ *   pauses for the repeated hour by default.
+ * - Fixed intervals (`every`) ignore clocks.
  *
- * ## What cannot be
+ * ## Invalid calendars
  *
- * No constructor throws. What cannot be (`"25:61"`, a zone that nobody knows, the 30th of February) makes a calendar
- * that has no slots, and `problems` says what is wrong with it, so that a program is told all of it when it starts.
+ * No constructor throws. Invalid arguments (`"25:61"`, an unknown zone, the 30th of February) make a calendar without
+ * slots, and `problems` lists all of them. A schedule with such a calendar is refused.
  *
  * @since 0.1.0
  */
@@ -37,15 +35,16 @@ import type * as Duration from "effect/Duration"
 import { dual } from "effect/Function"
 import * as Option from "effect/Option"
 import type * as Schema from "effect/Schema"
+import type * as civil from "./internal/calendar/civil.js"
 import * as make from "./internal/calendar/make.js"
 import * as model from "./internal/calendar/model.js"
+import * as rules from "./internal/calendar/options.js"
 import { problemsOf } from "./internal/calendar/problems.js"
 import { lastSlot, nextSlot, slotsIn } from "./internal/calendar/slots.js"
-import { quote } from "./internal/util/show.js"
 import { instantOf, millisOf } from "./internal/util/time.js"
 
 /**
- * A calendar: plain data that is the same after JSON. Calendars of the same fields are equal in text, too.
+ * A calendar: plain data that JSON keeps unchanged. Calendars with the same fields have the same JSON text.
  *
  * @since 0.1.0
  * @category models
@@ -53,30 +52,31 @@ import { instantOf, millisOf } from "./internal/util/time.js"
 export type Calendar = model.Calendar
 
 /**
- * A time zone: an IANA name (`"Europe/Berlin"`), an offset from UTC (`"+02:00"`), or one of Effect's.
+ * A time zone: an IANA name (`"Europe/Berlin"`), an offset from UTC (`"+02:00"`), or a zone of Effect's `DateTime`.
  *
  * @since 0.1.0
  * @category models
  */
-export type Zone = string | DateTime.TimeZone
+export type Zone = rules.Zone
 
 /**
- * An instant.
+ * An instant: a `DateTime` of Effect, or a `Date`.
  *
  * @since 0.1.0
  * @category models
  */
-export type Instant = DateTime.DateTime | Date
+export type Instant = rules.Instant
 
 /**
+ * `"sunday"` to `"saturday"`.
+ *
  * @since 0.1.0
  * @category models
  */
-export type Weekday = make.Weekday
+export type Weekday = civil.Weekday
 
 /**
- * What a day must be where days of the month and days of the week are both given: `"either"` of the two (as in
- * crontabs), or `"both"`.
+ * If days of the month and days of the week are both given: a day must match `"either"` of the two, or `"both"`.
  *
  * @since 0.1.0
  * @category models
@@ -84,23 +84,16 @@ export type Weekday = make.Weekday
 export type Match = model.Match
 
 /**
- * What calendars by the wall clock have in common.
+ * The common options of calendars by the wall clock.
  *
  * @since 0.1.0
  * @category models
  */
-export interface ClockOptions {
-  /** Whose clocks. Default `"UTC"`. */
-  readonly zone?: Zone
-  /** When clocks are set back and show times again: fire the `"first"` time only (the default), or `"both"` times. */
-  readonly repeated?: model.Repeated
-}
-
-const CLOCK = ["zone", "repeated"]
+export type ClockOptions = rules.ClockOptions
 
 /**
- * How calendars are stored: as JSON, strictly. A calendar that could not be made is neither written nor read; what else
- * is wrong with one that was read (a zone that this platform does not know), `problems` tells.
+ * The stored form of calendars: strict JSON. An invalid calendar can be neither encoded nor decoded. A decoded calendar
+ * can still have `problems`, for example a zone that this platform does not have.
  *
  * @since 0.1.0
  * @category schemas
@@ -108,9 +101,9 @@ const CLOCK = ["zone", "repeated"]
 export const schema: Schema.Schema<Calendar> = model.schema
 
 /**
- * In a fixed interval of at least a second, whatever clocks show: at `anchor`, and at all instants that are a whole
- * number of intervals after it, or before. The anchor is 1970-01-01T00:00:00Z by default, so `every("1 hour")` fires on
- * the hour of UTC, and all calendars of the same interval fire together.
+ * At a fixed interval of at least one second, in whole milliseconds: at `anchor`, and at each whole number of intervals
+ * after or before it. The default anchor is 1970-01-01T00:00:00Z. So `every("1 hour")` fires on the hour of UTC, and
+ * all calendars of one interval fire together.
  *
  * @since 0.1.0
  * @category constructors
@@ -121,41 +114,41 @@ export const schema: Schema.Schema<Calendar> = model.schema
  * const fortnightly = Calendar.every("14 days", { anchor: new Date("2026-01-05T08:00:00Z") })
  * ```
  */
-export const every = (interval: Duration.DurationInput, options: { readonly anchor?: Instant } = {}): Calendar => {
-  const millis = millisOf(interval)
-  const anchor = options?.anchor === undefined ? 0 : instantOf(options.anchor)
-  return make.checked("every", options, ["anchor"], () => [
-    millis === undefined
-      ? `every: the interval is ${quote(interval)}, it must be a duration such as "1 hour"`
-      : undefined,
-    anchor === undefined
-      ? `every: anchor is ${quote(options.anchor)}, it must be an instant: give a DateTime or a Date`
-      : undefined
-  ], () => ({ _tag: "Every", millis: millis ?? 0, anchor: anchor ?? 0 }))
-}
-
-/**
- * Each hour, at a minute (or several), 0 by default.
- *
- * Where clocks are set by half an hour, or in zones that are not whole hours from UTC, it follows the clocks: for
- * steady hours use `every("1 hour")`.
- *
- * @since 0.1.0
- * @category constructors
- */
-export const hourly = (
-  options: ClockOptions & { readonly minute?: number | ReadonlyArray<number> } = {}
-): Calendar =>
+export const every = (interval: Duration.DurationInput, options: rules.EveryOptions = {}): Calendar =>
   make.checked(
-    "hourly",
-    options,
-    ["minute", ...CLOCK],
-    () => [],
-    () => make.wall(options, { minutes: make.listOf(options.minute ?? 0), hours: make.allHours })
+    "every",
+    [...rules.interval.problems(interval, "interval"), ...rules.everyOptions.problems(options, "")],
+    () => ({
+      _tag: "Every",
+      millis: millisOf(interval) ?? 0,
+      anchor: options.anchor === undefined ? 0 : toMillis(options.anchor)
+    })
   )
 
 /**
- * Each day, at a time of the wall clock (or several), as `"09:30"` or `"09:30:15"`.
+ * Each hour, at one or more minutes (0 to 59). Default minute 0.
+ *
+ * The minutes are those of the clocks, also in zones that are not whole hours from UTC, and where clocks change by half
+ * an hour. For a steady interval use `every("1 hour")`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ * @example
+ * ```ts
+ * import * as Calendar from "perdure/Calendar"
+ *
+ * const halfHourly = Calendar.hourly({ minute: [0, 30] })
+ * ```
+ */
+export const hourly = (options: rules.HourlyOptions = {}): Calendar =>
+  make.checked(
+    "hourly",
+    rules.hourlyOptions.problems(options, ""),
+    () => make.hourlyWall(options, options.minute ?? 0)
+  )
+
+/**
+ * Each day, at one or more times of the wall clock, such as `"09:30"` or `"09:30:15"`.
  *
  * @since 0.1.0
  * @category constructors
@@ -166,17 +159,15 @@ export const hourly = (
  * const reports = Calendar.daily({ at: ["09:30", "17:00"], zone: "Europe/Berlin" })
  * ```
  */
-export const daily = (options: ClockOptions & { readonly at: string | ReadonlyArray<string> }): Calendar =>
+export const daily = (options: rules.DailyOptions): Calendar =>
   make.checked(
     "daily",
-    options,
-    ["at", ...CLOCK],
-    () => make.timesProblems("daily: at", options.at),
-    () => make.walls(options, options.at, {})
+    rules.dailyOptions.problems(options, ""),
+    () => make.dailyWalls(options, options.at, {})
   )
 
 /**
- * On some days of each week, at a time of the wall clock (or several).
+ * On one or more days of each week, at one or more times of the wall clock.
  *
  * @since 0.1.0
  * @category constructors
@@ -187,20 +178,16 @@ export const daily = (options: ClockOptions & { readonly at: string | ReadonlyAr
  * const backups = Calendar.weekly({ on: ["saturday", "sunday"], at: "02:30", zone: "America/New_York" })
  * ```
  */
-export const weekly = (
-  options: ClockOptions & {
-    readonly on: Weekday | ReadonlyArray<Weekday>
-    readonly at: string | ReadonlyArray<string>
-  }
-): Calendar =>
-  make.checked("weekly", options, ["on", "at", ...CLOCK], () => [
-    ...make.weekdaysProblems("weekly: on", options.on),
-    ...make.timesProblems("weekly: at", options.at)
-  ], () => make.walls(options, options.at, { weekdays: make.weekdayNumbers(options.on) }))
+export const weekly = (options: rules.WeeklyOptions): Calendar =>
+  make.checked(
+    "weekly",
+    rules.weeklyOptions.problems(options, ""),
+    () => make.dailyWalls(options, options.at, { weekdays: make.weekdayNumbers(options.on) })
+  )
 
 /**
- * On some days of each month, at a time of the wall clock (or several). A month that does not have a day is passed
- * over; the `"last"` day each month has.
+ * On one or more days of each month (1 to 31, or `"last"`), at one or more times of the wall clock. A month without the
+ * day is skipped.
  *
  * @since 0.1.0
  * @category constructors
@@ -211,26 +198,19 @@ export const weekly = (
  * const invoices = Calendar.monthly({ on: [15, "last"], at: "18:00", zone: "Asia/Tokyo" })
  * ```
  */
-export const monthly = (
-  options: ClockOptions & {
-    readonly on: number | "last" | ReadonlyArray<number | "last">
-    readonly at: string | ReadonlyArray<string>
-  }
-): Calendar =>
+export const monthly = (options: rules.MonthlyOptions): Calendar =>
   make.checked(
     "monthly",
-    options,
-    ["on", "at", ...CLOCK],
-    () => make.timesProblems("monthly: at", options.at),
-    () => make.walls(options, options.at, { days: make.dayNumbers(options.on) })
+    rules.monthlyOptions.problems(options, ""),
+    () => make.dailyWalls(options, options.at, { days: make.dayNumbers(options.on) })
   )
 
 /**
- * Each field of the wall clock that may be spoken of. `"any"` is each of its values.
+ * The fields of the wall clock. `"any"` stands for each value of the field.
  *
- * A field that is left out is any, if it is coarser than one that is given, and its first value if it is finer than all
- * that are: `{ hours: 9 }` is each day at 09:00:00, `{ minutes: [0, 30] }` each half hour, and `{ months: 4 }` the 1st
- * of April at midnight. For each minute from 09:00 to 09:59 say `{ hours: 9, minutes: "any" }`.
+ * A field that is left out has each value if it is coarser than a given field, and its first value if it is finer than
+ * all given fields: `{ hours: 9 }` is each day at 09:00:00, `{ minutes: [0, 30] }` each half hour, `{ months: 4 }` the
+ * 1st of April at midnight. For each minute from 09:00 to 09:59, use `{ hours: 9, minutes: "any" }`.
  *
  * @since 0.1.0
  * @category models
@@ -247,7 +227,7 @@ export interface ClockFields extends ClockOptions {
 }
 
 /**
- * Which days: if both of the month and of the week are given, `match` says what that means.
+ * The days: of the month (1 to 31, or `"last"`), of the week, or both of them. `match` is required if both are given.
  *
  * @since 0.1.0
  * @category models
@@ -270,7 +250,7 @@ export type DayFields =
   }
 
 /**
- * By the fields of the wall clock, as `cron`, but typed.
+ * By the fields of the wall clock: as `cron`, with types.
  *
  * @since 0.1.0
  * @category constructors
@@ -285,25 +265,24 @@ export type DayFields =
 export const fields = (options: ClockFields & DayFields): Calendar =>
   make.checked(
     "fields",
-    options,
-    ["seconds", "minutes", "hours", "daysOfMonth", "months", "daysOfWeek", "match", ...CLOCK],
-    () => make.fieldsProblems(options),
+    rules.fieldsOptions.problems(options, ""),
     () => make.fieldsWall(options)
   )
 
 /**
  * By a cron string of 5 fields (minute, hour, day of the month, month, day of the week) or 6 (seconds first), or by an
- * alias: `@yearly` (or `@annually`), `@monthly`, `@weekly`, `@daily` (or `@midnight`), `@hourly`. It is read by
- * Effect's `Cron`:
+ * alias: `@yearly` (or `@annually`), `@monthly`, `@weekly`, `@daily` (or `@midnight`), `@hourly`. Effect's `Cron`
+ * parses it:
  *
- * - a field is `*`, a value, a range `1-5`, or several of them with commas; `/2` after `*`, a range or a value takes
- *   each second one of it (of a value: of all from it on);
- * - months are 1 to 12 or `jan` to `dec`; days of the week are 0 to 6 or `sun` to `sat`, and 7 is Sunday, too, so that
- *   ranges such as `5-7` can end on it (`fri-sun` can not);
- * - `?`, `L`, `W` and `#` are not known. For the last day of a month use `monthly` or `fields`.
+ * - A field is `*`, a value, a range `1-5`, or several of them, separated by commas. `/2` after `*` or a range selects
+ *   each second value; after a value, each second value from it on.
+ * - Months are 1 to 12 or `jan` to `dec`. Days of the week are 0 to 6 or `sun` to `sat`; 7 is also Sunday, so a range
+ *   can end on it (`5-7`, but not `fri-sun`).
+ * - `?`, `L`, `W` and `#` are not supported. For the last day of a month, use `monthly` or `fields`.
  *
- * If days of the month and of the week are both given, a day must be `"either"` of the two, as in crontabs; and, as
- * there, if one of these fields begins with a star (`*` followed by a step), `"both"`. With `match` it is as you say.
+ * If days of the month and of the week are both given, a day must match `"either"` of the two, as in crontabs. As
+ * there, it must match `"both"` if one of the fields starts with a star (`*` followed by a step). `match` overrides
+ * this.
  *
  * @since 0.1.0
  * @category constructors
@@ -315,45 +294,55 @@ export const fields = (options: ClockFields & DayFields): Calendar =>
  * const nightly = Calendar.cron("@daily")
  * ```
  */
-export const cron = (expression: string, options: ClockOptions & { readonly match?: Match } = {}): Calendar =>
-  make.checked("cron", options, ["match", ...CLOCK], () => [], () => make.cronWall(expression, options, options.match))
+export const cron = (expression: string, options: rules.CronOptions = {}): Calendar =>
+  make.checked(
+    "cron",
+    [...rules.expression.problems(expression, "expression"), ...rules.cronOptions.problems(options, "")],
+    () => make.cronWall(expression, options)
+  )
 
 /**
- * At an instant, or at several.
+ * At one or more instants, at most 10,000.
  *
  * @since 0.1.0
  * @category constructors
+ * @example
+ * ```ts
+ * import * as Calendar from "perdure/Calendar"
+ *
+ * const launch = Calendar.at(new Date("2026-09-01T12:00:00Z"))
+ * ```
  */
-export const at = (...instants: ReadonlyArray<Instant>): Calendar => make.atInstants(instants)
+export const at = (...instants: ReadonlyArray<Instant>): Calendar =>
+  make.checked("at", rules.instants.problems(instants, "instants"), () => make.atInstants(instants))
 
 /**
- * Whenever one of several calendars fires. An instant at which more than one does is one slot.
+ * When one of several calendars fires. An instant at which more than one fires is one slot.
  *
  * @since 0.1.0
  * @category constructors
+ * @example
+ * ```ts
+ * import * as Calendar from "perdure/Calendar"
+ *
+ * const office = Calendar.join(
+ *   Calendar.weekly({ on: ["monday", "tuesday", "wednesday", "thursday"], at: "17:00" }),
+ *   Calendar.weekly({ on: "friday", at: "15:00" })
+ * )
+ * ```
  */
 export const join = (...calendars: ReadonlyArray<Calendar>): Calendar => ({ _tag: "Join", calendars })
 
 /**
- * What is left out of a calendar.
+ * The exclusions of a calendar.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Exclusions {
-  /** Dates (`"2026-12-24"`), or stretches of them with their last day, as clocks show them when the slot fires. */
-  readonly dates?: ReadonlyArray<string | { readonly from: string; readonly to: string }>
-  /** Stretches of time; the instant at which one ends is no more in it. */
-  readonly ranges?: ReadonlyArray<{ readonly from: Instant; readonly to: Instant }>
-  /**
-   * Whose dates. Default: those of the calendar, if all its clocks are in one zone, and `"UTC"` if it has no clocks. If
-   * they are in several, it must be given.
-   */
-  readonly zone?: Zone
-}
+export type Exclusions = rules.Exclusions
 
 /**
- * A calendar without some of its slots. They are not made up for.
+ * A calendar without the slots on some dates or in some ranges. They are not moved to another time.
  *
  * @since 0.1.0
  * @category constructors
@@ -366,20 +355,29 @@ export interface Exclusions {
  * })
  * ```
  */
-export const except = (calendar: Calendar, exclusions: Exclusions): Calendar =>
+export const except: {
+  (exclusions: Exclusions): (self: Calendar) => Calendar
+  (self: Calendar, exclusions: Exclusions): Calendar
+} = dual(2, (self: Calendar, exclusions: Exclusions): Calendar =>
   make.checked(
     "except",
-    exclusions,
-    ["dates", "ranges", "zone"],
-    () => make.exclusionsProblems(calendar, exclusions),
-    () => make.withExclusions(calendar, exclusions)
-  )
+    rules.exclusionsOf(make.zonesOf(self)).problems(exclusions, ""),
+    () => make.withExclusions(self, exclusions)
+  ))
 
 /**
- * What is wrong with a calendar, in words; empty if nothing is. A calendar with problems has no slots.
+ * All problems of a calendar: one sentence each, with the place, the value and the cure. Empty for a valid calendar. A
+ * calendar with problems has no slots.
  *
  * @since 0.1.0
  * @category operations
+ * @example
+ * ```ts
+ * import * as Calendar from "perdure/Calendar"
+ *
+ * // [`daily: "at" must be a time of day such as "09:30" or …, got "25:00"`]
+ * const problems = Calendar.problems(Calendar.daily({ at: "25:00" }))
+ * ```
  */
 export const problems = (self: Calendar): ReadonlyArray<string> => problemsOf(self)
 
@@ -389,7 +387,7 @@ const toUtc = (millis: number | null): Option.Option<DateTime.Utc> =>
 const toMillis = (instant: Instant): number => instantOf(instant) ?? NaN
 
 /**
- * The first slot after an instant, that instant left out. None if there is no more.
+ * The first slot after an instant, which is excluded. `None` if the calendar has no later slot.
  *
  * @since 0.1.0
  * @category operations
@@ -408,7 +406,7 @@ export const next: {
 } = dual(2, (self: Calendar, after: Instant) => toUtc(nextSlot(self, toMillis(after))))
 
 /**
- * The last slot after `after`, that instant left out, up to `until`, that included.
+ * The last slot from `after`, excluded, to `until`, included. `None` if no slot is in the range.
  *
  * @since 0.1.0
  * @category operations
@@ -423,52 +421,41 @@ export const last: {
 )
 
 /**
- * Some of the slots of a calendar.
+ * A range of a calendar.
  *
  * @since 0.1.0
  * @category models
  */
 export interface SlotsOptions {
-  /** From this instant on. */
+  /** The start of the range, included. */
   readonly from: Instant
-  /** Before this instant. */
+  /** The end of the range, excluded. */
   readonly to: Instant
-  /** At most so many, the first ones. */
-  readonly most: number
+  /** The largest number of slots: the first ones of the range. */
+  readonly limit: number
 }
 
 /**
- * The slots in a range of time, in order.
+ * The first slots of a range, in order.
  *
  * @since 0.1.0
  * @category operations
+ * @example
+ * ```ts
+ * import * as Calendar from "perdure/Calendar"
+ *
+ * const december = Calendar.slots(Calendar.daily({ at: "08:00" }), {
+ *   from: new Date("2026-12-01T00:00:00Z"),
+ *   to: new Date("2027-01-01T00:00:00Z"),
+ *   limit: 100
+ * })
+ * ```
  */
 export const slots: {
   (options: SlotsOptions): (self: Calendar) => ReadonlyArray<DateTime.Utc>
   (self: Calendar, options: SlotsOptions): ReadonlyArray<DateTime.Utc>
 } = dual(
   2,
-  (self: Calendar, { from, most, to }: SlotsOptions) =>
-    slotsIn(self, toMillis(from), toMillis(to), most).map((millis) => DateTime.unsafeMake(millis))
+  (self: Calendar, { from, limit, to }: SlotsOptions) =>
+    slotsIn(self, toMillis(from), toMillis(to), limit).map((millis) => DateTime.unsafeMake(millis))
 )
-
-/**
- * `next`, in milliseconds since the epoch; null for none.
- *
- * @internal
- */
-export const nextMillis: (self: Calendar, after: number) => number | null = nextSlot
-
-/**
- * The last slot after `from` and up to `to`, in milliseconds since the epoch; null for none.
- *
- * @internal
- */
-export const lastMillis: (self: Calendar, from: number, to: number) => number | null = lastSlot
-
-/**
- * At most `most` slots from `from` on and before `to`, in milliseconds since the epoch.
- *
- * @internal
- */
-export const slotsMillis: (self: Calendar, from: number, to: number, most: number) => ReadonlyArray<number> = slotsIn

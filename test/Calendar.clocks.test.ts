@@ -6,25 +6,25 @@ const Berlin = { zone: "Europe/Berlin" }
 
 describe("when clocks are set forward", () => {
   fires([
-    ["what is skipped fires after the gap", Calendar.daily({ at: "02:30", ...Berlin }), "2026-03-28", "2026-03-31", [
+    ["a skipped time after the gap", Calendar.daily({ at: "02:30", ...Berlin }), "2026-03-28", "2026-03-31", [
       "2026-03-28T01:30Z",
       "2026-03-29T01:00Z",
       "2026-03-30T00:30Z"
     ]],
     [
-      "all in one gap, and what is due at its end, is one slot",
+      "all times of one gap, and the time at its end, as one slot",
       Calendar.daily({ at: ["02:00", "02:20:20", "02:59:59", "03:00", "03:30"], ...Berlin }),
       "2026-03-29",
       "2026-03-30",
       ["2026-03-29T01:00Z", "2026-03-29T01:30Z"]
     ],
-    ["each hour goes on", Calendar.hourly({ minute: 30, ...Berlin }), "2026-03-29", "2026-03-29T03:00:00Z", [
+    ["each hour without a pause", Calendar.hourly({ minute: 30, ...Berlin }), "2026-03-29", "2026-03-29T03:00:00Z", [
       "2026-03-29T00:30Z",
       "2026-03-29T01:00Z",
       "2026-03-29T01:30Z",
       "2026-03-29T02:30Z"
     ]],
-    ["intervals do not mind", Calendar.every("30 minutes"), "2026-03-29T00:30:00Z", "2026-03-29T02:00:00Z", [
+    ["intervals as before", Calendar.every("30 minutes"), "2026-03-29T00:30:00Z", "2026-03-29T02:00:00Z", [
       "2026-03-29T00:30Z",
       "2026-03-29T01:00Z",
       "2026-03-29T01:30Z"
@@ -36,15 +36,21 @@ describe("when clocks are set forward", () => {
       "2026-10-04T16:00:00Z",
       ["2026-10-03T15:30Z", "2026-10-04T15:15Z", "2026-10-04T15:30Z"]
     ],
-    ["by a day, in Apia", Calendar.daily({ at: "12:00", zone: "Pacific/Apia" }), "2011-12-28", "2012-01-01", [
-      "2011-12-28T22:00Z",
-      "2011-12-29T22:00Z",
-      "2011-12-30T10:00Z",
-      "2011-12-30T22:00Z",
-      "2011-12-31T22:00Z"
-    ]],
     [
-      "by a day, which a weekly calendar does not lose",
+      "after a day that is left out, in Apia",
+      Calendar.daily({ at: "12:00", zone: "Pacific/Apia" }),
+      "2011-12-28",
+      "2012-01-01",
+      [
+        "2011-12-28T22:00Z",
+        "2011-12-29T22:00Z",
+        "2011-12-30T10:00Z",
+        "2011-12-30T22:00Z",
+        "2011-12-31T22:00Z"
+      ]
+    ],
+    [
+      "a weekly slot on a day that is left out, after the gap",
       Calendar.weekly({ on: "friday", at: "09:00", zone: "Pacific/Apia" }),
       "2011-12-20",
       "2012-01-07",
@@ -72,11 +78,17 @@ describe("when clocks are set forward", () => {
         "2022-03-22T20:00Z"
       ]
     ],
-    ["no more, in Tehran since", Calendar.daily({ at: "00:30", zone: "Asia/Tehran" }), "2023-03-20", "2023-03-23", [
-      "2023-03-20T21:00Z",
-      "2023-03-21T21:00Z",
-      "2023-03-22T21:00Z"
-    ]],
+    [
+      "without a gap since 2022, in Tehran",
+      Calendar.daily({ at: "00:30", zone: "Asia/Tehran" }),
+      "2023-03-20",
+      "2023-03-23",
+      [
+        "2023-03-20T21:00Z",
+        "2023-03-21T21:00Z",
+        "2023-03-22T21:00Z"
+      ]
+    ],
     [
       "at midnight, in Sao Paulo",
       Calendar.daily({ at: "00:00", zone: "America/Sao_Paulo" }),
@@ -103,44 +115,50 @@ describe("when clocks are set forward", () => {
       "2026-03-08T05:00Z",
       "2026-03-09T04:00Z"
     ]],
-    ["for good, in Asuncion", Calendar.daily({ at: "00:30", zone: "America/Asuncion" }), "2024-10-05", "2024-10-08", [
-      "2024-10-05T04:30Z",
-      "2024-10-06T04:00Z",
-      "2024-10-07T03:30Z"
-    ]]
+    [
+      "after the last gap, in Asuncion",
+      Calendar.daily({ at: "00:30", zone: "America/Asuncion" }),
+      "2024-10-05",
+      "2024-10-08",
+      [
+        "2024-10-05T04:30Z",
+        "2024-10-06T04:00Z",
+        "2024-10-07T03:30Z"
+      ]
+    ]
   ])
 })
 
 describe("when clocks are set back", () => {
   fires([
-    ["what is shown twice fires once", Calendar.daily({ at: "02:30", ...Berlin }), "2026-10-24", "2026-10-27", [
+    ["a time that clocks show twice once", Calendar.daily({ at: "02:30", ...Berlin }), "2026-10-24", "2026-10-27", [
       "2026-10-24T00:30Z",
       "2026-10-25T00:30Z",
       "2026-10-26T01:30Z"
     ]],
     [
-      "or each time, if told so",
+      "a time that clocks show twice each time, by option",
       Calendar.daily({ at: "02:30", ...Berlin, repeated: "both" }),
       "2026-10-24",
       "2026-10-27",
       ["2026-10-24T00:30Z", "2026-10-25T00:30Z", "2026-10-25T01:30Z", "2026-10-26T01:30Z"]
     ],
     [
-      "each hour pauses",
+      "each hour with a pause",
       Calendar.hourly(Berlin),
       "2026-10-24T23:00:00Z",
       "2026-10-25T04:00:00Z",
       ["2026-10-24T23:00Z", "2026-10-25", "2026-10-25T02:00Z", "2026-10-25T03:00Z"]
     ],
     [
-      "or goes on, if told so",
+      "each hour without a pause, by option",
       Calendar.hourly({ ...Berlin, repeated: "both" }),
       "2026-10-24T23:00:00Z",
       "2026-10-25T04:00:00Z",
       ["2026-10-24T23:00Z", "2026-10-25", "2026-10-25T01:00Z", "2026-10-25T02:00Z", "2026-10-25T03:00Z"]
     ],
     [
-      "the instant they are set back at shows a time for the second time",
+      "at the change itself, which shows a time again",
       Calendar.daily({ at: ["02:00", "03:00"], ...Berlin, repeated: "both" }),
       "2026-10-25",
       "2026-10-26",
@@ -199,14 +217,14 @@ describe("when clocks are set back", () => {
       ["2026-10-31T04:00Z", "2026-11-01T04:00Z", "2026-11-01T05:00Z", "2026-11-02T05:00Z"]
     ],
     [
-      "by most of a day, in Kwajalein when it left the date line's other side",
+      "over most of a day, in Kwajalein at its move across the date line",
       Calendar.daily({ at: "12:00", zone: "Pacific/Kwajalein" }),
       "1969-09-29",
       "1969-10-03",
       ["1969-09-29T01:00Z", "1969-09-30T01:00Z", "1969-10-02"]
     ],
     [
-      "by most of a day, each time",
+      "over most of a day, each time",
       Calendar.daily({ at: "12:00", zone: "Pacific/Kwajalein", repeated: "both" }),
       "1969-09-29",
       "1969-10-03",

@@ -2,17 +2,18 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Cron from "effect/Cron"
 import * as Either from "effect/Either"
 import * as Calendar from "perdure/Calendar"
+import { nextSlot } from "perdure/internal/calendar/slots"
 import { fires, millis, short } from "./fixtures/calendarTable.js"
 
 const Berlin = { zone: "Europe/Berlin" }
 
-describe("cron strings", () => {
+describe("a cron string", () => {
   fires([
     ["of five fields", Calendar.cron("30 9 * * 1-5", Berlin), "2026-01-02", "2026-01-06", [
       "2026-01-02T08:30Z",
       "2026-01-05T08:30Z"
     ]],
-    ["of six, the seconds first", Calendar.cron("*/20 0 0 1 1 *"), "2026-01-01", "2027-01-01", [
+    ["of six fields, the seconds first", Calendar.cron("*/20 0 0 1 1 *"), "2026-01-01", "2027-01-01", [
       "2026-01-01",
       "2026-01-01T00:00:20Z",
       "2026-01-01T00:00:40Z"
@@ -25,7 +26,7 @@ describe("cron strings", () => {
       "2026-02-28",
       "2026-03-01"
     ]],
-    ["of both kinds of days: either", Calendar.cron("0 0 13 * fri"), "2026-02-06", "2026-03-14", [
+    ["with both kinds of days: either", Calendar.cron("0 0 13 * fri"), "2026-02-06", "2026-03-14", [
       "2026-02-06",
       "2026-02-13",
       "2026-02-20",
@@ -34,7 +35,7 @@ describe("cron strings", () => {
       "2026-03-13"
     ]],
     [
-      "of both kinds of days: both, if said",
+      "with both kinds of days: both, by option",
       Calendar.cron("0 0 13 * 5", { match: "both" }),
       "2026-01-01",
       "2027-01-01",
@@ -45,7 +46,7 @@ describe("cron strings", () => {
       ]
     ],
     [
-      "of both kinds of days: both, if one begins with a star",
+      "with both kinds of days: both, if one starts with a star",
       Calendar.cron("0 0 */15 * 1"),
       "2026-01-01",
       "2026-08-30",
@@ -56,7 +57,7 @@ describe("cron strings", () => {
       ]
     ],
     [
-      "of both kinds of days: either, if said, whatever they begin with",
+      "with both kinds of days: either, by option, even if one starts with a star",
       Calendar.cron("0 0 */15 * 1", { match: "either" }),
       "2026-01-01",
       "2026-01-18",
@@ -71,7 +72,7 @@ describe("cron strings", () => {
     ["@hourly", Calendar.cron("@hourly"), "2026-01-01", "2026-01-01T02:00:00Z", ["2026-01-01", "2026-01-01T01:00Z"]]
   ])
 
-  it("match where Effect's Cron says they do", () => {
+  it("has the same slots as in Effect's Cron", () => {
     const expressions = [
       "*/7 */5 * * *",
       "0 0 */2 * 1",
@@ -86,7 +87,7 @@ describe("cron strings", () => {
       const calendar = Calendar.cron(expression)
       let after = millis("2026-01-15T12:34:56Z")
       for (let each = 0; each < 200; each++) {
-        const next = Calendar.nextMillis(calendar, after)
+        const next = nextSlot(calendar, after)
         assert.strictEqual(next, sequence.next().value?.getTime(), `${expression} after ${short(after)}`)
         after = next ?? NaN
       }

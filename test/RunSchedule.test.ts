@@ -44,7 +44,7 @@ describe("a schedule", () => {
       const expected = Calendar.slots(calendar, {
         from: new Date(midnight),
         to: new Date(midnight + 365 * 86_400_000),
-        most: 1_000
+        limit: 1_000
       })
       assert.strictEqual(days.length, 365)
       assert.deepStrictEqual(days, expected.map(DateTime.formatIso))

@@ -1,49 +1,69 @@
 /**
- * Civil arithmetic: what a clock on the wall shows, as a number. A wall time is the milliseconds from 1970-01-01 00:00:00 to
- * it as if all days had 24 hours (so it is an instant of UTC by another name); a day is the whole days in it.
+ * Civil arithmetic: dates and times of a wall clock, as numbers.
+ *
+ * - A *wall time* is what a clock shows, in milliseconds since 1970-01-01 00:00:00 as if each day had 24 hours. So it
+ *   has the number of an instant of UTC.
+ * - A *day* is the number of whole days in a wall time.
  */
 
-export const SECOND = 1_000
-export const HOUR = 3_600_000
-export const DAY = 86_400_000
+export const SECOND_MILLIS = 1_000
+export const HOUR_MILLIS = 3_600_000
+export const DAY_MILLIS = 86_400_000
 
-export interface Civil {
+/** Wall times go from here to the end of the year 9999. */
+export const MIN_YEAR = 1900
+export const MIN_WALL_MILLIS = Date.UTC(MIN_YEAR, 0, 1)
+export const MAX_WALL_MILLIS = Date.UTC(10_000, 0, 1)
+
+export interface CivilDate {
   readonly year: number
   /** 1 to 12. */
   readonly month: number
   readonly day: number
 }
 
-export const civilOf = (day: number): Civil => {
-  const date = new Date(day * DAY)
+export const dateOf = (day: number): CivilDate => {
+  const date = new Date(day * DAY_MILLIS)
   return { year: date.getUTCFullYear(), month: date.getUTCMonth() + 1, day: date.getUTCDate() }
 }
 
-/** The day of a date. A month above 12, or below 1, is one of another year. */
-export const dayOf = (year: number, month: number, day: number): number => Date.UTC(year, month - 1, day) / DAY
+/** The day of a date. A month below 1 or above 12 belongs to another year. */
+export const dayOf = (year: number, month: number, day: number): number => Date.UTC(year, month - 1, day) / DAY_MILLIS
 
 /** 0 is Sunday. */
 export const weekdayOf = (day: number): number => (((day + 4) % 7) + 7) % 7
 
-export const daysIn = (year: number, month: number): number => dayOf(year, month + 1, 1) - dayOf(year, month, 1)
+export const weekdays = ["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"] as const
 
-/** The first instant, on a whole second, that is no earlier. */
-export const secondFrom = (millis: number): number => Math.ceil(millis / SECOND) * SECOND
+export type Weekday = typeof weekdays[number]
 
-/** The first instant, on a whole second, that is later. */
-export const secondAfter = (millis: number): number => (Math.floor(millis / SECOND) + 1) * SECOND
+export const daysInMonth = (year: number, month: number): number => dayOf(year, month + 1, 1) - dayOf(year, month, 1)
+
+/** The first whole second after an instant. */
+export const secondAfter = (millis: number): number => (Math.floor(millis / SECOND_MILLIS) + 1) * SECOND_MILLIS
 
 const isoDate = /^(\d{4})-(\d{2})-(\d{2})$/
 
-/** The day of an ISO date; undefined for what is none. */
+/** The day of an ISO date such as `2026-12-24`; undefined for other strings. */
 export const dayOfIso = (text: string): number | undefined => {
   const [year, month, day] = (isoDate.exec(text) ?? []).slice(1).map(Number)
   if (year === undefined || month === undefined || day === undefined) return undefined
-  if (year < FIRST_YEAR || month < 1 || month > 12 || day < 1 || day > daysIn(year, month)) return undefined
+  if (year < MIN_YEAR || month < 1 || month > 12 || day < 1 || day > daysInMonth(year, month)) return undefined
   return dayOf(year, month, day)
 }
 
-/** Local clocks are read from here to the end of the year 9999. */
-export const FIRST_YEAR = 1900
-export const FIRST_WALL = Date.UTC(FIRST_YEAR, 0, 1)
-export const LAST_WALL = Date.UTC(10_000, 0, 1)
+export interface TimeOfDay {
+  readonly hour: number
+  readonly minute: number
+  readonly second: number
+}
+
+const timeOfDay = /^([01]\d|2[0-3]):([0-5]\d)(?::([0-5]\d))?$/
+
+/** The time of a string such as `09:30` or `09:30:15`; undefined for other strings. */
+export const timeOfDayOf = (text: string): TimeOfDay | undefined => {
+  const [, hour, minute, second = "0"] = timeOfDay.exec(text) ?? []
+  return hour === undefined || minute === undefined
+    ? undefined
+    : { hour: Number(hour), minute: Number(minute), second: Number(second) }
+}

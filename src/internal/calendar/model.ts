@@ -1,25 +1,28 @@
 /**
- * What a calendar is: plain data, which a driver keeps as JSON text. The public names of these types are in `Calendar.ts`,
- * which says what they mean; here is their shape, and nothing that acts.
+ * Calendars as plain data, which storage keeps as JSON text. `Calendar.ts` documents their meaning; this module has
+ * their shapes and the schema, and no behaviour.
  */
 import * as Schema from "effect/Schema"
 
-/** Slots at `anchor + k * millis`, for every integer `k`. */
+/** Slots at `anchor + k * millis`, for each integer `k`. */
 export interface Every {
   readonly _tag: "Every"
   readonly millis: number
+  /** Milliseconds since the epoch. */
   readonly anchor: number
 }
 
-/** Slots at what a clock on the wall shows. `null` is any; `days` knows -1, the last of the month. */
+/** Slots at the times that a wall clock shows. `null` stands for each value. */
 export interface Wall {
   readonly _tag: "Wall"
   readonly zone: string
   readonly seconds: ReadonlyArray<number>
   readonly minutes: ReadonlyArray<number>
   readonly hours: ReadonlyArray<number>
+  /** Days of the month; -1 is the last day. */
   readonly days: ReadonlyArray<number> | null
   readonly months: ReadonlyArray<number> | null
+  /** 0 is Sunday. */
   readonly weekdays: ReadonlyArray<number> | null
   readonly match: Match
   readonly repeated: Repeated
@@ -29,28 +32,31 @@ export type Match = "either" | "both"
 
 export type Repeated = "first" | "both"
 
-/** Slots at these instants. */
+/** Slots at these instants, in milliseconds since the epoch. */
 export interface At {
   readonly _tag: "At"
   readonly instants: ReadonlyArray<number>
 }
 
-/** The slots of several calendars. */
+/** The slots of all these calendars. */
 export interface Join {
   readonly _tag: "Join"
   readonly calendars: ReadonlyArray<Calendar>
 }
 
-/** The slots of a calendar without those on some dates (the last one included) or in some ranges (their ends left out). */
+/** The slots of a calendar, except those on some dates and in some ranges. */
 export interface Except {
   readonly _tag: "Except"
   readonly calendar: Calendar
+  /** The zone of `dates`. */
   readonly zone: string
+  /** `to` is included. */
   readonly dates: ReadonlyArray<{ readonly from: string; readonly to: string }>
+  /** Milliseconds since the epoch. `to` is excluded. */
   readonly ranges: ReadonlyArray<{ readonly from: number; readonly to: number }>
 }
 
-/** What could not become a calendar, so that it is told with all else that is wrong, and no module throws while it loads. */
+/** The result of a constructor with invalid arguments. It has no slots. */
 export interface Invalid {
   readonly _tag: "Invalid"
   readonly problems: ReadonlyArray<string>
@@ -90,9 +96,9 @@ const ExceptSchema = Schema.Struct({
   ranges: Schema.Array(Schema.Struct({ from: Schema.Int, to: Schema.Int }))
 })
 
-/** Neither written nor read. */
+/** An invalid calendar is neither written nor read. */
 const InvalidSchema = Schema.Struct({ _tag: Schema.Literal("Invalid"), problems: Schema.Array(Schema.String) }).pipe(
-  Schema.filter(({ problems }) => `no calendar: ${problems.join("; ")}`)
+  Schema.filter(({ problems }) => `invalid calendar: ${problems.join("; ")}`)
 )
 
 export const schema: Schema.Schema<Calendar> = Schema.Union(
@@ -103,11 +109,3 @@ export const schema: Schema.Schema<Calendar> = Schema.Union(
   ExceptSchema,
   InvalidSchema
 ).annotations({ identifier: "Calendar", ...strict })
-
-/** When a calendar fires, in milliseconds since the epoch. */
-export interface Slots {
-  /** The first slot after an instant. */
-  readonly next: (after: number) => number | null
-  /** The last slot that is not after `to`. None that is not after `from` is asked for, so nobody looks far below that. */
-  readonly last: (to: number, from: number) => number | null
-}

@@ -1,185 +1,118 @@
-/** What is wrong with a calendar, in words: the place, the value, and what would be right. It is looked at as it is. */
-import * as Either from "effect/Either"
-import * as ParseResult from "effect/ParseResult"
-import * as Schema from "effect/Schema"
+/**
+ * The problems of a calendar as data. It may come from storage, or from code that used no constructor, so nothing here
+ * trusts its type, and nothing throws.
+ */
+import type { Problems, Rule } from "../options/Rule.js"
+import { arrayOf, count, fields, mustBe, nullable, oneOf, refine, rule, string } from "../options/Rule.js"
+import { isFields } from "../util/show.js"
 import { MAX_DATE_MILLIS } from "../util/time.js"
-import { isFields, quote, show } from "../util/show.js"
-import { dayOfIso } from "./civil.js"
-import type { At, Calendar, Every, Except, Join, Wall } from "./model.js"
-import { schema } from "./model.js"
+import type * as Model from "./model.js"
+import { dateRange, match, MAX_LIST_COUNT, MIN_INTERVAL_MILLIS, repeated } from "./options.js"
 import { hasDay } from "./wall.js"
 import { zoneOf } from "./zone.js"
 
-/** Calendars in one, each join and exception counted. */
-const PARTS = 1_000
+/** Calendars in one calendar, itself included. */
+const MAX_PART_COUNT = 1_000
 
-/** Joins and exceptions in each other. */
-const DEPTH = 50
+/** Levels of joins and exceptions. */
+const MAX_DEPTH_COUNT = 50
 
-/** Instants of one list; as many dates, and as many ranges. */
-const ENTRIES = 10_000
+const millis = count({ min: -MAX_DATE_MILLIS, max: MAX_DATE_MILLIS })
 
-const SHORTEST = 1_000
+const zoneName: Rule<string> = rule(
+  `a time zone that this platform has, such as "Europe/Berlin" or "+02:00"`,
+  (value) => typeof value === "string" && zoneOf(value) !== undefined
+)
 
-type Problems = ReadonlyArray<string | undefined>
+const numbers = (min: number, max: number): Rule<ReadonlyArray<number>> =>
+  arrayOf(count({ min, max }), { min: 1, max: max - min + 1 })
 
-const isInteger = (value: unknown, least: number, most: number): boolean =>
-  typeof value === "number" && Number.isInteger(value) && value >= least && value <= most
+const dayOfMonth: Rule<number> = rule(
+  "an integer from 1 to 31, or -1 for the last day",
+  (value) => typeof value === "number" && Number.isInteger(value) && (value === -1 || (value >= 1 && value <= 31))
+)
 
-const everyProblems = ({ anchor, millis }: Every): Problems => [
-  isInteger(millis, SHORTEST, MAX_DATE_MILLIS)
-    ? undefined
-    : `the interval is ${show(millis)} ms, it must be a whole number of milliseconds and at least ${SHORTEST}`,
-  isInteger(anchor, -MAX_DATE_MILLIS, MAX_DATE_MILLIS)
-    ? undefined
-    : `the anchor is ${show(anchor)}, it must be an instant`
-]
-
-export const zoneProblem = (zone: string): string | undefined =>
-  typeof zone === "string" && zoneOf(zone) !== undefined
-    ? undefined
-    : `zone ${quote(zone)} is not known here: give an IANA name such as "Europe/Berlin", or an offset such as "+02:00"`
-
-const fieldProblems = (
-  name: string,
-  values: ReadonlyArray<number> | null,
-  least: number,
-  most: number,
-  last?: string
-): Problems => {
-  if (values === null) return []
-  if (!Array.isArray(values)) return [`${name} is ${quote(values)}, it must be a list of integers`]
-  if (values.length === 0) return [`${name} is an empty list: name at least one, or leave it out`]
-  if (values.length > most + 2) return [`${name} has ${values.length} entries, more than there are: name each once`]
-  return values
-    .filter((value) => !isInteger(value, least, most) && !(last !== undefined && value === -1))
-    .map((value) => `${name} has ${quote(value)}, it must be an integer from ${least} to ${most}${last ?? ""}`)
+interface MillisRange {
+  readonly from: number
+  readonly to: number
 }
 
-const choiceProblem = (name: string, value: unknown, choices: ReadonlyArray<string>): string | undefined =>
-  choices.some((choice) => choice === value)
-    ? undefined
-    : `${name} is ${quote(value)}, it must be ${choices.map((choice) => `"${choice}"`).join(" or ")}`
+const millisRange: Rule<MillisRange> = refine(
+  fields<MillisRange>({ from: millis, to: millis }),
+  (range, place) => range.from < range.to ? [] : [mustBe(place, `{ from, to } with "to" after "from"`, range)]
+)
 
-const wallProblems = (wall: Wall): Problems => {
-  const problems = [
-    zoneProblem(wall.zone),
-    ...fieldProblems("second", wall.seconds, 0, 59),
-    ...fieldProblems("minute", wall.minutes, 0, 59),
-    ...fieldProblems("hour", wall.hours, 0, 23),
-    ...fieldProblems("day of the month", wall.days, 1, 31, `, or "last" (which is stored as -1)`),
-    ...fieldProblems("month", wall.months, 1, 12),
-    ...fieldProblems("day of the week", wall.weekdays, 0, 6),
-    choiceProblem("match", wall.match, ["either", "both"]),
-    choiceProblem("repeated", wall.repeated, ["first", "both"])
-  ].filter((problem) => problem !== undefined)
-  return problems.length > 0 || hasDay(wall) ? problems : [
-    `no year has day ${wall.days?.join(", ")} in month ${wall.months?.join(", ")}, so it would never fire: ` +
-    `mend the days or the months, or use "last" for the last day of a month`
-  ]
+/** The calendars within a calendar are checked one by one. */
+const part: Rule<Model.Calendar> = rule("a calendar", () => true)
+
+const every: Rule<Model.Every> = fields<Model.Every>({
+  _tag: oneOf("Every"),
+  millis: count({ min: MIN_INTERVAL_MILLIS, max: MAX_DATE_MILLIS }),
+  anchor: millis
+})
+
+const wall: Rule<Model.Wall> = refine(
+  fields<Model.Wall>({
+    _tag: oneOf("Wall"),
+    zone: zoneName,
+    seconds: numbers(0, 59),
+    minutes: numbers(0, 59),
+    hours: numbers(0, 23),
+    days: nullable(arrayOf(dayOfMonth, { min: 1, max: 32 })),
+    months: nullable(numbers(1, 12)),
+    weekdays: nullable(numbers(0, 6)),
+    match,
+    repeated
+  }),
+  (wall, place) =>
+    hasDay(wall) ? [] : [
+      `${place}: no year has day ${wall.days?.join(" or ")} in month ${wall.months?.join(" or ")}: ` +
+      `correct the days or the months, or use "last" for the last day of a month`
+    ]
+)
+
+const at: Rule<Model.At> = fields<Model.At>({
+  _tag: oneOf("At"),
+  instants: arrayOf(millis, { min: 1, max: MAX_LIST_COUNT })
+})
+
+const join: Rule<Model.Join> = fields<Model.Join>({ _tag: oneOf("Join"), calendars: arrayOf(part, { min: 1 }) })
+
+const except: Rule<Model.Except> = fields<Model.Except>({
+  _tag: oneOf("Except"),
+  calendar: part,
+  zone: zoneName,
+  dates: arrayOf(dateRange, { max: MAX_LIST_COUNT }),
+  ranges: arrayOf(millisRange, { max: MAX_LIST_COUNT })
+})
+
+const invalid: Rule<Model.Invalid> = fields<Model.Invalid>({
+  _tag: oneOf("Invalid"),
+  problems: arrayOf(string(), { min: 1 })
+})
+
+const rules: { readonly [Tag in Model.Calendar["_tag"]]: Pick<Rule<never>, "problems"> } = {
+  Every: every,
+  Wall: wall,
+  At: at,
+  Join: join,
+  Except: except,
+  Invalid: invalid
 }
 
-const sizeProblem = (name: string, values: ReadonlyArray<unknown>): string | undefined =>
-  values.length > ENTRIES ? `${name} has ${values.length} entries, at most ${ENTRIES} are taken` : undefined
+const isTag = (tag: unknown): tag is Model.Calendar["_tag"] => typeof tag === "string" && Object.hasOwn(rules, tag)
 
-const atProblems = ({ instants }: At): Problems => [
-  instants.length === 0 ? "no instant is given: give at least one" : undefined,
-  sizeProblem("at", instants),
-  ...instants.filter((instant) => !isInteger(instant, -MAX_DATE_MILLIS, MAX_DATE_MILLIS)).slice(0, 1).map((instant) =>
-    `at has ${quote(instant)}, which is no instant: give a DateTime or a Date`
-  )
-]
-
-const dateProblem = (date: string): string | undefined =>
-  dayOfIso(date) === undefined
-    ? `dates has ${quote(date)}, it must be a date of the years 1900 to 9999 such as "2026-12-24"`
-    : undefined
-
-const datesProblems = (dates: Except["dates"][number]): Problems => {
-  if (!isFields(dates)) return [`dates has ${quote(dates)}, it must be { from, to }`]
-  const { from, to } = dates
-  const problems = [dateProblem(from), from === to ? undefined : dateProblem(to)]
-  return problems.some((problem) => problem !== undefined) || from <= to
-    ? problems
-    : [`dates has one from "${from}" to "${to}", which is before it: swap them`]
-}
-
-const rangeProblem = (range: Except["ranges"][number]): string | undefined => {
-  if (!isFields(range)) return `ranges has ${quote(range)}, it must be { from, to }`
-  const { from, to } = range
-  if (!isInteger(from, -MAX_DATE_MILLIS, MAX_DATE_MILLIS) || !isInteger(to, -MAX_DATE_MILLIS, MAX_DATE_MILLIS)) {
-    return `ranges has one from ${quote(from)} to ${quote(to)}, both must be instants: give a DateTime or a Date`
-  }
-  return from < to ? undefined : `ranges has one from ${iso(from)} to ${iso(to)}, it must end after it begins`
-}
-
-const iso = (millis: number): string => new Date(millis).toISOString()
-
-const exceptProblems = (except: Except): Problems => {
-  const sizes = [sizeProblem("dates", except.dates), sizeProblem("ranges", except.ranges)]
-  return [zoneProblem(except.zone), ...sizes].some((problem) => problem !== undefined)
-    ? [zoneProblem(except.zone), ...sizes]
-    : [...except.dates.flatMap(datesProblems), ...except.ranges.map(rangeProblem)]
-}
-
-const joinProblems = ({ calendars }: Join): Problems => [
-  calendars.length === 0 ? "it joins no calendars: give at least one" : undefined
-]
-
-/** The fields of each kind of calendar; and those that are lists. */
-const kinds = new Map<unknown, { readonly fields: ReadonlyArray<string>; readonly lists: ReadonlyArray<string> }>([
-  ["Every", { fields: ["millis", "anchor"], lists: [] }],
-  [
-    "Wall",
-    {
-      fields: ["zone", "seconds", "minutes", "hours", "days", "months", "weekdays", "match", "repeated"],
-      lists: ["seconds", "minutes", "hours"]
-    }
-  ],
-  ["At", { fields: ["instants"], lists: ["instants"] }],
-  ["Join", { fields: ["calendars"], lists: ["calendars"] }],
-  ["Except", { fields: ["calendar", "zone", "dates", "ranges"], lists: ["dates", "ranges"] }],
-  ["Invalid", { fields: ["problems"], lists: ["problems"] }]
-])
-
-/** What is wrong with the fields of a calendar that no constructor has made, before anybody reads them. */
-const shapeProblems = (calendar: unknown): ReadonlyArray<string> => {
-  const kind = isFields(calendar) ? kinds.get(calendar["_tag"]) : undefined
-  if (!isFields(calendar) || kind === undefined) {
-    return [`${show(calendar)} is no calendar: make one by Calendar.daily, or another of its constructors`]
-  }
-  const { fields, lists } = kind
-  return [
-    ...lists.filter((name) => !Array.isArray(calendar[name])).map((name) =>
-      `${name} is ${quote(calendar[name])}, it must be a list: make it by a constructor of perdure/Calendar`
-    ),
-    ...Object.keys(calendar).filter((name) => name !== "_tag" && !fields.includes(name)).map((name) =>
-      `${quote(name)} is no field of it, there are ${fields.join(", ")}: leave it out`
-    )
-  ]
-}
-
-/** What is wrong with a calendar of the right shape, but for the calendars in it. */
-const ownProblems = (calendar: Calendar): Problems => {
-  switch (calendar._tag) {
-    case "Every":
-      return everyProblems(calendar)
-    case "Wall":
-      return wallProblems(calendar)
-    case "At":
-      return atProblems(calendar)
-    case "Join":
-      return joinProblems(calendar)
-    case "Except":
-      return exceptProblems(calendar)
-    case "Invalid":
-      return calendar.problems.map((problem) => typeof problem === "string" ? problem : show(problem))
-  }
+/** The problems of a calendar, without those of the calendars in it. */
+const check = (calendar: unknown, place: string): Problems => {
+  const tag = isFields(calendar) ? calendar["_tag"] : undefined
+  return isTag(tag)
+    ? rules[tag].problems(calendar, place)
+    : [mustBe(place, "a calendar made by Calendar.daily or another constructor", calendar)]
 }
 
 interface Part {
   readonly place: string
-  readonly calendar: Calendar
+  readonly calendar: Model.Calendar
   readonly depth: number
 }
 
@@ -187,42 +120,37 @@ const partsOf = ({ calendar, depth, place }: Part): ReadonlyArray<Part> => {
   switch (calendar._tag) {
     case "Join":
       return calendar.calendars.map((calendar, index) => ({
-        place: `${place}calendars[${index}].`,
+        place: `${place}.calendars[${index}]`,
         calendar,
         depth: depth + 1
       }))
     case "Except":
-      return [{ place: `${place}calendar.`, calendar: calendar.calendar, depth: depth + 1 }]
+      return [{ place: `${place}.calendar`, calendar: calendar.calendar, depth: depth + 1 }]
     default:
       return []
   }
 }
 
-/** What is wrong with how it would be written, though its parts are right. */
-const schemaProblems = (calendar: Calendar): ReadonlyArray<string> =>
-  Either.match(validate(calendar), {
-    onLeft: (error) => [`it cannot be stored: ${show(ParseResult.TreeFormatter.formatErrorSync(error))}`],
-    onRight: () => []
-  })
-
-const validate = Schema.validateEither(schema)
-
-/** Whatever the value is: nothing here throws. */
-export const problemsOf = (calendar: Calendar): ReadonlyArray<string> => {
+/** `place` names the calendar in messages, for example `calendar` for the option of a schedule. */
+export const problemsOf = (calendar: Model.Calendar, place?: string): Problems => {
   const found: Array<string> = []
-  const parts: Array<Part> = [{ place: "", calendar, depth: 0 }]
-  for (let index = 0; index < parts.length; index++) {
-    const part = parts[index]
-    if (part === undefined) break
-    const label = part.place === "" ? "" : `${part.place.slice(0, -1)}: `
-    const shape = shapeProblems(part.calendar)
-    const own = shape.length > 0 ? shape : ownProblems(part.calendar)
-    found.push(...own.filter((problem) => problem !== undefined).map((text) => label + text))
-    if (shape.length > 0) continue
-    if (part.depth >= DEPTH) return [...found, `it is nested more than ${DEPTH} deep: join its parts side by side`]
+  const root = place ?? "calendar"
+  const parts: Array<Part> = [{ place: root, calendar, depth: 0 }]
+  for (const part of parts) {
+    const problems = check(part.calendar, part.place)
+    found.push(...problems)
+    if (problems.length > 0) continue
+    if (part.calendar._tag === "Invalid") {
+      // The problems of a constructor name the constructor; the place is needed only for a part, or if it is given.
+      const prefix = place === undefined && part.depth === 0 ? "" : `${part.place}: `
+      found.push(...part.calendar.problems.map((problem) => prefix + problem))
+    }
+    if (part.depth >= MAX_DEPTH_COUNT)
+      return [...found, `${root} is nested more than ${MAX_DEPTH_COUNT} deep: join its parts side by side`]
     const inner = partsOf(part)
-    if (parts.length + inner.length > PARTS) return [...found, `it has more than ${PARTS} parts: make it of fewer`]
+    if (parts.length + inner.length > MAX_PART_COUNT)
+      return [...found, `${root} has more than ${MAX_PART_COUNT} parts: use fewer`]
     parts.push(...inner)
   }
-  return found.length > 0 ? found : schemaProblems(calendar)
+  return found
 }

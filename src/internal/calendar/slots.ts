@@ -1,10 +1,10 @@
-/** The slots of any calendar: those of its parts, joined, or with some left out. One with problems has none. */
+/** The slots of any calendar: those of its parts, joined, or without exclusions. A calendar with problems has none. */
 import { MAX_DATE_MILLIS } from "../util/time.js"
-import { DAY, dayOfIso } from "./civil.js"
-import type { At, Calendar, Every, Except, Slots } from "./model.js"
+import { DAY_MILLIS, dayOfIso } from "./civil.js"
+import type { At, Calendar, Every, Except } from "./model.js"
 import { problemsOf } from "./problems.js"
-import { FIRST_INSTANT, LAST_INSTANT, wallSlots } from "./wall.js"
-import { LONGEST_REPEAT, reachedAt, type Zone, zoneOf } from "./zone.js"
+import { MAX_INSTANT_MILLIS, MIN_INSTANT_MILLIS, type Slots, wallSlots } from "./wall.js"
+import { MAX_REPEAT_MILLIS, reachedAt, type Zone, zoneOf } from "./zone.js"
 
 const noSlots: Slots = { next: () => null, last: () => null }
 
@@ -21,85 +21,92 @@ const atSlots = ({ instants }: At): Slots => {
   }
 }
 
-const most = (values: ReadonlyArray<number | null>, choose: (a: number, b: number) => number): number | null =>
+/** The least or greatest value, by `choose`; null without values. */
+const extreme = (values: ReadonlyArray<number | null>, choose: (a: number, b: number) => number): number | null =>
   values.reduce((found, value) => found === null || value === null ? found ?? value : choose(found, value), null)
 
 const joinSlots = (parts: ReadonlyArray<Slots>): Slots => ({
-  next: (after) => most(parts.map(({ next }) => next(after)), Math.min),
-  last: (to, from) => most(parts.map(({ last }) => last(to, from)), Math.max)
+  next: (after) => extreme(parts.map(({ next }) => next(after)), Math.min),
+  last: (to, from) => extreme(parts.map(({ last }) => last(to, from)), Math.max)
 })
 
-/** A stretch of time, or of days; its end is left out. */
-interface Stretch {
+// --- exclusions ---
+
+/** A range of instants, wall times or days. `to` is excluded. */
+interface Range {
   readonly from: number
   readonly to: number
 }
 
-/** In order, and those that touch made one. */
-const merged = (stretches: ReadonlyArray<Stretch>): ReadonlyArray<Stretch> => {
-  const result: Array<Stretch> = []
-  for (const next of [...stretches].sort((a, b) => a.from - b.from)) {
-    const last = result.at(-1)
-    if (last === undefined || next.from > last.to) result.push(next)
-    else result[result.length - 1] = { from: last.from, to: Math.max(last.to, next.to) }
+/** Sorted, with ranges that touch or overlap merged. */
+const mergeRanges = (ranges: ReadonlyArray<Range>): ReadonlyArray<Range> => {
+  const merged: Array<Range> = []
+  for (const next of [...ranges].sort((a, b) => a.from - b.from)) {
+    const last = merged.at(-1)
+    if (last === undefined || next.from > last.to) merged.push(next)
+    else merged[merged.length - 1] = { from: last.from, to: Math.max(last.to, next.to) }
   }
-  return result
+  return merged
 }
 
-const holding = (stretches: ReadonlyArray<Stretch>, value: number): Stretch | undefined => {
-  const found = stretches.findLast(({ from }) => from <= value)
+const rangeWith = (ranges: ReadonlyArray<Range>, value: number): Range | undefined => {
+  const found = ranges.findLast(({ from }) => from <= value)
   return found !== undefined && value < found.to ? found : undefined
 }
 
-/** A stretch of time around an instant in which clocks show nothing but those wall times. */
-const shown = (zone: Zone, instant: number, walls: Stretch): Stretch => {
-  const whole = { from: reachedAt(zone, walls.from) + LONGEST_REPEAT, to: reachedAt(zone, walls.to) }
+/** A range of instants around `instant` in which clocks show only these wall times. */
+const instantsOf = (zone: Zone, instant: number, walls: Range): Range => {
+  const whole = { from: reachedAt(zone, walls.from) + MAX_REPEAT_MILLIS, to: reachedAt(zone, walls.to) }
   if (instant >= whole.from && instant < whole.to) return whole
-  // Near the beginning clocks may be set back before it, so no farther than to the next time they are set.
+  // Near the start, clocks may be set back to before it. So the range ends at the next change of the clocks.
   const offset = zone.offsetAt(instant)
-  const start = zone.transitions(instant - DAY, instant).at(-1)?.at ?? instant - DAY
-  const end = zone.transitions(instant, instant + DAY)[0]?.at ?? instant + DAY
+  const start = zone.transitions(instant - DAY_MILLIS, instant).at(-1)?.at ?? instant - DAY_MILLIS
+  const end = zone.transitions(instant, instant + DAY_MILLIS)[0]?.at ?? instant + DAY_MILLIS
   return { from: Math.max(start, walls.from - offset), to: Math.min(end, walls.to - offset) }
 }
 
-/** The stretches of time that are left out: the one that holds an instant, or a part of it around the instant. */
-const leftOut = (except: Except, zone: Zone): (instant: number) => Stretch | undefined => {
-  const ranges = merged(except.ranges)
-  const days = merged(except.dates.flatMap((dates) => {
+/** Finds the excluded range that contains an instant, or a part of the range around the instant. */
+const exclusionAt = (except: Except, zone: Zone): (instant: number) => Range | undefined => {
+  const ranges = mergeRanges(except.ranges)
+  const days = mergeRanges(except.dates.flatMap((dates) => {
     const [from, to] = [dayOfIso(dates.from), dayOfIso(dates.to)]
     return from === undefined || to === undefined ? [] : [{ from, to: to + 1 }]
   }))
   return (instant) => {
-    const range = holding(ranges, instant)
+    const range = rangeWith(ranges, instant)
     if (range !== undefined) return range
-    if (days.length === 0 || instant < FIRST_INSTANT || instant > LAST_INSTANT) return undefined
-    const dates = holding(days, Math.floor((instant + zone.offsetAt(instant)) / DAY))
-    return dates === undefined ? undefined : shown(zone, instant, { from: dates.from * DAY, to: dates.to * DAY })
+    if (days.length === 0 || instant < MIN_INSTANT_MILLIS || instant > MAX_INSTANT_MILLIS) return undefined
+    const dates = rangeWith(days, Math.floor((instant + zone.offsetAt(instant)) / DAY_MILLIS))
+    return dates === undefined
+      ? undefined
+      : instantsOf(zone, instant, { from: dates.from * DAY_MILLIS, to: dates.to * DAY_MILLIS })
   }
 }
 
-const exceptSlots = (inner: Slots, stretchAt: (instant: number) => Stretch | undefined): Slots => ({
+const exceptSlots = (inner: Slots, exclusion: (instant: number) => Range | undefined): Slots => ({
   next: (after) => {
     let found = inner.next(after)
     while (found !== null) {
-      const stretch = stretchAt(found)
-      if (stretch === undefined) return found
-      found = inner.next(stretch.to - 1)
+      const range = exclusion(found)
+      if (range === undefined) return found
+      found = inner.next(range.to - 1)
     }
     return null
   },
   last: (to, from) => {
     let found = inner.last(to, from)
     while (found !== null && found > from) {
-      const stretch = stretchAt(found)
-      if (stretch === undefined) return found
-      found = inner.last(stretch.from - 1, from)
+      const range = exclusion(found)
+      if (range === undefined) return found
+      found = inner.last(range.from - 1, from)
     }
     return null
   }
 })
 
-const build = (calendar: Calendar): Slots => {
+// --- all calendars ---
+
+const makeSlots = (calendar: Calendar): Slots => {
   switch (calendar._tag) {
     case "Every":
       return everySlots(calendar)
@@ -110,49 +117,49 @@ const build = (calendar: Calendar): Slots => {
     case "At":
       return atSlots(calendar)
     case "Join":
-      return joinSlots(calendar.calendars.map(build))
+      return joinSlots(calendar.calendars.map(makeSlots))
     case "Except": {
       const zone = zoneOf(calendar.zone)
-      return zone === undefined ? noSlots : exceptSlots(build(calendar.calendar), leftOut(calendar, zone))
+      return zone === undefined ? noSlots : exceptSlots(makeSlots(calendar.calendar), exclusionAt(calendar, zone))
     }
     case "Invalid":
       return noSlots
   }
 }
 
-const built = new WeakMap<Calendar, Slots>()
+const cache = new WeakMap<Calendar, Slots>()
 
 const slotsOf = (calendar: Calendar): Slots => {
-  const known = built.get(calendar)
-  if (known !== undefined) return known
-  // What is no object has no place to be known by, and no slots.
+  const cached = cache.get(calendar)
+  if (cached !== undefined) return cached
+  // A value that is not an object has problems, so it is never a key of the cache.
   if (problemsOf(calendar).length > 0) return noSlots
-  const slots = build(calendar)
-  built.set(calendar, slots)
+  const slots = makeSlots(calendar)
+  cache.set(calendar, slots)
   return slots
 }
 
-const within = (instant: number): number => Math.max(-MAX_DATE_MILLIS, Math.min(instant, MAX_DATE_MILLIS))
+const withinDates = (instant: number): number => Math.max(-MAX_DATE_MILLIS, Math.min(instant, MAX_DATE_MILLIS))
 
 /** The first slot after an instant. */
 export const nextSlot = (calendar: Calendar, after: number): number | null => {
   if (Number.isNaN(after)) return null
-  const found = slotsOf(calendar).next(within(after))
+  const found = slotsOf(calendar).next(withinDates(after))
   return found === null || found > MAX_DATE_MILLIS ? null : found
 }
 
 /** The last slot that is after `from` and not after `to`. */
 export const lastSlot = (calendar: Calendar, from: number, to: number): number | null => {
   if (Number.isNaN(from) || Number.isNaN(to) || from >= to) return null
-  const found = slotsOf(calendar).last(within(to), from)
+  const found = slotsOf(calendar).last(withinDates(to), from)
   return found === null || found <= from || found < -MAX_DATE_MILLIS ? null : found
 }
 
-/** The slots from `from` on and before `to`, at most so many. */
-export const slotsIn = (calendar: Calendar, from: number, to: number, most: number): ReadonlyArray<number> => {
+/** The first `limit` slots from `from`, included, to `to`, excluded. */
+export const slotsIn = (calendar: Calendar, from: number, to: number, limit: number): ReadonlyArray<number> => {
   const found: Array<number> = []
   let slot = nextSlot(calendar, from - 1)
-  while (slot !== null && slot < to && found.length < most) {
+  while (slot !== null && slot < to && found.length < limit) {
     found.push(slot)
     slot = nextSlot(calendar, slot)
   }

@@ -1,20 +1,38 @@
 /**
- * The slots of a clock on the wall, in two steps: which wall times match (civil arithmetic; months and days that do not
- * match are passed over at once), and when clocks in the zone show them.
+ * The slots of a wall clock, in two steps: which wall times match (civil arithmetic, which skips whole months and
+ * days), and when clocks in the zone show them.
  *
- * A wall time fires at the first instant at which clocks show it, or a later one. So the wall times that are fired by an
- * instant are those below what has not been reached by then, and each direction is one look-up. What clocks show a
- * second time is looked for apart, around the few hours in which they do.
+ * A wall time fires at the first instant at which clocks show it or a later time. So the wall times that have fired by
+ * an instant are those below the least time that clocks have not reached by then, and each direction needs one search.
+ * Times that clocks show again are searched separately, in the few hours around the change of the clocks.
  */
-import { civilOf, DAY, dayOf, daysIn, FIRST_WALL, LAST_WALL, SECOND, secondAfter, weekdayOf } from "./civil.js"
-import type { Slots, Wall } from "./model.js"
-import { FARTHEST, LONGEST_REPEAT, reachedAt, repeats, unreached, type Zone } from "./zone.js"
+import {
+  DAY_MILLIS,
+  dateOf,
+  dayOf,
+  daysInMonth,
+  MAX_WALL_MILLIS,
+  MIN_WALL_MILLIS,
+  SECOND_MILLIS,
+  secondAfter,
+  weekdayOf
+} from "./civil.js"
+import type { Wall } from "./model.js"
+import { MAX_OFFSET_MILLIS, MAX_REPEAT_MILLIS, reachedAt, repeats, unreached, type Zone } from "./zone.js"
 
-/** Forward or backward. */
-type Step = 1 | -1
+/** When a calendar fires, in milliseconds since the epoch. */
+export interface Slots {
+  /** The first slot after an instant. */
+  readonly next: (after: number) => number | null
+  /** The last slot that is not after `to`. Slots up to `from` need not be found. */
+  readonly last: (to: number, from: number) => number | null
+}
 
-/** Every date comes again within these months: a leap day on a given day of the week does after 40 years at most. */
-const MONTHS = 100 * 12
+/** Forward or backward in time. */
+type Direction = 1 | -1
+
+/** Each date recurs within this time: a leap day on a given day of the week, within 40 years. */
+const SEARCHED_MONTHS = 100 * 12
 
 const isDay = ({ days, match, weekdays }: Wall, day: number, dayOfMonth: number, last: number): boolean => {
   const ofMonth = days === null || days.includes(dayOfMonth) || (dayOfMonth === last && days.includes(-1))
@@ -22,12 +40,12 @@ const isDay = ({ days, match, weekdays }: Wall, day: number, dayOfMonth: number,
   return match === "either" && days !== null && weekdays !== null ? ofMonth || ofWeek : ofMonth && ofWeek
 }
 
-/** The nearest day that matches, from a day on, that day included. */
-const dayFrom = (wall: Wall, from: number, step: Step): number | undefined => {
-  let { day, month, year } = civilOf(from)
-  for (let months = 0; months <= MONTHS; months++) {
+/** The nearest matching day in a direction, `from` included. */
+const dayFrom = (wall: Wall, from: number, step: Direction): number | undefined => {
+  let { day, month, year } = dateOf(from)
+  for (let months = 0; months <= SEARCHED_MONTHS; months++) {
     if (wall.months === null || wall.months.includes(month)) {
-      const [first, last] = [dayOf(year, month, 1), daysIn(year, month)]
+      const [first, last] = [dayOf(year, month, 1), daysInMonth(year, month)]
       for (let each = Math.min(day, last); each >= 1 && each <= last; each += step) {
         if (isDay(wall, first + each - 1, each, last)) return first + each - 1
       }
@@ -42,13 +60,13 @@ const dayFrom = (wall: Wall, from: number, step: Step): number | undefined => {
   return undefined
 }
 
-/** Whether any day matches, in all years. */
+/** Whether a day of some year matches. */
 export const hasDay = (wall: Wall): boolean => dayFrom(wall, dayOf(2000, 1, 1), 1) !== undefined
 
 const timeOf = (hour: number, minute: number, second: number): number => (hour * 60 + minute) * 60 + second
 
-/** The times of day that match, in seconds: the first in a direction, and the nearest from a time on, that included. */
-const timesOf = (wall: Wall, step: Step) => {
+/** The matching times of day in seconds: the first one in a direction, and the nearest one from a time, included. */
+const timesOf = (wall: Wall, step: Direction) => {
   const inOrder = (values: ReadonlyArray<number>) => [...values].sort((a, b) => step * (a - b))
   const [hours, minutes, seconds] = [inOrder(wall.hours), inOrder(wall.minutes), inOrder(wall.seconds)]
   const [firstHour = 0, firstMinute = 0, firstSecond = 0] = [hours[0], minutes[0], seconds[0]]
@@ -67,36 +85,36 @@ const timesOf = (wall: Wall, step: Step) => {
   return { first: timeOf(firstHour, firstMinute, firstSecond), from }
 }
 
-/** The nearest wall time that matches, from one on (a whole second), that one included. */
-const search = (wall: Wall, step: Step): (from: number) => number | null => {
+/** Finds the nearest matching wall time in a direction. `from` is a whole second, and included. */
+const search = (wall: Wall, step: Direction): (from: number) => number | null => {
   const times = timesOf(wall, step)
   const inDay = (day: number, time: number): number | null => {
-    const found = day * DAY + time * SECOND
-    return found >= FIRST_WALL && found < LAST_WALL ? found : null
+    const found = day * DAY_MILLIS + time * SECOND_MILLIS
+    return found >= MIN_WALL_MILLIS && found < MAX_WALL_MILLIS ? found : null
   }
   return (from) => {
-    const start = Math.max(FIRST_WALL, Math.min(from, LAST_WALL - SECOND))
+    const start = Math.max(MIN_WALL_MILLIS, Math.min(from, MAX_WALL_MILLIS - SECOND_MILLIS))
     if (step * (start - from) < 0) return null
-    const day = Math.floor(start / DAY)
+    const day = Math.floor(start / DAY_MILLIS)
     const sameDay = dayFrom(wall, day, step)
     if (sameDay === undefined) return null
     if (sameDay !== day) return inDay(sameDay, times.first)
-    const time = times.from((start - day * DAY) / SECOND)
+    const time = times.from((start - day * DAY_MILLIS) / SECOND_MILLIS)
     if (time !== undefined) return inDay(day, time)
     const otherDay = dayFrom(wall, day + step, step)
     return otherDay === undefined ? null : inDay(otherDay, times.first)
   }
 }
 
-/** Where clocks are read: a day more than there are wall times at both ends. */
-export const FIRST_INSTANT = FIRST_WALL - FARTHEST
-export const LAST_INSTANT = LAST_WALL + FARTHEST
+/** The instants at which clocks can show a wall time. */
+export const MIN_INSTANT_MILLIS = MIN_WALL_MILLIS - MAX_OFFSET_MILLIS
+export const MAX_INSTANT_MILLIS = MAX_WALL_MILLIS + MAX_OFFSET_MILLIS
 
 export const wallSlots = (wall: Wall, zone: Zone): Slots => {
   const [forward, backward] = [search(wall, 1), search(wall, -1)]
-  const again = wall.repeated === "both"
+  const repeated = wall.repeated === "both"
 
-  /** The first slot that is after `after` and before `end`, and shows a wall time that was shown before. */
+  /** The first slot after `after` and before `end` at which clocks show a wall time again. */
   const nextAgain = (after: number, end: number): number | null => {
     for (const repeat of repeats(zone, after, end)) {
       const found = forward(Math.max(repeat.start, secondAfter(after)) + repeat.offset)
@@ -105,10 +123,10 @@ export const wallSlots = (wall: Wall, zone: Zone): Slots => {
     return null
   }
 
-  /** The last slot that is after `from` and not after `to`, and shows a wall time that was shown before. */
+  /** The last slot after `from` and not after `to` at which clocks show a wall time again. */
   const lastAgain = (from: number, to: number): number | null => {
     for (const repeat of repeats(zone, from, to).toReversed()) {
-      const found = backward(Math.min(repeat.end, secondAfter(to)) - SECOND + repeat.offset)
+      const found = backward(Math.min(repeat.end, secondAfter(to)) - SECOND_MILLIS + repeat.offset)
       if (found !== null && found >= repeat.start + repeat.offset) return found - repeat.offset
     }
     return null
@@ -116,22 +134,22 @@ export const wallSlots = (wall: Wall, zone: Zone): Slots => {
 
   return {
     next: (given) => {
-      const after = Math.max(given, FIRST_INSTANT)
-      if (after > LAST_INSTANT) return null
+      const after = Math.max(given, MIN_INSTANT_MILLIS)
+      if (after > MAX_INSTANT_MILLIS) return null
       const wallTime = forward(unreached(zone, after))
       const first = wallTime === null ? null : reachedAt(zone, wallTime)
-      if (!again) return first
-      // What is shown again was shown first not long ago, so it is no later than this.
-      const second = nextAgain(after, Math.min(first ?? Infinity, after + LONGEST_REPEAT))
+      if (!repeated) return first
+      // Clocks show a time again within a bounded time after the first time.
+      const second = nextAgain(after, Math.min(first ?? Infinity, after + MAX_REPEAT_MILLIS))
       return first === null || second === null ? first ?? second : Math.min(first, second)
     },
     last: (given, from) => {
-      const to = Math.min(given, LAST_INSTANT)
-      if (to < FIRST_INSTANT) return null
-      const wallTime = backward(unreached(zone, to) - SECOND)
+      const to = Math.min(given, MAX_INSTANT_MILLIS)
+      if (to < MIN_INSTANT_MILLIS) return null
+      const wallTime = backward(unreached(zone, to) - SECOND_MILLIS)
       const first = wallTime === null ? null : reachedAt(zone, wallTime)
-      if (!again || first === null) return first
-      const second = lastAgain(Math.max(first, from), Math.min(to, first + LONGEST_REPEAT))
+      if (!repeated || first === null) return first
+      const second = lastAgain(Math.max(first, from), Math.min(to, first + MAX_REPEAT_MILLIS))
       return second === null ? first : Math.max(first, second)
     }
   }

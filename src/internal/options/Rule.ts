@@ -192,7 +192,18 @@ export const arrayOf = <A>(
 }
 
 /** One, or an array of at least one. */
-export const oneOrMore = <A>(item: Rule<A>): Rule<A | ReadonlyArray<A>> => either(item, arrayOf(item, { min: 1 }))
+export const oneOrMore = <A>(item: Rule<A>): Rule<A | ReadonlyArray<A>> => {
+  const expected = `${item.expected}, or an array of one or more`
+  const items = arrayOf(item, { min: 1 })
+  return {
+    expected,
+    problems: (value, place) => {
+      if (Array.isArray(value) && value.length > 0) return items.problems(value, place)
+      const problems = item.problems(value, place)
+      return problems[0] === mustBe(place, item.expected, value) ? [mustBe(place, expected, value)] : problems
+    }
+  }
+}
 
 /** An object whose keys are data, such as names of workflows. */
 export const recordOf = <A>(

@@ -152,7 +152,7 @@ describe("a rule", () => {
       "oneOrMore of none",
       oneOrMore(boolean),
       [],
-      `"x" must be true or false or an array with at least 1 item, each true or false, got []`
+      `"x" must be true or false, or an array of one or more, got []`
     ],
     ["recordOf by a value", recordOf(string(), boolean), { a: 1 }, `"x.a" must be true or false, got 1`],
     [
