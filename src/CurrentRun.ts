@@ -1,6 +1,6 @@
 /**
- * The run that a workflow's code is part of. Its presence in `R` is what keeps durable operations (`Step.run`,
- * `Signal.receive` …) inside workflows.
+ * The current run: a service that only the code of a workflow has. Durable operations (`Step.run`, `Signal.receive` …)
+ * require it, so they compile only inside workflows.
  *
  * @since 0.1.0
  */
@@ -11,31 +11,33 @@ import { Misuse } from "./Errors.js"
 import type { Machine } from "./internal/machine/Machine.js"
 
 /**
- * What a workflow can know about its own run.
+ * The current run, as the code of its workflow sees it.
  *
  * @since 0.1.0
  * @category models
  */
 export interface CurrentRunInfo {
   readonly id: string
+  /** The name of the workflow. */
   readonly workflow: string
   readonly version: string
-  /** How often the run has continued as new. */
+  /** How many times the run has continued as new. */
   readonly generation: number
+  /** The id of the parent. */
   readonly parent: Option.Option<string>
-  /** The topmost ancestor: the run's own id if it has no parent. */
+  /** The id of the topmost ancestor: the run's own id if it has no parent. */
   readonly root: string
   /** 0 for a run without parent. */
   readonly depth: number
   readonly idempotencyKey: Option.Option<string>
-  /** A random UUID that is the same whenever the run is replayed. */
+  /** A new random UUID (version 4), which a replay repeats. */
   readonly uuid: Effect.Effect<string>
   /** @internal */
   readonly machine: Machine
 }
 
 /**
- * The tag of the current run.
+ * The tag of the current run. It is in the context of every handler.
  *
  * @since 0.1.0
  * @category tags
@@ -50,7 +52,7 @@ export interface CurrentRunInfo {
 export class CurrentRun extends Context.Tag("perdure/CurrentRun")<CurrentRun, CurrentRunInfo>() {}
 
 /**
- * Make `inside` of the current run if there is one, else `outside`: how one value works in both places.
+ * `inside` if the caller is the code of a run, else `outside`: one value that works in both places.
  *
  * @internal
  */
@@ -72,8 +74,8 @@ export const dieOfMisuse = (run: Pick<CurrentRunInfo, "id" | "workflow">, proble
   Effect.die(new Misuse({ detail: `run ${run.id} of workflow ${run.workflow}: ${problem}` }))
 
 /**
- * What asks storage at once: outside of workflows only. Inside one, no replay could give the same answer, so it dies
- * before anything is asked.
+ * An operation that reads or writes storage directly. Inside a workflow no replay could repeat its result, so it dies
+ * with `Misuse` before it starts.
  *
  * @internal
  */
@@ -82,7 +84,8 @@ export const outsideOnly = <A, E, R>(what: string, outside: () => Effect.Effect<
     (run) =>
       Effect.die(
         new Misuse({
-          detail: `${what} is for outside of workflows, and run ${run.id} of workflow ${run.workflow} calls it: ` +
+          detail:
+            `${what} must be called outside of workflows, and run ${run.id} of workflow ${run.workflow} calls it: ` +
             `call it inside a Step`
         })
       ),

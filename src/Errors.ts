@@ -462,4 +462,4 @@ export type RuntimeError = typeof RuntimeError.Type
  * @since 0.1.0
  * @category errors
  */
-export type ResultError = Exclude<RuntimeError, never>
+export type ResultError = RuntimeError

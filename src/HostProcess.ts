@@ -1,6 +1,6 @@
 /**
- * What a process says of itself: where it runs, what it is made of, its memory and its load. The only place in the core
- * that looks at the process; where there is none (in a browser, in a sandbox) it says nothing.
+ * The description of a process: where it runs, its versions, its memory and its load. Only this module of the core uses
+ * Node's `process`. Without it (in a browser, in a sandbox) the description has only the version of Perdure.
  *
  * @since 0.1.0
  */
@@ -16,18 +16,19 @@ import * as Either from "effect/Either"
 export const version = "0.1.0"
 
 /**
- * A process, as it describes itself. Shares are between 0 and 1 of the time since the last description; a process that
- * uses two cores has a `cpu` of 2.
+ * The description of a process. `load` has shares of the time since the last description: `eventLoop` is between 0 and
+ * 1, and `cpu` is 2 for a process that uses two cores.
  *
  * @since 0.1.0
  * @category models
  */
 export interface ProcessInfo {
+  /** The name of the host. */
   readonly host?: string
   readonly pid?: number
   /** For example `node v22.3.0`. */
   readonly runtime?: string
-  /** Of Perdure. */
+  /** The version of Perdure. */
   readonly version: string
   readonly memory?: { readonly rssBytes: number; readonly heapBytes: number }
   readonly load?: { readonly cpu: number; readonly eventLoop: number }
@@ -39,8 +40,8 @@ interface Usage {
   readonly loopTotal: number
 }
 
-/** Shares of less time than this say nothing. */
-const LEAST_MILLIS = 100
+/** Shares of a shorter time have no meaning. */
+const MIN_SHARE_MILLIS = 100
 
 const round = (share: number): number => Math.round(share * 1000) / 1000
 
@@ -55,7 +56,7 @@ const describer = (): () => ProcessInfo => {
     const { active, idle } = globalThis.performance.eventLoopUtilization()
     const usage = { cpuMicros: cpu.user + cpu.system, loopActive: active, loopTotal: active + idle }
     const millis = usage.loopTotal - before.loopTotal
-    if (millis >= LEAST_MILLIS) {
+    if (millis >= MIN_SHARE_MILLIS) {
       load = {
         cpu: round((usage.cpuMicros - before.cpuMicros) / 1000 / millis),
         eventLoop: round((usage.loopActive - before.loopActive) / millis)
@@ -75,7 +76,7 @@ const describer = (): () => ProcessInfo => {
 }
 
 /**
- * How a worker describes its process with each heartbeat. Provide another to say more, or less.
+ * How a worker describes its process in each heartbeat. Provide another service to report more or less.
  *
  * @since 0.1.0
  * @category references
@@ -84,7 +85,7 @@ const describer = (): () => ProcessInfo => {
  * import * as Layer from "effect/Layer"
  * import { HostProcess, version } from "perdure/HostProcess"
  *
- * // Say nothing of memory and load.
+ * // Reports no memory and no load.
  * const quiet = Layer.succeed(HostProcess, { describe: () => ({ version }) })
  * ```
  */

@@ -1,5 +1,5 @@
 /**
- * Ceilings that keep one run from harming the rest. All have defaults; a Layer changes them.
+ * Limits that keep one run from harming the others. All have defaults; a Layer changes them.
  *
  * @since 0.1.0
  */
@@ -7,23 +7,24 @@ import * as Context from "effect/Context"
 import * as Layer from "effect/Layer"
 
 /**
+ * The limits.
+ *
  * @since 0.1.0
  * @category models
  */
 export interface LimitsOptions {
-  /** Encoded payload, success or failure of a run, in bytes of UTF-8. Default 1 MiB. */
+  /** The JSON of a payload, a success or a failure of a run, in bytes of UTF-8. Default 1 MiB. */
   readonly payloadBytes: number
-  /** Encoded result of a step, in bytes of UTF-8. Default 1 MiB. */
+  /** The JSON of the result of a step, in bytes of UTF-8. Default 1 MiB. */
   readonly stepResultBytes: number
-  /** Encoded payload of a signal, in bytes of UTF-8. Default 64 KiB. */
+  /** The JSON of the payload of a signal, in bytes of UTF-8. Default 64 KiB. */
   readonly signalBytes: number
-  /** Generations of children below a run that has no parent. Default 10. */
+  /** Levels of children below a root run. Default 10. */
   readonly childDepth: number
-  /** Children that one run may start (between two `continueAsNew`). Default 1,000. */
+  /** Children that one run can start in a generation, that is, between two `continueAsNew`. Default 1,000. */
   readonly children: number
 }
 
-/** The defaults. */
 const defaults: LimitsOptions = {
   payloadBytes: 1024 * 1024,
   stepResultBytes: 1024 * 1024,
@@ -33,7 +34,7 @@ const defaults: LimitsOptions = {
 }
 
 /**
- * The limits in force, with defaults; no layer is needed.
+ * The limits in force. Without a layer, the defaults.
  *
  * @since 0.1.0
  * @category tags
@@ -47,7 +48,7 @@ const defaults: LimitsOptions = {
 export class Limits extends Context.Reference<Limits>()("perdure/Limits", {
   defaultValue: (): LimitsOptions => defaults
 }) {
-  /** Change some limits for everything that this layer is provided to. */
+  /** Changes some limits for the effects and layers that it is provided to. */
   static layer(options: Partial<LimitsOptions>): Layer.Layer<never> {
     return Layer.succeed(Limits, { ...defaults, ...options }) as Layer.Layer<never>
   }

@@ -1,4 +1,4 @@
-/** What asks storage at once is for outside of workflows: inside one it says so, and asks nothing. */
+/** Operations that read or write storage directly die inside workflows, before they call storage. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -42,10 +42,10 @@ const operations: Readonly<Record<string, (target: Run.Run<void, never>) => Oper
   "Published.changes": ({ id }) => Stream.runHead(Progress.changes(id))
 }
 
-/** Notes what is asked of storage by anything but a worker's loops and a waiter. */
-const listening = (asked: Array<string>) => (driver: JournalDriver): JournalDriver => {
+/** Records the calls of the driver, except those of the loops of workers and of waiters. */
+const recordCalls = (calls: Array<string>) => (driver: JournalDriver): JournalDriver => {
   const note = <Args extends ReadonlyArray<unknown>, A>(name: string, ask: (...args: Args) => A) => (...args: Args) => {
-    asked.push(name)
+    calls.push(name)
     return ask(...args)
   }
   return {
@@ -63,13 +63,11 @@ const listening = (asked: Array<string>) => (driver: JournalDriver): JournalDriv
   }
 }
 
-/**
- * A run that sleeps, and one that uses its handle. The operations of storage are recorded from the second one on.
- */
+/** A run that sleeps, and a run that uses its handle, with the driver calls since the second one started. */
 const use = Effect.fnUntraced(
   function*(program: (target: Run.Run<void, never>) => Effect.Effect<void, never, CurrentRun | Journal>) {
-    const asked: Array<string> = []
-    const world = yield* makeWorld(listening(asked))
+    const calls: Array<string> = []
+    const world = yield* makeWorld(recordCalls(calls))
     yield* world.launch(Layer.mergeAll(
       Target.toLayer(() => Effect.zipRight(Effect.orDie(Progress.publish(0.5)), Effect.sleep("1 day"))),
       Job.toLayer(({ id }) => Effect.flatMap(Target.attach(id), program))
@@ -77,29 +75,29 @@ const use = Effect.fnUntraced(
     const target = yield* world.use(Target.start({}))
     yield* TestClock.adjust("1 minute")
     const job = yield* world.use(Job.start({ id: target.id }))
-    asked.length = 0
+    calls.length = 0
     yield* TestClock.adjust("1 second")
-    return { job, target, asked: [...asked] }
+    return { job, target, calls: [...calls] }
   }
 )
 
-describe("inside a workflow", () => {
+describe("an operation inside a workflow", () => {
   for (const [name, operation] of Object.entries(operations)) {
-    it.scoped(`${name} is a defect that says what to do, and nothing is asked`, () =>
+    it.scoped(`dies with the cure, without a call of the driver: ${name}`, () =>
       Effect.gen(function*() {
-        const { asked, job, target } = yield* use((run) => Effect.asVoid(Effect.orDie(operation(run))))
-        assert.deepStrictEqual(asked, [])
+        const { calls, job, target } = yield* use((run) => Effect.asVoid(Effect.orDie(operation(run))))
+        assert.deepStrictEqual(calls, [])
         const { message } = yield* soon(Effect.flip(job.result))
-        assert.include(message, `${name} is for outside of workflows`)
+        assert.include(message, `${name} must be called outside of workflows`)
         assert.include(message, `run ${job.id} of workflow Job`)
         assert.include(message, "call it inside a Step")
         assert.strictEqual((yield* target.record).status, "suspended")
       }))
 
-    it.scoped(`${name} works in a step`, () =>
+    it.scoped(`works in a step: ${name}`, () =>
       Effect.gen(function*() {
-        const { asked, job } = yield* use((run) => Step.run("ask", Effect.asVoid(Effect.orDie(operation(run)))))
-        assert.isNotEmpty(asked)
+        const { calls, job } = yield* use((run) => Step.run("ask", Effect.asVoid(Effect.orDie(operation(run)))))
+        assert.isNotEmpty(calls)
         yield* soon(job.result)
       }))
   }

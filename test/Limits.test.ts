@@ -1,4 +1,4 @@
-/** Payloads at the boundary: what cannot be written is a typed error, and nothing is written. */
+/** Values that cannot be encoded, or are too large, are typed errors, and nothing is written. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
@@ -19,7 +19,7 @@ const cycle: { list: Array<unknown> } = { list: [] }
 cycle.list.push(cycle)
 
 describe("a payload", () => {
-  it.scoped("that JSON cannot carry is refused, with the place, before anything is written", () =>
+  it.scoped("that JSON cannot represent is refused with its place, before anything is written", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const bad: ReadonlyArray<readonly [payload: unknown, says: string]> = [
@@ -42,14 +42,14 @@ describe("a payload", () => {
         assert.include(error.message, "payload of workflow Job")
       }
       const mixed = yield* Effect.flip(world.use(Job.startAll([1, 2, Number.NaN])))
-      assert.instanceOf(mixed, ValueInvalid, "one bad payload, and none of the bulk is written")
+      assert.instanceOf(mixed, ValueInvalid, "one bad payload refuses the whole bulk start")
       assert.deepStrictEqual(world.writes, [])
     }))
 
-  it.scoped("that its schema does not describe is refused: wrong types, refinements, excess keys", () =>
+  it.scoped("that does not match its schema is refused: wrong types, refinements, excess keys", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
-      const excess: { readonly n: number } = Object.assign({ n: 1 }, { role: "boss" })
+      const excess: { readonly n: number } = Object.assign({ n: 1 }, { role: "admin" })
       for (const [payload, says] of [[{ n: 1.5 }, "integer"], [excess, "role"]] as const) {
         const error = yield* Effect.flip(world.use(Strict.start(payload)))
         assert.instanceOf(error, ValueInvalid)
@@ -58,7 +58,7 @@ describe("a payload", () => {
       assert.deepStrictEqual(world.writes, [])
     }))
 
-  it.scoped("has a size, counted in bytes of UTF-8, exactly", () =>
+  it.scoped("is limited in bytes of UTF-8, exactly", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const tight = Limits.layer({ payloadBytes: 10 })
@@ -73,7 +73,7 @@ describe("a payload", () => {
       yield* world.use(Job.start("x".repeat(1024 * 1024 - 2)))
     }))
 
-  it.scoped("that is large or odd, but can be carried, comes back the same", () =>
+  it.scoped("that is large or unusual but valid comes back the same", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       yield* world.launch(Job.toLayer(Effect.succeed))
@@ -85,7 +85,7 @@ describe("a payload", () => {
 })
 
 describe("the result of a run", () => {
-  it.scoped("that cannot be written, or is too large, ends the run as failed with an error that says so", () =>
+  it.scoped("that is invalid or too large fails the run with that error", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       yield* world.launch(Job.toLayer((kind) => Effect.succeed(kind === "nan" ? Number.NaN : "x".repeat(2_000_000))))

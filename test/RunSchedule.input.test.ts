@@ -366,7 +366,7 @@ describe("an invalid definition", () => {
         ) {
           const error = yield* Effect.flip(process.use(write))
           assert.instanceOf(error, ConfigurationInvalid)
-          assert.include(error.message, "calendar: ")
+          assert.include(error.message, `"calendar.`)
         }
       }
       assert.deepStrictEqual(yield* stored, before)

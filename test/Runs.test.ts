@@ -137,11 +137,11 @@ describe("a list of runs", () => {
         [
           "filter.status",
           { status: "done" },
-          /must be ("\w+", )+"\w+" or "\w+" or an array .*, got "done"/
+          /must be ("\w+", )+"\w+" or "\w+", or an array of one or more, got "done"/
         ],
-        ["filter.status", { status: [] }, /an array with at least 1 item/],
+        ["filter.status", { status: [] }, /an array of one or more, got \[\]/],
         ["filter.status[1]", { status: ["failed", 3] }, /must be "\w+", .*, got 3/],
-        ["filter.workflow", { workflow: [] }, /an array with at least 1 item/],
+        ["filter.workflow", { workflow: [] }, /an array of one or more, got \[\]/],
         ["filter.workflow", { workflow: 7 }, /a string that is not empty or a Workflow/],
         ["filter.workflow", { workflow: "" }, /a string that is not empty/],
         ["filter.statuses", { statuses: ["failed"] }, /did you mean "status"\?/],
@@ -387,6 +387,6 @@ describe("a change of runs in bulk", () => {
       const run = yield* worker.use(Inside.start({}))
       const exit = yield* soon(Effect.exit(worker.use(run.result)))
       assert.isTrue(Exit.isFailure(exit))
-      assert.match((yield* world.record(run.id)).exit?.value ?? "", /Runs\.cancel is for outside of workflows/)
+      assert.match((yield* world.record(run.id)).exit?.value ?? "", /Runs\.cancel must be called outside of workflows/)
     }))
 })

@@ -135,8 +135,8 @@ export const decodeSettings: (text: string) => Either.Either<Settings, string> =
   SETTINGS_CACHE_SIZE,
   (text) =>
     Either.flatMap(settingsOf(text), (settings) => {
-      const problems = problemsOf(settings.calendar)
-      return problems.length === 0 ? Either.right(settings) : Either.left(`its calendar: ${problems.join("; ")}`)
+      const problems = problemsOf(settings.calendar, "calendar")
+      return problems.length === 0 ? Either.right(settings) : Either.left(problems.join("; "))
     })
 )
 

@@ -62,10 +62,7 @@ const isCalendar = (value: unknown): value is Calendar => isFields(value) && typ
 
 const calendarArgument: Rule<Calendar> = rule("a calendar made by a constructor of perdure/Calendar", isCalendar)
 
-const calendar: Rule<Calendar> = refine(
-  calendarArgument,
-  (value, place) => problemsOf(value).map((problem) => `${place}: ${problem}`)
-)
+const calendar: Rule<Calendar> = refine(calendarArgument, problemsOf)
 
 /** A week: a run that starts later than that after its slot is late, not spread. */
 const JITTER_MAX_MILLIS = 604_800_000
