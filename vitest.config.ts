@@ -22,6 +22,7 @@ export default defineConfig(({ mode }) => ({
   resolve: { alias },
   test: {
     globalSetup: [`${root}packages/testing/src/globalSetup.ts`],
+    setupFiles: [`${root}test/fixtures/setup.ts`],
     pool: "forks",
     // Two cores: two processes. Files of a project share them: loading all modules takes longer than most files.
     poolOptions: { forks: { isolate: false, minForks: 1, maxForks: 2, execArgv: ["--expose-gc"] } },

@@ -1,28 +1,21 @@
+/** Every combinator of Effect with concurrency or time replays after a crash at every entry. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { readFileSync } from "node:fs"
 import { createRequire } from "node:module"
-import { effectCases } from "./effectCases.js"
+import { crashSuite } from "./crashSuite.js"
 import { crashEverywhere, n } from "./replaying.js"
-import { toolCases } from "./toolCases.js"
-import { waitCases } from "./waitCases.js"
 
-const SEEDS = 5
+crashSuite({ seeds: 2 })
 
-describe.each(Object.entries({ Effect: effectCases, tools: toolCases, waits: waitCases }))("%s", (_, cases) => {
-  it.each(Object.entries(cases))("%s", (_, program) => {
-    assert.isAtLeast(crashEverywhere(program, SEEDS), SEEDS * 2)
-  })
-})
-
-/** Concurrency that is no combinator inside of a program. */
+/** Names of concurrency that no program of a workflow uses, with the reason. */
 const exempt: Record<string, string> = {
-  runFork: "runs a program, outside of workflows",
-  withFiberRuntime: "gives the fiber, starts nothing",
+  runFork: "runs a program outside of workflows",
+  withFiberRuntime: "returns the fiber and starts nothing",
   withConcurrency: "covered by: forEach, inherited"
 }
 
-/** What has to do with fibers or time, by its declaration or by its name. */
+/** The exports of Effect that involve fibers or time, by their declaration or name. */
 const declared = (): ReadonlyArray<string> => {
   const file = createRequire(import.meta.url).resolve("effect/package.json").replace(
     "package.json",
@@ -50,17 +43,17 @@ const used = new Set(
   )
 )
 
-describe("the list", () => {
-  it("has every concurrent or timed combinator of the installed Effect", () => {
+describe("the list of cases", () => {
+  it("contains every concurrent or timed combinator of the installed Effect", () => {
     const names = declared()
     assert.isAtLeast(names.length, 65)
     assert.deepStrictEqual(names.filter((name) => !used.has(name) && exempt[name] === undefined), [])
   })
 
-  it("can fail", () => {
-    let turn = 0
+  it("finds a program that differs between its lives", () => {
+    let life = 0
     assert.throws(
-      () => crashEverywhere(() => Effect.zipRight(n(1), ++turn % 2 === 0 ? n(2) : Effect.sleep(1)), 2),
+      () => crashEverywhere(() => Effect.zipRight(n(1), ++life % 2 === 0 ? n(2) : Effect.sleep(1)), 2),
       /diverged/
     )
   })

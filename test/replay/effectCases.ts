@@ -1,6 +1,6 @@
 /**
- * What `Effect` itself can do with fibers, time and concurrency, each in a program that is made of steps. The list is
- * complete: `coverage.test.ts` compares it with the exports of the installed version.
+ * Each function of `Effect` with fibers, time or concurrency, in a program of steps. `coverage.test.ts` compares the
+ * list with the exports of the installed version.
  */
 import * as Chunk from "effect/Chunk"
 import * as Deferred from "effect/Deferred"
@@ -245,13 +245,13 @@ export const effectCases: Record<string, () => Durable<unknown>> = {
       (deferred) => Effect.zip(Deferred.await(deferred), Effect.intoDeferred(slow(1), deferred), { concurrent: true })
     ),
   "async": () => Effect.zip(n(1), Effect.async<number>((resume) => resume(Effect.succeed(2))), { concurrent: true }),
-  "yieldNow, in turns": () =>
+  "yieldNow, alternately": () =>
     Effect.gen(function*() {
-      const turns: Array<number> = []
-      const turn = (i: number) =>
-        Effect.zipRight(Effect.repeatN(Effect.zipRight(Effect.yieldNow(), Effect.sync(() => turns.push(i))), 2), n(i))
-      yield* Effect.forEach([1, 2, 3], turn, unbounded)
-      return turns
+      const order: Array<number> = []
+      const yielding = (i: number) =>
+        Effect.zipRight(Effect.repeatN(Effect.zipRight(Effect.yieldNow(), Effect.sync(() => order.push(i))), 2), n(i))
+      yield* Effect.forEach([1, 2, 3], yielding, unbounded)
+      return order
     }),
   "interruptible inside uninterruptibleMask": () =>
     Effect.timeoutOption(

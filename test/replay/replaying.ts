@@ -1,6 +1,6 @@
 /**
- * Runs a program on the machine alone, under virtual time, with random latencies; begins from any journal. Step bodies
- * are run here, on the spot: the world is this function.
+ * Runs a program on a machine without a worker or storage, in virtual time, with random latencies, from any journal.
+ * Step bodies run synchronously.
  */
 import { dice, type Dice } from "@perdure/testing/simulation/Dice"
 import * as Context from "effect/Context"
@@ -19,7 +19,7 @@ export type Durable<A> = Effect.Effect<A, unknown, CurrentRun | Scope.Scope>
 
 export const START = 1_700_000_000_000
 
-/** A step that gives a value, and is counted. */
+/** A step with this value. */
 export const value = <A extends string | number>(name: string, result: A): Effect.Effect<A, never, CurrentRun> =>
   Effect.as(Step.run(name, Effect.succeed(result), { success: Schema.Union(Schema.String, Schema.Number) }), result)
 
@@ -38,7 +38,7 @@ export interface Started {
   readonly start: (replay: ReadonlyArray<MachineEntry>) => ReturnType<Machine["start"]>
 }
 
-/** A machine with a program, not started yet. */
+/** A machine with a program that has not started. */
 export const machineOf = (
   program: Durable<unknown>,
   options?: { readonly id?: string; readonly refs?: FiberRefs.FiberRefs; readonly budget?: number }
@@ -73,12 +73,12 @@ export const machineOf = (
   }
 }
 
-/** What a program did, from a prefix of a journal to its end. */
+/** The actions of a program from a prefix of a journal to its end. */
 export interface Life {
-  /** The exit's wire form, as text. */
+  /** The wire form of the exit. */
   readonly exit: string
   readonly entries: ReadonlyArray<MachineEntry>
-  /** Ops whose bodies were run. */
+  /** The numbers of the steps whose bodies ran. */
   readonly executed: ReadonlyArray<number>
   readonly strays: ReadonlyArray<string>
 }
@@ -99,12 +99,12 @@ const finish = (op: Op): MachineEntry["exit"] => {
   return encode(Effect.runSyncExit(Effect.provide(body, context)))
 }
 
-/** A child ends once, and a callback is completed once: what has been delivered never comes again. */
-const comesNever = (op: Op, entries: ReadonlyArray<MachineEntry>): boolean =>
+/** Whether the op waits for a child or a callback whose end was delivered: it does not come again. */
+const isOver = (op: Op, entries: ReadonlyArray<MachineEntry>): boolean =>
   (op.data._tag === "Child" || op.data._tag === "Callback") &&
   entries.some(({ exit, kind }) => kind === op.kind && exit.text === finish(op).text)
 
-/** Live from this journal on. The entries of a prefix are delivered, not executed. */
+/** Runs the program to its end. The entries of the prefix are delivered, and their steps do not run. */
 export const live = (program: Durable<unknown>, prefix: ReadonlyArray<MachineEntry>, roll: Dice): Life => {
   const { machine, start, strays } = machineOf(program)
   const divergence = start(prefix)
@@ -119,7 +119,7 @@ export const live = (program: Durable<unknown>, prefix: ReadonlyArray<MachineEnt
     for (const op of machine.pending.values()) {
       if (!due.has(op)) due.set(op, op.data._tag === "Timer" ? op.data.due : now + Math.ceil(roll() * 100))
     }
-    const [next] = [...machine.pending.values()].filter((op) => !comesNever(op, entries)).sort((a, b) =>
+    const [next] = [...machine.pending.values()].filter((op) => !isOver(op, entries)).sort((a, b) =>
       (due.get(a) ?? 0) - (due.get(b) ?? 0)
     )
     if (next === undefined) throw new Error(`stuck: ${machine.stuck}, ${strays.length} stray wake-ups`)
@@ -130,15 +130,18 @@ export const live = (program: Durable<unknown>, prefix: ReadonlyArray<MachineEnt
     const late = machine.deliver(entry)
     if (late !== undefined) throw new Error(`diverged: ${JSON.stringify(late)}`)
   }
-  const ended = machine.exit
-  const { data, kind, text } = codec.encode(ended)
+  const exit = machine.exit
+  const { data, kind, text } = codec.encode(exit)
   machine.forget()
-  // Stacks tell where, not what.
+  // Stacks differ between lives.
   const shown = kind === "defect" ? JSON.stringify({ ...(data as object), stack: undefined }) : text
   return { exit: `${kind} ${shown}`, entries, executed, strays }
 }
 
-/** Crash after every entry of several lives, resume with other latencies, replay what came of it. Answers the crash points. */
+/**
+ * Crashes after every entry of several lives, resumes with other latencies, and replays the resumed life. Returns the
+ * number of crashes.
+ */
 export const crashEverywhere = (program: () => Durable<unknown>, seeds: number): number => {
   let crashes = 0
   for (let seed = 1; seed <= seeds; seed++) {
@@ -148,9 +151,9 @@ export const crashEverywhere = (program: () => Durable<unknown>, seeds: number):
       const resumed = live(program(), full.entries.slice(0, cut), dice(seed * 999 + cut))
       const durable = new Set(full.entries.slice(0, cut).map(({ op }) => op))
       const again = resumed.executed.filter((op) => durable.has(op))
-      if (again.length > 0) throw new Error(`${where}: steps ${again.join(", ")} were executed though they are durable`)
+      if (again.length > 0) throw new Error(`${where}: steps ${again.join(", ")} ran although they are durable`)
       const replayed = live(program(), resumed.entries, dice(3))
-      if (replayed.executed.length > 0) throw new Error(`${where}: the replay executed steps`)
+      if (replayed.executed.length > 0) throw new Error(`${where}: the replay ran steps`)
       if (replayed.exit !== resumed.exit) throw new Error(`${where}: ${replayed.exit} is not ${resumed.exit}`)
       if (resumed.strays.length > 0) throw new Error(`${where}: stray wake-ups: ${resumed.strays.join("; ")}`)
       crashes++

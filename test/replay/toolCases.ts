@@ -1,4 +1,4 @@
-/** Effect's other tools for concurrency, state and time, each in a program that is made of steps. */
+/** The other modules of Effect for concurrency, state and time, each in a program of steps. */
 import * as Cache from "effect/Cache"
 import * as Chunk from "effect/Chunk"
 import * as Deferred from "effect/Deferred"

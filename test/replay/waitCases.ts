@@ -1,4 +1,4 @@
-/** Waits for what comes once, a child's end or a callback's completion, by several fibers and several times. */
+/** Waits for the end of a child or the completion of a callback, by several fibers and several times. */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -17,7 +17,7 @@ const name = "Child"
 
 const exit = makeExitCodec({ success: Schema.Unknown, failure: Schema.Never, what: "result", limitBytes: Infinity })
 
-/** Starts a child and gives the wait for it; `cancels` as `execute` does. */
+/** Starts a child and returns the wait for it. `cancels`: an interrupted wait cancels the child, as in `execute`. */
 const child = (cancels: boolean): Effect.Effect<Wait, never, CurrentRun> =>
   Effect.map(CurrentRun, (current) => {
     const { id, token } = current.machine.startChild((op) => ({

@@ -1,0 +1,3 @@
+import { crashSuite } from "./crashSuite.js"
+
+crashSuite({ seeds: 20 })
