@@ -17,7 +17,7 @@ import type { JournalError, NoSuchRun, ValueInvalid, ValueTooLarge, ValueUnreada
 import { Misuse } from "./Errors.js"
 import type { AnyPublished } from "./internal/options/published.js"
 import { PublishedTypeId } from "./internal/options/published.js"
-import { checkId } from "./internal/options/names.js"
+import { id } from "./internal/options/names.js"
 import { runNews } from "./internal/runs/news.js"
 import { makeValue } from "./internal/util/value.js"
 import { encodePublished } from "./internal/codec/published.js"
@@ -106,7 +106,7 @@ export const isPublished = (u: unknown): u is Any => Predicate.hasProperty(u, Ty
  */
 export const make = <S extends Schema.Schema.AnyNoContext>(key: string, schema: S): Published<S> => {
   const shape = { key, schema }
-  const problem = checkId("the key of published value", key)
+  const [problem] = id.problems(key, "key of published value")
 
   const read = Effect.fnUntraced(function*(runId: string) {
     if (problem !== undefined) return yield* Effect.die(new Misuse({ detail: problem }))

@@ -23,7 +23,8 @@ import { makeIncarnation } from "./internal/codec/ids.js"
 import { encodeSignal, payloadOfSignal } from "./internal/codec/messages.js"
 import { codecOf } from "./internal/codec/wire.js"
 import type { SentContent } from "./internal/machine/Op.js"
-import { canBeStored, checkId } from "./internal/options/names.js"
+import { canBeStored, id as idRule } from "./internal/options/names.js"
+import { optional } from "./internal/options/Rule.js"
 import type { AnySignal } from "./internal/options/signals.js"
 import { SignalTypeId } from "./internal/options/signals.js"
 import { sendFromRun } from "./internal/runs/outgoing.js"
@@ -196,8 +197,7 @@ export const make: {
     )
 
   const problemOf = (id: string | undefined): string | undefined =>
-    checkId("the name of signal", name) ??
-      (id === undefined ? undefined : checkId(`the id of a signal ${name},`, id))
+    [...idRule.problems(name, "name of signal"), ...optional(idRule).problems(id, `id of a signal ${name}`)][0]
 
   /**
    * Sends from inside a run. Without an id of the caller's, only this run sends under the id, before a crash and after

@@ -24,7 +24,7 @@ import { CurrentRun, dieOfMisuse } from "./CurrentRun.js"
 import { Misuse, TimedOut } from "./Errors.js"
 import type { ExitCodec } from "./internal/codec/exits.js"
 import { makeExitCodec } from "./internal/codec/exits.js"
-import { checkId } from "./internal/options/names.js"
+import { id } from "./internal/options/names.js"
 import type { AnySchema, Given } from "./internal/codec/wire.js"
 import { shown } from "./internal/util/show.js"
 import { stepOptions } from "./internal/options/stepOptions.js"
@@ -248,7 +248,7 @@ const makeStep = (transaction: boolean) => (name: string, body: AnyBody, options
   return Effect.withFiberRuntime<never, never, CurrentRun>((fiber) => {
     const { machine, ...run } = Context.unsafeGet(fiber.currentContext as Context.Context<CurrentRun>, CurrentRun)
     const { stepResultBytes } = Context.get(fiber.currentContext, Limits)
-    const problem = checkId("the name of step", name)
+    const [problem] = id.problems(name, "name of step")
     if (problem !== undefined) return dieOfMisuse(run, problem)
     const codec = codecFor(success, failure, name, stepResultBytes)
     const own = options.idempotencyKey

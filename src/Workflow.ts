@@ -24,7 +24,7 @@ import type { InputOf } from "./internal/codec/construct.js"
 import { makeConstruct, structOf } from "./internal/codec/construct.js"
 import { makeExitCodec } from "./internal/codec/exits.js"
 import type { AnySchema, Given } from "./internal/codec/wire.js"
-import { canBeStored, checkId } from "./internal/options/names.js"
+import { canBeStored, id as idRule } from "./internal/options/names.js"
 import { DEFAULT_QUEUE, queueName } from "./internal/options/queues.js"
 import type * as Options from "./internal/options/workflowOptions.js"
 import { checkWorkflow } from "./internal/options/workflowOptions.js"
@@ -399,7 +399,7 @@ const define = <P extends Schema.Schema.Any, S extends AnySchema, E extends AnyS
  */
 export const patched = (id: string): Effect.Effect<boolean, never, CurrentRun> =>
   Effect.flatMap(CurrentRun, (current) => {
-    const problem = checkId("the id of patch", id)
+    const [problem] = idRule.problems(id, "id of patch")
     return problem !== undefined ? dieOfMisuse(current, problem) : Effect.succeed(current.machine.patched(id))
   })
 

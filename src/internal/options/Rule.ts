@@ -151,15 +151,16 @@ export const string = (
       if (max !== undefined && value.length > max) {
         return [`${mustBe(place, expected, value)} (${value.length} characters): shorten it`]
       }
-      return maxBytes === undefined ? NONE : storageProblems(value, place, maxBytes)
+      return maxBytes === undefined ? NONE : checkStorage(value, place, maxBytes)
     }
   }
 }
 
 /** Why storage cannot hold a string. */
-const storageProblems = (value: string, place: string, maxBytes: number): Problems => {
-  const cannot = notJson(value, named(place))
-  if (cannot !== undefined) return [`${cannot}, got ${quote(value)}: remove or escape it`]
+const checkStorage = (value: string, place: string, maxBytes: number): Problems => {
+  if (notJson(value) !== undefined) {
+    return [`${notJson(value, named(place))}, got ${quote(value)}: remove or escape it`]
+  }
   const bytes = bytesAbove(value, maxBytes)
   return bytes === undefined
     ? NONE

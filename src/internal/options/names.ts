@@ -1,6 +1,6 @@
-/** Names and ids that users choose, checked above the drivers: what one storage cannot hold, none is asked to. */
+/** Names and ids that users choose. What one storage cannot hold is refused for all of them. */
 import * as Predicate from "effect/Predicate"
-import { bytesAbove, notJson } from "../codec/wire.js"
+import { notJson } from "../codec/wire.js"
 import type { Rule } from "./Rule.js"
 import { accepts, count, mustBe, rule, string } from "./Rule.js"
 
@@ -12,7 +12,7 @@ export const name: Rule<string> = rule(
   (value) => typeof value === "string" && value.length <= NAME_LENGTH && /^[\x21-\x7E][\x20-\x7E]*$/.test(value)
 )
 
-/** Storage need not be asked about a name that nothing can have. */
+/** Whether something can have this name. If not, storage need not be asked. */
 export const canBeName = (given: string): boolean => accepts(name, given)
 
 /** Lower is claimed first. */
@@ -36,29 +36,13 @@ export const workflowReference: Rule<WorkflowReference> = {
 }
 
 /**
- * The longest name or id, in bytes of UTF-8. A row of a Postgres index holds 2,704 bytes, and beside an id it has a
- * run's id or a workflow's name.
+ * The longest id, in bytes of UTF-8. A row of a Postgres index holds 2,704 bytes; beside an id it holds the id of a
+ * run or the name of a workflow.
  */
-export const ID_BYTES = 1000
+export const ID_BYTES = 1_000
 
 /** The id of a run or of a message, the name of a step or a signal, a key: any string that storage can index. */
 export const id: Rule<string> = string({ maxBytes: ID_BYTES })
 
-/** Characters of an excerpt in a message. */
-const EXCERPT_LENGTH = 40
-
-/** Whether a storage can hold a run of that id. If not, the run does not exist. */
+/** Whether storage can hold a run of that id. If not, no such run exists. */
 export const canBeStored = (runId: string): boolean => notJson(runId) === undefined
-
-/** The problem of a name or an id that a program chooses, with the cure; undefined if the name is valid. */
-export const checkId = (what: string, id: string): string | undefined => {
-  if (!canBeStored(id)) return `${notJson(id, shown(what, id))}: leave it out, or escape it`
-  const bytes = bytesAbove(id, ID_BYTES)
-  return bytes === undefined
-    ? undefined
-    : `${shown(what, id)} has ${bytes} bytes, the limit is ${ID_BYTES}: shorten it, or use a hash of it`
-}
-
-/** JSON escapes characters that cannot be stored, so that the message can be. */
-const shown = (what: string, id: string): string =>
-  `${what} ${JSON.stringify(id.length > EXCERPT_LENGTH ? `${id.slice(0, EXCERPT_LENGTH)}…` : id)}`
