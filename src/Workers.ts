@@ -193,8 +193,8 @@ const pingOptions = optional(fields<PingOptions>({ timeout: optional(duration())
 
 /**
  * Asks a worker to answer, waits until it does, and returns how long that took. The worker is notified at once. If that
- * notification is lost, it answers with its next heartbeat, so a timeout below a third of its lease may report a
- * healthy worker.
+ * notification is lost, its answer comes with its next heartbeat, so a timeout below a third of its lease may report a
+ * healthy worker as unresponsive.
  *
  * Fails with `NoSuchWorker` if no worker of that id exists (any more), and with `WorkerUnresponsive` after the timeout.
  *

@@ -16,7 +16,7 @@ const Job = Workflow.make("Job", { payload: {}, success: Schema.Unknown })
 
 const Note = Signal.make("Note", { payload: Schema.Number })
 
-/** A step that goes on until the test ends it. */
+/** A step that executes until the test ends it. */
 const makeGate = () => {
   const opens: Array<() => void> = []
   const begun: Array<string> = []
@@ -29,7 +29,7 @@ const makeGate = () => {
 }
 
 describe("the options of a worker", () => {
-  it.scoped("are checked, and every mistake is reported at once", () =>
+  it.scoped("are checked, and every problem is reported at once", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const error = yield* world.launch(Layer.empty, {
@@ -65,7 +65,7 @@ describe("the options of a worker", () => {
       assert.include(empty.message, `"queues" must be an array with at least 1 item`)
     }))
 
-  it.scoped("are what they are, whatever their type says, and nobody dies of them", () =>
+  it.scoped("are checked against their types at run time", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const cases: ReadonlyArray<readonly [unknown, ...ReadonlyArray<RegExp>]> = [
@@ -100,7 +100,7 @@ describe("the options of a worker", () => {
 })
 
 describe("the id of a worker", () => {
-  it.scoped("that a live worker has is WorkerIdTaken, after a lease has been waited for", () =>
+  it.scoped("that a live worker has fails a second worker with WorkerIdTaken, after the duration of a lease", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       yield* world.launch(Layer.empty, { id: "w", leaseDuration: "15 seconds" })
@@ -111,7 +111,7 @@ describe("the id of a worker", () => {
       assert.include(error.message, "give each worker its own id")
     }))
 
-  it.scoped("of a worker that has stopped is free at once, of one that died when its lease runs out", () =>
+  it.scoped("is free at once after its worker stops, and when the lease runs out after its worker dies", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const options = { id: "w", leaseDuration: "15 seconds" } as const
@@ -125,7 +125,7 @@ describe("the id of a worker", () => {
 })
 
 describe("a worker that dies", () => {
-  it.scoped("leaves its runs to others when its lease has run out, and steps whose exit was durable do not run again", () =>
+  it.scoped("loses its runs to other workers when its lease runs out, and steps with a durable exit do not run again", () =>
     Effect.gen(function*() {
       const ran: Array<string> = []
       const gate = makeGate()
@@ -146,7 +146,7 @@ describe("a worker that dies", () => {
       yield* first.kill
       yield* world.launch(live, options)
       yield* TestClock.adjust("10 seconds")
-      assert.deepStrictEqual(gate.begun, ["b"], "while the lease may be good, nobody takes its runs")
+      assert.deepStrictEqual(gate.begun, ["b"], "no other worker claims its runs before its lease runs out")
       yield* TestClock.adjust("20 seconds")
       assert.deepStrictEqual(gate.begun, ["b", "b"])
       gate.open()
@@ -156,7 +156,7 @@ describe("a worker that dies", () => {
       assert.strictEqual(new Set(entries.map(({ worker }) => worker)).size, 2)
     }))
 
-  it.scoped("again and again with one run, ends that run as exhausted", () =>
+  it.scoped("repeatedly with the same run leaves that run exhausted", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const live = Job.toLayer(() => Step.run("deadly", Effect.never))
@@ -174,7 +174,7 @@ describe("a worker that dies", () => {
       assert.strictEqual(error.status, "exhausted")
     }))
 
-  it.scoped("and wakes after its lease cannot write: what it did is refused, what its successor did stays", () =>
+  it.scoped("only seemingly, and wakes after its lease, cannot write: the entries of its successor stay", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const gate = makeGate()
@@ -182,7 +182,7 @@ describe("a worker that dies", () => {
       const zombie = yield* world.launch(live, { leaseDuration: "1 day" })
       const run = yield* world.use(Job.start({}))
       yield* TestClock.adjust("1 second")
-      // To everybody but itself, its lease has ended.
+      // For every other process, its lease has ended.
       yield* world.driver.retire(zombie.worker.core.ref)
       const successor = yield* world.launch(
         Job.toLayer(() => Step.run("slow", Effect.succeed("fresh"), { success: Schema.String }))
@@ -196,7 +196,7 @@ describe("a worker that dies", () => {
 })
 
 describe("a worker that stops", () => {
-  it.scoped("lets steps end, writes what waits, hands back the rest, and takes nothing new", () =>
+  it.scoped("lets steps end, commits what is pending, releases its other runs, and claims no more", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const gate = makeGate()
@@ -232,7 +232,7 @@ describe("a worker that stops", () => {
       assert.deepStrictEqual(yield* soon(run.result), ["first", "second"])
     }))
 
-  it.scoped("interrupts steps that take longer than the drain allows, and stops in time", () =>
+  it.scoped("interrupts steps that take longer than its drain timeout", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const seen: Array<string> = []
@@ -248,7 +248,7 @@ describe("a worker that stops", () => {
       assert.deepStrictEqual(yield* world.history(run.id), [])
     }))
 
-  it.scoped("stops in time also when a step cannot be interrupted", () =>
+  it.scoped("stops after its drain timeout although a step cannot be interrupted", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const process = yield* world.launch(Job.toLayer(() => Step.run("deaf", Effect.uninterruptible(Effect.never))), {
@@ -261,8 +261,8 @@ describe("a worker that stops", () => {
     }))
 })
 
-describe("concurrency", () => {
-  it.scoped("is what a worker executes at a time; runs that only wait take no slot", () =>
+describe("the concurrency of a worker", () => {
+  it.scoped("limits the runs that it executes at a time, not runs that only wait", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const gate = makeGate()
@@ -284,11 +284,11 @@ describe("concurrency", () => {
     }))
 })
 
-describe("a worker by hand", () => {
-  it.scoped("does in single steps what its loops do", () =>
+describe("a worker without loops", () => {
+  it.scoped("does by runOnce what its loops do", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
-      // A process registers the workflow and lends its journal; its own worker serves another queue.
+      // The process registers the workflow and provides its journal. Its own worker serves another queue.
       const process = yield* world.launch(
         Job.toLayer(() => Effect.zipRight(Step.run("a", Effect.void), Note.receive)),
         {
@@ -315,8 +315,8 @@ describe("a worker by hand", () => {
     }))
 })
 
-describe("under the test clock", () => {
-  it.scoped("a month passes in a few steps", () =>
+describe("a worker for tests", () => {
+  it.scoped("lets a month pass in a few steps of the test clock", () =>
     Effect.gen(function*() {
       const live = Layer.mergeAll(
         Job.toLayer(() => Effect.as(Effect.sleep("30 days"), "awake")),

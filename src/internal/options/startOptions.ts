@@ -11,29 +11,30 @@ import { boolean, duration, fields, instant, optional } from "./Rule.js"
 
 /** Public as `Workflow.StartOptions`. */
 export interface StartOptions {
-  /** Not before this much time has passed. */
+  /** The run starts when this time has passed, at the earliest. */
   readonly delay?: Duration.DurationInput
-  /** Not before this instant; `delay` does not count then. */
+  /** The run starts at this instant, at the earliest. Overrides `delay`. */
   readonly startsAt?: DateTime.DateTime | Date
-  /** The run is `expired`, and never begins, unless a worker takes it within this time. */
+  /** The run becomes `expired`, and never starts, unless a worker claims it within this time. */
   readonly expiresIn?: Duration.DurationInput
-  /** The run is `expired` unless a worker takes it before this instant; `expiresIn` does not count then. */
+  /** The run becomes `expired` unless a worker claims it before this instant. Overrides `expiresIn`. */
   readonly expiresAt?: DateTime.DateTime | Date
   /** Lower is claimed first. Default: the workflow's. */
   readonly priority?: number
-  /** A queue that is defined, or that some worker has served. Default: the workflow's. */
+  /** A queue that is defined, or that a worker has served. Default: the workflow's. */
   readonly queue?: QueueReference
   /** Inside a workflow: the child continues when its parent ends or is cancelled. Default false. */
   readonly detached?: boolean
-  /** What it may be found by, besides the workflow's: at most 32 strings of 1 to 200 printable characters. */
+  /** Strings to find the run by, besides the workflow's: at most 32, of 1 to 200 printable characters. */
   readonly tags?: ReadonlyArray<string>
   /**
-   * What it may be found by, besides the workflow's and before them: at most 32 strings, finite numbers and booleans.
+   * Values to find the run by, besides the workflow's: at most 32 strings, finite numbers and booleans. They override
+   * those of the workflow.
    */
   readonly attributes?: Attributes
 }
 
-/** What a continuation is started with. Public as `Continuation.ContinuationOptions`. */
+/** Options of a continuation. Public as `Continuation.ContinuationOptions`. */
 export type ContinuationOptions = Omit<StartOptions, "detached">
 
 const placeTable: Table<Omit<ContinuationOptions, "tags" | "attributes">> = {

@@ -25,7 +25,7 @@ const Payment = Callback.make("Payment")
 
 const Progress = Published.make("progress", Schema.Number)
 
-/** What cannot be a name, how it is shown, and what is said of it. */
+/** Bad names, how a message shows them, and the problem that it states. */
 const bad: ReadonlyArray<readonly [name: string, shown: string, says: string]> = [
   ["a\u0000b", String.raw`"a\u0000b"`, "contains the character NUL"],
   ["a\uD800b", String.raw`"a\ud800b"`, "contains a lone surrogate"],
