@@ -139,7 +139,7 @@ describe("a change after which no run can be made", () => {
       const world = yield* makeWorld()
       const process = yield* world.launch(Layer.merge(Job.toLayer(() => Effect.void), schedule.layer))
       const change = (count: number) => RunSchedule.change("jobs", { attributes: named("its", count) })
-      assert.include((yield* Effect.flip(process.use(change(11)))).message, "33 attributes")
+      assert.include((yield* Effect.flip(process.use(change(11)))).message, "(33 keys)")
       isFaulty = true
       yield* process.use(change(10))
       assert.include((yield* Effect.flip(process.use(RunSchedule.trigger("jobs")))).message, "no payload")

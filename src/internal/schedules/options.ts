@@ -12,7 +12,7 @@ import { problemsOf } from "../calendar/problems.js"
 import { attributes, attributesType, tags, tagsType } from "../options/labels.js"
 import { priority } from "../options/names.js"
 import type { QueueReference } from "../options/queues.js"
-import { queueName, queueReference } from "../options/queues.js"
+import { namedQueue, queueName } from "../options/queues.js"
 import type { Problems, Rule, Table } from "../options/Rule.js"
 import { count, duration, either, fields, instant, nullable, oneOf, optional, refine, rule } from "../options/Rule.js"
 import { isFields } from "../util/show.js"
@@ -105,7 +105,7 @@ export const optionsTable: Table<ScheduleOptions> = {
   startsAt: optional(instant()),
   endsAt: optional(instant()),
   maxRuns: optional(count({ min: 1 })),
-  queue: optional(queueReference),
+  queue: optional(namedQueue),
   priority: optional(priority),
   expiresIn: optional(duration({ min: 1 })),
   tags: optional(tags),
