@@ -23,7 +23,6 @@ export const notYet: ReadonlyArray<{ readonly path: string; readonly rules: Read
   { path: "packages/sql/test/support/", rules: ["width", "words"] },
   { path: "packages/testing/src/", rules: ["width", "words"] },
   { path: "packages/testing/src/internal/", rules: ["words"] },
-  { path: "packages/testing/src/simulation/", rules: ["width", "words"] },
   { path: "packages/testing/test/", rules: ["words"] },
   { path: "src/Callback.ts", rules: ["words"] },
   { path: "src/Check.ts", rules: ["width", "words"] },

@@ -31,7 +31,7 @@ const assertBroad = (tally: CrashExplorer.Tally): void => {
   for (const status of ["completed", "failed", "cancelled", "terminated"]) {
     assert.isAbove(tally.statuses.get(status) ?? 0, 0, status)
   }
-  for (const count of [tally.freezes, tally.faults, tally.stops]) assert.isAbove(count, tally.crashes / 50)
+  for (const count of [tally.freezes, tally.errors, tally.stops]) assert.isAbove(count, tally.crashes / 50)
 }
 
 export const onMemory = (seed: "fixed" | "random", exploration: Exploration): void => {

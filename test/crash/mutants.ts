@@ -136,7 +136,7 @@ export const mutants: Record<string, Mutant> = {
   },
   "a machine that is dropped while a claim relies on it": {
     seed: 3,
-    finds: /begins, its entry is durable|two entries|diverge|the replay|its parent is final, nobody has told it/,
+    finds: /starts, and its entry is durable|two entries|diverge|the replay|its parent is final and sent it no cancel/,
     mutate: remembersMachines
   },
   "an inbox that was read before the run continued as new": {
@@ -151,7 +151,7 @@ export const mutants: Record<string, Mutant> = {
   },
   "a child that is started twice": {
     seed: 7,
-    finds: /is no child that its parent started|its parent is final, nobody has told it/,
+    finds: /is not a child that its parent started|its parent is final and sent it no cancel/,
     ...changeCommits((commit) => ({
       ...commit,
       children: commit.children.flatMap((child) => [child, { ...child, id: `${child.id}-again` }])
@@ -172,7 +172,7 @@ export const mutants: Record<string, Mutant> = {
   },
   "a worker that is not fenced": {
     seed: 2,
-    finds: /begins, its entry is durable|two entries|comes next|entries from|is final|Corrupt|durable/,
+    finds: /starts, and its entry is durable|two entries|comes next|entries from|is final|Corrupt|durable/,
     mutate: (driver) => ({
       ...driver,
       commit: (request) =>
@@ -192,7 +192,7 @@ export const mutants: Record<string, Mutant> = {
   },
   "a parent that does not cancel its children": {
     seed: 5,
-    finds: /its parent is final, nobody has told it/,
+    finds: /its parent is final and sent it no cancel/,
     ...changeCommits((commit) => ({ ...commit, messages: commit.messages.filter(({ kind }) => kind !== "cancel") }))
   },
   "a clock that starts again with each claim": {

@@ -1,30 +1,30 @@
 /**
- * Explores what crashes do to a program: it lives once undisturbed, then once for each storage operation at which its
- * process can die, and at some of them the process freezes, stops or is not answered instead. Half of the successors
- * meet a fate of their own.
+ * Explores crashes of programs. A program is simulated once without faults, and then once for each crash point: each
+ * call of a verb before or after which its process can die. At some crash points the process freezes, stops or loses an
+ * answer instead. Half of the successors have a fault of their own.
  */
 import * as FastCheck from "effect/FastCheck"
 import type { JournalDriver } from "perdure/JournalDriver"
 import { between, type Dice, dice } from "./Dice.js"
-import type { Fate } from "./Process.js"
+import type { Fault } from "./Process.js"
 import { printProgram, type Program, program } from "./Program.js"
 import { type Hooks, type Outcome, type Plan, simulate } from "./Simulation.js"
 
-/** What was explored so far. */
+/** The totals of an exploration. */
 export interface Tally {
   programs: number
-  /** Lives that were lived, each judged by all oracles. */
+  /** Simulations, each checked by all oracles. */
   lives: number
-  /** Processes that died. */
+  /** Processes that were killed. */
   crashes: number
   freezes: number
-  faults: number
+  errors: number
   stops: number
   runs: number
   entries: number
   bodies: number
   readonly statuses: Map<string, number>
-  /** How often each kind of node was in a program. */
+  /** The number of nodes of each kind in all programs. */
   readonly nodes: Map<string, number>
 }
 
@@ -33,7 +33,7 @@ export const newTally = (): Tally => ({
   lives: 0,
   crashes: 0,
   freezes: 0,
-  faults: 0,
+  errors: 0,
   stops: 0,
   runs: 0,
   entries: 0,
@@ -43,28 +43,28 @@ export const newTally = (): Tally => ({
 })
 
 export interface ExploreOptions extends Hooks {
-  /** A storage for one life; a real one may be shared by all. */
+  /** Makes the storage of one simulation. All simulations can share a real one. */
   readonly driver: () => JournalDriver
-  /** Its operations take real time. */
+  /** Whether calls of the driver take real time. */
   readonly isReal?: boolean
-  /** Most lives for one program. Default 60. */
+  /** The most simulations with faults of one program. Default 60. */
   readonly lives?: number
 }
 
-/** A program did what it must not: everything that is needed to see it again. */
-export class Found extends Error {
+/** A program with violations, and everything that is needed to simulate it again. */
+export class Counterexample extends Error {
   constructor(plan: Plan, outcome: Outcome) {
     super(
       [
-        ...outcome.wrong.slice(0, 5),
-        `fates ${JSON.stringify(plan.fates)}, seed ${plan.seed}, latency ${plan.latency}, worker ${
+        ...outcome.violations.slice(0, 5),
+        `faults ${JSON.stringify(plan.faults)}, seed ${plan.seed}, latency ${plan.latency}, worker ${
           JSON.stringify(plan.options)
         }`,
         printProgram(plan.program),
         `replay: simulate(${JSON.stringify(plan)}, …)`
       ].join("\n")
     )
-    this.name = "Found"
+    this.name = "Counterexample"
   }
 }
 
@@ -77,30 +77,30 @@ const countNodes = (map: Map<string, number>, value: unknown): void => {
   })
 }
 
-const others = ["freeze", "fault", "stop"] as const
+const others = ["freeze", "error", "stop"] as const
 
-const anyFate = (roll: Dice): Fate => ({
+const randomFault = (roll: Dice): Fault => ({
   how: roll() < 0.4 ? "kill" : others[between(roll, 0, 2)] ?? "kill",
   when: roll() < 0.5 ? "before" : "after",
   at: between(roll, 1, 6)
 })
 
-/** The fates to try for a program whose undisturbed life had so many operations. */
-const fatesOf = (counts: Outcome["counts"], roll: Dice, most: number): ReadonlyArray<ReadonlyArray<Fate>> => {
-  const fates: Array<ReadonlyArray<Fate>> = []
+/** The faults to try, for a program whose simulation without faults had these crash points. */
+const faultsOf = (counts: Outcome["counts"], roll: Dice, most: number): ReadonlyArray<ReadonlyArray<Fault>> => {
+  const faults: Array<ReadonlyArray<Fault>> = []
   for (const when of ["before", "after"] as const) {
     for (let at = 1; at <= counts[when]; at++) {
-      const then = roll() < 0.5 ? [anyFate(roll)] : []
-      fates.push([{ how: "kill", when, at }, ...then])
-      if (roll() < 0.2) fates.push([{ how: others[between(roll, 0, 2)] ?? "kill", when, at }, ...then])
+      const then = roll() < 0.5 ? [randomFault(roll)] : []
+      faults.push([{ how: "kill", when, at }, ...then])
+      if (roll() < 0.2) faults.push([{ how: others[between(roll, 0, 2)] ?? "kill", when, at }, ...then])
     }
   }
-  // Of a long life, any `most` of its operations.
-  while (fates.length > most) fates.splice(between(roll, 0, fates.length - 1), 1)
-  return fates
+  // Of a long simulation, a random choice of crash points.
+  while (faults.length > most) faults.splice(between(roll, 0, faults.length - 1), 1)
+  return faults
 }
 
-/** Explore one program. Rejects with `Found`. */
+/** Explores one program. Rejects with `Counterexample`. */
 export const explore = async (subject: Program, seed: number, tally: Tally, options: ExploreOptions): Promise<void> => {
   const roll = dice(seed)
   const base = {
@@ -109,41 +109,44 @@ export const explore = async (subject: Program, seed: number, tally: Tally, opti
     latency: between(roll, 0, 2),
     options: {
       lingerDuration: [0, 100, 1000][between(roll, 0, 2)] ?? 0,
-      // With one, machines are let go of all the time.
+      // With a capacity of one, machines are dropped all the time.
       hot: { capacity: [0, 1, 100][between(roll, 0, 2)] ?? 0 },
       commitsInFlight: between(roll, 1, 2),
       commitBatchSize: roll() < 0.2 ? 1 : 100
     }
   }
-  const live = async (fates: ReadonlyArray<Fate>): Promise<Outcome> => {
-    const plan = { ...base, fates }
+  const live = async (faults: ReadonlyArray<Fault>): Promise<Outcome> => {
+    const plan = { ...base, faults }
     const outcome = await simulate(plan, options.driver(), options.isReal === true, options)
     tally.lives++
-    for (const { how } of outcome.met) {
+    for (const { how } of outcome.happened) {
       if (how === "kill") tally.crashes++
       else if (how === "freeze") tally.freezes++
-      else if (how === "fault") tally.faults++
+      else if (how === "error") tally.errors++
       else tally.stops++
     }
     tally.runs += outcome.runs
     tally.entries += outcome.entries
     tally.bodies += outcome.bodies
     for (const status of outcome.statuses) count(tally.statuses, status)
-    if (outcome.wrong.length > 0) throw new Found(plan, outcome)
+    if (outcome.violations.length > 0) throw new Counterexample(plan, outcome)
     return outcome
   }
   tally.programs++
   countNodes(tally.nodes, subject.body)
-  const undisturbed = await live([])
-  for (const fates of fatesOf(undisturbed.counts, roll, options.lives ?? 60)) await live(fates)
+  const withoutFaults = await live([])
+  for (const faults of faultsOf(withoutFaults.counts, roll, options.lives ?? 60)) await live(faults)
 }
 
-/** Explore random programs until so many processes have died. Rejects with the smallest program that fast-check finds. */
+/**
+ * Explores random programs until `crashes` processes were killed. Rejects with the smallest program that fast-check
+ * finds.
+ */
 export const exploreMany = async (
   options: ExploreOptions & {
     readonly crashes: number
     readonly seed: number
-    /** Whether to look for a smaller program that fails. Default true. */
+    /** Whether to search for a smaller program that fails. Default true. */
     readonly shrink?: boolean
   }
 ): Promise<Tally> => {
@@ -155,7 +158,7 @@ export const exploreMany = async (
       FastCheck.asyncProperty(program, seeds, async (subject, seed) => {
         if (tally.crashes < options.crashes) await explore(subject, seed, tally, options)
       }),
-      // A failing program is made smaller for a while; each attempt takes as long as exploring does.
+      // A failing program is reduced for a limited time, because each attempt takes as long as an exploration.
       {
         seed: options.seed + batch,
         numRuns: 100,
@@ -166,18 +169,18 @@ export const exploreMany = async (
     const { errorInstance, interrupted } = details
     if (errorInstance !== null && errorInstance !== undefined) throw errorInstance
     if (details.failed || interrupted)
-      throw new Error(interrupted ? "the time is over" : "a property failed without an error")
-    if (tally.crashes === before) throw new Error("no program of a batch could be crashed")
+      throw new Error(interrupted ? "the time limit of fast-check was reached" : "a property failed without an error")
+    if (tally.crashes === before) throw new Error("no program of a batch had a crash point")
   }
   return tally
 }
 
-/** One line for a test's output. */
+/** The totals in one line. */
 export const describe = (tally: Tally): string => {
   const list = (map: ReadonlyMap<string, number>) =>
     [...map].sort(([a], [b]) => a.localeCompare(b)).map(([key, n]) => `${key} ${n}`).join(", ")
   return `${tally.programs} programs, ${tally.lives} lives, ${tally.crashes} crashes, ${tally.freezes} freezes, ` +
-    `${tally.faults} faults, ${tally.stops} stops, ${tally.runs} runs (${
+    `${tally.errors} faults, ${tally.stops} stops, ${tally.runs} runs (${
       list(tally.statuses)
     }), ${tally.entries} entries, ` +
     `${tally.bodies} bodies; nodes: ${list(tally.nodes)}`

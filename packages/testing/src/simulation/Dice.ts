@@ -1,4 +1,4 @@
-/** Numbers that follow from a seed (mulberry32), for whatever a simulation leaves to chance. */
+/** Random numbers from a seed (mulberry32). */
 export type Dice = () => number
 
 export const dice = (seed: number): Dice => {
@@ -11,11 +11,11 @@ export const dice = (seed: number): Dice => {
   }
 }
 
-/** An integer from `least` to `most`, both included. */
+/** A random integer from `least` to `most`, both inclusive. */
 export const between = (roll: Dice, least: number, most: number): number =>
   least + Math.floor(roll() * (most - least + 1))
 
-/** A seed from a text (FNV-1a). */
+/** The seed of a string (FNV-1a). */
 export const seedOf = (text: string): number => {
   let hash = 0x811c9dc5
   for (let index = 0; index < text.length; index++) hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193)

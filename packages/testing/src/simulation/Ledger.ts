@@ -1,20 +1,20 @@
 /**
- * What storage has acknowledged, as seen between the workers and the driver: the truth that everything else in a
- * simulation is held against.
+ * The ledger of a simulation: the writes that storage has acknowledged, recorded between the workers and the driver.
+ * The oracles compare everything else with it.
  */
 import * as Effect from "effect/Effect"
 import type { ClaimedRun, CommitResult, Entry, NewRun, RunCommit } from "perdure/JournalDriver"
 
-/** A run as far as it is durable. */
+/** The durable state of a run. */
 export interface Account {
   readonly id: string
   readonly attached: boolean
   readonly parent: string | null
   generation: number
   nextSeq: number
-  /** Entries of the present generation. */
+  /** The entries of the current generation. */
   entries: Array<Entry>
-  /** Ops of the present generation that have an entry. */
+  /** The ops of the current generation that have an entry. */
   ops: Set<number>
   readonly consumed: Set<number>
   isFinal: boolean
@@ -23,34 +23,34 @@ export interface Account {
   last: string
 }
 
-/** Entries that come from a message of the inbox. */
+/** Whether an entry consumes a message. */
 const fromInbox = (entry: Entry): boolean =>
   entry.kind === "child" || entry.kind === "callback" || entry.kind === "cancel" ||
   (entry.kind === "receive" && entry.exit.kind === "success")
 
 export class Ledger {
   readonly runs = new Map<string, Account>()
-  /** Runs that somebody has told to end. */
-  readonly told = new Set<string>()
+  /** The runs that a cancel was sent to. */
+  readonly cancelled = new Set<string>()
 
-  /** Writes that storage may have applied and has not answered. */
-  private writing = 0
+  /** The number of writes that storage may have applied and has not acknowledged. */
+  private unacknowledged = 0
   private readonly waiting = new Set<() => void>()
 
-  constructor(private readonly wrong: (what: string) => void) {}
+  constructor(private readonly report: (violation: string) => void) {}
 
   get open(): ReadonlyArray<Account> {
     return [...this.runs.values()].filter(({ isFinal }) => !isFinal)
   }
 
-  /** Whoever reads meanwhile may see what this write has done before its answer is noted here. */
+  /** Executes a write. A concurrent claim can see its effect before the ledger has recorded its answer. */
   duringWrite<A, E, R>(write: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
     return Effect.suspend(() => {
-      this.writing++
+      this.unacknowledged++
       return Effect.ensuring(
         write,
         Effect.sync(() => {
-          this.writing--
+          this.unacknowledged--
           for (const resume of this.waiting) resume()
           this.waiting.clear()
         })
@@ -59,15 +59,15 @@ export class Ledger {
   }
 
   /**
-   * Hold what a claim has seen back until the writes that it saw are noted: two connections answer in any order.
-   * Complains if nobody has written it.
+   * Waits until the ledger has recorded the writes that a claim has seen, because two connections answer in any order.
+   * Reports a violation if no write is left that could have made them.
    */
   caughtUp(runs: ReadonlyArray<Pick<ClaimedRun, "id" | "nextSeq">>): Effect.Effect<void> {
     return Effect.suspend(() => {
       const ahead = runs.find(({ id, nextSeq }) => (this.runs.get(id)?.nextSeq ?? -1) < nextSeq)
       if (ahead === undefined) return Effect.void
-      if (this.writing === 0) {
-        this.wrong(`run ${ahead.id} is claimed at entry ${ahead.nextSeq}, which nobody wrote`)
+      if (this.unacknowledged === 0) {
+        this.report(`run ${ahead.id} is claimed at entry ${ahead.nextSeq}, which no worker wrote`)
         return Effect.void
       }
       const next = Effect.async<void>((resume) => void this.waiting.add(() => resume(Effect.void)))
@@ -92,22 +92,22 @@ export class Ledger {
     })
   }
 
-  /** Note an answered commit; complains if it breaks a rule. */
+  /** Records the result of a commit, and reports a violation if it breaks a rule. */
   committed(commit: RunCommit, answer: CommitResult, process: string): void {
     if (answer._tag !== "Applied") return
     const account = this.runs.get(commit.run)
-    if (account === undefined) return this.wrong(`a commit of run ${commit.run}, which nobody started`)
+    if (account === undefined) return this.report(`a commit of run ${commit.run}, which no worker started`)
     const text = JSON.stringify(commit)
     if ((commit.entries.length > 0 || commit.transition !== null) && account.last === text) return
     account.last = text
-    if (account.isFinal) this.wrong(`run ${account.id} is final, and a commit of it was applied`)
+    if (account.isFinal) this.report(`run ${account.id} is final, and a commit of it was applied`)
     if (commit.from !== account.nextSeq)
-      this.wrong(`run ${account.id}: entries from ${commit.from}, not ${account.nextSeq}`)
+      this.report(`run ${account.id}: entries from ${commit.from}, not ${account.nextSeq}`)
     this.entries(account, commit)
     for (const child of commit.children) this.enqueued(child)
-    for (const { kind, to } of commit.messages) if (kind === "cancel") this.told.add(to)
+    for (const { kind, to } of commit.messages) if (kind === "cancel") this.cancelled.add(to)
     const { transition } = commit
-    if (transition?._tag === "Finish" || transition?._tag === "Continue") this.leaves(account)
+    if (transition?._tag === "Finish" || transition?._tag === "Continue") this.checkChildren(account)
     if (transition?._tag === "Finish") {
       account.isFinal = true
       account.endedBy = process
@@ -119,33 +119,33 @@ export class Ledger {
     }
   }
 
-  /** Attached children do not go on without their parent. */
-  private leaves({ id }: Account): void {
+  /** Checks that the live attached children of a run that ends have received a cancel. */
+  private checkChildren({ id }: Account): void {
     for (const child of this.runs.values()) {
-      if (child.parent !== id || !child.attached || child.isFinal || this.told.has(child.id)) continue
-      this.wrong(`run ${child.id}: its parent is final, nobody has told it`)
+      if (child.parent !== id || !child.attached || child.isFinal || this.cancelled.has(child.id)) continue
+      this.report(`run ${child.id}: its parent is final and sent it no cancel`)
     }
   }
 
   private entries(account: Account, commit: RunCommit): void {
     for (const entry of commit.entries) {
       if (entry.seq !== account.nextSeq)
-        this.wrong(`run ${account.id}: entry ${entry.seq} where ${account.nextSeq} comes next`)
+        this.report(`run ${account.id}: entry ${entry.seq} where ${account.nextSeq} comes next`)
       account.nextSeq++
       account.entries.push(entry)
       if (entry.op < 0) continue
-      if (account.ops.has(entry.op)) this.wrong(`run ${account.id}: two entries for op ${entry.op}`)
+      if (account.ops.has(entry.op)) this.report(`run ${account.id}: two entries for op ${entry.op}`)
       account.ops.add(entry.op)
     }
     for (const ordinal of commit.consumed) {
-      if (account.consumed.has(ordinal)) this.wrong(`run ${account.id}: message ${ordinal} is consumed twice`)
+      if (account.consumed.has(ordinal)) this.report(`run ${account.id}: message ${ordinal} is consumed twice`)
       account.consumed.add(ordinal)
     }
-    // A run that is cancelled before it began has an end and no entry.
+    // A run that is cancelled before it starts has an end and no entry.
     const taken = commit.entries.filter(fromInbox).length
-    const unbegun = commit.transition?._tag === "Finish" && account.nextSeq === 0
-    if (!unbegun && taken !== commit.consumed.length) {
-      this.wrong(`run ${account.id}: ${taken} entries from messages, ${commit.consumed.length} messages consumed`)
+    const neverStarted = commit.transition?._tag === "Finish" && account.nextSeq === 0
+    if (!neverStarted && taken !== commit.consumed.length) {
+      this.report(`run ${account.id}: ${taken} entries from messages, ${commit.consumed.length} messages consumed`)
     }
   }
 }

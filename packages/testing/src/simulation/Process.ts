@@ -1,6 +1,6 @@
 /**
- * A process of a simulation: a worker over the shared storage, which dies, freezes or loses an answer at a chosen
- * storage operation. When it dies, nothing in it is interrupted and no finalizer runs: it is just not there any more.
+ * A process of a simulation: a worker over the shared storage. It dies, freezes, stops or loses an answer at a chosen
+ * call of a verb. When it dies, it is not interrupted and no finalizer runs.
  */
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -19,60 +19,60 @@ import { type AroundVerb, mapDriver } from "../mapDriver.js"
 import { between, type Dice, dice, seedOf } from "./Dice.js"
 import { simLive } from "./interpret.js"
 import type { Ledger } from "./Ledger.js"
-import { forEver, type Sleeper, type SimTime } from "./SimTime.js"
+import { never, type Sleeper, type SimTime } from "./SimTime.js"
 import { type Probe, watchMachines } from "./watchMachines.js"
 import type { World } from "./World.js"
 
-/** What happens to a process at its `at`th operation that writes (`before`), or that has changed something (`after`). */
-export interface Fate {
-  readonly how: "kill" | "freeze" | "fault" | "stop"
+/** What happens to a process before its `at`th call that writes, or after its `at`th call that changed something. */
+export interface Fault {
+  readonly how: "kill" | "freeze" | "error" | "stop"
   readonly when: "before" | "after"
   readonly at: number
 }
 
-/** What processes of a simulation share. */
+/** What the processes of a simulation share. */
 export interface Shared {
   readonly time: SimTime
   readonly world: World
   readonly ledger: Ledger
-  /** The storage, which no process takes down. */
+  /** The storage, which outlives every process. */
   readonly driver: JournalDriver
   readonly queue: string
   readonly options: Worker.WorkerOptions
-  /** Most milliseconds between a call and its being applied, and between that and its answer. */
+  /** The most milliseconds from a call to its effect, and from its effect to its answer. */
   readonly latency: number
   readonly isReal: boolean
-  /** Changes what a worker is told or does, to see whether the oracles notice. */
+  /** Plants a fault between a worker and its driver, to show that the oracles detect it. */
   readonly mutate?: (driver: JournalDriver, process: Process) => JournalDriver
   readonly probe: Probe
-  /** A process needs a successor, or thaws after a while. */
-  readonly onFate: (process: Process, fate: Fate) => void
-  /** A run may have become final otherwise than by its own commit. */
+  /** Called when the fault of a process happens: the process needs a successor, or thaws later. */
+  readonly onFault: (process: Process, fault: Fault) => void
+  /** Called when a run may have become final without a commit of its own. */
   readonly recheck: () => void
 }
 
 const roots = (): Set<unknown> =>
   globalValue(Symbol.for("effect/FiberScope/Global"), () => ({ roots: new Set() })).roots
 
-/** Effect keeps root fibers that wait: those that came during a simulation are let go after it. */
-export const letGoOfFibersSince = (before: ReadonlySet<unknown>): void => {
+/** Removes the root fibers that a simulation added, which Effect would keep because they never end. */
+export const forgetFibersSince = (before: ReadonlySet<unknown>): void => {
   const all = roots()
   for (const fiber of all) if (!before.has(fiber)) all.delete(fiber)
 }
 
-export const presentFibers = (): ReadonlySet<unknown> => new Set(roots())
+export const rootFibers = (): ReadonlySet<unknown> => new Set(roots())
 
-/** What was acknowledged inside a transaction counts when that is committed. */
-const unsettled = FiberRef.unsafeMake<Array<() => void> | undefined>(undefined)
+/** What the ledger records of calls in the current transaction, once the transaction is committed. */
+const transactionRecords = FiberRef.unsafeMake<Array<() => void> | undefined>(undefined)
 
-/** Most milliseconds that a call which dawdles takes each way, so that much has happened meanwhile; and how many do. */
-const DAWDLE = 200
-const DAWDLERS = 0.05
+/** Some calls are slow, so that much happens while they take place: their latency each way, and their share. */
+const SLOW_CALL_MILLIS = 200
+const SLOW_CALL_SHARE = 0.05
 
-/** Verbs that processes repeat by themselves: a fault at one of them tests nothing, so no fate waits there. */
+/** Verbs that processes repeat anyway, so that a fault at one of them would test nothing. */
 const UPKEEP: ReadonlySet<VerbName> = new Set(["ensureQueues", "seeSchedules", "heartbeat", "ping", "pong", "retire"])
 
-/** For verbs that often change nothing: whether the answer shows a change. Their fate waits only after a change. */
+/** For verbs that often change nothing: whether the answer shows a change. A fault can happen only after a change. */
 const hasChanged: { readonly [Name in VerbName]?: (value: VerbValues[Name]) => boolean } = {
   claim: ({ runs }) => runs.length > 0,
   inbox: ([first]) => (first?.messages.length ?? 0) > 0,
@@ -80,23 +80,24 @@ const hasChanged: { readonly [Name in VerbName]?: (value: VerbValues[Name]) => b
   reap: ({ released }) => released > 0
 }
 
-/** Whether a fate waits before and after every call of the verb. */
-const isFateful = (verb: VerbName): boolean =>
+/** Whether a fault can happen before and after every call of the verb. */
+const isCrashPoint = (verb: VerbName): boolean =>
   verbs[verb] === "write" && hasChanged[verb] === undefined && !UPKEEP.has(verb)
 
 export class Process implements Sleeper {
   isDead = false
   isFrozen = false
-  /** Operations that write, and operations that have changed something. */
+  /** The number of crash points so far: calls that write, and calls that changed something. */
   readonly counts = { before: 0, after: 0 }
-  met = false
+  /** Whether the fault has happened. */
+  faultHappened = false
   private readonly roll: Dice
   private readonly thawing: Array<() => void> = []
   private fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined
   private readonly machines: Array<{ readonly forget: () => void }> = []
   private readonly dying: Array<() => void> = []
 
-  constructor(readonly id: string, readonly fate: Fate | undefined, readonly shared: Shared) {
+  constructor(readonly id: string, readonly fault: Fault | undefined, readonly shared: Shared) {
     this.roll = dice(seedOf(id))
   }
 
@@ -110,27 +111,29 @@ export class Process implements Sleeper {
     const worker = Worker.layer({ ...options, id: this.id, queues: [queue] })
     const main = Layer.provide(Layer.mergeAll(simLive(world, this.id), worker), journal)
     this.fiber = Effect.runFork(
-      Effect.scoped(Effect.zipRight(Layer.build(main), forEver)).pipe(
+      Effect.scoped(Effect.zipRight(Layer.build(main), never)).pipe(
         Effect.withClock(time.clockOf(this)),
         Effect.withRandom(Random.make(this.id)),
         Effect.locally(FiberRef.currentLoggers, HashSet.empty()),
         Effect.onError((cause) =>
           Effect.sync(() =>
-            this.isDead || this.fate?.how === "stop" ? undefined : world.wrong.push(`a worker failed: ${String(cause)}`)
+            this.isDead || this.fault?.how === "stop"
+              ? undefined
+              : world.violations.push(`a worker failed: ${String(cause)}`)
           )
         )
       )
     )
   }
 
-  /** It is not there any more. */
+  /** Ends the process without interruption. */
   die(): void {
     this.isDead = true
     for (const machine of this.machines) machine.forget()
     for (const abort of this.dying) abort()
   }
 
-  /** It stands still until `thaw`: a paused process, a long collection of garbage. */
+  /** Stops the process until `thaw`, like a suspended process or a long garbage collection. */
   freeze(): void {
     this.isFrozen = true
   }
@@ -140,7 +143,7 @@ export class Process implements Sleeper {
     for (const resume of this.thawing.splice(0)) resume()
   }
 
-  /** It is asked to stop: it drains. */
+  /** Interrupts the process, so that its worker drains. */
   stop(): void {
     const { fiber } = this
     if (fiber !== undefined) Effect.runFork(Fiber.interruptFork(fiber))
@@ -152,33 +155,34 @@ export class Process implements Sleeper {
     watchMachines(journal, { ledger, world, probe, opened: (machine) => void this.machines.push(machine) })
   }
 
-  /** Some time of at most so many milliseconds. */
-  private pause(most: number): Effect.Effect<void> {
+  /** Sleeps for a random time of at most `most` milliseconds. */
+  private delay(most: number): Effect.Effect<void> {
     return most === 0 ? Effect.void : Effect.suspend(() => {
       const millis = between(this.roll, 0, most)
       return millis === 0 ? Effect.void : Effect.sleep(millis).pipe(Effect.withClock(this.shared.time.clockOf(this)))
     })
   }
 
-  private meet(when: "before" | "after", operation: string): Effect.Effect<void, JournalError> {
-    const { fate } = this
+  private reachCrashPoint(when: "before" | "after", operation: string): Effect.Effect<void, JournalError> {
+    const { fault } = this
     this.counts[when]++
-    if (fate === undefined || fate.when !== when || this.counts[when] !== fate.at || this.met) return Effect.void
-    this.met = true
-    switch (fate.how) {
+    if (fault === undefined || fault.when !== when || this.counts[when] !== fault.at || this.faultHappened)
+      return Effect.void
+    this.faultHappened = true
+    switch (fault.how) {
       case "kill":
         this.die()
-        this.shared.onFate(this, fate)
+        this.shared.onFault(this, fault)
         return Effect.void
       case "freeze":
         this.freeze()
-        this.shared.onFate(this, fate)
+        this.shared.onFault(this, fault)
         return Effect.void
       case "stop":
         this.stop()
-        this.shared.onFate(this, fate)
+        this.shared.onFault(this, fault)
         return Effect.void
-      case "fault":
+      case "error":
         return new JournalError({
           code: when === "before" ? "Unavailable" : "OutcomeUnknown",
           operation,
@@ -188,17 +192,17 @@ export class Process implements Sleeper {
     }
   }
 
-  /** Whoever is dead hears nothing any more, whoever is frozen hears it later. */
+  /** Never ends once the process is dead, and waits while it is frozen. */
   private readonly gate: Effect.Effect<void> = Effect.suspend(() =>
     this.isDead
-      ? forEver
+      ? never
       : this.isFrozen
       ? Effect.zipRight(Effect.async<void>((resume) => void this.thawing.push(() => resume(Effect.void))), this.gate)
       : Effect.void
   )
 
-  /** What the ledger notes of answers, or of those in a transaction once it is committed. */
-  private readonly notes: {
+  /** What the ledger records of an answer, or of an answer in a transaction once the transaction is committed. */
+  private readonly records: {
     readonly [Name in VerbName]?: (value: VerbValues[Name], ...request: VerbArguments[Name]) => void
   } = {
     enqueue: (_, { runs }) => runs.forEach((run) => this.shared.ledger.enqueued(run)),
@@ -213,30 +217,30 @@ export class Process implements Sleeper {
     terminate: () => this.shared.recheck()
   }
 
-  /** Runs a verb as this process experiences it: late both ways, and with the fate that waits before or after it. */
+  /** Executes a call as this process experiences it: with latency both ways, and with its fault before or after it. */
   private readonly call: AroundVerb = (call, verb, request) => {
     const { isReal, latency, ledger, time } = this.shared
-    const note = this.notes[verb]
-    const noted = note === undefined ?
+    const record = this.records[verb]
+    const recorded = record === undefined ?
       call :
       Effect.tap(call, ({ value }) =>
-        Effect.map(FiberRef.get(unsettled), (later) => {
-          if (later === undefined) note(value, ...request)
-          else later.push(() => note(value, ...request))
+        Effect.map(FiberRef.get(transactionRecords), (later) => {
+          if (later === undefined) record(value, ...request)
+          else later.push(() => record(value, ...request))
         }))
-    const settled = isFateful(verb) ? ledger.duringWrite(noted) : noted
+    const settled = isCrashPoint(verb) ? ledger.duringWrite(recorded) : recorded
     const applied = isReal ? time.waitFor(settled) : settled
     return Effect.gen(this, function*() {
       yield* this.gate
-      if (isFateful(verb)) yield* this.meet("before", verb)
+      if (isCrashPoint(verb)) yield* this.reachCrashPoint("before", verb)
       yield* this.gate
-      const most = this.roll() < DAWDLERS ? DAWDLE : latency
-      yield* this.pause(most)
+      const most = this.roll() < SLOW_CALL_SHARE ? SLOW_CALL_MILLIS : latency
+      yield* this.delay(most)
       yield* this.gate
       const answer = yield* applied
-      if (hasChanged[verb]?.(answer.value) ?? isFateful(verb)) yield* this.meet("after", verb)
+      if (hasChanged[verb]?.(answer.value) ?? isCrashPoint(verb)) yield* this.reachCrashPoint("after", verb)
       yield* this.gate
-      yield* this.pause(most)
+      yield* this.delay(most)
       yield* this.gate
       return answer
     })
@@ -244,12 +248,12 @@ export class Process implements Sleeper {
 
   private wrap(driver: JournalDriver): JournalDriver {
     const { isReal, ledger, time } = this.shared
-    const seeing: JournalDriver = {
+    const checked: JournalDriver = {
       ...driver,
       claim: (request) => Effect.tap(driver.claim(request), ({ value }) => ledger.caughtUp(value.runs))
     }
     return {
-      ...mapDriver(seeing, this.call),
+      ...mapDriver(checked, this.call),
       // A dead process loses its connection, so its transaction is rolled back.
       transaction: (self) =>
         Effect.suspend(() => {
@@ -261,15 +265,15 @@ export class Process implements Sleeper {
             if (this.isDead) abort()
             else this.dying.push(abort)
           })
-          const notes: Array<() => void> = []
+          const records: Array<() => void> = []
           const whole = Effect.tap(
-            driver.transaction(Effect.raceFirst(Effect.locally(self, unsettled, notes), aborted)),
-            () => Effect.sync(() => notes.forEach((note) => note()))
+            driver.transaction(Effect.raceFirst(Effect.locally(self, transactionRecords, records), aborted)),
+            () => Effect.sync(() => records.forEach((record) => record()))
           )
           const settled = ledger.duringWrite(whole)
           return Effect.flatMap(
             Effect.exit(isReal ? time.duringTransaction(settled) : settled),
-            (exit) => this.isDead ? forEver : exit
+            (exit) => this.isDead ? never : exit
           )
         }),
       // A dead process must not stay subscribed.

@@ -1,5 +1,5 @@
 /**
- * Random workflows as data: generated, shrunk and printed by fast-check, made an Effect by `interpret`. Together the
+ * Random workflows as data. fast-check generates and reduces them, and `interpret` makes Effects of them. Together the
  * nodes cover what a user can write in a handler.
  */
 import * as FastCheck from "effect/FastCheck"
@@ -8,7 +8,7 @@ export const signalNames = ["red", "green", "blue"] as const
 
 export type SignalName = (typeof signalNames)[number]
 
-/** What a handler does. Times are in milliseconds. */
+/** A part of a handler. Times are in milliseconds. */
 export type Node =
   | { readonly t: "step"; readonly ms: number; readonly out: "ok" | "fail" | "flaky" | "die" }
   | { readonly t: "transaction"; readonly ms: number; readonly out: "ok" | "fail" }
@@ -23,7 +23,7 @@ export type Node =
   | { readonly t: "until"; readonly ms: number }
   | { readonly t: "note" }
   | { readonly t: "receive"; readonly signal: "red" | "green" }
-  /** Receives blue signals, which nobody else waits for: the window of those may be closed. */
+  /** Receives blue signals, whose window may be closed. No other node waits for them. */
   | { readonly t: "within"; readonly ms: number }
   | { readonly t: "send"; readonly signal: SignalName }
   | { readonly t: "callback"; readonly ms: number; readonly ok: boolean }
@@ -76,7 +76,7 @@ const kinds: Record<Node["t"], true> = {
   stream: true
 }
 
-/** Every kind of node, and every way to fork and to start a child. */
+/** Every kind of node, and every way to fork a fiber and to start a child. */
 export const nodeKinds: ReadonlyArray<string> = [
   ...Object.keys(kinds),
   ...["execute", "await", "leave", "detach", "cancel", "join", "interrupt", "scoped", "daemon"]
@@ -88,7 +88,7 @@ export interface Event {
   readonly what: SignalName | "cancel" | "terminate"
 }
 
-/** A workflow and what happens to its run. */
+/** A workflow, and the messages that its run receives. */
 export interface Program {
   readonly body: Node
   /** How often it continues as new. */
@@ -96,7 +96,7 @@ export interface Program {
   readonly events: ReadonlyArray<Event>
 }
 
-/** What leaves no trace behind it when it is cut off without finalizers, as a daemon is at its run's end. */
+/** Whether a node leaves nothing behind if it ends without finalizers, as a daemon does at the end of its run. */
 const isTraceless = (node: Node): boolean => {
   if (node.t === "resource") return false
   return childrenOf(node).every(isTraceless)
@@ -114,7 +114,7 @@ const millis = pick(0, 1, 5, 20, 100, 700)
 const long = pick(1, 10, 50, 300, 2000, 20_000)
 const signal = pick(...signalNames)
 
-/** One choice, several times as likely. */
+/** A choice, `times` as likely. */
 const often = <A extends string>(times: number, choice: A): ReadonlyArray<A> =>
   Array.from({ length: times }, () => choice)
 
@@ -190,7 +190,7 @@ const event: FastCheck.Arbitrary<Event> = FastCheck.record({
   what: pick(...often(5, "red"), ...often(5, "green"), ...often(5, "blue"), ...often(4, "cancel"), "terminate")
 })
 
-/** Any program. */
+/** Random programs. */
 export const program: FastCheck.Arbitrary<Program> = FastCheck.record({
   body: FastCheck.record({
     t: constant("seq" as const),
@@ -200,7 +200,7 @@ export const program: FastCheck.Arbitrary<Program> = FastCheck.record({
   events: FastCheck.array(event, { maxLength: 3 })
 })
 
-/** A node as text, one line for each node. */
+/** A node as lines, one for each node in it. */
 export const print = (node: Node, indent = ""): string => {
   const { t, ...rest } = node
   const facts = Object.entries(rest).filter(([key]) => key !== "of" && key !== "next")
@@ -208,7 +208,7 @@ export const print = (node: Node, indent = ""): string => {
   return [line, ...childrenOf(node).map((child) => print(child, `${indent}  `))].join("\n")
 }
 
-/** A program as text. */
+/** A program as lines. */
 export const printProgram = ({ again, body, events }: Program): string =>
   `${print(body)}\n(continues as new ${again} times; from outside: ${
     events.map(({ at, what }) => `${what} at ${at} ms`).join(", ") || "nothing"

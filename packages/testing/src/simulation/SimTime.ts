@@ -1,13 +1,13 @@
 /**
- * The time of a simulation: it stands still while anything can run, then jumps to the next instant at which something
- * is due. A month costs nothing, and everything happens in one order. (`TestClock` spends a real timer on each wake-up:
- * too slow for ten thousand crashes.)
+ * The time of a simulation. It stands still while a fiber can run, then moves to the next instant at which a sleep
+ * ends. So a month takes no real time, and everything happens in one order. `TestClock` is too slow for ten thousand
+ * crashes: it spends a real timer on each wake-up.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 
-/** Whose sleeps these are: the sleeps of the dead never end, those of the frozen end when they thaw. */
+/** The owner of sleeps. The sleeps of a dead owner never end, those of a frozen one end when it thaws. */
 export interface Sleeper {
   readonly isDead: boolean
   readonly isFrozen: boolean
@@ -19,22 +19,22 @@ interface Sleep {
   readonly wake: () => void
 }
 
-/** Never, without the timer by which `Effect.never` keeps a process alive. */
-export const forEver: Effect.Effect<never> = Effect.async<never>(() => {})
+/** Like `Effect.never`, without the timer by which that keeps the operating-system process alive. */
+export const never: Effect.Effect<never> = Effect.async<never>(() => {})
 
-/** How long a call that is not answered is waited for while a transaction is open, in real milliseconds. */
-const PATIENCE = 5
+/** How long an open transaction lets time stand still for a call without an answer, in real milliseconds. */
+const ANSWER_TIMEOUT_MILLIS = 5
 
 export class SimTime {
   now: number
-  /** Calls to the world outside of the simulation (a real database) that have not been answered. */
+  /** The number of unanswered calls to the outside, for example to a real database. */
   outside = 0
-  /** Open transactions on a real database: others may wait for their locks, and they for time. */
+  /** The number of open transactions on a real database. Other calls may wait for their locks, and they may sleep. */
   private transactions = 0
   private sleeps: Array<Sleep> = []
   private answered: (() => void) | undefined
 
-  /** Begins at this instant, in milliseconds since the epoch. */
+  /** `start` is in milliseconds since the Unix epoch. */
   constructor(start: number) {
     this.now = start
   }
@@ -62,7 +62,7 @@ export class SimTime {
     }
   }
 
-  /** Count a call to the world outside: time does not move until it is answered. */
+  /** Executes a call to the outside. Time stands still until it is answered. */
   waitFor<A, E, R>(call: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
     return Effect.suspend(() => {
       this.outside++
@@ -76,7 +76,7 @@ export class SimTime {
     })
   }
 
-  /** Count a transaction: while it is open, time moves all the same, but slowly. */
+  /** Executes a transaction on the outside. While it is open, time moves slowly. */
   duringTransaction<A, E, R>(transaction: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
     return Effect.suspend(() => {
       this.transactions++
@@ -89,24 +89,24 @@ export class SimTime {
     })
   }
 
-  /** Let everything happen until `isOver`. Answers false if there is nothing left to happen, or it has taken `limit` steps. */
+  /** Moves time until `isOver`. Returns false if no sleep is left, or after `limit` steps. */
   async play(isOver: () => boolean, limit = 200_000): Promise<boolean> {
     for (let step = 0; step < limit; step++) {
-      // All microtasks, and with them all fibers that can run, come before the next immediate.
+      // All microtasks, and so all runnable fibers, execute before the next immediate.
       await new Promise<void>((resume) => void setImmediate(resume))
       if (isOver()) return true
-      if (this.outside > 0 && await this.answer()) continue
+      if (this.outside > 0 && await this.nextAnswer()) continue
       if (!this.advance()) return false
     }
     return false
   }
 
-  /** Wait for a call to be answered. False if it may be one that waits for a transaction, which waits for time. */
-  private answer(): Promise<boolean> {
+  /** Waits for an answer. False after the timeout: the calls may wait for the locks of a transaction that sleeps. */
+  private nextAnswer(): Promise<boolean> {
     return new Promise((resume) => {
-      const patience = this.transactions === 0 ? undefined : setTimeout(() => resume(false), PATIENCE)
+      const timeout = this.transactions === 0 ? undefined : setTimeout(() => resume(false), ANSWER_TIMEOUT_MILLIS)
       this.answered = () => {
-        clearTimeout(patience)
+        clearTimeout(timeout)
         resume(true)
       }
     })

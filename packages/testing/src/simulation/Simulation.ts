@@ -1,6 +1,6 @@
 /**
- * One simulated life of a program: a worker runs it, meets its fates, successors take over, the world sends its messages,
- * until every run is final. Then the oracles are asked.
+ * A simulation of one program: a process executes it until its fault happens, then its successors do, while the world
+ * sends messages, until every run is final. Then the oracles check the result.
  */
 import * as Effect from "effect/Effect"
 import * as FiberRef from "effect/FiberRef"
@@ -10,23 +10,23 @@ import { Journal } from "perdure/Journal"
 import type { JournalDriver, RunRecord } from "perdure/JournalDriver"
 import { JournalDriver as DriverTag } from "perdure/JournalDriver"
 import type { WorkerOptions } from "perdure/Worker"
-import { Favour, logKey, simLive } from "./interpret.js"
+import { Approval, logKey, simLive } from "./interpret.js"
 import { type Account, Ledger } from "./Ledger.js"
-import { type Fate, letGoOfFibersSince, presentFibers, Process, type Shared } from "./Process.js"
+import { type Fault, forgetFibersSince, rootFibers, Process, type Shared } from "./Process.js"
 import type { Event, Program } from "./Program.js"
 import { signalNames } from "./Program.js"
 import { type Sleeper, SimTime } from "./SimTime.js"
-import type { Probe, Registered } from "./watchMachines.js"
+import type { Probe, RegisteredWorkflow } from "./watchMachines.js"
 import { Refused, type Token, World } from "./World.js"
 
-/** What is to be simulated. */
+/** What to simulate. */
 export interface Plan {
   readonly program: Program
-  /** Of the first process, its successor, the successor's … */
-  readonly fates: ReadonlyArray<Fate>
+  /** The faults of the first process, of its successor, and so on. */
+  readonly faults: ReadonlyArray<Fault>
   readonly seed: number
   readonly options?: WorkerOptions
-  /** Most milliseconds of a storage operation, each way. */
+  /** The most milliseconds that a call takes, each way. */
   readonly latency: number
 }
 
@@ -35,12 +35,12 @@ export interface Hooks {
   readonly probe?: Probe
 }
 
-/** What came of it. */
+/** The result of a simulation. */
 export interface Outcome {
-  readonly wrong: ReadonlyArray<string>
-  /** The fates that were met. */
-  readonly met: ReadonlyArray<Fate>
-  /** The first process's operations that could have been its fate. */
+  readonly violations: ReadonlyArray<string>
+  /** The faults that happened. */
+  readonly happened: ReadonlyArray<Fault>
+  /** The number of crash points of the first process. */
   readonly counts: { readonly before: number; readonly after: number }
   readonly runs: number
   readonly entries: number
@@ -50,18 +50,18 @@ export interface Outcome {
 
 const START = 1_700_000_000_000
 
-const LEASE = 20_000
+const LEASE_MILLIS = 20_000
 
-/** From then on, whoever waits for a signal gets one. */
-const HELP = 60_000
+/** When the world starts to send every live run every signal, so that no run waits forever. */
+const HELP_AFTER_MILLIS = 60_000
 
-/** Nothing takes so long that does not wait for ever. */
-const GIVE_UP = 1_000_000
+/** A simulation that takes longer has a run that waits forever. */
+const TIMEOUT_MILLIS = 1_000_000
 
-/** The process that only replays. */
+/** The process that only replays, after the simulation. */
 const ORACLE = "oracle"
 
-/** The world never dies. */
+/** The owner of the world's sleeps. */
 const immortal: Sleeper = { isDead: false, isFrozen: false }
 
 let lives = 0
@@ -82,11 +82,11 @@ class Life {
     isReal: boolean,
     hooks: Hooks
   ) {
-    // Ids decide random numbers, so they are the same in every life of a seed; on a shared database they must differ.
+    // Random numbers are derived from ids, so ids are the same for each seed. On a shared database they must differ.
     const name = isReal ? `sim${process.pid}x${++lives}` : "sim"
     this.root = `${name}-root`
-    this.world = new World(plan.seed, (token) => this.handedOut(token))
-    this.ledger = new Ledger((what) => void this.world.wrong.push(what))
+    this.world = new World(plan.seed, (token) => this.tokenCreated(token))
+    this.ledger = new Ledger((what) => void this.world.violations.push(what))
     this.client = Layer.provide(Journal.layer({ pollInterval: "10 days" }), Layer.succeed(DriverTag, driver))
     this.shared = {
       time: this.time,
@@ -98,24 +98,24 @@ class Life {
       isReal,
       probe: hooks.probe,
       ...(hooks.mutate === undefined ? {} : { mutate: hooks.mutate }),
-      options: { leaseDuration: LEASE, pollInterval: "20 seconds", drainTimeout: "1 second", ...plan.options },
+      options: { leaseDuration: LEASE_MILLIS, pollInterval: "20 seconds", drainTimeout: "1 second", ...plan.options },
       recheck: () => this.recheck(),
-      onFate: (process, { how }) => {
-        if (how === "fault") return
+      onFault: (process, { how }) => {
+        if (how === "error") return
         this.outside(Effect.zipRight(Effect.sleep(50), Effect.sync(() => this.next())))
         if (how === "freeze") {
-          this.outside(Effect.zipRight(Effect.sleep(LEASE * 3), Effect.sync(() => process.thaw())))
+          this.outside(Effect.zipRight(Effect.sleep(LEASE_MILLIS * 3), Effect.sync(() => process.thaw())))
         }
       }
     }
   }
 
-  /** Do something in the world outside of all processes. */
+  /** Executes an effect outside of all processes. */
   private outside(effect: Effect.Effect<unknown, unknown>): void {
     Effect.runFork(
       Effect.catchAllCause(
         effect,
-        (cause) => Effect.sync(() => this.world.wrong.push(`the world failed: ${String(cause)}`))
+        (cause) => Effect.sync(() => this.world.violations.push(`the world failed: ${String(cause)}`))
       ).pipe(
         Effect.withClock(this.time.clockOf(immortal)),
         Effect.locally(FiberRef.currentLoggers, HashSet.empty())
@@ -130,16 +130,16 @@ class Life {
   private next(): void {
     const process = new Process(
       `${this.root}-worker-${this.processes.length}`,
-      this.plan.fates[this.processes.length],
+      this.plan.faults[this.processes.length],
       this.shared
     )
     this.processes.push(process)
     process.start()
   }
 
-  private handedOut({ ms, ok, token }: Token): void {
+  private tokenCreated({ ms, ok, token }: Token): void {
     const complete = Effect.suspend(() =>
-      ok ? Favour.succeed(token, "done") : Favour.fail(token, new Refused({ what: "favour" }))
+      ok ? Approval.succeed(token, "done") : Approval.fail(token, new Refused({ what: "approval" }))
     )
     this.outside(Effect.zipRight(Effect.sleep(ms), Effect.provide(this.io(complete), this.client)))
   }
@@ -160,7 +160,7 @@ class Life {
   }
 
   private deliver(to: string, kind: "signal" | "cancel", name: string, id: string, n: string) {
-    if (kind === "cancel") this.ledger.told.add(to)
+    if (kind === "cancel") this.ledger.cancelled.add(to)
     const content = kind === "signal"
       ? { kind, payload: JSON.stringify({ n }) }
       : { kind, by: "world", reason: null }
@@ -190,21 +190,21 @@ class Life {
     )
   }
 
-  /** Nobody may wait for ever. */
+  /** Sends every live run every signal, again and again. */
   private get help(): Effect.Effect<unknown, unknown> {
-    let turn = 0
+    let round = 0
     const help = Effect.suspend(() => {
-      turn++
+      round++
       return Effect.forEach(
         this.ledger.open,
         ({ id }) =>
           Effect.forEach(
             signalNames,
-            (name) => this.deliver(id, "signal", name, `help-${turn}-${name}`, `help ${turn}`)
+            (name) => this.deliver(id, "signal", name, `help-${round}-${name}`, `help ${round}`)
           )
       )
     })
-    return Effect.zipRight(Effect.sleep(HELP), Effect.forever(Effect.zipRight(help, Effect.sleep(20_000))))
+    return Effect.zipRight(Effect.sleep(HELP_AFTER_MILLIS), Effect.forever(Effect.zipRight(help, Effect.sleep(20_000))))
   }
 
   async live(): Promise<Outcome> {
@@ -238,24 +238,27 @@ class Life {
     )
     this.outside(this.events)
     this.outside(this.help)
-    const isOver = () => this.ledger.open.length === 0 || this.world.wrong.length > 0 || this.time.now - START > GIVE_UP
+    const isOver = () =>
+      this.ledger.open.length === 0 || this.world.violations.length > 0 || this.time.now - START > TIMEOUT_MILLIS
     const played = await this.time.play(isOver)
     const last = await Effect.runPromise(
       Effect.withClock(this.driver.get([...this.ledger.runs.keys()]), this.time.clockOf(immortal))
     )
     const records = last.value
-    if (this.world.wrong.length === 0) {
+    if (this.world.violations.length === 0) {
       if (!played || this.ledger.open.length > 0) {
         const open = records.filter(({ id }) => this.ledger.runs.get(id)?.isFinal === false)
-        this.world.wrong.push(`not final: ${JSON.stringify(open.map(({ payload: _, ...rest }) => rest))}`)
+        this.world.violations.push(`not final: ${JSON.stringify(open.map(({ payload: _, ...rest }) => rest))}`)
       }
     }
-    if (this.world.wrong.length === 0) await this.judge(records)
+    if (this.world.violations.length === 0) await this.judge(records)
     for (const process of this.processes) process.die()
     const [first] = this.processes
     return {
-      wrong: this.world.wrong,
-      met: this.processes.flatMap(({ fate, met }) => met && fate !== undefined ? [fate] : []),
+      violations: this.world.violations,
+      happened: this.processes.flatMap(({ fault, faultHappened }) =>
+        faultHappened && fault !== undefined ? [fault] : []
+      ),
       counts: { before: first?.counts.before ?? 0, after: first?.counts.after ?? 0 },
       runs: records.length,
       entries: [...this.ledger.runs.values()].reduce((sum, { nextSeq }) => sum + nextSeq, 0),
@@ -264,7 +267,7 @@ class Life {
     }
   }
 
-  /** Replay every journal on a fresh machine, and compare. */
+  /** Replays every journal on a new machine, and compares the result with the run. */
   private async judge(records: ReadonlyArray<RunRecord>): Promise<void> {
     const { ledger, world } = this
     const judged = Effect.gen(this, function*() {
@@ -272,7 +275,7 @@ class Life {
       const registered = process.registrations.find("Sim", "1")
       for (const record of records) {
         const account = ledger.runs.get(record.id)
-        if (account === undefined) world.wrong.push(`run ${record.id} was started by nobody`)
+        if (account === undefined) world.violations.push(`run ${record.id} was started by no worker`)
         else if (registered !== undefined) this.replay(record, account, registered)
       }
     })
@@ -288,23 +291,23 @@ class Life {
   private replay(
     record: RunRecord,
     account: Account,
-    registered: Registered
+    registered: RegisteredWorkflow
   ): void {
     const { ledger, world } = this
-    const wrong = (what: string) => void world.wrong.push(`run ${record.id}, ${record.status}: ${what}`)
+    const report = (what: string) => void world.violations.push(`run ${record.id}, ${record.status}: ${what}`)
     if (record.status === "terminated") return
-    if (record.status === "diverged" || record.status === "exhausted") return wrong(record.detail ?? "")
-    if (record.exit?.value?.includes("NotDurable") === true) return wrong(record.exit.value)
+    if (record.status === "diverged" || record.status === "exhausted") return report(record.detail ?? "")
+    if (record.exit?.value?.includes("NotDurable") === true) return report(record.exit.value)
     const leaked = world.leaked(record.id)
-    if (leaked.length > 0) wrong(`acquired and not released: ${leaked.join(", ")}`)
-    // Cancelled before it began.
+    if (leaked.length > 0) report(`acquired and not released: ${leaked.join(", ")}`)
+    // The run was cancelled before it started.
     if (account.nextSeq === 0 && record.status === "cancelled") return
     const bodies = world.bodies
     const made = registered.open(
       { ...record, seed: record.id, inherited: 0, startedAt: record.startedAt ?? 0, journal: [], inbox: [], seen: 0 },
-      ({ place }) => wrong(`a stray wake-up in the replay, ${place}`)
+      ({ place }) => report(`a stray wake-up in the replay, ${place}`)
     )
-    if (made._tag === "Left") return wrong(made.left)
+    if (made._tag === "Left") return report(made.left)
     const { encodeExit, machine, start } = made.right
     const divergence = start(account.entries.map((entry) => ({
       ...entry,
@@ -314,36 +317,36 @@ class Life {
         text: entry.exit.value
       }
     })))
-    if (divergence !== undefined) wrong(`the replay diverges: ${JSON.stringify(divergence)}`)
-    else if (machine.exit === undefined) wrong("the replay has no exit")
+    if (divergence !== undefined) report(`the replay diverges: ${JSON.stringify(divergence)}`)
+    else if (machine.exit === undefined) report("the replay has no exit")
     else {
       const exit = encodeExit(machine.exit)
       const same = exit.kind === record.exit?.kind && (exit.kind === "defect" || exit.text === record.exit.value)
-      if (!same) wrong(`the replay ends with ${JSON.stringify(exit)}, the run with ${JSON.stringify(record.exit)}`)
+      if (!same) report(`the replay ends with ${JSON.stringify(exit)}, the run with ${JSON.stringify(record.exit)}`)
       const replayed = world.logs.get(logKey(ORACLE, record.id))
       const log = world.logs.get(logKey(account.endedBy, record.id))
       if (JSON.stringify(replayed) !== JSON.stringify(log)) {
-        wrong(`the replay does ${JSON.stringify(replayed)}, the run did ${JSON.stringify(log)}`)
+        report(`the replay does ${JSON.stringify(replayed)}, the run did ${JSON.stringify(log)}`)
       }
     }
-    if (world.bodies !== bodies) wrong("the replay executed a step")
+    if (world.bodies !== bodies) report("the replay executed a step")
     for (const child of ledger.runs.values()) {
       if (child.parent !== record.id || record.generation > 0 || machine.tokenOfChild(child.id) !== undefined) continue
-      wrong(`run ${child.id} is no child that its parent started`)
+      report(`run ${child.id} is not a child that its parent started`)
     }
     machine.forget()
   }
 }
 
-/** Live through a plan on this storage. `isReal`: its operations take real time. */
+/** Simulates a plan on this storage. `isReal`: calls of the driver take real time. */
 export const simulate = async (
   plan: Plan,
   driver: JournalDriver,
   isReal: boolean,
   hooks: Hooks = {}
 ): Promise<Outcome> => {
-  const before = presentFibers()
+  const before = rootFibers()
   const outcome = await new Life(plan, driver, isReal, hooks).live()
-  letGoOfFibersSince(before)
+  forgetFibersSince(before)
   return outcome
 }

@@ -1,6 +1,6 @@
 /**
- * The world that simulated runs touch: what step bodies do, what they leave behind, and what has been seen to be wrong.
- * It outlives every process of the simulation.
+ * The world outside of simulated runs: the effects of step bodies, and the violations that the oracles found. It
+ * outlives every process of the simulation.
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
@@ -10,7 +10,7 @@ import { between, dice, type Dice, seedOf } from "./Dice.js"
 /** The failure of simulated steps. */
 export class Refused extends Schema.TaggedError<Refused>()("Refused", { what: Schema.String }) {}
 
-/** A callback's token that a step has handed out. */
+/** The token of a callback, which the world completes. */
 export interface Token {
   readonly token: string
   readonly ms: number
@@ -18,22 +18,22 @@ export interface Token {
 }
 
 export class World {
-  /** What was seen that must not be. */
-  readonly wrong: Array<string> = []
-  /** Resources that bodies acquired, and those that were released, by run. */
+  /** The violations that were found. */
+  readonly violations: Array<string> = []
+  /** The resources that bodies acquired, by run, and those that were released. */
   readonly acquired = new Map<string, Set<string>>()
   readonly released = new Set<string>()
-  /** How often any body was begun. */
+  /** How many bodies have started. */
   bodies = 0
-  /** What a run's program did in which order, by process and run, as executed last. */
+  /** The log of a run's program, by process and run, from its last execution. */
   readonly logs = new Map<string, Array<string>>()
   private readonly roll: Dice
 
-  constructor(seed: number, readonly handOut: (token: Token) => void) {
+  constructor(seed: number, readonly onToken: (token: Token) => void) {
     this.roll = dice(seed)
   }
 
-  /** A body that takes its time, and whose value no other execution has. */
+  /** A body with a latency of about `ms` milliseconds and a unique value. */
   body(ms: number, fails: (attempt: number, roll: Dice) => boolean): Effect.Effect<string, Refused, Step.Current> {
     return Effect.flatMap(Step.Current, ({ attempt, idempotencyKey, name }) =>
       Effect.suspend(() => {
@@ -60,7 +60,7 @@ export class World {
     this.released.add(resource)
   }
 
-  /** What a run acquired and nobody released. */
+  /** The resources that a run acquired and did not release. */
   leaked(run: string): ReadonlyArray<string> {
     return [...this.acquired.get(run) ?? []].filter((resource) => !this.released.has(resource))
   }

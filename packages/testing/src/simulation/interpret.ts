@@ -1,4 +1,4 @@
-/** Programs as workflows: each node becomes what a user would write. What happens, in its order, is told to `say`. */
+/** Programs as workflows: each node becomes what a user would write. `say` records what happens, in order. */
 import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
 import * as Deferred from "effect/Deferred"
@@ -24,7 +24,7 @@ import * as Workflow from "perdure/Workflow"
 import type { Node, SignalName } from "./Program.js"
 import { Refused, type World } from "./World.js"
 
-/** The one workflow of simulations: its payload is the program. */
+/** The workflow of simulations. Its payload is the program. */
 export const Sim = Workflow.make("Sim", {
   payload: { program: Schema.String, again: Schema.Number, queue: Schema.String },
   success: Schema.Array(Schema.String),
@@ -37,8 +37,8 @@ const signals = {
   blue: Signal.make("blue", { payload: { n: Schema.String } })
 } satisfies Record<SignalName, Signal.Any>
 
-/** Completed by the world some time after its token was handed out. */
-export const Favour = Callback.make("Favour", { success: Schema.String, error: Refused })
+/** A callback that the world completes some time after it receives the token. */
+export const Approval = Callback.make("Approval", { success: Schema.String, error: Refused })
 
 const Progress = Published.make("progress", Schema.String)
 
@@ -61,7 +61,7 @@ const outcomes: Record<"ok" | "fail" | "flaky" | "die", Parameters<World["body"]
   }
 }
 
-/** `path` tells the nodes of a program apart. */
+/** `path` identifies a node of the program. */
 const interpret = (world: World, say: (what: string) => void, run: {
   readonly id: string
   readonly parent: Option.Option<string>
@@ -109,10 +109,8 @@ const interpret = (world: World, say: (what: string) => void, run: {
         return Effect.map(signals[node.signal].receive, ({ n }) => tell(n))
       case "within":
         return signals.blue.receiveWithin(node.ms).pipe(
-          Effect.map((received) =>
-            tell(Option.match(received, { onNone: () => "nothing came", onSome: ({ n }) => n }))
-          ),
-          // What closed the window is another node of the same program: nothing can come any more.
+          Effect.map((received) => tell(Option.match(received, { onNone: () => "no signal", onSome: ({ n }) => n }))),
+          // Another node of the same program closed the window, so no signal can arrive.
           Effect.catchSomeDefect((defect) =>
             defect instanceof Misuse ? Option.some(Effect.sync(() => tell("closed"))) : Option.none()
           )
@@ -123,8 +121,8 @@ const interpret = (world: World, say: (what: string) => void, run: {
       }
       case "callback":
         return Effect.gen(function*() {
-          const { result, token } = yield* Favour.create
-          yield* Step.run(path, Effect.sync(() => world.handOut({ token, ms: node.ms, ok: node.ok })))
+          const { result, token } = yield* Approval.create
+          yield* Step.run(path, Effect.sync(() => world.onToken({ token, ms: node.ms, ok: node.ok })))
           tell(yield* result)
         })
       case "publish":
@@ -184,7 +182,7 @@ const interpret = (world: World, say: (what: string) => void, run: {
         return Effect.acquireUseRelease(
           Step.run(
             path,
-            // Acquiring again, after the process died that did it, is no other than the first time.
+            // A second acquisition, after the first process died, must have the same outcome.
             Effect.tap(
               world.body(node.ms, (n, roll) => !world.has(run.id, `${run.id}/${path}`) && outcomes[node.out](n, roll)),
               () => Effect.sync(() => world.acquire(run.id, `${run.id}/${path}`))
@@ -266,7 +264,7 @@ const interpret = (world: World, say: (what: string) => void, run: {
   return go
 }
 
-/** Where a process's log of a run is. */
+/** The key of a process's log of a run. */
 export const logKey = (process: string, run: string): string => `${process} ${run}`
 
 /** The handler of all simulated runs. */

@@ -1,23 +1,25 @@
-/** Looks over the shoulder of every machine of a process: which bodies begin, and what was durable when they did. */
+/** Checks every machine of a process: when a body starts, the entries that it follows from must be durable. */
 import * as Effect from "effect/Effect"
 import type { JournalService } from "perdure/Journal"
 import type { Ledger } from "./Ledger.js"
 import type { World } from "./World.js"
 
 /** A workflow with its handler. */
-export type Registered = NonNullable<ReturnType<JournalService["process"]["registrations"]["find"]>>
+export type RegisteredWorkflow = NonNullable<ReturnType<JournalService["process"]["registrations"]["find"]>>
 
-/** A machine, with the program that it is to run. */
-export type Opened = Extract<ReturnType<Registered["open"]>, { readonly _tag: "Right" }>["right"]
+/** A machine that is ready to start. */
+export type MachineStart = Extract<ReturnType<RegisteredWorkflow["open"]>, { readonly _tag: "Right" }>["right"]
 
-/** Lets a test change a machine before it starts. */
-export type Probe = ((opened: Opened, run: { readonly id: string; readonly generation: number }) => void) | undefined
+/** Called before a machine starts, so that a test can change it. */
+export type Probe =
+  | ((opened: MachineStart, run: { readonly id: string; readonly generation: number }) => void)
+  | undefined
 
 export const watchMachines = (journal: JournalService, options: {
   readonly ledger: Ledger
   readonly world: World
   readonly probe: Probe
-  readonly opened: (machine: Opened["machine"]) => void
+  readonly opened: (machine: MachineStart["machine"]) => void
 }): void => {
   const { ledger, opened, probe, world } = options
   const { registrations } = journal.process
@@ -50,11 +52,13 @@ export const watchMachines = (journal: JournalService, options: {
             for (const op of machine.pending.values()) {
               if (op.data !== watched) continue
               if (account?.ops.has(op.id) === true)
-                world.wrong.push(`run ${run.id}: the body of op ${op.id} "${name}" begins, its entry is durable`)
+                world.violations.push(
+                  `run ${run.id}: the body of op ${op.id} "${name}" starts, and its entry is durable`
+                )
             }
             if (durable < asked) {
-              world.wrong.push(
-                `run ${run.id}: the body of "${name}" begins, it follows from ${asked} entries, ${durable} are durable`
+              world.violations.push(
+                `run ${run.id}: the body of "${name}" starts, it follows from ${asked} entries, ${durable} are durable`
               )
             }
             return data.body
