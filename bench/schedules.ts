@@ -111,7 +111,7 @@ const makeDue = (schema: string, from: number, count: number, at: string) =>
     const [row] = yield* sql.unsafe<{ readonly at: string }>(
       `WITH due AS (
         UPDATE ${schema}.schedules SET due_at = date_trunc('second', ${at}),
-          state = jsonb_set(state::jsonb, '{nextSlot}', to_jsonb(${millis}))::text
+          state = jsonb_set(state::jsonb, '{slot}', to_jsonb(${millis}))::text
         WHERE name IN (SELECT 'each ' || i FROM generate_series(${from}, ${from + count - 1}) AS i)
       )
       SELECT ${millis}::text AS at`

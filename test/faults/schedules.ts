@@ -112,7 +112,7 @@ const prepare = (database: Database, entries: ReadonlyArray<Entry>, window: Wind
     const late = entries.filter(({ isLate }) => isLate)
     yield* database.rows(
       `update perdure.schedules s set due_at = to_timestamp(l.slot / 1000),
-        state = jsonb_set(s.state::jsonb, '{nextSlot}', to_jsonb(l.slot))::text
+        state = jsonb_set(s.state::jsonb, '{slot}', to_jsonb(l.slot))::text
       from json_to_recordset($1::json) as l(name text, slot float8) where l.name = s.name`,
       [JSON.stringify(late.map(({ from, name, spec }) => ({ name, slot: slotsOf(spec, from, from + 60 * SECOND)[0] })))]
     )

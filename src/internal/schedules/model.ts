@@ -12,6 +12,10 @@ import { memoize } from "../util/memoize.js"
 
 const Millis = Schema.Number
 
+/** A field whose name in the stored JSON differs, so that schedules stored by version 0.1.0 stay readable. */
+const storedAs = <A, I, const Key extends string>(key: Key, schema: Schema.Schema<A, I>) =>
+  Schema.propertySignature(schema).pipe(Schema.fromKey(key))
+
 /** What happens to a slot that is due while the previous run is live. */
 export const Overlap = Schema.Literal("skip", "queueOne", "queueAll", "cancelPrevious", "allow")
 
@@ -35,9 +39,9 @@ export const Settings = Schema.Struct({
   catchUp: CatchUp,
   jitter: Millis,
   /** No slot before this instant. */
-  startsAt: Schema.NullOr(Millis),
+  startsAt: storedAs("from", Schema.NullOr(Millis)),
   /** No slot at this instant or later. */
-  endsAt: Schema.NullOr(Millis),
+  endsAt: storedAs("until", Schema.NullOr(Millis)),
   maxRuns: Schema.NullOr(Schema.Number),
   /** The options by which its runs start; null: the workflow's. */
   run: Schema.Struct({
@@ -69,9 +73,9 @@ export type ManualRun = typeof ManualRun.Type
 export const State = Schema.Struct({
   status: Status,
   /** The first slot that no process has evaluated since it was due, or that is ahead; null if no slot is left. */
-  nextSlot: Schema.NullOr(Millis),
+  nextSlot: storedAs("slot", Schema.NullOr(Millis)),
   /** Slots that are due and wait for the previous run, in order: the first and the last slot of each stretch. */
-  waiting: Schema.Array(Schema.Tuple(Millis, Millis)),
+  waiting: storedAs("queue", Schema.Array(Schema.Tuple(Millis, Millis))),
   /** A cancel was sent to the previous run for the slot that waits. */
   cancelled: Schema.Boolean,
   /** The number of runs started for slots. */
@@ -80,8 +84,15 @@ export const State = Schema.Struct({
   skipped: Schema.Number,
   last: Schema.NullOr(Schema.Struct({ slot: Millis, run: Schema.String, at: Millis })),
   /** Why it is paused or quarantined, or why manual runs were not started. */
-  detail: Schema.NullOr(
-    Schema.Struct({ reason: Schema.NullOr(Schema.String), by: Schema.NullOr(Schema.String), at: Millis })
+  detail: storedAs(
+    "note",
+    Schema.NullOr(
+      Schema.Struct({
+        reason: storedAs("text", Schema.NullOr(Schema.String)),
+        by: Schema.NullOr(Schema.String),
+        at: Millis
+      })
+    )
   ),
   /** Manual runs that have not started, in the order of their requests. */
   backlog: Schema.Array(ManualRun)
