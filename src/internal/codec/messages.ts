@@ -1,4 +1,4 @@
-/** What messages say: signals, cancels, completions of callbacks, ends of children. */
+/** The content of messages: signals, cancels, completions of callbacks, ends of children. */
 import type * as Either from "effect/Either"
 import type { EncodedExit, Json, Message } from "../../driver/JournalDriver.js"
 import type { ValueInvalid, ValueTooLarge } from "../../Errors.js"
@@ -23,7 +23,7 @@ export const encodeSignal = (
   limitBytes: number
 ): Either.Either<Json, ValueInvalid | ValueTooLarge> => encodeText(schema, payload, payloadOfSignal(name), limitBytes)
 
-/** Who cancels a run, and why. Characters that no storage can hold are replaced. */
+/** The caller that cancels a run, and the reason, with characters replaced that no storage can hold. */
 export const cancelContent = (
   request: { readonly by?: string | null | undefined; readonly reason?: string | null | undefined } | undefined
 ) => {

@@ -397,9 +397,9 @@ export class Machine implements RunState {
     })
   }
 
-  private activate(begin: () => void): void {
+  private activate(start: () => void): void {
     if (this.forgotten) return
-    actingAs(this, () => this.fibers.watch(() => this.scheduler.activate(begin)))
+    actingAs(this, () => this.fibers.watch(() => this.scheduler.activate(start)))
   }
 
   private cancel(op: Op): void {

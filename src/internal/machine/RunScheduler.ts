@@ -77,7 +77,7 @@ export class RunScheduler implements Scheduler.Scheduler {
     return this.halted
   }
 
-  /** The fibers that spent the budget, in the order in which they were first noticed. */
+  /** The fibers that spent the budget, in the order in which they were first found. */
   get spinners(): ReadonlyArray<AnyFiber> {
     return [...this.spinning]
   }
@@ -88,12 +88,12 @@ export class RunScheduler implements Scheduler.Scheduler {
     this.spinning.clear()
   }
 
-  /** Run `begin`, then tasks until none is left. Tasks with a higher priority number wait for all with a lower one. */
-  activate(begin: () => void): void {
+  /** Run `start`, then tasks until none is left. Tasks with a higher priority number wait for all with a lower one. */
+  activate(start: () => void): void {
     this.active = true
     this.spent = 0
     try {
-      begin()
+      start()
       while (!this.halted && this.tasks.length + this.later.length > 0) {
         this.runTasks()
         if (this.tasks.length === 0 && this.later.length > 0) this.promote()

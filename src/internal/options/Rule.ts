@@ -11,7 +11,7 @@ import * as Predicate from "effect/Predicate"
 import type * as Types from "effect/Types"
 import { bytesAbove, notJson } from "../codec/wire.js"
 import { isFields, quote } from "../util/show.js"
-import { EARLIEST, instantOf, millisOf } from "../util/time.js"
+import { MIN_STORED_MILLIS, instantOf, millisOf } from "../util/time.js"
 
 /** Complete sentences, each with the place, the value and the cure. Empty: the value is valid. */
 export type Problems = ReadonlyArray<string>
@@ -126,7 +126,7 @@ export const instant = (
     }`,
     (value) => {
       const millis = instantOf(value)
-      return millis !== undefined && millis >= EARLIEST && millis <= max
+      return millis !== undefined && millis >= MIN_STORED_MILLIS && millis <= max
     }
   )
 

@@ -4,7 +4,7 @@ import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import type * as Driver from "../../driver/JournalDriver.js"
 import { type Attributes, FinalStatus, RunStatus } from "../../driver/JournalDriver.js"
-import { EARLIEST, instantOf } from "../util/time.js"
+import { MIN_STORED_MILLIS, instantOf } from "../util/time.js"
 import { attribute, label } from "./labels.js"
 import type { WorkflowReference } from "./names.js"
 import { canBeStored, id, ID_BYTES, workflowName } from "./names.js"
@@ -148,7 +148,7 @@ export const driverFilter = (filter: RunFilter): Driver.RunFilter => ({
 export const runList = makeList(
   "Runs.list",
   Schema.Struct({
-    createdAt: Schema.Int.pipe(Schema.between(EARLIEST, LATEST)),
+    createdAt: Schema.Int.pipe(Schema.between(MIN_STORED_MILLIS, LATEST)),
     id: Schema.String.pipe(Schema.filter(canBeStored))
   })
 )

@@ -9,7 +9,7 @@ import * as Option from "effect/Option"
 export const MAX_DATE_MILLIS = 8.64e15
 
 /** The first instant that every storage can hold: year -4000, some centuries after Postgres begins. */
-export const EARLIEST = -188_395_027_200_000
+export const MIN_STORED_MILLIS = -188_395_027_200_000
 
 /** The instant at which something is due; `Infinity` (never) beyond the last date. */
 export const dueAt = (millis: number): number => millis > MAX_DATE_MILLIS ? Infinity : millis

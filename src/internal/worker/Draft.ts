@@ -1,5 +1,5 @@
 /**
- * What a run wants to write in its next commit. A draft grows while the machine runs. It never knows storage.
+ * The content of a run's next commit. A draft grows while the machine runs. It has no access to storage.
  *
  * | state     | meaning                                             | leaves by                             |
  * |-----------|-----------------------------------------------------|---------------------------------------|
@@ -15,7 +15,8 @@ export interface DraftMessage {
   readonly op: Op | null
 }
 
-export interface TakenDraft {
+/** A commit on its way to storage. */
+export interface DraftCommit {
   readonly commit: RunCommit
   readonly messages: ReadonlyArray<DraftMessage>
   /** Everything up to this mark is durable when the commit is applied. */
@@ -27,7 +28,7 @@ export class Draft {
   /** Counts everything that was ever added: the position that a step body waits for. */
   mark = 0
   private durableMark = 0
-  private inFlight: TakenDraft | undefined
+  private current: DraftCommit | undefined
   private entries: Array<Entry> = []
   private consumed: Array<number> = []
   private children: Array<NewRun> = []
@@ -51,8 +52,8 @@ export class Draft {
   }
 
   /** The commit on its way. */
-  get taken(): TakenDraft | undefined {
-    return this.inFlight
+  get inFlight(): DraftCommit | undefined {
+    return this.current
   }
 
   isDurable(mark: number): boolean {
@@ -122,8 +123,8 @@ export class Draft {
 
   // --- commits ---
 
-  take(run: { readonly id: string; readonly epoch: number; readonly seen: number }): TakenDraft {
-    const taken: TakenDraft = {
+  take(run: { readonly id: string; readonly epoch: number; readonly seen: number }): DraftCommit {
+    const draftCommit: DraftCommit = {
       commit: {
         run: run.id,
         epoch: run.epoch,
@@ -140,23 +141,23 @@ export class Draft {
       messages: this.messages,
       mark: this.mark
     }
-    this.inFlight = taken
+    this.current = draftCommit
     this.from += this.entries.length
     this.clear()
-    return taken
+    return draftCommit
   }
 
   /** The commit on its way was applied. */
   applied(): void {
-    this.durableMark = this.inFlight?.mark ?? this.durableMark
-    this.inFlight = undefined
+    this.durableMark = this.current?.mark ?? this.durableMark
+    this.current = undefined
   }
 
   /** The commit on its way was not applied: its content comes first in the next commit, without its transition. */
   restore(): void {
-    if (this.inFlight === undefined) return
-    const { commit, messages } = this.inFlight
-    this.inFlight = undefined
+    if (this.current === undefined) return
+    const { commit, messages } = this.current
+    this.current = undefined
     this.from = commit.from
     this.entries = [...commit.entries, ...this.entries]
     this.consumed = [...commit.consumed, ...this.consumed]
@@ -172,7 +173,7 @@ export class Draft {
 
   /** The commit on its way was not written: as `restore`, and its transition stays unless the draft has another one. */
   restoreWithTransition(): void {
-    const commit = this.inFlight?.commit
+    const commit = this.current?.commit
     this.restore()
     if (this.transition !== null || commit === undefined || commit.transition === null) return
     this.transition = commit.transition
@@ -181,7 +182,7 @@ export class Draft {
 
   /** A new draft that continues after what is durable. The commit on its way must not have been applied. */
   discarded(): Draft {
-    return new Draft(this.inFlight?.commit.from ?? this.from)
+    return new Draft(this.current?.commit.from ?? this.from)
   }
 
   private clear(): void {

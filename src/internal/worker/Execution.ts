@@ -1,6 +1,6 @@
 /**
  * A run in memory: its machine, draft, mailbox and timers. It turns events (messages, times, exits of steps) into
- * entries, and the requests of the machine into the draft, waits and work. It starts nothing and knows no storage.
+ * entries, and the requests of the machine into the draft, waits and work. It starts nothing and has no access to storage.
  *
  * | request of the machine   | becomes                                       | is finished by            |
  * |--------------------------|-----------------------------------------------|---------------------------|

@@ -20,7 +20,7 @@ import { successWire } from "../codec/exits.js"
 import type { Op } from "../machine/Op.js"
 import type { WorkflowRegistration } from "../process/Registration.js"
 import { shown } from "../util/show.js"
-import type { TakenDraft } from "./Draft.js"
+import type { DraftCommit } from "./Draft.js"
 import { Execution } from "./Execution.js"
 import type { Host } from "./Host.js"
 import { PendingWork } from "./PendingWork.js"
@@ -87,12 +87,12 @@ export class Hold {
   }
 
   /**
-   * New messages, complete up to `seen`, and whether the run is to be paused; read while the run was held as `asked`.
+   * New messages, complete up to `seen`, and whether the run is to be paused; read while the run was held as `readFor`.
    */
-  receive({ messages, pausing, seen }: Omit<Inbox, "run">, asked: ClaimedRun): void {
+  receive({ messages, pausing, seen }: Omit<Inbox, "run">, readFor: ClaimedRun): void {
     if (this.state === "gone") return
     // The read belongs to another claim or generation: it may have consumed messages, and lack unread ones.
-    if (asked !== this.run) return this.host.readInbox(this)
+    if (readFor !== this.run) return this.host.readInbox(this)
     this.pausing = pausing
     this.execution.mailbox.add(messages, seen)
     this.advance()
@@ -117,29 +117,30 @@ export class Hold {
 
   get canCommit(): boolean {
     const { draft } = this.execution
-    return this.state !== "gone" && draft.taken === undefined && this.work.transaction === undefined && !draft.isEmpty
+    return this.state !== "gone" && draft.inFlight === undefined && this.work.transaction === undefined &&
+      !draft.isEmpty
   }
 
-  takeCommit(): TakenDraft {
+  takeCommit(): DraftCommit {
     return this.execution.draft.take({ id: this.run.id, epoch: this.run.epoch, seen: this.seen })
   }
 
   /** The result of the commit that was taken last. */
   committed(result: CommitResult): void {
     const { draft } = this.execution
-    const { taken } = draft
-    if (taken === undefined || this.state === "gone") return
+    const { inFlight } = draft
+    if (inFlight === undefined || this.state === "gone") return
     switch (result._tag) {
       case "Lost":
         return this.drop()
       case "Unseen":
-        return this.unseen(taken)
+        return this.unseen(inFlight)
       case "Applied":
         draft.applied()
         this.host.progressed(this)
-        if (taken.commit.transition !== null) return this.left(taken, taken.commit.transition)
+        if (inFlight.commit.transition !== null) return this.left(inFlight, inFlight.commit.transition)
         this.enqueue(() => {
-          taken.messages.forEach(({ op }, index) => {
+          inFlight.messages.forEach(({ op }, index) => {
             const disposition = result.dispositions[index]
             if (op === null || disposition === undefined) return
             this.execution.settle(op, successWire(disposition, JSON.stringify(disposition)))
@@ -156,7 +157,7 @@ export class Hold {
   /** Storage will never accept the commit: park the run with what is durable. */
   refused(detail: string): void {
     if (this.state === "gone") return
-    if (this.execution.draft.taken?.commit.transition?._tag === "Diverge") {
+    if (this.execution.draft.inFlight?.commit.transition?._tag === "Diverge") {
       // Storage refuses this commit, too. Leave the run to a later claim.
       this.host.suspect()
       return this.drop()
@@ -166,7 +167,7 @@ export class Hold {
   }
 
   /** Inside the transaction of a step: deliver the exit of its body. Returns the commit to write in the transaction. */
-  transactionDone(op: Op, exit: Exit.Exit<unknown, unknown>): TakenDraft | undefined {
+  transactionDone(op: Op, exit: Exit.Exit<unknown, unknown>): DraftCommit | undefined {
     if (this.state === "gone" || op.data._tag !== "Step" || !this.work.finish(op)) return undefined
     const { encode } = op.data
     this.enqueue(() => this.execution.settle(op, encode(exit)))
@@ -182,7 +183,7 @@ export class Hold {
 
   /** Suspend the run now, if it is idle. */
   suspendNow(): void {
-    if (this.state === "idle" && this.execution.draft.taken === undefined) this.leave(this.execution.suspension())
+    if (this.state === "idle" && this.execution.draft.inFlight === undefined) this.leave(this.execution.suspension())
   }
 
   /** Release the run, so that it can be claimed again with its whole inbox. */
@@ -279,7 +280,7 @@ export class Hold {
       if (!isReady || this.pausing || !this.host.mayStart()) return
       const isTransaction = op.data._tag === "Step" && op.data.transaction
       // The commit of a transaction is the only one of its run until the transaction is over.
-      if (isTransaction && (execution.draft.taken !== undefined || !execution.draft.isEmpty)) return
+      if (isTransaction && (execution.draft.inFlight !== undefined || !execution.draft.isEmpty)) return
       work.takeNext()
       this.become("active")
       if (isTransaction) work.transaction = op
@@ -294,7 +295,7 @@ export class Hold {
   /** Nothing can be done now: suspend or release the run, or keep holding it. */
   private rest(): void {
     const { draft, isWaiting } = this.execution
-    const isSettled = draft.taken === undefined && this.work.transaction === undefined
+    const isSettled = draft.inFlight === undefined && this.work.transaction === undefined
     if (isWaiting) {
       if (this.state !== "idle") this.idleSince = this.host.now()
       if (isSettled && this.isTimeToSuspend()) return this.leave(this.execution.suspension())
@@ -327,7 +328,7 @@ export class Hold {
   // --- private: the end of the hold ---
 
   /** Messages arrived before the commit, so it was not written. */
-  private unseen({ commit }: TakenDraft): void {
+  private unseen({ commit }: DraftCommit): void {
     // A message may have arrived before its window closed. It must be received, but the program has continued without
     // it.
     if (commit.closes.length > 0) return this.handBackDurable()
@@ -358,7 +359,7 @@ export class Hold {
   }
 
   /** The commit that ends the hold was applied. */
-  private left({ commit }: TakenDraft, transition: Transition): void {
+  private left({ commit }: DraftCommit, transition: Transition): void {
     switch (transition._tag) {
       case "Suspend":
         this.become("gone")

@@ -62,11 +62,11 @@ export class InboxReader {
     for (const hold of page) this.unread.delete(hold)
     const holds = page.filter((hold) => hold.state !== "gone")
     if (holds.length === 0) return Effect.void
-    const asked = new Map(holds.map(({ id, run }) => [id, run]))
+    const readFor = new Map(holds.map(({ id, run }) => [id, run]))
     return this.journal.inbox(holds.map(({ id, seen }) => ({ run: id, after: seen }))).pipe(
       Effect.map((inboxes) => {
         for (const { run, ...inbox } of inboxes) {
-          const before = asked.get(run)
+          const before = readFor.get(run)
           if (before !== undefined) this.runs.get(run)?.receive(inbox, before)
         }
       }),

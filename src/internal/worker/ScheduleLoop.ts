@@ -12,11 +12,11 @@ import { logFailure, retryWhileAway } from "./faults.js"
 import { Latch } from "./Latch.js"
 
 /**
- * The range of the pause while another process fires the due schedules: a multiple of the time that a look took,
- * doubled each time. The process that fires has no pause, and is the faster the less the others interfere. If it dies,
- * another one looks within a second.
+ * The pause while another process fires the due schedules: up to a multiple of the time that the read took, at least
+ * doubled each time. The process that fires does not pause, and is faster without interference. If it dies, another
+ * process takes over within a second.
  */
-const CONTENTION_PAUSE = { minMillis: 20, maxMillis: 1_000, lookFactor: 8 }
+const CONTENTION_PAUSE = { minMillis: 20, maxMillis: 1_000, readFactor: 8 }
 
 /** How often the loop reports to storage which definitions this process has. */
 const REPORT_INTERVAL_MILLIS = 60_000
@@ -62,9 +62,9 @@ export class ScheduleLoop {
     yield* Effect.raceFirst(this.wake.await, Effect.sleep(Duration.millis(Math.min(pause, due))))
   })).pipe(Effect.ensuring(Effect.sync(() => this.listen(new Set()))))
 
-  private nextContentionMillis(lookMillis: number): number {
-    const { lookFactor, maxMillis, minMillis } = CONTENTION_PAUSE
-    return Math.min(Math.max(minMillis, lookMillis * lookFactor, this.contentionMillis * 2), maxMillis)
+  private nextContentionMillis(readMillis: number): number {
+    const { readFactor, maxMillis, minMillis } = CONTENTION_PAUSE
+    return Math.min(Math.max(minMillis, readMillis * readFactor, this.contentionMillis * 2), maxMillis)
   }
 
   /** Report the schedules that this process defines, if the last report is old. */

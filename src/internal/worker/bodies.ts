@@ -62,10 +62,10 @@ export const runTransaction = (options: {
   let result: CommitResult | undefined
   const work = Effect.gen(function*() {
     bodyExit = yield* Effect.onExit(body, (exit) => close(exit) ?? Effect.void).pipe(Effect.exit)
-    const taken = Exit.isSuccess(bodyExit) ? hold.transactionDone(op, bodyExit) : undefined
-    if (taken === undefined) return yield* Effect.fail(new RolledBack())
+    const draftCommit = Exit.isSuccess(bodyExit) ? hold.transactionDone(op, bodyExit) : undefined
+    if (draftCommit === undefined) return yield* Effect.fail(new RolledBack())
     isDelivered = true
-    const [first] = yield* journal.commit({ worker, commits: [taken.commit] })
+    const [first] = yield* journal.commit({ worker, commits: [draftCommit.commit] })
     result = first
     return first?._tag === "Applied" ? first : yield* Effect.fail(new RolledBack())
   })
