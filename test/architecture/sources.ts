@@ -65,6 +65,11 @@ export const exceptions: ReadonlyArray<Exception> = [
     why: "closes a silent connection below Effect, in the callbacks of pg"
   },
   {
+    path: "packages/testing/src/internal/binaries.ts",
+    rules: ["words"],
+    why: "names the unprivileged user account of Unix"
+  },
+  {
     path: "packages/testing/src/simulation/SimTime.ts",
     rules: ["timers"],
     why: "waits for the event loop: simulated time moves only when the process is idle"

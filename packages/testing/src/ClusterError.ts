@@ -1,10 +1,12 @@
 /**
+ * The error of test servers and databases.
+ *
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
 
 /**
- * A test database could not be made ready, or would not do as told. `operation` is what was tried.
+ * A test server or database failed. `operation` names the operation that failed.
  *
  * @since 0.1.0
  * @category errors

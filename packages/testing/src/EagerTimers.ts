@@ -1,10 +1,11 @@
 /**
- * Effect's `TestClock` lets the event loop turn three times for each wake-up, by timers of no time, which Node makes a
- * millisecond each: in a year of nights that is more than a second of doing nothing. Here such a timer is a turn and no
- * more.
+ * Timers of zero milliseconds that fire in the next iteration of the event loop.
  *
- * It changes when such timers fire, not whether: one that is cleared does not, in whichever way it is cleared. (One that
- * has fired is not brought back by `refresh`.)
+ * Effect's `TestClock` waits for three such timers at each wake-up, and Node makes each of them a millisecond. A test
+ * in which a year passes, with one wake-up a night, waits more than a second for them.
+ *
+ * Only the time at which these timers fire changes. A timer that is cleared, in any way, does not fire. After it has
+ * fired, `refresh` does not restart it.
  *
  * @since 0.1.0
  */
@@ -13,35 +14,35 @@ import * as Layer from "effect/Layer"
 
 type SetTimeout = typeof globalThis.setTimeout
 
-/** What `setTimeout` takes, as it comes from whoever calls it. */
-type Asked = [
-  callback: (...given: ReadonlyArray<unknown>) => unknown,
+/** The arguments of `setTimeout`. */
+type Arguments = [
+  callback: (...args: ReadonlyArray<unknown>) => unknown,
   millis?: number,
-  ...given: ReadonlyArray<unknown>
+  ...args: ReadonlyArray<unknown>
 ]
 
-/** How many have it at present: all of them share what the first one has put in place. */
+/** The number of scopes that use the layer. They share the replacement that the first one installed. */
 let users = 0
 
-/** Puts back what was there. */
+/** Restores the original `setTimeout`. */
 let restore = () => {}
 
 /**
- * Each timer is one of the original's, so that it can be cleared in each way that there is. One of no time is brought
- * forward: it fires in the next turn, or before if Node finds it due, and then it is done.
+ * Makes timers with the original function, so that they can be cleared in every way. A timer of zero milliseconds fires
+ * in the next iteration of the event loop, or earlier if Node finds it due.
  */
 const eager = (original: SetTimeout): SetTimeout =>
   new Proxy(original, {
-    apply: (target, self, asked: Asked): NodeJS.Timeout => {
-      const [callback, millis = 0, ...given] = asked
-      if (users === 0 || millis !== 0 || typeof callback !== "function") return Reflect.apply(target, self, asked)
+    apply: (target, self, args: Arguments): NodeJS.Timeout => {
+      const [callback, millis = 0, ...rest] = args
+      if (users === 0 || millis !== 0 || typeof callback !== "function") return Reflect.apply(target, self, args)
       const fire = () => {
         clearTimeout(timer)
-        Reflect.apply(callback, timer, given)
+        Reflect.apply(callback, timer, rest)
       }
       const timer: NodeJS.Timeout = Reflect.apply(target, self, [fire, 0])
       setImmediate(() => {
-        // One that was cleared has nothing to call any more, nor has one that has fired.
+        // A timer that was cleared, or has fired, has no callback.
         if (typeof timer._onTimeout === "function") fire()
       })
       return timer
@@ -52,11 +53,11 @@ const acquire = Effect.sync(() => {
   users += 1
   if (users > 1) return
   const original = globalThis.setTimeout
-  const ours = eager(original)
-  globalThis.setTimeout = ours
+  const installed = eager(original)
+  globalThis.setTimeout = installed
   restore = () => {
-    // Someone else's may have come over it: then that stays, and ours below it does what the original does.
-    if (globalThis.setTimeout === ours) globalThis.setTimeout = original
+    // If another patch was installed on top, leave it. This one then does what the original does.
+    if (globalThis.setTimeout === installed) globalThis.setTimeout = original
   }
 })
 
@@ -66,11 +67,11 @@ const release = Effect.sync(() => {
 })
 
 /**
- * While this layer is there, a timer of no time (`setTimeout(…, 0)`) fires in the next turn of the event loop, so that
- * `TestClock` passes a year of nights a second sooner. All other timers are as they were. It holds for the whole
- * process; what was there before is put back when the last scope that has it closes.
+ * Makes a timer of zero milliseconds (`setTimeout(…, 0)`) fire in the next iteration of the event loop, so that
+ * `TestClock` passes a year of nights a second sooner. Other timers do not change. It applies to the whole process,
+ * until the last scope that uses the layer closes.
  *
- * It is for tests on `JournalMemory`: they wait for nothing but turns.
+ * Use it for tests on `JournalMemory`, which wait for no input or output.
  *
  * @since 0.1.0
  * @category layers

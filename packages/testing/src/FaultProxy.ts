@@ -1,6 +1,6 @@
 /**
- * A TCP proxy before a database, which fails on demand: cut connections, refuse new ones, swallow bytes, slow them
- * down, or cut at an exact point of a conversation. What a test does to it happens at once; nothing depends on luck.
+ * A TCP proxy to a database that fails on demand: it cuts connections, refuses new ones, holds bytes back, delays them,
+ * or cuts a connection at a chosen statement. Each fault takes effect immediately, so no test depends on timing.
  *
  * @since 0.1.0
  */
@@ -15,11 +15,11 @@ import { connect, createServer, type Socket } from "node:net"
 import { ClusterError } from "./ClusterError.js"
 
 /**
- * Where a connection is cut, once the client sends bytes that contain `text`.
+ * Where a connection is cut, once the client sends bytes that contain the armed text:
  *
- * - `before`: the server never sees those bytes, so nothing of it was done.
- * - `after`: the server has them and has answered, but the client never sees the answer: it cannot know.
- * - `hang`: the server never sees them and the client sees no error: it waits.
+ * - `before`: the server does not receive the bytes.
+ * - `after`: the server executes the statement, and the client does not receive the answer.
+ * - `hang`: the server does not receive the bytes, and the client gets no error: it waits.
  *
  * @since 0.1.0
  * @category models
@@ -27,23 +27,25 @@ import { ClusterError } from "./ClusterError.js"
 export type Point = "before" | "after" | "hang"
 
 /**
+ * A running proxy.
+ *
  * @since 0.1.0
  * @category models
  */
 export interface FaultProxy {
-  /** The database's URL by way of the proxy. */
+  /** The URL of the database through the proxy. */
   readonly url: string
-  /** How many connections are open. */
+  /** The number of open connections. */
   readonly connections: Effect.Effect<number>
-  /** Cut all open connections (with a TCP reset), and say how many there were. */
+  /** Cuts all open connections, with a TCP reset. Returns their number. */
   readonly cut: Effect.Effect<number>
-  /** Cut everything and refuse new connections until the scope closes: the database is away. */
+  /** Cuts all connections and refuses new ones until the scope closes. */
   readonly away: Effect.Effect<void, never, Scope.Scope>
-  /** A black hole: bytes of all connections, new ones too, are held back until the scope closes, then they flow. */
+  /** Keeps the bytes of all connections, also of new ones, until the scope closes. */
   readonly stalled: Effect.Effect<void, never, Scope.Scope>
-  /** Hold back all bytes by this much, in each direction, until the scope closes. By the real clock. */
+  /** Delays all bytes by this real time, in each direction, until the scope closes. */
   readonly delayed: (by: Duration.DurationInput) => Effect.Effect<void, never, Scope.Scope>
-  /** Arm a cut for the next request that contains `text`; the effect inside ends when the cut has been made. */
+  /** Arms a cut of the next request that contains `text`. The inner effect ends when the connection is cut. */
   readonly arm: (text: string, point: Point) => Effect.Effect<Effect.Effect<void>>
 }
 
@@ -56,9 +58,9 @@ interface Trap {
 interface Link {
   readonly client: Socket
   readonly server: Socket
-  /** Set while a trap of point `after` waits for the server's answer. */
+  /** Set while a trap with the point `after` waits for the answer of the server. */
   trap: Trap | undefined
-  /** Set when a trap of point `hang` has closed the way for good. */
+  /** Set once a trap with the point `hang` has closed the connection to the server. */
   dead: boolean
 }
 
@@ -68,7 +70,7 @@ const reset = (link: Link) => {
 }
 
 /**
- * A proxy to the server of a database URL; closed with the scope.
+ * Starts a proxy to the server of a database URL. It is closed with the scope.
  *
  * @example
  * ```ts
@@ -96,7 +98,7 @@ export const make = (url: string): Effect.Effect<FaultProxy, ClusterError, Scope
     let gate: Deferred.Deferred<void> | undefined
     const fork = yield* forkIn
 
-    /** Bytes go through a queue, so that holding them back keeps their order. */
+    /** Bytes go through a queue, so that a delay keeps their order. */
     const pump = (link: Link, from: Socket, to: Socket, look: (chunk: Buffer) => boolean) => {
       const chunks = Effect.runSync(Queue.unbounded<Buffer | null>())
       from.on("data", (chunk) => Queue.unsafeOffer(chunks, chunk))
@@ -235,7 +237,7 @@ export const make = (url: string): Effect.Effect<FaultProxy, ClusterError, Scope
     }
   })
 
-/** Starts fibers from socket callbacks, on the real clock: the network knows nothing of a `TestClock`. */
+/** Forks fibers from socket callbacks, on the real clock: a `TestClock` must not stop the network. */
 const forkIn = Effect.gen(function*() {
   const clock = Clock.make()
   const fibers = new Set<Fiber.RuntimeFiber<unknown>>()

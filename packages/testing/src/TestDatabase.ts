@@ -53,8 +53,8 @@ export interface Database {
 }
 
 /**
- * The contents of a fresh database. Databases of one `key` are copies of one template, which `prepare` fills once a test
- * run. `prepare` must close its connections before it ends.
+ * The contents of a fresh database. Databases of one `key` are copies of one template, which `prepare` fills once a
+ * test run. `prepare` must close its connections before it ends.
  *
  * @since 0.1.0
  * @category models

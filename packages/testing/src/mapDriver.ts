@@ -4,8 +4,8 @@ import type { Call, JournalDriver, Verb, VerbArguments, VerbName, Verbs, VerbVal
 import { verbs } from "perdure/JournalDriver"
 
 /**
- * A wrapper of calls: takes a call that has not run yet, the name of the verb and its request, and returns the call that
- * runs instead.
+ * A wrapper of calls: takes a call that has not run yet, the name of the verb and its request, and returns the call
+ * that runs instead.
  *
  * @since 0.1.0
  * @category models

@@ -12,7 +12,7 @@ import { query } from "../src/internal/admin.js"
 
 const hang = (url: string, name: string) => query(url, `set application_name = '${name}'`, "select pg_sleep(600)")
 
-/** Until that many clients of the name sleep: the database tells, no clock. */
+/** Waits until `count` clients of this name sleep, by the statistics of the database. */
 const sleeping = (url: string, name: string, count: number): Effect.Effect<void, unknown> =>
   Effect.repeat(
     query(
@@ -22,7 +22,7 @@ const sleeping = (url: string, name: string, count: number): Effect.Effect<void,
     { until: (rows) => rows[0]?.["n"] === count }
   )
 
-/** Until the folder is not there any more: the file system tells. */
+/** Waits until the folder is deleted, by a watcher of the file system. */
 const gone = (folder: string): Effect.Effect<void> =>
   Effect.async((resume) => {
     const watcher = watch(path.dirname(folder))
@@ -36,7 +36,7 @@ const gone = (folder: string): Effect.Effect<void> =>
   })
 
 describe("Cluster", () => {
-  it.scoped("comes back after a crash with what it had", () =>
+  it.scoped("keeps its data after a crash and a restart", () =>
     Effect.gen(function*() {
       const cluster = yield* Cluster.start({ fsync: false })
       yield* query(cluster.url, "create table t (a int)", "insert into t values (7)")
@@ -49,7 +49,7 @@ describe("Cluster", () => {
       assert.deepStrictEqual(yield* query(cluster.url, "select a from t"), [{ a: 7 }])
     }))
 
-  it.scoped("waits for its disk unless told otherwise, and takes settings", () =>
+  it.scoped("uses fsync by default and applies settings", () =>
     Effect.gen(function*() {
       const cluster = yield* Cluster.start({ settings: { max_connections: "23" } })
       assert.deepStrictEqual(
@@ -58,7 +58,7 @@ describe("Cluster", () => {
       )
     }))
 
-  it.scoped("kills and freezes the connections of its clients", () =>
+  it.scoped("kills and stops the connections of its clients", () =>
     Effect.gen(function*() {
       const cluster = yield* Cluster.start({ fsync: false })
       const victim = yield* Effect.fork(Effect.exit(hang(cluster.url, "victim")))
@@ -73,20 +73,20 @@ describe("Cluster", () => {
       yield* sleeping(cluster.url, "ice", 1)
       const frozen = yield* Scope.make()
       assert.isAtLeast(yield* Scope.extend(cluster.pauseBackends, frozen), 1)
-      // A stopped process obeys no one: cancelling has an effect only once it thaws.
+      // A cancel takes effect only when the stopped process continues.
       yield* query(cluster.url, "select pg_cancel_backend(pid) from pg_stat_activity where application_name = 'ice'")
       assert.isNull(fiber.unsafePoll())
       yield* Scope.close(frozen, Exit.void)
       assert.match(String(yield* Fiber.join(fiber)), /canceling statement/)
     }))
 
-  it.effect("fails for a version that is not installed, and lists those that are", () =>
+  it.effect("fails for a version that is not installed and lists the installed ones", () =>
     Effect.gen(function*() {
       const exit = yield* Effect.exit(Effect.scoped(Cluster.start({ version: 7 })))
       assert.match(String(exit), /version 7 is installed, only \[18/)
     }))
 
-  it.effect("goes away with its owner, even when that is killed", () =>
+  it.effect("is deleted when its owner process is killed", () =>
     Effect.gen(function*() {
       const script = fileURLToPath(new URL("./fixtures/owner.ts", import.meta.url))
       const root = fileURLToPath(new URL("../../..", import.meta.url))

@@ -7,9 +7,9 @@ import * as Scope from "effect/Scope"
 
 const original = globalThis.setTimeout
 
-const turn = Effect.async<void>((resume) => void setImmediate(() => resume(Effect.void)))
+const nextIteration = Effect.async<void>((resume) => void setImmediate(() => resume(Effect.void)))
 
-/** By a timer of this file's own, longer than one of no time takes in Node. */
+/** Waits by the original timer. */
 const pass = (millis: number) => Effect.async<void>((resume) => void original(() => resume(Effect.void), millis))
 
 const build = Effect.gen(function*() {
@@ -18,22 +18,22 @@ const build = Effect.gen(function*() {
   return { close: Scope.close(scope, Exit.void) }
 })
 
-/** Whether timers of no time are brought forward: if so, each of a hundred fires before what is asked for after it. */
+/** Whether each of a hundred timers of zero milliseconds fires in the next iteration of the event loop. */
 const isEager = Effect.gen(function*() {
   for (let i = 0; i < 100; i++) {
     let fired = false
-    yield* turn
+    yield* nextIteration
     setTimeout(() => {
       fired = true
     }, 0)
-    yield* turn
+    yield* nextIteration
     if (!fired) return false
   }
   return true
 })
 
 describe("eager timers", () => {
-  it.effect("fire in the next turn, and once", () =>
+  it.effect("fire once, in the next iteration of the event loop", () =>
     Effect.gen(function*() {
       assert.isFalse(yield* isEager)
       yield* Effect.gen(function*() {
@@ -42,19 +42,19 @@ describe("eager timers", () => {
         const note = (...given: ReadonlyArray<unknown>) => void fired.push(given)
         setTimeout(note, 0, "one", 2)
         setTimeout(note)
-        yield* turn
+        yield* nextIteration
         assert.deepStrictEqual(fired, [["one", 2], []])
-        // They are overdue for Node, too, when the turn comes.
+        // Node also finds this timer due when the iteration starts.
         setTimeout(note, 0, "three")
-        const asked = performance.now()
-        while (performance.now() < asked + 5);
-        yield* turn
+        const start = performance.now()
+        while (performance.now() < start + 5);
+        yield* nextIteration
         yield* pass(10)
         assert.deepStrictEqual(fired, [["one", 2], [], ["three"]])
       }).pipe(Effect.provide(EagerTimers.layer))
     }))
 
-  it.effect("do not fire when they have been cleared", () =>
+  it.effect("do not fire after they were cleared", () =>
     Effect.gen(function*() {
       const fired: Array<string> = []
       const { clearTimeout: known } = globalThis
@@ -66,31 +66,31 @@ describe("eager timers", () => {
         "clearTimeout, when it has fired": (timer) => void setImmediate(() => clearTimeout(timer))
       }
       for (const [way, clear] of Object.entries(ways)) clear(setTimeout(() => void fired.push(way), 0))
-      // Due in the same turn.
+      // Due in the same iteration.
       setTimeout(() => clearTimeout(last), 0)
       const last = setTimeout(() => void fired.push("clearTimeout, by one before"), 0)
-      yield* turn
+      yield* nextIteration
       yield* pass(10)
       assert.deepStrictEqual(fired, ["clearTimeout, when it has fired"])
     }).pipe(Effect.provide(EagerTimers.layer)))
 
-  it.effect("leave all other timers as they are", () =>
+  it.effect("do not change other timers", () =>
     Effect.gen(function*() {
       const fired: Array<ReadonlyArray<unknown>> = []
       setTimeout((...given: ReadonlyArray<unknown>) => void fired.push(given), 50, "late")
       clearTimeout(setTimeout(() => void fired.push(["never"]), 50))
-      yield* turn
+      yield* nextIteration
       assert.isEmpty(fired)
       yield* pass(100)
       assert.deepStrictEqual(fired, [["late"]])
     }).pipe(Effect.provide(EagerTimers.layer)))
 
-  it.effect("are there until the last one who has them is done", () =>
+  it.effect("are installed until the last scope that uses them closes", () =>
     Effect.gen(function*() {
       const one = yield* build
-      const ours = globalThis.setTimeout
+      const installed = globalThis.setTimeout
       const two = yield* build
-      assert.strictEqual(globalThis.setTimeout, ours)
+      assert.strictEqual(globalThis.setTimeout, installed)
       yield* one.close
       assert.isTrue(yield* isEager)
       yield* two.close
@@ -100,17 +100,17 @@ describe("eager timers", () => {
       assert.isFalse(yield* isEager)
     }))
 
-  it.effect("leave what came over them, and are not eager below it", () =>
+  it.effect("leave a patch that was installed on top, and are not eager below it", () =>
     Effect.gen(function*() {
       const { close } = yield* build
-      const ours = globalThis.setTimeout
-      const theirs: typeof original = Object.assign((callback: () => void) => original(callback, 0), {
+      const installed = globalThis.setTimeout
+      const patch: typeof original = Object.assign((callback: () => void) => original(callback, 0), {
         __promisify__: original.__promisify__
       })
-      globalThis.setTimeout = theirs
+      globalThis.setTimeout = patch
       yield* close
-      assert.strictEqual(globalThis.setTimeout, theirs)
-      globalThis.setTimeout = ours
+      assert.strictEqual(globalThis.setTimeout, patch)
+      globalThis.setTimeout = installed
       assert.isFalse(yield* isEager)
     }).pipe(Effect.ensuring(Effect.sync(() => {
       globalThis.setTimeout = original

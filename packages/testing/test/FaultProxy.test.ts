@@ -32,14 +32,14 @@ const setUp = Effect.gen(function*() {
 })
 
 describe("FaultProxy", () => {
-  it.scoped("passes everything on", () =>
+  it.scoped("forwards all bytes", () =>
     Effect.gen(function*() {
       const { proxy } = yield* setUp
       const text = "x".repeat(1_000_000)
       assert.deepStrictEqual(yield* query(proxy.url, `select '${text}' as x`), [{ x: text }])
     }))
 
-  it.scoped("cuts open connections, and takes new ones", () =>
+  it.scoped("cuts open connections and accepts new ones", () =>
     Effect.gen(function*() {
       const { proxy } = yield* setUp
       const one = yield* client(proxy.url)
@@ -50,7 +50,7 @@ describe("FaultProxy", () => {
       assert.deepStrictEqual(yield* query(proxy.url, "select 1 as a"), [{ a: 1 }])
     }))
 
-  it.scoped("cuts before the server sees a statement", () =>
+  it.scoped("cuts before the server receives a statement", () =>
     Effect.gen(function*() {
       const { proxy, rows } = yield* setUp
       const one = yield* client(proxy.url)
@@ -61,7 +61,7 @@ describe("FaultProxy", () => {
       assert.deepStrictEqual(yield* rows, [1])
     }))
 
-  it.scoped("cuts after the server has done a statement and before its answer arrives", () =>
+  it.scoped("cuts after the server executed a statement, before its answer arrives", () =>
     Effect.gen(function*() {
       const { proxy, rows } = yield* setUp
       const one = yield* client(proxy.url)
@@ -84,7 +84,7 @@ describe("FaultProxy", () => {
       assert.isTrue(Exit.isFailure(yield* Fiber.join(fiber)))
     }))
 
-  it.scoped("is away for as long as a scope is open", () =>
+  it.scoped("refuses connections while a scope is open", () =>
     Effect.gen(function*() {
       const { proxy } = yield* setUp
       const one = yield* client(proxy.url)
@@ -96,7 +96,7 @@ describe("FaultProxy", () => {
       assert.isTrue(Exit.isSuccess(yield* Effect.exit(query(proxy.url, "select 1"))))
     }))
 
-  it.scoped("holds bytes back and lets them flow again", () =>
+  it.scoped("keeps bytes while a scope is open, then forwards them", () =>
     Effect.gen(function*() {
       const { proxy, rows } = yield* setUp
       const one = yield* client(proxy.url)
@@ -110,7 +110,7 @@ describe("FaultProxy", () => {
       assert.deepStrictEqual(yield* rows, [3])
     }))
 
-  it.scoped("slows bytes down by the real clock", () =>
+  it.scoped("delays bytes by real time", () =>
     Effect.gen(function*() {
       const { proxy } = yield* setUp
       const one = yield* client(proxy.url)
@@ -118,7 +118,7 @@ describe("FaultProxy", () => {
       yield* proxy.delayed("50 millis")
       const before = yield* clock.currentTimeMillis
       assert.isTrue(Exit.isSuccess(yield* send(one, "select 1")))
-      // Both ways; timers may fire a millisecond early.
+      // In both directions. Timers can fire a millisecond early.
       assert.isAtLeast((yield* clock.currentTimeMillis) - before, 98)
     }))
 })

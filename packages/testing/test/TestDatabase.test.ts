@@ -6,13 +6,13 @@ import * as Scope from "effect/Scope"
 import { query } from "../src/internal/admin.js"
 
 describe.each(TestDatabase.servers)("TestDatabase on $name", (server) => {
-  it.effect("runs the version that it names", () =>
+  it.effect("is the version in its name", () =>
     Effect.gen(function*() {
       const [row] = yield* query(server.url, "show server_version")
       assert.match(String(row?.["server_version"]), new RegExp(`^${server.version}\\.`))
     }))
 
-  it.effect("gives each caller an empty database and drops it", () =>
+  it.effect("makes an empty database for each caller and drops it", () =>
     Effect.gen(function*() {
       const scope = yield* Scope.make()
       const one = yield* Scope.extend(TestDatabase.freshOn(server), scope)
@@ -45,7 +45,7 @@ describe.each(TestDatabase.servers)("TestDatabase on $name", (server) => {
     }))
 })
 
-it.scoped("fresh is on the first server", () =>
+it.scoped("TestDatabase.fresh makes a database on the first server", () =>
   Effect.gen(function*() {
     const database = yield* TestDatabase.fresh
     const [row] = yield* query(database.url, "select current_database() as name")

@@ -1,7 +1,8 @@
 /**
  * Commands on a small pool of schedules, which refer to runs of the pool. Revisions are relative to the stored ones.
  */
-import type { Index } from "./Command.js"
+/** The number of a member of the pool. */
+type Index = number
 
 /** A row with the revision that it has (skew 0), or another one. */
 export interface RowRef {

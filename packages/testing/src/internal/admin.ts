@@ -1,11 +1,9 @@
-/**
- * One statement on a connection of its own: what a harness needs, independent of the client under test.
- */
+/** Statements on their own connection, independent of the client under test. */
 import * as Effect from "effect/Effect"
 import * as pg from "pg"
 import { ClusterError } from "../ClusterError.js"
 
-/** Runs statements one after another, gives the rows of the last one, and closes the connection. */
+/** Executes statements in order on a new connection. Returns the rows of the last one. */
 export const query = (
   url: string,
   ...statements: ReadonlyArray<string>
@@ -13,7 +11,7 @@ export const query = (
   Effect.acquireUseRelease(
     Effect.sync(() => {
       const client = new pg.default.Client({ connectionString: url, connectionTimeoutMillis: 10_000 })
-      // A connection that is cut while idle emits this; the statement that follows reports it.
+      // An idle connection that is cut emits this. The next statement reports it.
       client.on("error", () => {})
       return client
     }),
@@ -33,7 +31,7 @@ export const query = (
     (client) => Effect.ignore(Effect.tryPromise(() => client.end()))
   )
 
-/** The same server, another database. */
+/** The URL of another database on the same server. */
 export const withDatabase = (url: string, database: string): string => {
   const parsed = new URL(url)
   parsed.pathname = `/${encodeURIComponent(database)}`

