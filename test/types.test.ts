@@ -1,6 +1,6 @@
 /**
- * `tsc` itself fails where a line under `@ts-expect-error` compiles. Here the directives are taken out, so that each line
- * must be refused for the reason that it says, and nothing else may be.
+ * `tsc` accepts any error under `@ts-expect-error`. This test removes the directives and compares the compiler's errors
+ * with the reasons that the directives give.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -14,36 +14,36 @@ const directive = "// @ts-expect-error: "
 
 const files = readdirSync(folder).map((name) => ({ name, lines: readFileSync(folder + name, "utf8").split("\n") }))
 
-/** The diagnostics by `file:line`, each with what follows it. */
-const byPlace = (said: ReadonlyArray<string>): ReadonlyMap<string, string> => {
+/** The errors by `file:line`, each with its continuation lines. */
+const byPlace = (lines: ReadonlyArray<string>): ReadonlyMap<string, string> => {
   const found = new Map<string, string>()
   let place = ""
-  for (const line of said) {
+  for (const line of lines) {
     place = /^(\S+:\d+): error/.exec(line)?.[1] ?? place
     found.set(place, `${found.get(place) ?? ""}${line}\n`)
   }
   return found
 }
 
-describe("what must not compile", () => {
-  it.effect("is refused, for the reason that is given, and nothing else is", () =>
+describe("code that must not compile", () => {
+  it.effect("fails for the reason that its directive gives, and other code compiles", () =>
     Effect.gen(function*() {
       const examples = files.map(({ lines, name }) => ({
         document: name,
         name: "types",
         text: lines.map((line) => line.replace(directive, "// ")).join("\n")
       }))
-      const said = byPlace(yield* compilerErrors(examples))
+      const errors = byPlace(yield* compilerErrors(examples))
       const expected = files.flatMap(({ lines, name }) =>
         lines.flatMap((line, index) =>
           line.includes(directive)
-            // A line's place counts from one, and the refused line is the next one.
+            // Lines are numbered from one, and the directive precedes its line.
             ? [{ place: `${name}:${index + 2}`, reason: line.slice(line.indexOf(directive) + directive.length) }]
             : []
         )
       )
       assert.isAbove(expected.length, 25)
-      for (const { place, reason } of expected) assert.include(said.get(place) ?? "it compiles", reason, place)
-      assert.deepStrictEqual([...said.keys()].sort(), expected.map(({ place }) => place).sort())
+      for (const { place, reason } of expected) assert.include(errors.get(place) ?? "it compiles", reason, place)
+      assert.deepStrictEqual([...errors.keys()].sort(), expected.map(({ place }) => place).sort())
     }), 120_000)
 })

@@ -25,7 +25,5 @@ export const notYet: ReadonlyArray<{ readonly path: string; readonly rules: Read
   { path: "src/internal/journal/", rules: ["width"] },
   { path: "test/Run.waitFor.test.ts", rules: ["words"] },
   { path: "test/examples.test.ts", rules: ["words"] },
-  { path: "test/internal/process/", rules: ["words"] },
-  { path: "test/types.test.ts", rules: ["width"] },
-  { path: "test/types/", rules: ["words"] }
+  { path: "test/internal/process/", rules: ["words"] }
 ]

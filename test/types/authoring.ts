@@ -46,7 +46,7 @@ const Plain = Workflow.make("Plain", { payload: { sku: Schema.String } })
 
 const reserve = Effect.flatMap(Inventory, ({ reserve }) => reserve("x"))
 
-/** Says that a value is of exactly this type. */
+/** Compiles only if a value has exactly this type. */
 const exactly = <Expected>() =>
 <Actual>(
   ..._same: (<T>() => T extends Expected ? 1 : 2) extends (<T>() => T extends Actual ? 1 : 2) ? [Actual]
@@ -185,7 +185,7 @@ export const messages = () => {
   exactly<Effect.Effect<{ readonly by: string }, never, CurrentRun>>()(Approval.receive)
 }
 
-/** An effect that a process may run beside the journal. */
+/** Accepts an effect that runs outside workflows: it needs the journal only. */
 const outside = (_program: Effect.Effect<unknown, unknown, Journal>): void => undefined
 
 export const places = () => {
@@ -210,7 +210,7 @@ export const places = () => {
   return complete
 }
 
-/** What does compile, and with exactly which types. */
+/** Code that compiles, with its exact types. */
 export const results = () => {
   const layer = Fulfil.toLayer(() =>
     Effect.gen(function*() {
@@ -243,7 +243,7 @@ export const results = () => {
   exactly<Effect.Effect<number, OutOfStock | TimedOut, Inventory | CurrentRun>>()(pipedLimited)
 }
 
-/** A step of somebody's own: what the body needs is open. */
+/** A step with a generic body: the services of the body are a type parameter. */
 export const generic = <R>(body: Effect.Effect<number, OutOfStock, R>) =>
   Step.run("generic", body, { success: Schema.Number, error: OutOfStock })
 
