@@ -1,13 +1,14 @@
 /**
  * A run in memory: its machine, draft, mailbox and timers. It turns events (messages, times, exits of steps) into
- * entries, and the requests of the machine into the draft, waits and work. It starts nothing and has no access to storage.
+ * entries, and the requests of the machine into the draft, waits and work. It starts nothing and has no access to
+ * storage.
  *
  * | request of the machine   | becomes                                       | is finished by            |
  * |--------------------------|-----------------------------------------------|---------------------------|
  * | step, send               | work for the hold                             | `settle`                  |
  * | timer                    | a timer                                       | the driver time           |
  * | receive, child, callback | a wait in the mailbox (and a timer, if `due`) | a message (or the time)   |
- * | start of a child, publish, close of a window, patch | content of the draft | –                       |
+ * | child, publish, close, patch | content of the draft                      | –                         |
  */
 import * as Either from "effect/Either"
 import type * as FiberRefs from "effect/FiberRefs"
