@@ -25,7 +25,7 @@ import { Misuse, TimedOut } from "./Errors.js"
 import type { ExitCodec } from "./internal/codec/exits.js"
 import { makeExitCodec } from "./internal/codec/exits.js"
 import { id } from "./internal/options/names.js"
-import type { AnySchema, Given } from "./internal/codec/wire.js"
+import type { AnySchema, ReturnOf } from "./internal/codec/wire.js"
 import { shown } from "./internal/util/show.js"
 import { stepOptions } from "./internal/options/stepOptions.js"
 import { Limits } from "./Limits.js"
@@ -120,22 +120,22 @@ interface RunStep {
     name: string,
     options: StepOptions<S, E, NoInfer<E["Type"]> | TimedOut> & WithTimeout & NoBody
   ): <R>(
-    body: Effect.Effect<Given<S["Type"]>, E["Type"], R>
+    body: Effect.Effect<ReturnOf<S["Type"]>, E["Type"], R>
   ) => Effect.Effect<S["Type"], E["Type"] | TimedOut, StepContext<R>>
   <S extends AnySchema = typeof Schema.Void, E extends AnySchema = typeof Schema.Never>(
     name: string,
     options?: StepOptions<S, E, NoInfer<E["Type"]>> & WithoutTimeout & NoBody
   ): <R>(
-    body: Effect.Effect<Given<S["Type"]>, E["Type"], R>
+    body: Effect.Effect<ReturnOf<S["Type"]>, E["Type"], R>
   ) => Effect.Effect<S["Type"], E["Type"], StepContext<R>>
   <S extends AnySchema = typeof Schema.Void, E extends AnySchema = typeof Schema.Never, R = never>(
     name: string,
-    body: Effect.Effect<Given<NoInfer<S["Type"]>>, NoInfer<E["Type"]>, R>,
+    body: Effect.Effect<ReturnOf<NoInfer<S["Type"]>>, NoInfer<E["Type"]>, R>,
     options: StepOptions<S, E, NoInfer<E["Type"]> | TimedOut> & WithTimeout
   ): Effect.Effect<S["Type"], E["Type"] | TimedOut, StepContext<R>>
   <S extends AnySchema = typeof Schema.Void, E extends AnySchema = typeof Schema.Never, R = never>(
     name: string,
-    body: Effect.Effect<Given<NoInfer<S["Type"]>>, NoInfer<E["Type"]>, R>,
+    body: Effect.Effect<ReturnOf<NoInfer<S["Type"]>>, NoInfer<E["Type"]>, R>,
     options?: StepOptions<S, E, NoInfer<E["Type"]>> & WithoutTimeout
   ): Effect.Effect<S["Type"], E["Type"], StepContext<R>>
 }
@@ -349,7 +349,7 @@ export function make<
 >(
   name: string,
   options: StepOptions<S, E, NoInfer<E["Type"]> | TimedOut> & WithTimeout,
-  body: (...args: Args) => Effect.Effect<Given<NoInfer<S["Type"]>>, NoInfer<E["Type"]>, R>
+  body: (...args: Args) => Effect.Effect<ReturnOf<NoInfer<S["Type"]>>, NoInfer<E["Type"]>, R>
 ): (...args: Args) => Effect.Effect<S["Type"], E["Type"] | TimedOut, StepContext<R>>
 export function make<
   Args extends ReadonlyArray<unknown>,
@@ -359,7 +359,7 @@ export function make<
 >(
   name: string,
   options: StepOptions<S, E, NoInfer<E["Type"]>> & WithoutTimeout,
-  body: (...args: Args) => Effect.Effect<Given<NoInfer<S["Type"]>>, NoInfer<E["Type"]>, R>
+  body: (...args: Args) => Effect.Effect<ReturnOf<NoInfer<S["Type"]>>, NoInfer<E["Type"]>, R>
 ): (...args: Args) => Effect.Effect<S["Type"], E["Type"], StepContext<R>>
 export function make<Args extends ReadonlyArray<unknown>>(
   name: string,

@@ -23,7 +23,7 @@ import { NoSuchRun } from "./Errors.js"
 import type { InputOf } from "./internal/codec/construct.js"
 import { makeConstruct, structOf } from "./internal/codec/construct.js"
 import { makeExitCodec } from "./internal/codec/exits.js"
-import type { AnySchema, Given } from "./internal/codec/wire.js"
+import type { AnySchema, ReturnOf } from "./internal/codec/wire.js"
 import { canBeStored, id as idRule } from "./internal/options/names.js"
 import { DEFAULT_QUEUE, queueName } from "./internal/options/queues.js"
 import type * as Options from "./internal/options/workflowOptions.js"
@@ -166,7 +166,7 @@ export interface Workflow<P extends Schema.Schema.Any, S extends AnySchema, E ex
    */
   readonly toLayer: <R>(
     handler: (payload: P["Type"]) => Effect.Effect<
-      Given<S["Type"]> | ContinueAsNew<P["Type"]>,
+      ReturnOf<S["Type"]> | ContinueAsNew<P["Type"]>,
       E["Type"] | RuntimeError,
       R
     >

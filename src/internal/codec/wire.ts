@@ -17,7 +17,7 @@ export type AnySchema = Schema.Schema.AnyNoContext | Schema.Schema<never>
  * What a program may return where `A` is declared. TypeScript accepts any result for `void`, so a forgotten schema
  * would go unnoticed; for `void | undefined` it does not.
  */
-export type Given<A> = void extends A ? A | undefined : A
+export type ReturnOf<A> = void extends A ? A | undefined : A
 
 /** Levels of nesting. Deeper data is refused: readers, here and in the database, recurse. */
 const MAX_DEPTH = 1000
