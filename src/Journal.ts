@@ -13,11 +13,14 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import { JournalDriver } from "./driver/JournalDriver.js"
+import type { ConfigurationInvalid } from "./Errors.js"
 import type { Operations } from "./internal/journal/operations.js"
 import { makeOperations } from "./internal/journal/operations.js"
 import { storableOnly } from "./internal/journal/storable.js"
 import type { ValueOperations } from "./internal/journal/values.js"
 import { makeValueOperations } from "./internal/journal/values.js"
+import { requireConfiguration } from "./internal/options/policy.js"
+import { duration, fields, optional } from "./internal/options/Rule.js"
 import { DriverTime } from "./internal/process/DriverTime.js"
 import { KnownQueues } from "./internal/process/KnownQueues.js"
 import * as Process from "./internal/process/Process.js"
@@ -47,7 +50,7 @@ export interface JournalService
  * @category models
  */
 export interface JournalOptions {
-  /** How often waiters ask storage when no hint comes. Default 2 seconds. */
+  /** How often waiters ask storage if no hint comes, at least every 10 milliseconds. Default 2 seconds. */
   readonly pollInterval?: Duration.DurationInput
 }
 
@@ -59,10 +62,14 @@ export interface JournalOptions {
  */
 export class Journal extends Context.Tag("perdure/Journal")<Journal, JournalService>() {
   /** A journal over a storage driver. */
-  static layer(options?: JournalOptions): Layer.Layer<Journal, never, JournalDriver> {
-    return Layer.scoped(Journal, make(options))
+  static layer(options?: JournalOptions): Layer.Layer<Journal, ConfigurationInvalid, JournalDriver> {
+    const problems = journalOptions.problems(options, "")
+    const checked = requireConfiguration("the options of Journal.layer", problems)
+    return Layer.scoped(Journal, Effect.zipRight(checked, Effect.suspend(() => make(options))))
   }
 }
+
+const journalOptions = optional(fields<JournalOptions>({ pollInterval: optional(duration({ min: 10 })) }))
 
 const make = Effect.fnUntraced(function*(options?: JournalOptions) {
   const time = new DriverTime(yield* Effect.clockWith(Effect.succeed))

@@ -153,6 +153,6 @@ export const layerDriver: Layer.Layer<JournalDriver> = Layer.effect(JournalDrive
  */
 export const layer: Layer.Layer<Journal> = Layer.provide(
   // No hint is ever lost, so waiters need not poll. Under `TestClock`, a poll would make each of them wake up.
-  Journal.layer({ pollInterval: "365 days" }),
+  Layer.orDie(Journal.layer({ pollInterval: "365 days" })),
   layerDriver
 )

@@ -4,7 +4,11 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import type { ConfigurationInvalid } from "./Errors.js"
+import { requireConfiguration } from "./internal/options/policy.js"
+import { count, fields, optional } from "./internal/options/Rule.js"
 
 /**
  * The limits.
@@ -30,8 +34,24 @@ const defaults: LimitsOptions = {
   stepResultBytes: 1024 * 1024,
   signalBytes: 64 * 1024,
   childDepth: 10,
-  children: 1000
+  children: 1_000
 }
+
+const limitsOptions = fields<Partial<LimitsOptions>>({
+  payloadBytes: optional(count({ min: 1 })),
+  stepResultBytes: optional(count({ min: 1 })),
+  signalBytes: optional(count({ min: 1 })),
+  childDepth: optional(count({ min: 0 })),
+  children: optional(count({ min: 0 }))
+})
+
+const withDefaults = (options: Partial<LimitsOptions>): LimitsOptions => ({
+  payloadBytes: options.payloadBytes ?? defaults.payloadBytes,
+  stepResultBytes: options.stepResultBytes ?? defaults.stepResultBytes,
+  signalBytes: options.signalBytes ?? defaults.signalBytes,
+  childDepth: options.childDepth ?? defaults.childDepth,
+  children: options.children ?? defaults.children
+})
 
 /**
  * The limits in force. Without a layer, the defaults.
@@ -48,8 +68,11 @@ const defaults: LimitsOptions = {
 export class Limits extends Context.Reference<Limits>()("perdure/Limits", {
   defaultValue: (): LimitsOptions => defaults
 }) {
-  /** Changes some limits for the effects and layers that it is provided to. */
-  static layer(options: Partial<LimitsOptions>): Layer.Layer<never> {
-    return Layer.succeed(Limits, { ...defaults, ...options }) as Layer.Layer<never>
+  /** Changes some limits for the effects and layers that it is provided to. Fails with `ConfigurationInvalid`. */
+  static layer(options: Partial<LimitsOptions>): Layer.Layer<never, ConfigurationInvalid> {
+    const checked = requireConfiguration("the options of Limits.layer", limitsOptions.problems(options, ""))
+    const layer = Layer.effect(Limits, Effect.map(checked, () => withDefaults(options)))
+    // A reference needs no layer, so that nothing has it in its requirements.
+    return layer as Layer.Layer<never, ConfigurationInvalid>
   }
 }

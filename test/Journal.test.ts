@@ -6,7 +6,9 @@ import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import * as TestClock from "effect/TestClock"
 import { JournalError, ValueUnreadable } from "perdure/Errors"
+import { Journal } from "perdure/Journal"
 import type { JournalDriver } from "perdure/JournalDriver"
+import * as JournalMemory from "perdure/JournalMemory"
 import * as Signal from "perdure/Signal"
 import * as Step from "perdure/Step"
 import * as Workflow from "perdure/Workflow"
@@ -281,5 +283,17 @@ describe("a clock that jumps", () => {
       assert.deepStrictEqual(at, [...at].sort((a, b) => a - b))
       assert.deepStrictEqual(times, [...times].sort((a, b) => a - b))
       assert.strictEqual(at.length, 16)
+    }))
+})
+
+describe("Journal.layer", () => {
+  it.effect("fails with every problem of its options", () =>
+    Effect.gen(function*() {
+      const wrong: object = { pollInterval: "0 millis", pollIntervall: 1 }
+      const layer = Layer.provide(Journal.layer(wrong), JournalMemory.layerDriver)
+      const error = yield* Effect.flip(Effect.scoped(Layer.build(layer)))
+      assert.strictEqual(error._tag, "ConfigurationInvalid")
+      assert.match(error.message, /the options of Journal\.layer: 2 problem/)
+      assert.match(error.message, /"pollIntervall" is not an option: did you mean "pollInterval"\?/)
     }))
 })

@@ -1,6 +1,7 @@
 /** Values that cannot be encoded, or are too large, are typed errors, and nothing is written. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import { ValueInvalid, ValueTooLarge } from "perdure/Errors"
 import { Limits } from "perdure/Limits"
@@ -93,5 +94,27 @@ describe("the result of a run", () => {
       assert.include(invalid.message, "result of workflow Job is not valid: $ is NaN")
       const large = yield* soon(Effect.flip(world.use(Job.execute("large"))))
       assert.include(large.message, "ValueTooLarge: result of workflow Job has 2000002 bytes")
+    }))
+})
+
+describe("Limits.layer", () => {
+  it.effect("fails with every problem of its options", () =>
+    Effect.gen(function*() {
+      const wrong: object = { payloadBytes: 0, signalBytes: "1 KiB", children: -1, stepBytes: 5 }
+      const error = yield* Effect.flip(Effect.scoped(Layer.build(Limits.layer(wrong))))
+      assert.strictEqual(error._tag, "ConfigurationInvalid")
+      assert.deepStrictEqual(error.problems, [
+        `"stepBytes" is not an option: use payloadBytes, stepResultBytes, signalBytes, childDepth or children, ` +
+        `or leave it out`,
+        `"payloadBytes" must be an integer from 1 to 2147483647, got 0`,
+        `"signalBytes" must be an integer from 1 to 2147483647, got "1 KiB"`,
+        `"children" must be an integer from 0 to 2147483647, got -1`
+      ])
+    }))
+
+  it.effect("changes the limits that it names, and no others", () =>
+    Effect.gen(function*() {
+      const { children, payloadBytes } = yield* Effect.provide(Limits, Limits.layer({ children: 3 }))
+      assert.deepStrictEqual([children, payloadBytes], [3, 1024 * 1024])
     }))
 })

@@ -13,9 +13,10 @@ import * as Tables from "@perdure/sql/Tables"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
-import type { JournalError } from "perdure/Errors"
+import type { ConfigurationInvalid, JournalError } from "perdure/Errors"
 import { Journal } from "perdure/Journal"
 import { JournalDriver } from "perdure/JournalDriver"
+import * as Rule from "perdure/Rule"
 import type { FolderInUse, FolderUnusable } from "./FolderLock.js"
 import * as PgliteClient from "./PgliteClient.js"
 
@@ -27,6 +28,11 @@ export interface PgliteJournalOptions extends SqlJournal.SqlJournalOptions {
   /** The folder of the database, made if need be. Without it the journal is in memory and ends with its layer. */
   readonly dataDir?: string
 }
+
+const rules = Rule.fields<PgliteJournalOptions>({
+  ...SqlJournal.optionsTable,
+  dataDir: Rule.optional(Rule.string({ min: 1 }))
+})
 
 const listener = Layer.effect(
   Listener,
@@ -47,7 +53,7 @@ const forget = ({ schema }: PgliteJournalOptions) =>
  * The journal's driver on PGlite, and the `SqlClient` that it works with, so that your own statements and the journal's
  * can share a transaction.
  *
- * Fails with `FolderInUse` if another process has the folder, with `FolderUnusable` if it cannot be read or written,
+ * Fails with `ConfigurationInvalid`, which lists all problems of the options, with `FolderInUse` if another process has the folder, with `FolderUnusable` if it cannot be read or written,
  * and with a `JournalError` as any SQL journal does.
  *
  * @since 0.1.0
@@ -61,15 +67,21 @@ export const layerDriver = (
   options: PgliteJournalOptions = {}
 ): Layer.Layer<
   JournalDriver | SqlClient.SqlClient | PgliteClient.PgliteClient,
-  JournalError | FolderInUse | FolderUnusable
-> => {
+  ConfigurationInvalid | JournalError | FolderInUse | FolderUnusable
+> =>
+  Layer.unwrapEffect(Effect.map(
+    Rule.requireConfiguration("the options of PgliteJournal", rules.problems(options, "")),
+    () => validDriver(options)
+  ))
+
+const validDriver = ({ dataDir, ...options }: PgliteJournalOptions) => {
   const client = Layer.mapError(
-    PgliteClient.layer(options.dataDir === undefined ? {} : { dataDir: options.dataDir }),
+    PgliteClient.layer(dataDir === undefined ? {} : { dataDir }),
     (error) => error instanceof SqlError ? fromSqlError("open", error) : error
   )
   return Layer.scoped(
     JournalDriver,
-    options.dataDir === undefined
+    dataDir === undefined
       ? SqlJournal.make(options)
       : Effect.tap(SqlJournal.make(options), () => forget(options))
   ).pipe(
@@ -93,5 +105,5 @@ export const layer = (
   options: PgliteJournalOptions = {}
 ): Layer.Layer<
   Journal | JournalDriver | SqlClient.SqlClient | PgliteClient.PgliteClient,
-  JournalError | FolderInUse | FolderUnusable
+  ConfigurationInvalid | JournalError | FolderInUse | FolderUnusable
 > => Layer.provideMerge(Journal.layer(), layerDriver(options))

@@ -16,9 +16,11 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
-import type { JournalError } from "perdure/Errors"
+import * as Struct from "effect/Struct"
+import type { ConfigurationInvalid, JournalError } from "perdure/Errors"
 import { Journal } from "perdure/Journal"
 import { JournalDriver } from "perdure/JournalDriver"
+import * as Rule from "perdure/Rule"
 import * as Pg from "pg"
 import * as PgListener from "./PgListener.js"
 import { journalClient } from "./JournalClient.js"
@@ -57,6 +59,37 @@ export interface PgJournalOptions extends SqlJournal.SqlJournalOptions {
   readonly applicationName?: string
   readonly ssl?: Pg.ClientConfig["ssl"]
 }
+
+/** The longest time of a timer of Node, in milliseconds. */
+const MAX_TIMER_MILLIS = 2_147_483_647
+
+/** A URL may contain a password, so its message does not show it. */
+const url: Rule.Rule<Redacted.Redacted> = {
+  expected: "a Redacted string",
+  problems: (value, place) =>
+    Redacted.isRedacted(value) && typeof Redacted.value(value) === "string"
+      ? []
+      : [`"${place}" must be a Redacted string: make it by Redacted.make`]
+}
+
+const rules = Rule.fields<PgJournalOptions>({
+  ...SqlJournal.optionsTable,
+  url,
+  maxConnections: Rule.optional(Rule.count({ min: 1 })),
+  maxTransactions: Rule.optional(Rule.count({ min: 1 })),
+  prepare: Rule.optional(Rule.boolean),
+  listen: Rule.optional(Rule.boolean),
+  connectTimeout: Rule.optional(Rule.duration({ max: MAX_TIMER_MILLIS })),
+  statementTimeout: Rule.optional(Rule.duration({ min: 1, max: MAX_TIMER_MILLIS })),
+  startTimeout: Rule.optional(Rule.duration({ max: Infinity })),
+  applicationName: Rule.optional(Rule.string()),
+  ssl: Rule.optional(
+    Rule.rule<Exclude<Pg.ClientConfig["ssl"], undefined>>(
+      "a boolean, or the TLS options of pg",
+      (value) => typeof value === "boolean" || (typeof value === "object" && value !== null)
+    )
+  )
+})
 
 const CONNECTIONS = 10
 
@@ -102,18 +135,18 @@ const client = (options: PgJournalOptions) =>
     )
   ).pipe(Layer.provide(Reactivity.layer))
 
-/** Wait for a database that is not there yet; anything else is reported at once. */
+/** Waits for a database that does not run yet. Other errors are reported at once. */
 const patiently = <A, R>(
-  self: Effect.Effect<A, JournalError, R>,
+  self: Effect.Effect<A, ConfigurationInvalid | JournalError, R>,
   startTimeout: Duration.DurationInput
-): Effect.Effect<A, JournalError, R> =>
+): Effect.Effect<A, ConfigurationInvalid | JournalError, R> =>
   Effect.clockWith((clock) =>
     Effect.retry(Effect.withClock(self, clock), {
       schedule: Schedule.exponential("100 millis").pipe(
         Schedule.union(Schedule.spaced("2 seconds")),
         Schedule.upTo(startTimeout)
       ),
-      while: ({ retryable }) => retryable
+      while: (error) => error._tag === "JournalError" && error.retryable
     }).pipe(Effect.withClock(Clock.make()))
   )
 
@@ -121,8 +154,9 @@ const patiently = <A, R>(
  * The journal's driver on Postgres, and the `SqlClient` that it works with, so that your own statements and the
  * journal's can share a transaction.
  *
- * Fails with a `JournalError`: `Unavailable` if the database cannot be reached for `startTimeout`, `SchemaVersion` if its
- * schema cannot be used, `Refused` for a wrong password, a missing privilege or a bad schema name.
+ * Fails with `ConfigurationInvalid`, which lists all problems of the options, or with a `JournalError`: `Unavailable` if
+ * the database cannot be reached for `startTimeout`, `SchemaVersion` if its schema cannot be used, `Refused` for a wrong
+ * password or a missing privilege.
  *
  * @since 0.1.0
  * @category layers
@@ -137,11 +171,20 @@ const patiently = <A, R>(
  */
 export const layerDriver = (
   options: PgJournalOptions
-): Layer.Layer<JournalDriver | SqlClient.SqlClient | PgClient.PgClient, JournalError> => {
+): Layer.Layer<
+  JournalDriver | SqlClient.SqlClient | PgClient.PgClient,
+  ConfigurationInvalid | JournalError
+> =>
+  Layer.unwrapEffect(Effect.map(
+    Rule.requireConfiguration("the options of PgJournal", rules.problems(options, "")),
+    () => validDriver(options)
+  ))
+
+const validDriver = (options: PgJournalOptions) => {
   const driver = Layer.scoped(
     JournalDriver,
     patiently(
-      SqlJournal.make(options, mostTransactions(options)),
+      SqlJournal.make(Struct.pick(options, "schema", "clock", "migrate"), mostTransactions(options)),
       options.startTimeout ?? "30 seconds"
     )
   )
@@ -165,8 +208,10 @@ export const layerDriver = (
  */
 export const layer = (
   options: PgJournalOptions
-): Layer.Layer<Journal | JournalDriver | SqlClient.SqlClient | PgClient.PgClient, JournalError> =>
-  Layer.provideMerge(Journal.layer(), layerDriver(options))
+): Layer.Layer<
+  Journal | JournalDriver | SqlClient.SqlClient | PgClient.PgClient,
+  ConfigurationInvalid | JournalError
+> => Layer.provideMerge(Journal.layer(), layerDriver(options))
 
 /**
  * As `layer`, its options read from the configuration.
@@ -183,5 +228,5 @@ export const layerConfig = (
   config: Config.Config.Wrap<PgJournalOptions>
 ): Layer.Layer<
   Journal | JournalDriver | SqlClient.SqlClient | PgClient.PgClient,
-  JournalError | ConfigError.ConfigError
+  ConfigurationInvalid | JournalError | ConfigError.ConfigError
 > => Layer.unwrapEffect(Effect.map(Config.unwrap(config), layer))

@@ -8,8 +8,9 @@ import type * as SqlClient from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import type { JournalError } from "perdure/Errors"
+import type { ConfigurationInvalid, JournalError } from "perdure/Errors"
 import { JournalDriver } from "perdure/JournalDriver"
+import * as Rule from "perdure/Rule"
 import * as Migrations from "./Migrations.js"
 import * as Tables from "./Tables.js"
 import type { ClockSource } from "./Verb.js"
@@ -43,11 +44,25 @@ export interface SqlJournalOptions {
 }
 
 /**
+ * The rules of the options, for the options of layers that extend them.
+ *
+ * @since 0.1.0
+ * @category rules
+ */
+export const optionsTable: Rule.Table<SqlJournalOptions> = {
+  schema: Rule.optional(Tables.schemaName),
+  clock: Rule.optional(Rule.oneOf("database", "effect")),
+  migrate: Rule.optional(Rule.boolean)
+}
+
+const rules = Rule.fields(optionsTable)
+
+/**
  * The driver, over the `SqlClient` of the environment. It receives hints of other processes if the environment has a
  * `Listener`.
  *
- * Fails with `SchemaVersion` if this code cannot use the database's schema, with `Refused` for an invalid schema name,
- * and like any operation if the database cannot be reached.
+ * Fails with `ConfigurationInvalid`, which lists all problems of the options, with the `JournalError` `SchemaVersion`
+ * if this code cannot use the database's schema, and like any operation if the database cannot be reached.
  *
  * @since 0.1.0
  * @category constructors
@@ -56,8 +71,9 @@ export const make = (
   options: SqlJournalOptions = {},
   /** Transactions that may be open at the same time; others wait. */
   maxTransactions = Number.MAX_SAFE_INTEGER
-): Effect.Effect<JournalDriver, JournalError, SqlClient.SqlClient | Scope.Scope> =>
+): Effect.Effect<JournalDriver, ConfigurationInvalid | JournalError, SqlClient.SqlClient | Scope.Scope> =>
   Effect.gen(function*() {
+    yield* Rule.requireConfiguration("the options of SqlJournal", rules.problems(options, ""))
     const tables = yield* Tables.make(options.schema ?? "perdure")
     yield* options.migrate === false ? Migrations.check(tables) : Migrations.migrate(tables)
     const session = yield* Session.make(tables, options.clock ?? "database", maxTransactions)
@@ -88,4 +104,5 @@ export const make = (
  */
 export const layer = (
   options: SqlJournalOptions = {}
-): Layer.Layer<JournalDriver, JournalError, SqlClient.SqlClient> => Layer.scoped(JournalDriver, make(options))
+): Layer.Layer<JournalDriver, ConfigurationInvalid | JournalError, SqlClient.SqlClient> =>
+  Layer.scoped(JournalDriver, make(options))

@@ -4,8 +4,9 @@
  *
  * @since 0.1.0
  */
-import { JournalError } from "perdure/Errors"
 import * as Effect from "effect/Effect"
+import type { ConfigurationInvalid } from "perdure/Errors"
+import * as Rule from "perdure/Rule"
 
 /**
  * The tables of one schema, quoted, as they stand in a statement's text.
@@ -35,12 +36,20 @@ export interface Tables {
   readonly migrations: string
 }
 
-/** A name that needs no care anywhere: in SQL, as a channel of NOTIFY, in a file. */
-const valid = /^[A-Za-z_][A-Za-z0-9_]{0,47}$/
+/**
+ * The name of a schema. It needs no escape anywhere: in SQL, as a channel of NOTIFY, in a file.
+ *
+ * @since 0.1.0
+ * @category rules
+ */
+export const schemaName: Rule.Rule<string> = Rule.rule(
+  "a string of 1 to 48 letters, digits and underscores that begins neither with a digit nor with pg_",
+  (value) =>
+    typeof value === "string" && /^[A-Za-z_][A-Za-z0-9_]{0,47}$/.test(value) && !value.toLowerCase().startsWith("pg_")
+)
 
 /**
- * The tables of a schema. Fails with `Refused` unless the name is 1 to 48 letters, digits and underscores and does not
- * begin with a digit.
+ * The tables of a schema. Fails with `ConfigurationInvalid` if the name is not valid.
  *
  * @since 0.1.0
  * @category constructors
@@ -50,19 +59,11 @@ const valid = /^[A-Za-z_][A-Za-z0-9_]{0,47}$/
  *
  * const runs = Effect.map(Tables.make("perdure"), (tables) => tables.runs) // "perdure"."runs"
  */
-export const make = (schema: string): Effect.Effect<Tables, JournalError> =>
-  valid.test(schema) && !schema.toLowerCase().startsWith("pg_")
-    ? Effect.succeed(unsafeMake(schema))
-    : Effect.fail(
-      new JournalError({
-        code: "Refused",
-        operation: "schema",
-        detail:
-          `"${schema}" cannot be the name of the schema: 1 to 48 letters, digits and underscores, not beginning ` +
-          `with a digit or with pg_`,
-        retryable: false
-      })
-    )
+export const make = (schema: string): Effect.Effect<Tables, ConfigurationInvalid> =>
+  Effect.map(
+    Rule.requireConfiguration("the tables of the journal", schemaName.problems(schema, "schema")),
+    () => unsafeMake(schema)
+  )
 
 /** @internal */
 export const unsafeMake = (schema: string): Tables => {

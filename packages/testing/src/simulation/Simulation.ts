@@ -87,7 +87,10 @@ class Life {
     this.root = `${name}-root`
     this.world = new World(plan.seed, (token) => this.tokenCreated(token))
     this.ledger = new Ledger((what) => void this.world.violations.push(what))
-    this.client = Layer.provide(Journal.layer({ pollInterval: "10 days" }), Layer.succeed(DriverTag, driver))
+    this.client = Layer.provide(
+      Layer.orDie(Journal.layer({ pollInterval: "10 days" })),
+      Layer.succeed(DriverTag, driver)
+    )
     this.shared = {
       time: this.time,
       world: this.world,
