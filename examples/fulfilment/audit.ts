@@ -1,36 +1,45 @@
 /**
- * The count at the end, from three independent sources: the runs' outcomes in the journal, the warehouse's tables, and
- * what the world outside wrote down. They must agree.
+ * The audit at the end compares three independent sources: the outcomes of the runs in the journal, the tables of the
+ * warehouse, and the records of the outside services. They must agree.
  */
 import * as SqlClient from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import { orders, type Order } from "./orders.js"
+import { type Order, orders, parcelIdOf } from "./orders.js"
 import type { Settings } from "./storage.js"
 import { Fulfil } from "./workflows.js"
-import { type Event, events, type Service } from "./world.js"
+import { type Event, reader, type Service } from "./events.js"
 
 export interface Audit {
-  /** How many orders ended how: `fulfilled`, or the error's tag. */
+  /** The number of orders by outcome: `fulfilled`, or the tag of the error. */
   readonly outcomes: Readonly<Record<string, number>>
-  /** Orders that have no outcome, or whose run ended otherwise than its workflow says. */
+  /** Orders without an outcome, or with one that the workflow does not declare. */
   readonly lost: number
-  /** Step bodies that were begun. Each attempt of a retried step is one. */
-  readonly executions: number
-  /** Of these, the ones that were begun again though they were no new attempt: their process died before the exit was durable. */
-  readonly repeated: number
-  /** Requests that a service got again, under the key that it knew. */
-  readonly requestedAgain: number
-  /** All that does not add up. */
+  /** Changes of the stock and requests to services that took effect more than once. */
+  readonly duplicates: number
+  /** Step bodies that began. Each attempt of a retried step counts. */
+  readonly steps: number
+  /** Of these, bodies that began again without a new attempt: their process died before the exit was durable. */
+  readonly repeatedSteps: number
+  /** Requests that a service recognized by their key, because it had executed them before. */
+  readonly repeatedRequests: number
+  /** Every contradiction between the sources, and every duplicate. */
   readonly problems: ReadonlyArray<string>
 }
 
-/** How each order ended; undefined if it did not, or in a way that its workflow does not know. */
+/** The outcome of each order; undefined without one, or with one that the workflow does not declare. */
+type Outcomes = ReadonlyMap<Order, string | undefined>
+
+interface Findings {
+  readonly duplicates: ReadonlyArray<string>
+  readonly contradictions: ReadonlyArray<string>
+}
+
 const outcomesOf = (orders: ReadonlyArray<Order>) =>
   Effect.gen(function*() {
-    // Starting what is started answers the handles of its runs; what was lost would be started anew, and have no outcome.
+    // Returns the existing runs by their idempotency keys. A lost run would start again here, and have no outcome.
     const runs = yield* Fulfil.startAll(orders)
     const exits = yield* Effect.forEach(runs, (run) => run.poll)
     return new Map(orders.map((order, index) => {
@@ -41,7 +50,7 @@ const outcomesOf = (orders: ReadonlyArray<Order>) =>
     }))
   })
 
-const Moved = Schema.Array(Schema.Struct({
+const Movements = Schema.Array(Schema.Struct({
   order_id: Schema.String,
   sku: Schema.String,
   movement: Schema.Literal("reserved", "released", "sold"),
@@ -49,35 +58,36 @@ const Moved = Schema.Array(Schema.Struct({
   step_key: Schema.String
 }))
 
-const InStock = Schema.Array(Schema.Struct({ sku: Schema.String, initial: Schema.Int, on_hand: Schema.Int }))
+const Articles = Schema.Array(Schema.Struct({ sku: Schema.String, initial: Schema.Int, on_hand: Schema.Int }))
 
-/** The warehouse: every piece is in stock or sold, and sold to those who were to get it. */
-const auditStock = (schema: string, outcomes: ReadonlyMap<Order, string | undefined>) =>
+/** The warehouse: every piece is on hand or sold, and exactly the fulfilled orders have got theirs. */
+const auditStock = (schema: string, outcomes: Outcomes) =>
   Effect.gen(function*() {
     const sql = yield* SqlClient.SqlClient
-    const moved = yield* Effect.flatMap(
+    const movements = yield* Effect.flatMap(
       sql`SELECT order_id, sku, movement, quantity, step_key FROM ${sql(`${schema}.movements`)}`,
-      Schema.decodeUnknown(Moved)
+      Schema.decodeUnknown(Movements)
     )
-    const stock = yield* Effect.flatMap(
+    const articles = yield* Effect.flatMap(
       sql`SELECT sku, initial, on_hand FROM ${sql(`${schema}.stock`)}`,
-      Schema.decodeUnknown(InStock)
+      Schema.decodeUnknown(Articles)
     )
-    const problems: Array<string> = []
+    const duplicates: Array<string> = []
+    const contradictions: Array<string> = []
     const sums = new Map<string, number>()
     const add = (key: string, quantity: number) => sums.set(key, (sums.get(key) ?? 0) + quantity)
     const sum = (key: string) => sums.get(key) ?? 0
     const steps = new Set<string>()
-    for (const { movement, order_id: order, quantity, sku, step_key: key } of moved) {
+    for (const { movement, order_id: order, quantity, sku, step_key: key } of movements) {
       add(`${sku} ${movement}`, quantity)
       add(`${order} ${sku} ${movement}`, quantity)
-      if (steps.has(`${key} ${sku}`)) problems.push(`${order}: step ${key} ${movement} ${sku} twice`)
+      if (steps.has(`${key} ${sku}`)) duplicates.push(`${order}: step ${key} ${movement} ${sku} twice`)
       steps.add(`${key} ${sku}`)
     }
-    for (const { initial, on_hand: onHand, sku } of stock) {
+    for (const { initial, on_hand: onHand, sku } of articles) {
       const [reserved, released, sold] = [sum(`${sku} reserved`), sum(`${sku} released`), sum(`${sku} sold`)]
       if (onHand !== initial - reserved + released || sold !== reserved - released) {
-        problems.push(
+        contradictions.push(
           `${sku}: ${onHand} on hand of ${initial}, ${reserved} reserved, ${released} released, ${sold} sold`
         )
       }
@@ -85,45 +95,52 @@ const auditStock = (schema: string, outcomes: ReadonlyMap<Order, string | undefi
     for (const [{ lines, orderId }, outcome] of outcomes) {
       for (const { quantity, sku } of lines) {
         const sold = sum(`${orderId} ${sku} sold`)
-        const due = outcome === "fulfilled" ? quantity : 0
-        if (outcome !== undefined && sold !== due)
-          problems.push(`${orderId}: ${outcome}, but ${sold} ${sku} sold, not ${due}`)
+        const expected = outcome === "fulfilled" ? quantity : 0
+        if (outcome !== undefined && sold !== expected)
+          contradictions.push(`${orderId}: ${outcome}, but ${sold} ${sku} sold, expected ${expected}`)
       }
     }
-    return problems
+    const findings: Findings = { duplicates, contradictions }
+    return findings
   })
 
-/** The world outside: everything was asked for under one key, and of the right orders only. */
-const auditWorld = (events: ReadonlyArray<Event>, outcomes: ReadonlyMap<Order, string | undefined>) => {
-  const deeds = new Map<string, Set<string>>()
+/** The services: each request has one key, and exactly the fulfilled orders were charged, shipped and confirmed. */
+const auditServices = (events: ReadonlyArray<Event>, outcomes: Outcomes): Findings => {
+  const requests = new Map<string, Set<string>>()
   for (const event of events) {
-    if (event._tag !== "Deed") continue
+    if (event._tag !== "Request") continue
     const name = `${event.service} ${event.subject}`
-    deeds.set(name, (deeds.get(name) ?? new Set()).add(event.key))
+    requests.set(name, (requests.get(name) ?? new Set()).add(event.key))
   }
-  const problems: Array<string> = []
-  const expect = (times: number, service: Service, subject: string, outcome: string) => {
-    const done = deeds.get(`${service} ${subject}`)?.size ?? 0
-    if (done !== times) problems.push(`${subject}: ${outcome}, but ${done} times "${service}", not ${times}`)
+  const contradictions: Array<string> = []
+  const expect = (isExpected: boolean, service: Service, subject: string, outcome: string) => {
+    if (requests.has(`${service} ${subject}`) === isExpected) return
+    contradictions.push(`${subject}: ${outcome}, but ${isExpected ? "no" : "an unexpected"} "${service}"`)
   }
   for (const [{ orderId, parcels }, outcome] of outcomes) {
     if (outcome === undefined) continue
-    const times = outcome === "fulfilled" ? 1 : 0
-    expect(times, "charge", orderId, outcome)
-    expect(0, "refund", orderId, outcome)
-    expect(times, "receipt", orderId, outcome)
+    const isFulfilled = outcome === "fulfilled"
+    expect(isFulfilled, "charge", orderId, outcome)
+    expect(false, "refund", orderId, outcome)
+    expect(isFulfilled, "receipt", orderId, outcome)
     for (let parcel = 1; parcel <= parcels; parcel++) {
-      expect(times, "label", `${orderId}/${parcel}`, outcome)
-      expect(times, "hand over", `${orderId}/${parcel}`, outcome)
+      expect(isFulfilled, "label", parcelIdOf(orderId, parcel), outcome)
+      expect(isFulfilled, "hand over", parcelIdOf(orderId, parcel), outcome)
     }
   }
-  return problems
+  const duplicates = Array.from(requests).flatMap(([name, { size }]) =>
+    size > 1 ? [`${name}: requested under ${size} keys`] : []
+  )
+  return { duplicates, contradictions }
 }
+
+/** The number of values that occurred before. */
+const repeated = (values: ReadonlyArray<string>) => values.length - new Set(values).size
 
 export const audit = (settings: Settings) =>
   Effect.gen(function*() {
     const outcomes = yield* outcomesOf(yield* orders(settings.orders))
-    const seen = yield* events(settings.folder)
+    const events = yield* reader(settings.folder)
 
     const counts: Record<string, number> = {}
     let lost = settings.orders - outcomes.size
@@ -131,18 +148,18 @@ export const audit = (settings: Settings) =>
       if (outcome === undefined) lost++
       else counts[outcome] = (counts[outcome] ?? 0) + 1
     }
-    const executed = seen.flatMap((event) => event._tag === "Execution" ? [`${event.key} ${event.attempt}`] : [])
-    const deeds = seen.flatMap((event) => event._tag === "Deed" ? [`${event.service} ${event.key}`] : [])
+    const executions = events.flatMap((event) => event._tag === "Execution" ? [`${event.key} ${event.attempt}`] : [])
+    const requests = events.flatMap((event) => event._tag === "Request" ? [`${event.service} ${event.key}`] : [])
+    const findings = [yield* auditStock(settings.schema, outcomes), auditServices(events, outcomes)]
+    const duplicates = findings.flatMap((each) => each.duplicates)
     const result: Audit = {
       outcomes: counts,
       lost,
-      executions: executed.length,
-      repeated: executed.length - new Set(executed).size,
-      requestedAgain: deeds.length - new Set(deeds).size,
-      problems: [
-        ...yield* auditStock(settings.schema, outcomes),
-        ...auditWorld(seen, outcomes)
-      ]
+      duplicates: duplicates.length,
+      steps: executions.length,
+      repeatedSteps: repeated(executions),
+      repeatedRequests: repeated(requests),
+      problems: [...duplicates, ...findings.flatMap((each) => each.contradictions)]
     }
     return result
   })

@@ -1,6 +1,6 @@
 /**
- * Writes `stock.csv` and `orders.csv`, the same ones each time: `npx tsx examples/fulfilment/generate.ts`.
- * It ran once; the files are in the repository.
+ * Writes `stock.csv` and `orders.csv`: `npx tsx examples/fulfilment/generate.ts`. The files are the same each time, and
+ * are in the repository.
  */
 import { writeFileSync } from "node:fs"
 
@@ -19,11 +19,11 @@ const below = (n: number) => Math.floor(random() * n)
 
 const pick = <A>(items: ReadonlyArray<A>): A => {
   const item = items[below(items.length)]
-  if (item === undefined) throw new Error("nothing to pick from")
+  if (item === undefined) throw new Error("pick: the array is empty")
   return item
 }
 
-/** Name, price in cents, how well it sells, and the share of its demand that the warehouse has. */
+/** Name, price in cents, weight of its sales, and the stock as a share of the demand. */
 const catalogue: ReadonlyArray<readonly [string, number, number, number]> = [
   ["Espresso machine", 64_900, 3, 1.3],
   ["Grinder, conical burr", 18_900, 5, 1.3],
@@ -76,16 +76,16 @@ const csv = (rows: ReadonlyArray<ReadonlyArray<string | number>>) =>
 const euros = (cents: number) => (cents / 100).toFixed(2)
 
 const orders = Array.from({ length: 1000 }, (_, index) => {
-  // Every ninth customer is a café, which orders by the dozen.
+  // Every ninth customer is a café and orders large quantities.
   const cafe = index % 9 === 4
-  const chosen = new Map<(typeof skus)[number], number>()
+  const lines = new Map<(typeof skus)[number], number>()
   for (let line = 1 + below(cafe ? 4 : 3); line > 0; line--) {
     const sku = pick(byWeight)
-    chosen.set(sku, cafe && sku.cents < 10_000 ? 6 + below(14) : 1 + below(2))
+    lines.set(sku, cafe && sku.cents < 10_000 ? 6 + below(14) : 1 + below(2))
   }
   let cents = 0
   let pieces = 0
-  for (const [sku, quantity] of chosen) {
+  for (const [sku, quantity] of lines) {
     sku.demand += quantity
     cents += sku.cents * quantity
     pieces += quantity
@@ -96,7 +96,7 @@ const orders = Array.from({ length: 1000 }, (_, index) => {
     `2026-01-${String(5 + Math.floor(index / 40)).padStart(2, "0")}`,
     cafe ? `Café ${last}, ${first}` : `${first} ${last}`,
     pick(countries),
-    Array.from(chosen, ([sku, quantity]) => `${quantity}x${sku.sku}`).join(" "),
+    Array.from(lines, ([sku, quantity]) => `${quantity}x${sku.sku}`).join(" "),
     Math.min(4, Math.ceil(pieces / 4)),
     euros(cents)
   ]

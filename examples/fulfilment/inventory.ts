@@ -1,6 +1,6 @@
 /**
- * The warehouse's own tables, in the journal's database, so that a `Step.transaction` changes them and writes its entry
- * together: exactly once, however often the process is killed.
+ * The tables of the warehouse, in the database of the journal: a `Step.transaction` changes them and writes its journal
+ * entry in one transaction. So each change takes effect exactly once, even if the process is killed.
  */
 import * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
@@ -16,7 +16,7 @@ export class OutOfStock extends Schema.TaggedError<OutOfStock>()("OutOfStock", {
 
 export type Movement = "reserved" | "released" | "sold"
 
-/** Make the tables and fill them, once. */
+/** Creates the tables and fills them. */
 export const prepare = (schema: string, stock: ReadonlyArray<Stock>) =>
   Effect.gen(function*() {
     const sql = yield* SqlClient.SqlClient
@@ -41,12 +41,12 @@ export const prepare = (schema: string, stock: ReadonlyArray<Stock>) =>
 
 type Move<E = never> = Effect.Effect<void, Unreachable | E, Step.Current>
 
-/** Its effects are bodies for `Step.transaction`. */
+/** Each effect is a body for `Step.transaction`. */
 export class Inventory extends Context.Tag("fulfilment/Inventory")<Inventory, {
   readonly reserve: (order: Order, line: Line) => Move<OutOfStock>
-  /** Put back what was reserved. */
+  /** Returns a reserved line to the stock. */
   readonly release: (order: Order, line: Line) => Move
-  /** All that was reserved has left the house. */
+  /** Turns the reservations of an order into sales. */
   readonly sell: (order: Order) => Move
 }>() {
   static layer(schema: string): Layer.Layer<Inventory, never, World | SqlClient.SqlClient> {
@@ -58,38 +58,38 @@ export class Inventory extends Context.Tag("fulfilment/Inventory")<Inventory, {
         const stock = sql(`${schema}.stock`)
         const movements = sql(`${schema}.movements`)
 
-        /** A database in trouble is worth another attempt, as a busy colleague is. */
-        const ask = <A>(statement: Effect.Effect<A, SqlError>) =>
+        /** A failed statement is retried, as a request to a service is. */
+        const query = <A>(statement: Effect.Effect<A, SqlError>) =>
           Effect.mapError(statement, () => new Unreachable({ service: "warehouse" }))
 
         const move = (movement: Movement, { orderId }: Order, lines: ReadonlyArray<Line>) =>
           Effect.gen(function*() {
             const { idempotencyKey } = yield* Step.Current
             const rows = lines.map((line) => ({ order_id: orderId, ...line, movement, step_key: idempotencyKey }))
-            yield* ask(sql`INSERT INTO ${movements} ${sql.insert(rows)}`)
+            yield* query(sql`INSERT INTO ${movements} ${sql.insert(rows)}`)
           })
 
-        /** Goes before every body. */
-        const begin = Effect.zipRight(world.executing, world.flaky("warehouse"))
+        /** Every body starts with it. */
+        const begin = ({ orderId }: Order) => Effect.zipRight(world.executing(orderId), world.flaky("warehouse"))
 
         return {
           reserve: (order, line) =>
             Effect.gen(function*() {
-              yield* begin
-              const taken = yield* ask(sql`
+              yield* begin(order)
+              const updated = yield* query(sql`
                 UPDATE ${stock} SET on_hand = on_hand - ${line.quantity}
                 WHERE sku = ${line.sku} AND on_hand >= ${line.quantity}
                 RETURNING sku`)
-              if (taken.length === 0) return yield* new OutOfStock({ sku: line.sku })
+              if (updated.length === 0) return yield* new OutOfStock({ sku: line.sku })
               yield* move("reserved", order, [line])
             }),
           release: (order, line) =>
             Effect.gen(function*() {
-              yield* begin
-              yield* ask(sql`UPDATE ${stock} SET on_hand = on_hand + ${line.quantity} WHERE sku = ${line.sku}`)
+              yield* begin(order)
+              yield* query(sql`UPDATE ${stock} SET on_hand = on_hand + ${line.quantity} WHERE sku = ${line.sku}`)
               yield* move("released", order, [line])
             }),
-          sell: (order) => Effect.zipRight(begin, move("sold", order, order.lines))
+          sell: (order) => Effect.zipRight(begin(order), move("sold", order, order.lines))
         }
       })
     )

@@ -6,25 +6,32 @@ import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import { parseArgs } from "node:util"
 
-export const help = `Fulfils 1,000 orders while its worker processes are killed, and counts what came of it.
+const usage = `usage: npm run demo -- [options]
 
-usage: npm run demo -- [options]
-
-  --orders <n>           how many orders of orders.csv, 1 to 1000 (default 1000)
-  --kills <n>            how often a worker process is killed, 0 to 100 (default 5)
+  --orders <n>           the number of orders, from 1 to 1000 (default 1000)
+  --kills <n>            how often a worker process is killed, from 0 to 100 (default 5)
   --database-url <url>   use PostgreSQL (15 or newer) and two worker processes, instead of the
-                         embedded database and one; works in schemas of its own, dropped at the end
-  --json                 end with one JSON object instead of the table
-  --help                 show this
-
-Exits with 0 if nothing was lost, 1 if something was, 2 if it could not be tried.
+                         embedded database and one; creates its own schemas, and drops them
+  --json                 print the result as one JSON object
+  --help                 print this help
 `
 
-const count = (least: number, most: number) =>
+export const help = `Fulfils 1,000 orders while its worker processes are killed, then audits the result.
+
+${usage}
+Exit codes: 0 if no order is lost and the audit finds no problem, 1 if not, 2 if the demo could not run.
+`
+
+const count = (minimum: number, maximum: number) =>
   Schema.NumberFromString.pipe(
     Schema.int(),
-    Schema.between(least, most),
-    Schema.annotations({ message: () => ({ message: `must be an integer from ${least} to ${most}`, override: true }) })
+    Schema.between(minimum, maximum),
+    Schema.annotations({
+      message: ({ actual }) => ({
+        message: `must be an integer from ${minimum} to ${maximum}, got ${JSON.stringify(actual)}`,
+        override: true
+      })
+    })
   )
 
 const Options = Schema.Struct({
@@ -44,14 +51,14 @@ const Options = Schema.Struct({
 })
 export type Options = typeof Options.Type
 
-/** The command line is wrong. */
-export class Usage extends Data.TaggedError("Usage")<{ readonly detail: string }> {
+/** The command line is invalid. */
+export class OptionsInvalid extends Data.TaggedError("OptionsInvalid")<{ readonly problems: ReadonlyArray<string> }> {
   override get message() {
-    return `${this.detail}\nSee npm run demo -- --help`
+    return `${this.problems.join("\n")}\n\n${usage}`
   }
 }
 
-export const parse = (args: ReadonlyArray<string>): Effect.Effect<Options, Usage> =>
+export const parse = (args: ReadonlyArray<string>): Effect.Effect<Options, OptionsInvalid> =>
   Either.try({
     try: () =>
       parseArgs({
@@ -64,14 +71,17 @@ export const parse = (args: ReadonlyArray<string>): Effect.Effect<Options, Usage
           help: { type: "boolean", short: "h" }
         }
       }).values,
-    catch: (error) => new Usage({ detail: error instanceof Error ? error.message : String(error) })
+    // The first sentence: the others explain how to pass an argument that begins with "-".
+    catch: (error) => new OptionsInvalid({ problems: [String(error).replace(/^.*?: /, "").split(". ")[0] ?? ""] })
   }).pipe(
     Either.flatMap((values) =>
-      Either.mapLeft(Schema.decodeUnknownEither(Options, { errors: "all" })({ ...values }), (error) =>
-        new Usage({
-          detail: ParseResult.ArrayFormatter.formatErrorSync(error)
-            .map(({ message, path }) => `--${path.join(".")} ${message}`)
-            .join("\n")
-        }))
+      Either.mapLeft(
+        Schema.decodeUnknownEither(Options, { errors: "all" })({ ...values }),
+        (error) =>
+          new OptionsInvalid({
+            problems: ParseResult.ArrayFormatter.formatErrorSync(error)
+              .map(({ message, path }) => `--${path.join(".")} ${message}`)
+          })
+      )
     )
   )

@@ -1,4 +1,4 @@
-/** What came in: orders and stock, read from CSV files and checked by their schemas. */
+/** The orders and the stock, read from CSV files and checked by their schemas. */
 import { parse } from "csv-parse/sync"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
@@ -6,7 +6,7 @@ import * as Schema from "effect/Schema"
 import * as fs from "node:fs/promises"
 import { fileURLToPath } from "node:url"
 
-/** `63.80` in a file, 6380 in the program. */
+/** `63.80` in a file is 6380 in the program. */
 const Cents = Schema.transform(Schema.String.pipe(Schema.pattern(/^\d+\.\d\d$/)), Schema.Int, {
   strict: true,
   decode: (text) => Number(text.replace(".", "")),
@@ -19,7 +19,7 @@ export const Line = Schema.Struct({
 })
 export type Line = typeof Line.Type
 
-/** `2xSKU-121 1xSKU-156`. */
+/** As `2xSKU-121 1xSKU-156`. */
 const Lines = Schema.transform(Schema.String.pipe(Schema.pattern(/^\d+x\S+( \d+x\S+)*$/)), Schema.Array(Line), {
   strict: true,
   decode: (text) =>
@@ -30,7 +30,7 @@ const Lines = Schema.transform(Schema.String.pipe(Schema.pattern(/^\d+x\S+( \d+x
   encode: (lines) => lines.map(({ quantity, sku }) => `${quantity}x${sku}`).join(" ")
 })
 
-/** A field of the program that has another name in the file. */
+/** A field that has another name in the file. */
 const column = <A, I>(name: string, schema: Schema.Schema<A, I>) =>
   Schema.propertySignature(schema).pipe(Schema.fromKey(name))
 
@@ -48,13 +48,18 @@ const StockRow = Schema.Struct({
   onHand: column("on_hand", Schema.NumberFromString.pipe(Schema.int(), Schema.nonNegative()))
 })
 
-/** An order as the workflow takes it. */
+/** The payload of the workflow. */
 export const Order = Schema.typeSchema(OrderRow)
 export type Order = typeof Order.Type
 
 export type Stock = typeof StockRow.Type
 
-/** The file cannot be read, or a row of it is wrong. */
+export const parcelIdOf = (orderId: string, parcel: number): string => `${orderId}/${parcel}`
+
+/** The order of a subject, which is an order or a parcel. */
+export const orderIdOf = (subject: string): string => subject.split("/")[0] ?? subject
+
+/** The file cannot be read, or a row is invalid. */
 export class FileInvalid extends Data.TaggedError("FileInvalid")<{ readonly file: string; readonly detail: string }> {
   override get message() {
     return `${this.file}: ${this.detail}`
@@ -73,11 +78,11 @@ const readRows = <A, I>(name: string, schema: Schema.Schema<A, I>) =>
 
 const allOrders = readRows("orders.csv", OrderRow)
 
-/** The first orders of the file. */
+/** The first `count` orders of the file. */
 export const orders = (count: number): Effect.Effect<ReadonlyArray<Order>, FileInvalid> =>
   Effect.map(allOrders, (all) => all.slice(0, count))
 
-/** What the warehouse has; for fewer orders it has less, so that some of it is still missing. */
+/** The stock for the first `count` orders: for fewer orders it is smaller, so that some articles still run out. */
 export const stock = (count: number): Effect.Effect<ReadonlyArray<Stock>, FileInvalid> =>
   Effect.gen(function*() {
     const rows = yield* readRows("stock.csv", StockRow)

@@ -1,4 +1,4 @@
-/** Where the runs live: PGlite in a folder, or Postgres. The program is the same on both. */
+/** The database of the runs: PGlite in a folder, or Postgres. The rest of the program is the same for both. */
 import type * as SqlClient from "@effect/sql/SqlClient"
 import * as PgliteJournal from "@perdure/pglite/PgliteJournal"
 import * as PgJournal from "@perdure/postgres/PgJournal"
@@ -9,12 +9,12 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { Journal } from "perdure/Journal"
 
-/** What the supervisor tells its workers, in their environment. */
+/** The settings that the supervisor passes to its worker processes, as an environment variable. */
 export class Settings extends Schema.Class<Settings>("Settings")({
-  /** Of this demo: the files of the world outside, the logs and, without a `databaseUrl`, the database. */
+  /** The folder of this demo: the records of the services, the logs and, without a `databaseUrl`, the database. */
   folder: Schema.NonEmptyString,
   databaseUrl: Schema.OptionFromNullOr(Schema.Redacted(Schema.String)),
-  /** Of the shop's tables; the journal's schema has a name derived from it. */
+  /** The schema of the shop's tables; the name of the journal's schema is derived from it. */
   schema: Schema.String.pipe(Schema.pattern(/^[a-z][a-z0-9_]*$/)),
   orders: Schema.Int.pipe(Schema.positive())
 }) {

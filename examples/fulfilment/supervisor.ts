@@ -1,141 +1,162 @@
-/** Keeps worker processes running, kills them on purpose, and starts them again. */
+/**
+ * Keeps worker processes running. It kills them on purpose, and each killed process is replaced by one that stands by:
+ * its program is loaded, and it has not opened the database.
+ */
 import * as Command from "@effect/platform/Command"
 import type { CommandExecutor, Process } from "@effect/platform/CommandExecutor"
 import type { PlatformError } from "@effect/platform/Error"
+import * as Array from "effect/Array"
 import * as Data from "effect/Data"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"
-import * as Schema from "effect/Schema"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { appendFileSync, readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
-import { ProgressLine } from "./protocol.js"
+import { reader } from "./events.js"
+import type { Progress } from "./stages.js"
 import type { Settings } from "./storage.js"
 import { toEnvironment } from "./storage.js"
 
-/** A worker process ended by itself, and not well. */
+/** A worker process ended with an error, and was not killed. */
 export class WorkerFailed extends Data.TaggedError("WorkerFailed")<{ readonly log: string; readonly tail: string }> {
   override get message() {
-    return `a worker process failed; the end of ${this.log}:\n${this.tail}`
+    return `A worker process failed; the end of ${this.log}:\n${this.tail}`
   }
 }
 
-export interface Supervised {
-  /** Step bodies begun so far, by all processes together. */
-  readonly executions: () => number
-  /** Orders with an outcome. */
-  readonly ended: () => number
-  readonly kills: () => number
-  /** Run to the end: until every worker process has seen an outcome for every order. */
-  readonly run: Effect.Effect<void, WorkerFailed | PlatformError, CommandExecutor>
-}
+const FOLLOW_INTERVAL = "50 millis"
 
-interface Slot {
-  /** Set while a process runs that has begun to work. */
-  busy: Process | null
-  /** What its process has begun, and what the processes before it had. */
-  executions: number
-  executionsBefore: number
-}
-
-export const make = (options: {
+export interface Options {
   readonly settings: Settings
+  /** The number of worker processes at a time. */
   readonly workers: number
   readonly kills: number
-  /** About how many step bodies all of it takes. */
-  readonly expectedExecutions: number
+  readonly progress: Progress
   readonly onKill: (kill: number, pid: number) => Effect.Effect<void>
-}): Supervised => {
-  const slots = Array.from(
-    { length: options.workers },
-    (): Slot => ({ busy: null, executions: 0, executionsBefore: 0 })
-  )
-  const log = `${options.settings.folder}/workers.log`
-  let ended = 0
-  let kills = 0
+}
 
-  const executions = () => slots.reduce((sum, slot) => sum + slot.executionsBefore + slot.executions, 0)
+export interface Supervisor {
+  readonly kills: () => number
+  /** Runs until every worker process has seen the outcome of every order. */
+  readonly run: Effect.Effect<void, WorkerFailed | PlatformError, CommandExecutor | Scope.Scope>
+}
 
-  // As this process was started: with the same loaders.
-  const command = Command.make(
-    process.execPath,
-    ...process.execArgv,
-    fileURLToPath(new URL("worker.ts", import.meta.url))
-  ).pipe(Command.env(toEnvironment(options.settings)))
+interface Worker {
+  readonly process: Process
+  readonly go: Deferred.Deferred<void>
+  readonly exit: Fiber.Fiber<Exit.Exit<number, unknown>>
+  isKilled: boolean
+}
 
-  /** One process, from its start to its end. Answers whether it was done. */
-  const once = (slot: Slot) =>
-    Effect.scoped(Effect.gen(function*() {
-      // A worker whose standard input ends knows that it is alone.
-      const over = yield* Deferred.make<void>()
-      yield* Effect.addFinalizer(() => Deferred.succeed(over, undefined))
-      const worker = yield* Command.start(Command.stdin(command, Stream.execute(Deferred.await(over))))
-      const listen = worker.stdout.pipe(
-        Stream.decodeText(),
-        Stream.splitLines,
-        Stream.mapEffect(Schema.decode(ProgressLine)),
-        Stream.runForEach((progress) =>
-          Effect.sync(() => {
-            slot.executions = progress.executions
-            ended = Math.max(ended, progress.ended)
-            if (progress.executions > 0) slot.busy = worker
-          })
+/** Starts the first worker processes, which stand by until `run`. All processes end with the scope. */
+export const make = (
+  options: Options
+): Effect.Effect<Supervisor, PlatformError, CommandExecutor | Scope.Scope> =>
+  Effect.gen(function*() {
+    const { progress, settings } = options
+    const log = `${settings.folder}/workers.log`
+    /** The ids of processes that have begun a step. */
+    const busy = new Set<number>()
+    let kills = 0
+
+    const follow = Effect.map(reader(settings.folder), (events) => {
+      for (const event of events) {
+        progress.add(event)
+        if (event._tag === "Execution") busy.add(event.process)
+      }
+    })
+
+    // With the loaders of this process, and room for the short-lived objects of a busy worker: see docs/architecture.md.
+    const command = Command.make(
+      process.execPath,
+      "--max-semi-space-size=64",
+      ...process.execArgv,
+      fileURLToPath(new URL("worker.ts", import.meta.url))
+    ).pipe(Command.env(toEnvironment(settings)))
+
+    /** A process that stands by. */
+    const spawn = Effect.gen(function*() {
+      const go = yield* Deferred.make<void>()
+      // The standard input ends with the supervisor, also if it is killed: its workers then end, too.
+      const end = yield* Deferred.make<void>()
+      yield* Effect.addFinalizer(() => Deferred.succeed(end, undefined))
+      const input = Stream.concat(
+        Stream.encodeText(Stream.fromEffect(Effect.as(Deferred.await(go), "go\n"))),
+        Stream.execute(Deferred.await(end))
+      )
+      const child = yield* Command.start(Command.stdin(command, input))
+      const keepLog = Stream.runForEach(
+        Stream.merge(child.stdout, child.stderr),
+        (bytes) => Effect.sync(() => appendFileSync(log, bytes))
+      )
+      const exit = yield* Effect.all([Effect.exit(child.exitCode), Effect.exit(keepLog)], { concurrency: 2 }).pipe(
+        Effect.map(([code]) => code),
+        Effect.forkScoped
+      )
+      const worker: Worker = { process: child, go, exit, isKilled: false }
+      return worker
+    })
+
+    const working = yield* Effect.replicateEffect(spawn, options.workers)
+
+    const failure = Effect.flatMap(
+      Effect.sync(() =>
+        readFileSync(log, { encoding: "utf8", flag: "a+" }).trimEnd().split("\n").slice(-20).join("\n")
+      ),
+      (tail) => new WorkerFailed({ log, tail })
+    )
+
+    /** One worker after another in a slot, until one has seen every outcome. */
+    const serve = (slot: number, worker: Worker): Effect.Effect<
+      void,
+      WorkerFailed | PlatformError,
+      CommandExecutor | Scope.Scope
+    > =>
+      Effect.gen(function*() {
+        working[slot] = worker
+        yield* Deferred.succeed(worker.go, undefined)
+        const spare = kills < options.kills ? yield* spawn : undefined
+        const exit = yield* Fiber.join(worker.exit)
+        if (Exit.isSuccess(exit) && exit.value === 0) return
+        if (!worker.isKilled || spare === undefined) return yield* failure
+        yield* serve(slot, spare)
+      })
+
+    /** Kills each slot's worker in its order, at random moments that are spread over the work. */
+    const kill = Effect.gen(function*() {
+      const part = (kills + (yield* Random.next)) / options.kills
+      const slot = kills % options.workers
+      const candidates = Effect.sync(() =>
+        Array.filter(
+          working.slice(slot, slot + 1),
+          ({ isKilled, process: { pid } }) => !isKilled && busy.has(pid) && progress.fraction >= 0.02 + 0.83 * part
         )
       )
-      const keepLog = Stream.runForEach(worker.stderr, (bytes) => Effect.sync(() => appendFileSync(log, bytes)))
-      const [, , exit] = yield* Effect.all([Effect.exit(listen), Effect.exit(keepLog), Effect.exit(worker.exitCode)], {
-        concurrency: "unbounded"
-      })
-      const wasKilled = killed.delete(worker)
-      slot.busy = null
-      slot.executionsBefore += slot.executions
-      slot.executions = 0
-      if (Exit.isSuccess(exit) && exit.value === 0) return true
-      if (wasKilled) return false
-      return yield* Effect.flatMap(tail, (tail) => new WorkerFailed({ log, tail }))
-    }))
-
-  const tail = Effect.sync(() => {
-    const lines = readFileSync(log, { encoding: "utf8", flag: "a+" }).trimEnd().split("\n")
-    return lines.slice(-20).join("\n")
-  })
-
-  const killed = new Set<Process>()
-
-  /** Kill at moments spread over the work, at random within their parts of it, each worker in its turn. */
-  const killer = Effect.gen(function*() {
-    for (let kill = 0; kill < options.kills; kill++) {
-      const part = (kill + (yield* Random.next)) / options.kills
-      const moment = (0.02 + 0.83 * part) * options.expectedExecutions
-      const slot = slots[kill % slots.length]
-      if (slot === undefined) return
-      yield* Effect.repeat(Effect.sleep("10 millis"), {
-        until: () => slot.busy !== null && executions() >= moment
-      })
+      const [worker] = yield* Effect.repeat(Effect.delay(candidates, "10 millis"), { until: Array.isNonEmptyArray })
+      if (worker === undefined) return
       yield* Effect.sleep(Duration.millis(yield* Random.nextIntBetween(0, 100)))
-      const worker = slot.busy
-      if (worker === null) return
-      slot.busy = null
-      killed.add(worker)
-      yield* worker.kill("SIGKILL")
+      worker.isKilled = true
+      yield* worker.process.kill("SIGKILL")
       kills++
-      yield* options.onKill(kills, worker.pid)
+      yield* options.onKill(kills, worker.process.pid)
+    })
+
+    return {
+      kills: () => kills,
+      run: Effect.gen(function*() {
+        yield* Effect.forkScoped(Effect.repeat(follow, Schedule.spaced(FOLLOW_INTERVAL)))
+        yield* Effect.forkScoped(Effect.replicateEffect(kill, options.kills))
+        yield* Effect.forEach(Array.copy(working), (worker, slot) => serve(slot, worker), {
+          concurrency: "unbounded",
+          discard: true
+        })
+        yield* follow
+      })
     }
   })
-
-  return {
-    executions,
-    ended: () => ended,
-    kills: () => kills,
-    run: Effect.gen(function*() {
-      yield* Effect.forkScoped(killer)
-      yield* Effect.forEach(slots, (slot) => Effect.repeat(once(slot), { until: (done) => done }), {
-        concurrency: "unbounded",
-        discard: true
-      })
-    }).pipe(Effect.scoped)
-  }
-}

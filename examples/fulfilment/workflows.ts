@@ -1,4 +1,4 @@
-/** How an order is fulfilled: plain Effects, which go on where they were when their process dies. */
+/** How an order is fulfilled: plain Effects, which continue in another process when their process dies. */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
@@ -9,20 +9,20 @@ import * as Step from "perdure/Step"
 import * as Workflow from "perdure/Workflow"
 import { Approval, Approvals } from "./approvals.js"
 import { Inventory, OutOfStock } from "./inventory.js"
-import { type Line, Order } from "./orders.js"
+import { type Line, Order, parcelIdOf } from "./orders.js"
 import { Declined, Payments } from "./payments.js"
 import { Unreachable, World } from "./world.js"
 
-/** Orders above need somebody's approval, within this time. */
+/** Orders above this total need an approval, within this time. */
 const APPROVAL_ABOVE_CENTS = 50_000
-const APPROVAL_WITHIN = "3 seconds"
+const APPROVAL_TIME = "3 seconds"
 
-/** For second thoughts, before the receipt goes out. In a shop it would be days; the program would be the same. */
-const GRACE = "3 seconds"
+/** The time between the parcels and the receipt. In a shop it would be days, in the same program. */
+const GRACE_TIME = "3 seconds"
 
 export class Rejected extends Schema.TaggedError<Rejected>()("Rejected", { by: Schema.String }) {}
 
-/** Nobody decided in time. */
+/** The clerk did not decide in time. */
 export class NotApproved extends Schema.TaggedError<NotApproved>()("NotApproved", {}) {}
 
 export const Receipt = Schema.Struct({
@@ -31,17 +31,17 @@ export const Receipt = Schema.Struct({
   trackingNumbers: Schema.Array(Schema.String)
 })
 
-/** Those who do not answer are asked again, until they do. Each failure and each wait is in the journal. */
-const patiently: Step.Retry<Unreachable | OutOfStock | Declined> = {
+/** Retries a request until the service responds. The journal has each failure and each wait. */
+const untilReached: Step.Retry<Unreachable | OutOfStock | Declined> = {
   schedule: Schedule.jittered(Schedule.exponential("50 millis")),
   maxDelay: "1 second",
   while: (error) => error._tag === "Unreachable"
 }
 
-// ---------------------------------------------------------------------------------------------------------- one parcel
-
+/** One parcel. Parcels go before new orders: what has begun is finished first. */
 export const Ship = Workflow.make("Ship", {
   payload: { orderId: Schema.String, parcel: Schema.Int, country: Schema.String },
+  priority: -1,
   success: Schema.String,
   error: Unreachable
 })
@@ -49,19 +49,21 @@ export const Ship = Workflow.make("Ship", {
 export const ShipLive = Ship.toLayer(({ orderId, parcel }) =>
   Effect.gen(function*() {
     const world = yield* World
-    const id = `${orderId}/${parcel}`
-    const label = yield* Step.run("label", world.ask("label", id), {
+    const id = parcelIdOf(orderId, parcel)
+    const label = yield* Step.run("label", world.request("label", id), {
       success: Schema.String,
       error: Unreachable,
-      retry: patiently
+      retry: untilReached
     })
-    yield* Step.run("hand over", Effect.asVoid(world.ask("hand over", id)), { error: Unreachable, retry: patiently })
+    yield* Step.run("hand over", Effect.asVoid(world.request("hand over", id)), {
+      error: Unreachable,
+      retry: untilReached
+    })
     return label
   })
 )
 
-// ----------------------------------------------------------------------------------------------------------- one order
-
+/** One order. */
 export const Fulfil = Workflow.make("Fulfil", {
   payload: Order,
   success: Receipt,
@@ -70,18 +72,18 @@ export const Fulfil = Workflow.make("Fulfil", {
   signals: [Approval]
 })
 
-/** In the run's scope: put back if the order comes to nothing. */
+/** Reserves a line; the finalizer releases it if the order fails. */
 const reserve = (order: Order, line: Line) =>
   Effect.gen(function*() {
     const inventory = yield* Inventory
     yield* Effect.acquireRelease(
       Step.transaction("reserve", inventory.reserve(order, line), {
         error: Schema.Union(OutOfStock, Unreachable),
-        retry: patiently
+        retry: untilReached
       }),
       (_, exit) =>
         Exit.isSuccess(exit) ? Effect.void : Effect.orDie(
-          Step.transaction("release", inventory.release(order, line), { error: Unreachable, retry: patiently })
+          Step.transaction("release", inventory.release(order, line), { error: Unreachable, retry: untilReached })
         )
     )
   })
@@ -89,16 +91,16 @@ const reserve = (order: Order, line: Line) =>
 const approval = (order: Order) =>
   Effect.gen(function*() {
     const approvals = yield* Approvals
-    yield* Step.transaction("ask for approval", approvals.ask(order.orderId), {
+    yield* Step.transaction("ask for approval", approvals.request(order.orderId), {
       error: Unreachable,
-      retry: patiently
+      retry: untilReached
     })
-    const decision = yield* Approval.receiveWithin(APPROVAL_WITHIN)
+    const decision = yield* Approval.receiveWithin(APPROVAL_TIME)
     if (Option.isNone(decision)) return yield* new NotApproved()
     if (!decision.value.approved) return yield* new Rejected({ by: decision.value.by })
   })
 
-/** In the run's scope: paid back if the order comes to nothing. */
+/** Charges the customer; the finalizer refunds the payment if the order fails. */
 const charge = (order: Order) =>
   Effect.gen(function*() {
     const payments = yield* Payments
@@ -106,11 +108,11 @@ const charge = (order: Order) =>
       Step.run("charge", payments.charge(order), {
         success: Schema.String,
         error: Schema.Union(Declined, Unreachable),
-        retry: patiently
+        retry: untilReached
       }),
       (_, exit) =>
         Exit.isSuccess(exit) ? Effect.void : Effect.orDie(
-          Step.run("refund", payments.refund(order), { error: Unreachable, retry: patiently })
+          Step.run("refund", payments.refund(order), { error: Unreachable, retry: untilReached })
         )
     )
   })
@@ -131,10 +133,13 @@ export const FulfilLive = Fulfil.toLayer((order) =>
       (parcel) => Ship.execute({ orderId, parcel, country }),
       { concurrency: 2 }
     )
-    yield* Step.transaction("sell", inventory.sell(order), { error: Unreachable, retry: patiently })
+    yield* Step.transaction("sell", inventory.sell(order), { error: Unreachable, retry: untilReached })
 
-    yield* Effect.sleep(GRACE)
-    yield* Step.run("receipt", Effect.asVoid(world.ask("receipt", orderId)), { error: Unreachable, retry: patiently })
+    yield* Effect.sleep(GRACE_TIME)
+    yield* Step.run("receipt", Effect.asVoid(world.request("receipt", orderId)), {
+      error: Unreachable,
+      retry: untilReached
+    })
     return { orderId, paymentId, trackingNumbers }
   })
 )

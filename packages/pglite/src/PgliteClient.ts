@@ -4,7 +4,7 @@
  * It behaves as the client of `@effect/sql-pg` does: the same parameters, the same JavaScript values, the same
  * SQLSTATE in an error's cause. There is one connection; a transaction has it for its whole length, and statements of
  * other fibers wait for it. A statement that has begun always ends before the next one begins, also when its fiber is
- * interrupted. Statements block the event loop while they run.
+ * interrupted. A statement blocks the event loop while it runs; before each, the event loop serves timers and sockets.
  *
  * In a folder, what a statement or a commit has acknowledged survives the death of the process (SIGKILL). It does not
  * survive a power cut at that very moment, as PGlite does not wait for the disk: use PostgreSQL where that matters.
@@ -27,6 +27,7 @@ import * as Stream from "effect/Stream"
 import { randomUUID } from "node:crypto"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
+import { scheduler } from "node:timers/promises"
 import * as FolderLock from "./FolderLock.js"
 import { asArray, asObject, query, type RowShape } from "./internal/protocol.js"
 import * as Turn from "./internal/turn.js"
@@ -129,7 +130,11 @@ type Guard = <A>(self: Effect.Effect<A, SqlError>) => Effect.Effect<A, SqlError>
 const connection = (db: PGlite, guard: Guard): Connection => {
   const run = <Row>(text: string, params: ReadonlyArray<unknown>, shape: RowShape<Row>) =>
     guard(Effect.uninterruptible(Effect.tryPromise({
-      try: () => query(db, text, params, shape, nameOf(text)),
+      try: async () => {
+        // The engine runs in microtasks: without this, timers and sockets would wait until no statement is queued.
+        await scheduler.yield()
+        return query(db, text, params, shape, nameOf(text))
+      },
       catch: failed("Failed to execute statement")
     })))
   const execute = (text: string, params: ReadonlyArray<unknown>, transform: Transform) =>

@@ -17,6 +17,7 @@ import * as Queue from "effect/Queue"
 import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import { scheduler } from "node:timers/promises"
 
 /** Both clients, to be compared. */
 class Clients extends Context.Tag("test/Clients")<Clients, {
@@ -237,6 +238,20 @@ describe("PgliteClient", () => {
       const kept = new Set(rows.map((row) => row.a))
       for (const [index, exit] of exits.entries()) if (Exit.isSuccess(exit)) assert.isTrue(kept.has(index))
       assert.isAtLeast(kept.size, 25)
+    }))
+
+  it.scoped("queued statements leave the event loop to timers in between", () =>
+    Effect.gen(function*() {
+      const sql = yield* fresh
+      let isTimerServed = false
+      let statements = 0
+      void scheduler.wait(1).then(() => {
+        isTimerServed = true
+      })
+      yield* Effect.repeat(Effect.zipRight(sql`select 1`, Effect.sync(() => ++statements)), {
+        until: (count) => isTimerServed || count === 1_000
+      })
+      assert.isBelow(statements, 1_000)
     }))
 
   it.effect("waits for what runs when it closes, and refuses what comes after", () =>
