@@ -1,6 +1,6 @@
 /**
- * `npm run bench [-- options]`: this machine's ceilings and Perdure's figures, in one run. Each database is measured in a
- * process of its own, started with a larger young generation, as `docs/architecture.md` advises for busy workers.
+ * `npm run bench [-- options]`: this machine's ceilings and Perdure's figures, in one run. Each database is measured in
+ * a process of its own, started with a larger young generation, as `docs/architecture.md` advises for busy workers.
  */
 import { spawn } from "node:child_process"
 import { createInterface } from "node:readline"
@@ -18,10 +18,10 @@ const help = `npm run bench -- [options]
   --json                   one JSON object a line: name, database, value, unit
   --database-url <url>     measure this Postgres instead of a throw-away one (schema perdure_bench)
   --only <database>        postgres or pglite
-  --queues <runs>          instead of all else: claims from queues with so many runs, and throughput with all limits
-                           on, on Postgres (1000000)
-  --schedules <schedules>  instead of all else: a year of nights under the test clock, then ticks among so many schedules,
-                           and a thousand that are due at once, on Postgres (100000)
+  --queues <runs>          only claims from queues with this number of runs, and throughput with every limit set, on
+                           Postgres (1000000)
+  --schedules <schedules>  only a year of nights under the test clock, then ticks among this number of schedules, and a
+                           thousand that are due at once, on Postgres (100000)
   --retention <runs>       instead of all else: finished runs to delete while others start, on Postgres (1000000)
   --help                   this text`
 

@@ -1,7 +1,7 @@
 /**
- * Queues. First claims: of the same few runs from among a thousand, and from among very many that are ready, that sleep and
- * that have keys; the two take turns, so that both see the machine in one state. Then throughput with all limits on over
- * that with none.
+ * Queues. First claims: of the same few runs from among a thousand, and from among very many that are ready, that sleep
+ * and that have keys; the two alternate, so that both see the machine in one state. Then throughput with all limits on
+ * over that with none.
  */
 import * as SqlClient from "@effect/sql/SqlClient"
 import * as Array from "effect/Array"
@@ -18,7 +18,7 @@ import { emit, now, quantile, timed } from "./measure.js"
 
 const kinds = ["without limits", "with caps and a rate", "with keys"] as const
 
-/** So many runs a claim takes, and so many claims there are. */
+/** Runs of a claim, and claims of a measurement. */
 const LIMIT = 10
 const CLAIMS = 60
 

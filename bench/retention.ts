@@ -1,6 +1,7 @@
 /**
- * Retention beside new runs: a million finished runs are deleted while 1,000 runs a second are started, each of one step.
- * The same starts without retention come before, in the same process, so that both are of one machine in one state.
+ * Retention beside new runs: a million finished runs are deleted while 1,000 runs a second are started, each of one
+ * step. The same starts without retention come before, in the same process, so that both are of one machine in one
+ * state.
  */
 import * as SqlClient from "@effect/sql/SqlClient"
 import * as Array from "effect/Array"
@@ -44,8 +45,8 @@ interface Pace {
 }
 
 /**
- * Start `rate` runs a second, in a statement every ten milliseconds, whatever becomes of those before, until `stop`; then wait for all of them. A start that
- * comes late counts from when it should have been.
+ * Start `rate` runs a second, in a statement every ten milliseconds, without waiting for earlier ones, until `stop`;
+ * then wait for all of them. A start that comes late counts from when it should have been.
  */
 const paced = <A extends Schema.Schema.AnyNoContext, R>(
   workflow: NumberedWorkflow<A>,

@@ -58,7 +58,7 @@ const queues = Effect.gen(function*() {
 
 /** A year of nights, ticks, and many that are due at once. */
 const schedules = Effect.gen(function*() {
-  // Fewer connections than a server has, whoever else there is.
+  // Fewer connections than a server has, so that others can connect.
   const storage = (schema: string, journals = 1) =>
     PgJournal.layer({ url: Redacted.make(url), schema, maxConnections: journals > 1 ? 3 : 10 })
   yield* Schedules.nights

@@ -1,8 +1,8 @@
 /**
- * Schedules. A year of nights on the journal in memory, as a test has it. Then ticks: ten schedules that are due from among a
- * thousand, and from among very many; the two take turns, so that both see the machine in one state. Then a thousand that are
- * due at one instant: how long it takes until all their runs are there, with one worker, and with twenty schedulers that race
- * for them, all of them in this one process.
+ * Schedules. A year of nights on the journal in memory, as a test has it. Then ticks: ten schedules that are due from
+ * among a thousand, and from among very many; the two alternate, so that both see the machine in one state. Then a
+ * thousand that are due at one instant: how long it takes until all their runs exist, with one worker, and with
+ * twenty schedulers that race for them, all of them in this one process.
  */
 import * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
@@ -28,27 +28,29 @@ import { fireDue } from "../src/internal/schedules/firing.js"
 import { ScheduleLoop } from "../src/internal/worker/ScheduleLoop.js"
 import { emit, quantile, timed } from "./measure.js"
 
-/** So many are due at each tick, and so many ticks there are. */
+/** Schedules that are due at each tick, and ticks of a measurement. */
 const DUE = 10
 const TICKS = 60
 
-/** So many are due at one instant, so often, and so many workers race for them. */
+/** Schedules that are due at one instant, repetitions, and workers that race for them. */
 const CROWD = 1_000
 const ROUNDS = 7
 const RACERS = 20
 
-/** So many nights there are under the test clock, so often. */
+/** Nights under the test clock, and repetitions. */
 const NIGHTS = 365
 const YEARS = 5
 
-/** A thousand are to be fired within so many milliseconds, and so is a year of nights. */
+/** The limit for a thousand schedules, and for a year of nights. Milliseconds. */
 const AT_MOST = 1_000
 
 const Scheduled = Workflow.make("bench/Scheduled", { payload: {} })
 
 const handlers = Scheduled.toLayer(() => Step.run("only", Effect.void))
 
-/** A year of nights under the test clock, as docs/schedules.md tests them: milliseconds from nothing to the last night. */
+/**
+ * A year of nights under the test clock, as docs/schedules.md tests them: milliseconds from nothing to the last night.
+ */
 const year = Effect.suspend(() => {
   const nights: Array<string> = []
   const Night = Workflow.make("bench/Night", { payload: { day: Schema.String } })
@@ -119,7 +121,10 @@ const makeDue = (schema: string, from: number, count: number, at: string) =>
     return Number(row?.at)
   })
 
-/** The ticks of a process without a worker: milliseconds of one with nothing due, and of one with ten schedules that are. */
+/**
+ * The ticks of a process without a worker: milliseconds of one with nothing due, and of one with ten schedules that
+ * are.
+ */
 const ticks = (schema: string, count: number) =>
   Effect.gen(function*() {
     yield* fill(schema, count)
@@ -166,7 +171,7 @@ export const flatness = (storage: (schema: string) => Storage, count: number) =>
     }
   })
 
-/** A thousand schedules that are due at one instant, again and again: milliseconds from it until all runs are there. */
+/** A thousand schedules that are due at one instant, again and again: milliseconds from it until all runs exist. */
 const rounds = (schema: string) =>
   Effect.gen(function*() {
     const sql = yield* SqlClient.SqlClient
@@ -188,7 +193,7 @@ const rounds = (schema: string) =>
       // Workers hear of it by their next poll.
       yield* Effect.sleep("2500 millis")
       times.push((yield* reached(CROWD)) - due)
-      // Whoever raced for them has looked again.
+      // Every scheduler of the race has looked again.
       yield* Effect.sleep("1 second")
       const { runs, slots } = yield* count
       if (runs !== CROWD || slots !== CROWD) {
@@ -209,7 +214,10 @@ const schedulers = (process: Layer.Layer<Journal | SqlClient.SqlClient, unknown>
     { discard: true }
   )
 
-/** A thousand at once, for one worker that executes them, too, and for twenty schedulers. `storage` gives one of so many journals. */
+/**
+ * A thousand at once, for one worker that executes them, too, and for twenty schedulers. `storage` returns one of several
+ * journals.
+ */
 export const atOnce = (storage: (schema: string, journals: number) => Storage) =>
   Effect.forEach([1, RACERS], (count) =>
     Effect.scoped(Effect.gen(function*() {

@@ -1,4 +1,7 @@
-/** The workloads: programs of the kinds that users run, with step bodies that do nothing, so that the runtime is measured. */
+/**
+ * The workloads: programs of the kinds that users run, with step bodies that do nothing, so that the runtime is
+ * measured.
+ */
 import * as Array from "effect/Array"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -81,7 +84,7 @@ const allEnded = (runs: ReadonlyArray<Run.Run<unknown, unknown>>) =>
         ended(id)
       }, { known: true })
     }
-    // Those that ended before anybody listened are asked for, once.
+    // Runs that ended before the first listener are read once.
     for (const page of Array.chunksOf([...open], BULK)) {
       for (const { finishedAt, id } of yield* journal.get(page)) if (finishedAt !== null) ended(id)
     }

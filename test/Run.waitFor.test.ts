@@ -134,7 +134,7 @@ describe("Run.waitFor", () => {
   it.scoped("fails with NoSuchRun for a run that does not exist", () =>
     Effect.gen(function*() {
       const { world } = yield* started
-      for (const id of ["nobody", "no\u0000body"]) {
+      for (const id of ["no-such-run", "no\u0000run"]) {
         const error = yield* soon(Effect.flip(world.use(Run.waitFor(id, { step: "first" }))))
         assert.strictEqual(error._tag, "NoSuchRun")
       }

@@ -54,14 +54,14 @@ describe("fulfilment", () => {
       assert.strictEqual(result.lost, 0)
       assert.strictEqual(result.database, "pglite")
       assert.strictEqual(result.kills, 2)
-      // Each way of ending is there, and every order has one.
+      // Every outcome occurs, and every order has one.
       assert.strictEqual(Object.values(result.outcomes).reduce((a, b) => a + b, 0), 60)
       assert.isAbove(result.outcomes["fulfilled"] ?? 0, 30)
       assert.isAbove(result.outcomes["OutOfStock"] ?? 0, 0)
       assert.isAbove(result.executions, 60 * 4)
     }), 120_000)
 
-  it.live("says what is wrong with its arguments, all of it", () =>
+  it.live("reports every problem of its arguments", () =>
     Effect.gen(function*() {
       const { code, stderr, stdout } = yield* run("fulfilment/demo.ts", {
         args: ["--orders", "0", "--kills", "many", "--database-url", "mysql://somewhere"]
@@ -115,7 +115,7 @@ describe("operations", () => {
 })
 
 describe("queues", () => {
-  it.live("lets tenants take turns, and is changed while it works", () =>
+  it.live("shares a queue fairly between tenants, and is changed while it works", () =>
     Effect.gen(function*() {
       const { code, stderr, stdout } = yield* run("queues/main.ts", { args: [] })
       assert.strictEqual(code, 0, stderr)
@@ -141,14 +141,14 @@ describe("schedules", () => {
         "nightly: active",
         "by hand: 1 more",
         "4 slots, 3 runs more",
-        "it goes on"
+        "it continues"
       ])
     }), 60_000)
 })
 
 describe("shop", () => {
   it.live(
-    "makes an order's row and its run together or not at all, and goes on after each end",
+    "makes an order's row and its run together or not at all, and continues after each end",
     () =>
       Effect.gen(function*() {
         const { code, stderr, stdout } = yield* run("shop/main.ts", { args: [] })

@@ -1,6 +1,7 @@
 /**
- * A clerk approves large orders: a workflow writes a row as its request, the clerk reads the rows and decides by signal.
- * The signal and the clerk's row are one transaction, so each request gets one decision, even if the clerk's process dies.
+ * A clerk approves large orders: a workflow writes a row as its request, the clerk reads the rows and decides by
+ * signal. The signal and the clerk's row are one transaction, so each request gets one decision, even if the clerk's
+ * process dies.
  */
 import * as SqlClient from "@effect/sql/SqlClient"
 import * as Context from "effect/Context"

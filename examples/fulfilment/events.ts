@@ -1,6 +1,6 @@
 /**
- * What the worker processes write down, for the progress and for the audit: each process appends JSON lines to a file of
- * its own. A written line survives the death of its process.
+ * What the worker processes write down, for the progress and for the audit: each process appends JSON lines to a file
+ * of its own. A written line survives the death of its process.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"

@@ -14,7 +14,10 @@ const stageAt: ReadonlyMap<string, Stage> = new Map([
   ["sell", "shipped"]
 ])
 
-/** Stages that are left for the one with the next index, never for an earlier one: a step that runs again changes nothing. */
+/**
+ * Stages that are left for the one with the next index, never for an earlier one: a step that runs again changes
+ * nothing.
+ */
 export class Progress {
   private readonly reached = new Map<string, number>()
   private begun = 0

@@ -72,7 +72,8 @@ export const make = (
       }
     })
 
-    // With the loaders of this process, and room for the short-lived objects of a busy worker: see docs/architecture.md.
+    // With the loaders of this process, and room for the short-lived objects of a busy worker: see
+    // docs/architecture.md.
     const command = Command.make(
       process.execPath,
       "--max-semi-space-size=64",

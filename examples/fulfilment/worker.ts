@@ -1,7 +1,7 @@
 /**
  * A worker process. It loads the program and waits for a line on standard input, so that it can stand by. Then it opens
- * the database, starts a run for every order (an order that has a run keeps it), executes runs, and ends when every order
- * has an outcome. It may be killed at any moment; the next process does the same.
+ * the database, starts a run for every order (an order that has a run keeps it), executes runs, and ends when every
+ * order has an outcome. It may be killed at any moment; the next process does the same.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Effect from "effect/Effect"
@@ -31,8 +31,8 @@ const live = (settings: Storage.Settings) =>
   Layer.mergeAll(
     WorkflowsLive,
     Approvals.clerk(settings.schema, { name: "ann", interval: "100 millis" }),
-    // On Postgres, the runs of a killed process are free when its lease ends, so the lease is short. A process that opens
-    // a PGlite folder is the only one that is alive: it takes over at once.
+    // On Postgres, the runs of a killed process are free when its lease ends, so the lease is short. A process that
+    // opens a PGlite folder is the only one that is alive: it takes over at once.
     Worker.layer({
       concurrency: 100,
       leaseDuration: Option.isSome(settings.databaseUrl) ? "5 seconds" : "15 seconds",

@@ -1,6 +1,7 @@
 /**
- * The outside services, which no journal can roll back: a payment provider, a carrier, a mail server. They are slow, they
- * lose requests and responses, and they recognize a repeated request by its idempotency key. What they execute is recorded.
+ * The outside services, which no journal can roll back: a payment provider, a carrier, a mail server. They are slow,
+ * they lose requests and responses, and they recognize a repeated request by its idempotency key. What they execute is
+ * recorded.
  */
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"

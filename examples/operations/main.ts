@@ -1,8 +1,8 @@
 /**
  * An operator's hand on many runs: `npx tsx examples/operations/main.ts`.
  *
- * Newsletters are sent to two regions, each a run with tags and attributes. They are found, counted and waited for; those
- * of one region are cancelled in bulk; and those that are over are deleted.
+ * Newsletters are sent to two regions, each a run with tags and attributes. They are found, counted and waited for;
+ * those of one region are cancelled in bulk; and those that are over are deleted.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as PgliteJournal from "@perdure/pglite/PgliteJournal"
@@ -32,7 +32,7 @@ const NewsletterLive = Newsletter.toLayer(({ reader }) =>
   Effect.gen(function*() {
     const address = `reader-${reader}@example.com`
     yield* Step.run("send", reader % 10 === 9 ? new Bounced({ address }) : Effect.void, { error: Bounced })
-    // Whoever has not read it within a month is reminded.
+    // A reader who has not read it within a month is reminded.
     yield* Effect.sleep("30 days")
     yield* Step.run("remind", Effect.void)
   })

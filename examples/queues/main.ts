@@ -1,8 +1,9 @@
 /**
  * Tenants who share a queue: `npx tsx examples/queues/main.ts`.
  *
- * A large tenant starts forty reports, then a small one starts two. Three run at a time, one of each tenant; tenants take
- * turns, so that the small one does not wait for the large one. Then an operator gives the queue more room, while it works.
+ * A large tenant starts forty reports, then a small one starts two. Three run at a time, one of each tenant; tenants
+ * alternate, so that the small one does not wait for the large one. Then an operator gives the queue more room, while
+ * it works.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as PgliteJournal from "@perdure/pglite/PgliteJournal"

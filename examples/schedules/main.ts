@@ -1,8 +1,9 @@
 /**
  * Schedules on an embedded database: `npx tsx examples/schedules/main.ts`.
  *
- * A report is made each second, and one each night at three, when clocks are set forward, too. An operator pauses the first with
- * a note, starts one by hand, has those of some seconds that have passed made, and sees what each run was for.
+ * A report is made each second, and one each night at three, when clocks are set forward, too. An operator pauses the
+ * first with a note, starts one by hand, has those of some seconds that have passed made, and sees what each run was
+ * for.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as PgliteJournal from "@perdure/pglite/PgliteJournal"
@@ -46,7 +47,7 @@ const Nightly = RunSchedule.make("nightly", {
   endsAt: new Date("2031-04-02T00:00:00Z")
 })
 
-/** Until there are so many runs of a schedule that have been completed. */
+/** Waits until this number of runs of a schedule have completed. */
 const completed = (schedule: RunSchedule.RunSchedule, runs: number) =>
   Effect.repeat(Runs.count({ attributes: { "perdure.schedule": schedule.name } }), {
     until: (count) => count.completed >= runs,
@@ -95,7 +96,7 @@ const operate = Effect.gen(function*() {
 
   yield* RunSchedule.resume(EachSecond)
   yield* completed(EachSecond, started + 5)
-  yield* Console.log("it goes on")
+  yield* Console.log("it continues")
 })
 
 const Main = Layer.mergeAll(ReportLive, EachSecond.layer, Nightly.layer, Worker.layer()).pipe(

@@ -1,6 +1,6 @@
 /**
- * A shop in one file: an order's row and its run are made in one transaction, so there is never one without the other; and
- * what follows a run's end is started with the commit that ends it.
+ * A shop in one file: an order's row and its run are made in one transaction, so there is never one without the other;
+ * and what follows a run's end is started with the commit that ends it.
  *
  *     npx tsx examples/shop/main.ts            checks the definitions, sells three things, fails to sell a fourth
  *     npx tsx examples/shop/main.ts --check    only checks; its exit code is not zero when something is wrong
@@ -68,7 +68,7 @@ const shop = Effect.gen(function*() {
   const declined = yield* Effect.flip(buy("o-4", "bike", false))
   yield* Console.log(`o-4: ${declined._tag}`)
   for (const run of runs) yield* Effect.exit(run.result)
-  // What follows the runs is there as soon as they have ended; wait until all of it is done.
+  // The continuations of the runs start as soon as these have ended; wait until all of them have ended, too.
   const open = sql<{ n: number }>`select count(*)::int as n from perdure.runs where finished_at is null`
   yield* Effect.repeat(open, { until: ([row]) => row?.n === 0 })
   const [counts] = yield* sql`select (select count(*)::int from orders) as orders,

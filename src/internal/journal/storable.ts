@@ -1,7 +1,7 @@
 /**
  * A driver that is only asked about runs that can exist. An id that no storage can hold would fail the whole statement,
- * and with it every other caller of the batch: such a run does not exist, so the answer is known. In strings that explain
- * a request, characters that no storage can hold are replaced.
+ * and with it every other caller of the batch: such a run does not exist, so the answer is known. In strings that
+ * explain a request, characters that no storage can hold are replaced.
  */
 import * as Effect from "effect/Effect"
 import type { Answer, JournalDriver } from "../../driver/JournalDriver.js"

@@ -44,7 +44,7 @@ describe("waiting for runs", () => {
       for (const waiter of waiters) assert.strictEqual((yield* Fiber.join(waiter))?.status, "terminated")
       assert.deepStrictEqual(asked, ["get r", "await r", "await r"])
       yield* TestClock.adjust("1 minute")
-      assert.strictEqual(asked.length, 3, "nobody waits, so nothing is asked")
+      assert.strictEqual(asked.length, 3, "no wait is open, so nothing is asked")
     }))
 
   it.scoped("is over at a hint, or when a worker of this process has ended the run", () =>
@@ -92,10 +92,10 @@ describe("waiting for runs", () => {
       assert.include(asked.join(), "await r")
     }))
 
-  it.scoped("for a run that there is not ends at once", () =>
+  it.scoped("for a run that does not exist ends at once", () =>
     Effect.gen(function*() {
       const { watch } = yield* make
-      const waiter = yield* Effect.fork(watch.ending("nobody"))
+      const waiter = yield* Effect.fork(watch.ending("no-such-run"))
       yield* TestClock.adjust(0)
       assert.isUndefined(yield* Fiber.join(waiter))
     }))
