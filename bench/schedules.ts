@@ -215,8 +215,8 @@ const schedulers = (process: Layer.Layer<Journal | SqlClient.SqlClient, unknown>
   )
 
 /**
- * A thousand at once, for one worker that executes them, too, and for twenty schedulers. `storage` returns one of several
- * journals.
+ * A thousand at once, for one worker that executes them, too, and for twenty schedulers. `storage` returns one of
+ * several journals.
  */
 export const atOnce = (storage: (schema: string, journals: number) => Storage) =>
   Effect.forEach([1, RACERS], (count) =>
