@@ -171,16 +171,19 @@ const checkStorage = (value: string, place: string, maxBytes: number): Problems 
     ]
 }
 
+/** The bounds of a size, if there are any: ` with 1 to 32 items`. */
+const sizeText = (min: number, max: number, noun: string): string =>
+  Number.isFinite(max)
+    ? ` with ${min > 0 ? `${min} to ${max}` : `at most ${max}`} ${noun}s`
+    : min > 0
+    ? ` with at least ${min} ${noun}${min > 1 ? "s" : ""}`
+    : ""
+
 export const arrayOf = <A>(
   item: Rule<A>,
   { max = Infinity, min = 0 }: { readonly min?: number; readonly max?: number } = {}
 ): Rule<ReadonlyArray<A>> => {
-  const size = Number.isFinite(max) ?
-    ` with ${min > 0 ? `${min} to ${max}` : `at most ${max}`} items` :
-    min > 0
-    ? ` with at least ${min} item${min > 1 ? "s" : ""}`
-    : ""
-  const expected = `an array${size}, each ${item.expected}`
+  const expected = `an array${sizeText(min, max, "item")}, each ${item.expected}`
   return {
     expected,
     problems: (value, place) => {
@@ -212,12 +215,7 @@ export const recordOf = <A>(
   value: Rule<A>,
   { max = Infinity, min = 0 }: { readonly min?: number; readonly max?: number } = {}
 ): Rule<{ readonly [key: string]: A }> => {
-  const size = Number.isFinite(max) ?
-    ` with ${min > 0 ? `${min} to ${max}` : `at most ${max}`} keys` :
-    min > 0
-    ? ` with at least ${min} key${min > 1 ? "s" : ""}`
-    : ""
-  const expected = `an object${size}, each value ${value.expected}`
+  const expected = `an object${sizeText(min, max, "key")}, each value ${value.expected}`
   return {
     expected,
     problems: (given, place) => {

@@ -23,10 +23,13 @@ export const Problem = Schema.Struct({
 
 export type Problem = typeof Problem.Type
 
-/** One line. The detail of a bad definition or option already names the cure. */
-export const problemText = ({ code, cure, detail }: Problem): string =>
-  code === "BadDefinition" || code === "BadOption" ? detail : `${detail}: ${cure}`
+/**
+ * One line. The detail of a bad definition names the place and the cure, that of a bad option only the cure; other
+ * details name the place.
+ */
+export const problemText = ({ code, cure, detail, place }: Problem): string =>
+  code === "BadDefinition" ? detail : code === "BadOption" ? `${place}: ${detail}` : `${detail}: ${cure}`
 
-/** Problems with options; each detail names the cure. */
+/** Problems with options. Each detail names the option and the cure. */
 export const badOptions = (place: string, details: ReadonlyArray<string>): ReadonlyArray<Problem> =>
   details.map((detail) => ({ code: "BadOption", place, detail, cure: "correct the option as the detail says" }))

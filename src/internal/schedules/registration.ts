@@ -73,7 +73,7 @@ export const register = (
       })
     }
     const place = `schedule "${name}"`
-    const problems = Either.isRight(settings) ? [] : badOptions(place, settings.left.map((each) => `${place}: ${each}`))
+    const problems = Either.isRight(settings) ? [] : badOptions(place, settings.left)
     const twice = registrations.twoSchedules().filter((problem) => problem.place === place)
     const admitted = yield* admit([...problems, ...twice])
     yield* dependency

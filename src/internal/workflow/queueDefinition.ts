@@ -9,10 +9,8 @@ import type { Problem } from "../process/Problem.js"
 import { badOptions } from "../process/Problem.js"
 
 /** The problems of a definition. */
-export const checkQueue = (queue: QueueDefinition): ReadonlyArray<Problem> => {
-  const place = `queue "${queue.name}"`
-  return badOptions(place, checkDefinition(queue).map((problem) => `${place}: ${problem}`))
-}
+export const checkQueue = (queue: QueueDefinition): ReadonlyArray<Problem> =>
+  badOptions(`queue "${queue.name}"`, checkDefinition(queue))
 
 /** A definition as text, to compare it with others of its name. */
 export const queueFingerprint = (queue: QueueDefinition): string => {
