@@ -191,6 +191,7 @@ describe("Check.run", () => {
       [{ signals: [{}] }, `"signals[0]" must be a Signal, got {}`],
       [{ signals: "Go" }, `"signals" must be an array, each a Signal, got "Go"`],
       [{ queue: 5 }, `"queue" must be a RunQueue or its name, got 5`],
+      [{ queue: "naïve" }, `"queue" must be a string of 1 to 200 printable ASCII characters`],
       [{ tags: "a" }, `"tags" must be an array with at most 32 items`],
       [{ singleton: "account" }, `"singleton" must be an object { key, mode }, got "account"`],
       [

@@ -81,7 +81,7 @@ export const queueOptions: Rule<QueueOptions> = fields<QueueOptions>({
   rate: optional(either(rate, oneOf("unlimited")))
 })
 
-/** The problems of a definition, each with the queue's name. */
+/** The problems of a definition. */
 export const checkDefinition = ({ name: given, options }: QueueDefinition): Problems => [
   ...name.problems(given, "name"),
   ...queueOptions.problems(options, "")

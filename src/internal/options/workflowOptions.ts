@@ -4,7 +4,7 @@ import type { Attributes } from "../../driver/JournalDriver.js"
 import { tags } from "./labels.js"
 import { name, priority } from "./names.js"
 import type { QueueReference } from "./queues.js"
-import { queueReference } from "./queues.js"
+import { namedQueue } from "./queues.js"
 import type { Problems, Rule } from "./Rule.js"
 import { arrayOf, duration, fields, func, oneOf, optional, refine } from "./Rule.js"
 import type { AnySignal } from "./signals.js"
@@ -85,7 +85,7 @@ const debounce: Rule<DebounceOptions<never>> = refine(
 const workflowOptions: Rule<AnyOptions> = fields<AnyOptions>({
   version: optional(name),
   idempotencyKey: optional(func()),
-  queue: optional(queueReference),
+  queue: optional(namedQueue),
   key: optional(func()),
   priority: optional(priority),
   timeout: optional(duration({ max: Infinity })),
