@@ -233,20 +233,29 @@ export const recordOf = <A>(
 /** A rule for each option, also for those that may be left out (`optional`). */
 export type Table<Options> = { readonly [Name in keyof Options]-?: Rule<Options[Name]> }
 
-/** An object of options. Unknown keys are problems, so that a misspelled option is not ignored. */
+/**
+ * An object of options. Unknown keys are problems, so that a misspelled option is not ignored. Every step checks its
+ * options, so valid ones cost no allocation.
+ */
 export const fields = <Options extends object>(table: Table<Options>): Rule<Options> => {
   const rules: ReadonlyArray<readonly [string, Pick<Rule<unknown>, "problems">]> = Object.entries(table)
   const names = rules.map(([name]) => name)
+  const known = new Set(names)
   const expected = names.length > 4 ? "an object" : `an object { ${names.join(", ")} }`
   return {
     expected,
-    problems: (value, place) =>
-      isFields(value)
-        ? [
-          ...Object.keys(value).filter((key) => !names.includes(key)).map((key) => unknownOption(place, key, names)),
-          ...rules.flatMap(([name, { problems }]) => problems(value[name], within(place, name)))
-        ]
-        : [mustBe(place, expected, value)]
+    problems: (value, place) => {
+      if (!isFields(value)) return [mustBe(place, expected, value)]
+      let found = NONE
+      for (const key of Object.keys(value)) {
+        if (!known.has(key)) found = [...found, unknownOption(place, key, names)]
+      }
+      for (const [name, { problems }] of rules) {
+        const own = problems(value[name], within(place, name))
+        if (own.length > 0) found = [...found, ...own]
+      }
+      return found
+    }
   }
 }
 
