@@ -235,7 +235,7 @@ export type Table<Options> = { readonly [Name in keyof Options]-?: Rule<Options[
 
 /**
  * An object of options. Unknown keys are problems, so that a misspelled option is not ignored. Every step checks its
- * options, so valid ones cost no allocation.
+ * options, so this allocates little.
  */
 export const fields = <Options extends object>(table: Table<Options>): Rule<Options> => {
   const rules: ReadonlyArray<readonly [string, Pick<Rule<unknown>, "problems">]> = Object.entries(table)
@@ -246,14 +246,9 @@ export const fields = <Options extends object>(table: Table<Options>): Rule<Opti
     expected,
     problems: (value, place) => {
       if (!isFields(value)) return [mustBe(place, expected, value)]
-      let found = NONE
-      for (const key of Object.keys(value)) {
-        if (!known.has(key)) found = [...found, unknownOption(place, key, names)]
-      }
-      for (const [name, { problems }] of rules) {
-        const own = problems(value[name], within(place, name))
-        if (own.length > 0) found = [...found, ...own]
-      }
+      const found: Array<string> = []
+      for (const key of Object.keys(value)) if (!known.has(key)) found.push(unknownOption(place, key, names))
+      for (const [name, { problems }] of rules) found.push(...problems(value[name], within(place, name)))
       return found
     }
   }
