@@ -6,13 +6,5 @@ export const notYet: ReadonlyArray<{ readonly path: string; readonly rules: Read
   { path: "packages/pglite/src/internal/", rules: ["width", "words"] },
   { path: "packages/pglite/test/", rules: ["words"] },
   { path: "packages/postgres/src/", rules: ["width", "words"] },
-  { path: "packages/postgres/test/", rules: ["words"] },
-  { path: "packages/sql/scripts/", rules: ["width"] },
-  { path: "packages/sql/src/", rules: ["words"] },
-  { path: "packages/sql/src/internal/", rules: ["width", "words"] },
-  { path: "packages/sql/src/migrations/", rules: ["width", "words"] },
-  { path: "packages/sql/src/statements/", rules: ["width", "words"] },
-  { path: "packages/sql/src/verbs/", rules: ["circles", "width"] },
-  { path: "packages/sql/test/", rules: ["width", "words"] },
-  { path: "packages/sql/test/support/", rules: ["width", "words"] }
+  { path: "packages/postgres/test/", rules: ["words"] }
 ]

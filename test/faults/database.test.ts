@@ -84,7 +84,7 @@ describe("a database that is restarted", () => {
 })
 
 /** The statements of a worker. Each is cut before the server receives it, and after the server has executed it. */
-const verbs = ["claim", "brought", "commit", "inbox", "heartbeat", "reap"]
+const verbs = ["claim", "claim_contents", "commit", "inbox", "heartbeat", "reap"]
 
 describe("a connection that is cut", () => {
   it.scopedLive("in any statement of a worker loses and repeats nothing", () =>

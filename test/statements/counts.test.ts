@@ -98,7 +98,7 @@ describe.each(TestDatabase.servers)("statements on $name", (server) => {
       yield* Effect.forEach(runs, (run) => asClient(Go.send(run.id, { value: 1 })))
       const second = yield* manualWorker(context)
       const claimed = yield* counted("worker", second.claimer.runOnce)
-      assert.deepStrictEqual(claimed, { value: 50, statements: ["claim", "brought"] })
+      assert.deepStrictEqual(claimed, { value: 50, statements: ["claim", "claim_contents"] })
       assert.deepStrictEqual((yield* counted("worker", second.committer.runOnce)).statements, ["commit"])
       assert.isTrue((yield* Effect.forEach(runs, (run) => run.record)).every(({ status }) => status === "completed"))
 

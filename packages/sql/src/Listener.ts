@@ -1,5 +1,5 @@
 /**
- * Hearing notices of other processes. A driver without a listener polls; one with it is told.
+ * Notifications of other processes. A driver without a listener learns of changes by polling only.
  *
  * @since 0.1.0
  */
@@ -14,8 +14,8 @@ import type * as Stream from "effect/Stream"
  */
 export class Listener extends Context.Tag("@perdure/sql/Listener")<Listener, {
   /**
-   * The payloads of all notices on a channel, from the time on that the stream runs. It never ends and never fails:
-   * what becomes of the connection is its own business, and notices may be lost.
+   * The payloads of all notifications on a channel that arrive while the stream runs. The stream never ends and never
+   * fails: it reconnects by itself, and notifications may be lost.
    */
   readonly listen: (channel: string) => Stream.Stream<string>
 }>() {}

@@ -1,9 +1,9 @@
 /**
- * Bringing a schema up to date, and refusing one that this code cannot use.
+ * Migrations: bring a schema up to date, or refuse a schema that this code cannot use.
  *
- * Migrations are numbered and run in one transaction under an advisory lock, so that processes which start together do
- * it once. A migration that older code cannot live with is marked `breaking`: code that does not know it refuses the
- * schema by name. Newer migrations that are not breaking are fine.
+ * Migrations are numbered and run in one transaction under an advisory lock, so processes that start together run each
+ * of them once. A migration that older code cannot work with is `breaking`: code that lacks it refuses the schema.
+ * Other newer migrations are accepted.
  *
  * @since 0.1.0
  */
@@ -21,7 +21,7 @@ import type { Tables } from "./Tables.js"
 import { transactionally } from "./internal/transaction.js"
 
 /**
- * One step of the schema's history. Never changed once released.
+ * One migration. It never changes after its release.
  *
  * @since 0.1.0
  * @category models
@@ -29,9 +29,9 @@ import { transactionally } from "./internal/transaction.js"
 export interface Migration {
   readonly id: number
   readonly name: string
-  /** Code that does not know this migration must not touch the schema any more. */
+  /** Code that lacks this migration must not use the schema. */
   readonly breaking: boolean
-  /** Statements, run one by one. */
+  /** The statements, executed one by one. */
   readonly statements: (tables: Tables) => ReadonlyArray<string>
 }
 
@@ -68,7 +68,7 @@ const record = (t: Tables, { breaking, id, name }: Migration): string =>
 const lock = (t: Tables): string => `SELECT pg_advisory_xact_lock(hashtextextended('perdure:${t.schema}', 0))`
 
 /**
- * The schema as one plain SQL script, for those who run migrations by other means.
+ * The schema as one SQL script, for users who run migrations by other means.
  *
  * @since 0.1.0
  * @category migrations
@@ -92,7 +92,7 @@ const run = (sql: SqlClient.SqlClient, text: string): Effect.Effect<ReadonlyArra
 
 const applied = (sql: SqlClient.SqlClient, t: Tables): Effect.Effect<ReadonlyArray<Applied>, SqlError> =>
   Effect.flatMap(
-    // Not to_regclass: it may answer from a cache of this connection that is older than the lock.
+    // Not to_regclass: it may read a cache of this connection that is older than the lock.
     run(
       sql,
       `SELECT EXISTS (SELECT FROM pg_tables WHERE schemaname = '${t.schema}' AND tablename = 'migrations') AS there`
@@ -117,14 +117,14 @@ const missing = (found: ReadonlyArray<Applied>, known: ReadonlyArray<Migration>)
 const tooNew = (t: Tables, found: ReadonlyArray<Applied>, known: ReadonlyArray<Migration>): JournalError | null => {
   const strange = found.find(({ breaking, id }) => breaking && !known.some((each) => each.id === id))
   return strange === undefined ? null : refuse(
-    `the schema ${t.quoted} has migration ${strange.id} (${strange.name}), which this version of Perdure does not know ` +
-      `and cannot work with: upgrade this process`
+    `the schema ${t.quoted} has migration ${strange.id} (${strange.name}), which this version of Perdure ` +
+      `lacks and cannot work with: upgrade this process`
   )
 }
 
 /**
- * Check that the schema is one that this code can use. Fails with `SchemaVersion` if migrations are missing, or if it
- * has a breaking one that this code does not know.
+ * Checks that this code can use the schema. Fails with `SchemaVersion` if the schema lacks migrations, or has a
+ * breaking migration that this code lacks.
  *
  * @since 0.1.0
  * @category migrations
@@ -142,15 +142,16 @@ export const check = (
     if (next === undefined) return
     return yield* refuse(
       found.length === 0
-        ? `there is no schema ${tables.quoted} with Perdure's tables: run the migrations (schema.sql, or migrate: true)`
+        ? `schema ${tables.quoted} has no tables of Perdure: run the migrations (schema.sql, or migrate: true)`
         : `the schema ${tables.quoted} lacks migration ${next.id} (${next.name}): run the migrations (schema.sql, or ` +
           `migrate: true)`
     )
   })
 
 /**
- * Bring the schema up to date: creates it if it is not there, applies what is missing, in one transaction. Nothing is
- * written if nothing is missing. Fails as `check` does if the schema is too new.
+ * Brings the schema up to date in one transaction: creates it if it does not exist, and applies the migrations that it
+ * lacks. Writes nothing if it lacks none. Fails with `SchemaVersion` if the schema has a breaking migration that this
+ * code lacks.
  *
  * @since 0.1.0
  * @category migrations
@@ -174,7 +175,7 @@ export const migrate = (
         yield* execute(lock(tables))
         const todo = yield* look
         if (todo.length === 0) return
-        // Only if it is not there: creating, even IF NOT EXISTS, needs a privilege that the owner of a schema may lack.
+        // Only if the schema does not exist: CREATE, even IF NOT EXISTS, needs a privilege that its owner may lack.
         const [there] = yield* execute(
           `SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = '${tables.schema}') AS there`
         )

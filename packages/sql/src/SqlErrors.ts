@@ -1,5 +1,5 @@
 /**
- * What the database's refusals mean to the journal: the one place that knows SQLSTATEs.
+ * What errors of the database mean to the journal: the only place that has SQLSTATEs.
  *
  * @since 0.1.0
  */
@@ -9,7 +9,7 @@ import { JournalError } from "perdure/Errors"
 
 type Code = typeof JournalErrorCode.Type
 
-/** A verdict on one SQLSTATE, and the cure if there is one to name. */
+/** What one SQLSTATE means, and its cure if it has one. */
 interface Verdict {
   readonly code: Code
   readonly retryable: boolean
@@ -22,23 +22,23 @@ const unknown: Verdict = { code: "OutcomeUnknown", retryable: true }
 const refused: Verdict = { code: "Refused", retryable: false }
 
 const bySqlState: Readonly<Record<string, Verdict>> = {
-  // Rolled back by the server, nothing was written.
+  // The server rolled back: nothing was written.
   "40001": conflict,
   "40P01": conflict,
   "55P03": conflict,
   "57014": conflict,
-  // The server goes down while the statement runs: it may have been committed just before.
+  // The server stops while the statement executes: it may have committed just before.
   "57P01": unknown,
   "57P02": unknown,
   "40003": unknown,
   "08007": unknown,
-  // Not now, but soon: starting up, no connection free, a standby before its promotion.
+  // Temporary: the server starts, has no free connection, or is a standby before its promotion.
   "57P03": unavailable,
   "57P05": unavailable,
   "53300": unavailable,
   "25006": unavailable,
   "25P03": unavailable,
-  // Full disk, memory: nothing was written; somebody has to act, then it works again.
+  // Disk or memory is full: nothing was written. Works again after an operator has acted.
   "53000": { ...refused, retryable: true },
   "53100": { ...refused, retryable: true },
   "53200": { ...refused, retryable: true },
@@ -47,7 +47,7 @@ const bySqlState: Readonly<Record<string, Verdict>> = {
   "3F000": { code: "SchemaVersion", retryable: false, cure: "run the migrations" },
   "42P01": { code: "SchemaVersion", retryable: false, cure: "run the migrations" },
   "42703": { code: "SchemaVersion", retryable: false, cure: "run the migrations" },
-  // The server does not know a statement that this connection has prepared, or knows it already.
+  // The server lacks a statement that this connection has prepared, or has it already.
   "26000": { ...refused, cure: "behind a transaction pooler, use the option prepare: false" },
   "42P05": { ...refused, cure: "behind a transaction pooler, use the option prepare: false" }
 }
@@ -58,7 +58,7 @@ const field = (cause: unknown, name: string): string | null => {
   return typeof value === "string" ? value : null
 }
 
-/** The first cause that is not a mere wrapper of another. */
+/** The cause below all `SqlError`s that wrap it. */
 const root = (cause: unknown): unknown => {
   let at = cause
   while (typeof at === "object" && at !== null && Reflect.get(at, "_tag") === "SqlError") at = Reflect.get(at, "cause")
@@ -70,8 +70,8 @@ const sqlState = /^[0-9A-Z]{5}$/
 /**
  * A failed statement as a `JournalError`.
  *
- * An error without SQLSTATE comes from the connection. Before the statement was sent (`Failed to acquire`) that means
- * `Unavailable`, else nobody knows whether the statement was applied.
+ * An error without SQLSTATE comes from the connection. Before the statement was sent (`Failed to acquire`) it means
+ * `Unavailable`; after that, `OutcomeUnknown`: the statement may have been applied.
  *
  * @since 0.1.0
  * @category conversions
@@ -86,7 +86,7 @@ export const fromSqlError = (operation: string, error: SqlError): JournalError =
     : acquiring
     ? unavailable
     : unknown
-  // A server that is going down has not begun a statement that was waiting for a connection.
+  // A server that stops has not started a statement that was waiting for a connection.
   const settled = acquiring && verdict.code === "OutcomeUnknown" ? unavailable : verdict
   const said = field(cause, "message") || error.message
   const detail = [known ? `${said} (SQLSTATE ${code})` : code === null ? said : `${said} (${code})`, settled.cure]

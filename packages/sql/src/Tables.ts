@@ -1,6 +1,5 @@
 /**
- * The names that statements are written with: every table qualified by a schema that the user chose, and the one
- * expression for "now".
+ * The tables, each qualified by the schema that the user chose.
  *
  * @since 0.1.0
  */
@@ -9,13 +8,13 @@ import type { ConfigurationInvalid } from "perdure/Errors"
 import * as Rule from "perdure/Rule"
 
 /**
- * The tables of one schema, quoted, as they stand in a statement's text.
+ * The tables of one schema, quoted for the text of a statement.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Tables {
-  /** The schema's plain name; also the name of the NOTIFY channel. */
+  /** The name of the schema, and of the NOTIFY channel. */
   readonly schema: string
   /** The schema, quoted. */
   readonly quoted: string
@@ -37,13 +36,13 @@ export interface Tables {
 }
 
 /**
- * The name of a schema. It needs no escape anywhere: in SQL, as a channel of NOTIFY, in a file.
+ * The name of a schema: valid without escapes in SQL, as a channel of NOTIFY, and in a file name.
  *
  * @since 0.1.0
  * @category rules
  */
 export const schemaName: Rule.Rule<string> = Rule.rule(
-  "a string of 1 to 48 letters, digits and underscores that begins neither with a digit nor with pg_",
+  "a string of 1 to 48 letters, digits and underscores that starts neither with a digit nor with pg_",
   (value) =>
     typeof value === "string" && /^[A-Za-z_][A-Za-z0-9_]{0,47}$/.test(value) && !value.toLowerCase().startsWith("pg_")
 )

@@ -1,16 +1,15 @@
 /**
  * A verb of the driver: the text of one statement, how many parameters it takes, and the name by which a connection
- * may keep it prepared. Statements begin with a comment that carries the name, so that it shows in `pg_stat_activity`
- * and so that a client which prepares statements can tell ours from the user's.
+ * may keep it prepared. Each statement starts with a comment that has the name: `pg_stat_activity` shows it, and a
+ * client that prepares statements distinguishes the driver's from the user's by it.
  *
  * @since 0.1.0
  */
-import { instant } from "./statements/words.js"
+import { instant } from "./statements/shared/expressions.js"
 import type { Tables } from "./Tables.js"
 
 /**
- * Whose clock the driver goes by: the database's, or the one of the calling fiber (so that `TestClock` drives a real
- * database).
+ * The clock of the driver: the database's, or the calling fiber's `Clock` (so that `TestClock` drives a real database).
  *
  * @since 0.1.0
  * @category models
@@ -18,18 +17,18 @@ import type { Tables } from "./Tables.js"
 export type ClockSource = "database" | "effect"
 
 /**
- * What a statement's text is made of.
+ * The names and expressions that statements are written with.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Words extends Tables {
-  /** The driver's now, a timestamptz of whole milliseconds. The only such expression in any statement. */
+  /** The current time of the driver, a timestamptz of whole milliseconds. Statements have no other. */
   readonly now: string
 }
 
 /**
- * A statement, ready to be sent.
+ * A statement with its text.
  *
  * @since 0.1.0
  * @category models
@@ -37,12 +36,12 @@ export interface Words extends Tables {
 export interface Statement {
   readonly name: string
   readonly text: string
-  /** Whether the last parameter is the driver's now, in milliseconds. */
+  /** Whether the last parameter is the current time of the driver, in milliseconds. */
   readonly clocked: boolean
 }
 
 /**
- * A statement's text, given the words; `parameters` says how many it takes besides the clock's.
+ * A statement's text as a function of the words. `parameters` counts its parameters without the clock's.
  *
  * @since 0.1.0
  * @category models
@@ -53,7 +52,7 @@ export interface Verb {
   readonly text: (words: Words) => string
 }
 
-/** FNV-1a, for telling texts of one name apart. */
+/** FNV-1a, which distinguishes statements of the same name. */
 const fingerprint = (text: string): string => {
   let hash = 0x811c9dc5
   for (let index = 0; index < text.length; index++) hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193)
@@ -74,11 +73,11 @@ export const statement = (verb: Verb, tables: Tables, clock: ClockSource): State
     : instant(`$${verb.parameters + 1}::float8`)
   const body = verb.text({ ...tables, now })
   const name = `${verb.name}:${fingerprint(body)}`
-  return { name, text: `${prefix}${name} */ ${body}`, clocked: clock === "effect" && body.includes(now) }
+  return { name, text: `${prefix}${name} */\n${body}`, clocked: clock === "effect" && body.includes(now) }
 }
 
 /**
- * The name in a text made by `statement`; null for any other text.
+ * The name in the text of a statement; null for any other SQL.
  *
  * @since 0.1.0
  * @category accessors

@@ -1,4 +1,4 @@
-/** The schema: how it comes to be, that it is the same everywhere, and who may use it. */
+/** The schema: its migrations, its catalogue on each database, and which code may use it. */
 import * as PgClient from "@effect/sql-pg/PgClient"
 import * as SqlClient from "@effect/sql/SqlClient"
 import { assert, describe, it } from "@effect/vitest"
@@ -22,7 +22,7 @@ const describeSchema = Effect.flatMap(SqlClient.SqlClient, (sql) =>
     ([row]) => row?.catalogue ?? ""
   ))
 
-/** A client on a fresh database of each kind that we run on. */
+/** A client on a fresh database of each supported kind. */
 const kinds: ReadonlyArray<readonly [name: string, client: Layer.Layer<SqlClient.SqlClient, unknown>]> = [
   ...TestDatabase.servers.map((server) =>
     [
@@ -48,14 +48,14 @@ const future = (breaking: boolean): Migrations.Migration => ({
   statements: (t) => [`CREATE TABLE ${t.quoted}.shards (id integer PRIMARY KEY)`]
 })
 
-describe("the committed script", () => {
-  it.effect("is what the migrations say", () => matchesFile("../schema.sql", Migrations.script(tables)))
+describe("schema.sql", () => {
+  it.effect("is the script of the migrations", () => matchesFile("../schema.sql", Migrations.script(tables)))
 })
 
 for (const [name, client] of kinds) {
   describe(`migrations on ${name}`, () => {
     it.scopedLive(
-      "make the schema that is committed as text, by themselves and by the script",
+      "and the script create the schema of catalogue.txt",
       () =>
         Effect.gen(function*() {
           yield* Effect.provide(
@@ -69,7 +69,7 @@ for (const [name, client] of kinds) {
             Effect.gen(function*() {
               const sql = yield* SqlClient.SqlClient
               const statements = Migrations.script(tables).split(";\n").filter((text) => text.trim() !== "")
-              // BEGIN and COMMIT are those of one connection.
+              // `withTransaction` sends BEGIN and COMMIT, on one connection.
               const body = statements.filter((text) =>
                 !["BEGIN", "COMMIT"].includes(text.replace(/^--.*$/m, "").trim())
               )
@@ -83,7 +83,7 @@ for (const [name, client] of kinds) {
       60_000
     )
 
-    it.scopedLive("run once, however often and by however many at a time", () =>
+    it.scopedLive("run once when several processes start, and not again later", () =>
       Effect.gen(function*() {
         yield* Effect.all(Array.from({ length: 4 }, () => Migrations.migrate(tables)), { concurrency: "unbounded" })
         yield* Migrations.migrate(tables)
@@ -92,7 +92,7 @@ for (const [name, client] of kinds) {
         assert.deepStrictEqual(applied.map(({ id }) => id), Migrations.all.map(({ id }) => id))
       }).pipe(Effect.provide(Layer.fresh(client))), 60_000)
 
-    it.scopedLive("leave nothing behind when one fails", () =>
+    it.scopedLive("write nothing if one of them fails", () =>
       Effect.gen(function*() {
         const broken: Migrations.Migration = {
           id: 2,
@@ -107,7 +107,7 @@ for (const [name, client] of kinds) {
       }).pipe(Effect.provide(Layer.fresh(client))), 60_000)
 
     it.scopedLive(
-      "old code refuses a newer breaking schema by name, and works with one that is not",
+      "of a newer version are refused by name if breaking, and accepted if not",
       () =>
         Effect.gen(function*() {
           yield* Migrations.migrate(tables, [...Migrations.all, future(false)])
@@ -124,7 +124,7 @@ for (const [name, client] of kinds) {
     )
 
     it.scopedLive(
-      "a schema that is not there, or not up to date, is not there when it is only checked",
+      "are required by check, which fails on a missing or outdated schema and writes nothing",
       () =>
         Effect.gen(function*() {
           assert.strictEqual(yield* codeOf(Migrations.check(tables)), "SchemaVersion")
@@ -138,7 +138,7 @@ for (const [name, client] of kinds) {
     )
 
     it.scopedLive(
-      "rewrite messages whose ends and cancels are JSON, so that runs still read them",
+      "rewrite unread ends of children and cancels from JSON into columns",
       () =>
         Effect.gen(function*() {
           yield* Migrations.migrate(tables, Migrations.all.slice(0, 3))
@@ -192,7 +192,7 @@ for (const [name, client] of kinds) {
       60_000
     )
 
-    it.scopedLive("two schemas live side by side", () =>
+    it.scopedLive("create two schemas in one database", () =>
       Effect.gen(function*() {
         yield* Migrations.migrate(tables)
         const other = yield* Tables.make("Other_2")
@@ -202,8 +202,8 @@ for (const [name, client] of kinds) {
   })
 }
 
-describe("the name of a schema", () => {
-  it.effect("has letters, digits and underscores, or fails with ConfigurationInvalid", () =>
+describe("a schema name", () => {
+  it.effect("of other characters than letters, digits and underscores fails with ConfigurationInvalid", () =>
     Effect.gen(function*() {
       for (const name of ["", "1st", "a b", "a\"b", "a;b", "a.b", "pg_mine", "PG_mine", "x".repeat(49), "naïve"]) {
         const error = yield* Effect.flip(Tables.make(name))

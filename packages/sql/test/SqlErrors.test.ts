@@ -1,4 +1,4 @@
-/** What each way of failing means to the journal. */
+/** What each failure of the database means to the journal. */
 import { SqlError } from "@effect/sql/SqlError"
 import { assert, describe, it } from "@effect/vitest"
 import { fromSqlError } from "../src/SqlErrors.js"
@@ -34,7 +34,7 @@ describe("an error of the database", () => {
     ["26000", "Refused", false]
   ]
   for (const [code, meaning, retryable] of table) {
-    it(`${code} is ${meaning}, ${retryable ? "to be tried again" : "for good"}`, () => {
+    it(`${code} is ${meaning}, ${retryable ? "retryable" : "permanent"}`, () => {
       const error = failed(withCode(code))
       assert.deepStrictEqual([error.code, error.retryable], [meaning, retryable])
       assert.include(error.message, code)
@@ -42,26 +42,26 @@ describe("an error of the database", () => {
     })
   }
 
-  it("says how to mend it, where that is known", () => {
+  it("names the cure if it has one", () => {
     assert.include(failed(withCode("26000")).message, "prepare: false")
     assert.include(failed(withCode("42P01")).message, "migrations")
   })
 })
 
 describe("an error of the connection", () => {
-  it("in a statement leaves its outcome unknown", () => {
+  it("during a statement is OutcomeUnknown", () => {
     for (const cause of [withCode("ECONNRESET"), new Error("Connection terminated unexpectedly"), undefined]) {
       assert.strictEqual(failed(cause).code, "OutcomeUnknown")
     }
   })
 
-  it("before the statement is unavailability, whatever it was", () => {
+  it("before a statement is Unavailable", () => {
     for (const cause of [withCode("ECONNREFUSED"), withCode("57P01"), withCode("08006"), new Error("timeout")]) {
       assert.strictEqual(failed(cause, acquire).code, "Unavailable")
     }
   })
 
-  it("that is a wrong password or database is refused", () => {
+  it("about the password or the database is Refused", () => {
     for (const code of ["28P01", "28000", "3D000"]) {
       assert.deepStrictEqual(
         [failed(withCode(code), acquire).code, failed(withCode(code), acquire).retryable],
@@ -70,7 +70,7 @@ describe("an error of the connection", () => {
     }
   })
 
-  it("is found in errors that wrap it", () => {
+  it("is recognized inside of errors that wrap it", () => {
     const inner = new SqlError({ cause: withCode("40001"), message: "inner" })
     assert.strictEqual(failed(inner).code, "Conflict")
   })

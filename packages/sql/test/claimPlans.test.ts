@@ -1,20 +1,20 @@
 /**
- * Claims from queues with limits at a million runs and 100,000 keys: everything is found by index, whatever the planner
- * knows of the tables, and a claim reads no more after many claims than it read at first.
+ * Claims from queues with limits, at a million runs and 100,000 keys: the plans use indexes, whatever the statistics
+ * are, and a claim after many claims reads no more than the first one.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as TestDatabase from "@perdure/testing/TestDatabase"
 import * as Effect from "effect/Effect"
 import * as Migrations from "../src/Migrations.js"
-import { claim, encodeQueues, encodeWorkflows } from "../src/statements/claim.js"
-import { claimLimited } from "../src/statements/claimLimited.js"
-import { enqueue } from "../src/statements/enqueue.js"
+import { claim } from "../src/statements/claim/claim.js"
+import { claimLimited } from "../src/statements/claim/claimLimited.js"
+import { enqueue } from "../src/statements/enqueue/enqueue.js"
 import * as Plans from "./support/plans.js"
 import * as Session from "./support/Session.js"
 
 const LIMIT = 50
 
-/** Half of the runs wait in a queue with a cap, a third with keys in another one, and the rest sleep in both. */
+/** Half of the runs wait in a queue with a limit, a third with keys in another queue, the rest sleep in both. */
 const fill = (session: Session.Session, count: number) =>
   Effect.gen(function*() {
     const each = `FROM generate_series(1, ${count}) AS i`
@@ -39,7 +39,7 @@ const prepare = (session: Session.Session) =>
       VALUES ('capped', 5000, NULL, 100000, 1000, 100000), ('keyed', 5000, 1, NULL, NULL, NULL)`
     )
     yield* session.run("INSERT INTO perdure.workers (id, incarnation, lease_until) VALUES ('w', '1', 'infinity')")
-    // The test says when statistics are made; a server makes them at any time, and with them statements are planned anew.
+    // The test decides when tables are analyzed. A server may do so at any time, and then plans statements again.
     for (const table of filled) yield* session.run(`ALTER TABLE perdure.${table} SET (autovacuum_enabled = off)`)
   })
 
@@ -53,13 +53,7 @@ const filled = ["runs", "inputs", ...swinging]
 const analyze = (session: Session.Session, tables: ReadonlyArray<string>) =>
   Effect.forEach(tables, (table) => session.run(`ANALYZE perdure.${table}`), { discard: true })
 
-const parameters = (queues: ReadonlyArray<string>): ReadonlyArray<unknown> => [
-  encodeWorkflows([{ name: "flow", version: "1" }]),
-  encodeQueues(queues),
-  LIMIT,
-  "w",
-  "1"
-]
+const parameters = (queues: ReadonlyArray<string>) => Plans.claims(queues, LIMIT)
 
 const run = JSON.stringify([{
   i: 0,
@@ -72,12 +66,12 @@ const run = JSON.stringify([{
   payload: "1"
 }])
 
-/** Tables of a row for each queue, worker or paused workflow. */
+/** Tables with one row for each queue, worker or paused workflow. */
 const small = new Set(["Seq Scan workers", "Seq Scan queues", "Seq Scan held"])
 
 const check = (name: string, plan: Plans.Plan) => {
   assert.deepStrictEqual(plan.reads.filter((read) => read.startsWith("Seq Scan") && !small.has(read)), [], name)
-  // Half of the cost from which on the server would compile the statement.
+  // Half of the cost from which the server compiles a statement (JIT).
   assert.isBelow(plan.cost, 50_000, name)
   return plan.cost
 }
@@ -93,7 +87,7 @@ const statements = [
 for (const server of TestDatabase.servers) {
   describe(`claims with limits on ${server.name}`, () => {
     it.scopedLive(
-      "are planned for indexes, when the tables are full and when they were empty",
+      "use indexes, in plans for full tables and in plans that were made while the tables were empty",
       () =>
         Effect.gen(function*() {
           const { session } = yield* Session.fresh(server)
@@ -106,14 +100,14 @@ for (const server of TestDatabase.servers) {
               Effect.map(Plans.explain(session, index, values), (plan) =>
                 check(`${name}, ${stage}`, plan)))
           yield* all("empty")
-          // These two are empty at times, and large a second later.
+          // These two tables are empty at times, and large a second later.
           yield* analyze(session, swinging)
           yield* all("empty, analyzed")
           yield* notices(session, 50)
           yield* analyze(session, swinging)
           yield* all("with few notices, analyzed")
           yield* fill(session, 1_000_000)
-          // As planned before.
+          // With the plans from before.
           yield* all("full")
           const claims = [...statements.entries()].slice(1, 3)
           for (const [index, [name, , values]] of claims) {
@@ -127,7 +121,7 @@ for (const server of TestDatabase.servers) {
           const generic = yield* all("full, analyzed, planned for any values")
           yield* session.run("SET plan_cache_mode = force_custom_plan")
           const custom = yield* all("full, analyzed, planned for these values")
-          // Else the server would plan each of them anew, which takes longer than they do.
+          // Else the server would plan the statement each time, which takes longer than its execution.
           for (const [index, [name]] of statements.entries()) {
             assert.isAtMost(generic[index] ?? NaN, (custom[index] ?? NaN) * 1.001, `${name} is planned once`)
           }

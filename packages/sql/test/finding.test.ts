@@ -1,22 +1,23 @@
 /**
- * Finding among a million runs: what people usually ask reads some hundred pages, whatever there is besides, and reads no
- * whole table; and where a condition leads to too many runs to sort, they are looked through instead, with the same answer.
+ * Search among a million runs: usual filters read some hundred pages and no whole table. If a condition leads to too
+ * many runs to sort, runs are read from the newest on instead, with the same result.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as TestDatabase from "@perdure/testing/TestDatabase"
 import * as Effect from "effect/Effect"
 import type { RunCursor, RunFilter } from "perdure/JournalDriver"
 import * as Migrations from "../src/Migrations.js"
-import { encodeRules, retain } from "../src/statements/retain.js"
-import { count, find } from "../src/statements/find.js"
+import { count } from "../src/statements/find/count.js"
+import { find } from "../src/statements/find/find.js"
+import { encodeRules, retain } from "../src/statements/find/retain.js"
 import * as Plans from "./support/plans.js"
 import * as Session from "./support/Session.js"
 
 const runs = 1_000_000
 
 /**
- * Each run is a tenth of a second older than the one before: 9 of 10 completed, and of the rest most wait, 1 of 100 has
- * failed. Half of them have the tag `many`, 1 of 10,000 the tag `few`; 1 of 100 is of a workflow of its own.
+ * Each run is a tenth of a second older than the one before. 9 of 10 completed, 1 of 100 failed, most of the others
+ * wait. Half have the tag `many`, 1 of 10,000 the tag `few`; 1 of 100 is of another workflow.
  */
 const fill = (session: Session.Session) =>
   Effect.gen(function*() {
@@ -82,10 +83,10 @@ const shapes: ReadonlyArray<readonly [name: string, filter: RunFilter, found: nu
   ["by code", { statuses: ["failed"], workflows: ["flow"], errorCode: "Bad3" }, 100]
 ]
 
-/** Pages of 8 KiB: of runs that are led to and sorted, some for each of at most 10,000. */
+/** Pages of 8 KiB: some for each of up to 10,000 runs that are sorted. */
 const budget = 120_000
 
-/** Indexes of runs in one state, of which all may be read. */
+/** Indexes of runs with few statuses, which may be read whole. */
 const partial = new Set(["runs_claim", "runs_holder", "runs_waiting", "runs_holding", "runs_parked", "runs_shelved"])
 
 /** `jit_above_cost` of Postgres. */
@@ -93,61 +94,65 @@ const jit = 100_000
 
 const check = (name: string, plan: Plans.Plan) => {
   const whole = plan.reads.filter((read) => read.startsWith("Seq Scan"))
-  // Where every other run is one, the first pages of the table have enough to know that they are many.
+  // If every other run matches, the first pages of the table are enough to find that they are many.
   if (!name.includes("frequent")) assert.deepStrictEqual(whole, [], `${name} reads no whole table`)
-  // What is counted is read, all of it.
+  // A count reads everything that it counts.
   if (name !== "count") assert.isBelow(plan.cost, jit, `${name} is not worth a compilation`)
   assert.deepStrictEqual(plan.walked.filter((index) => !partial.has(index)), [], `${name} looks things up in indexes`)
 }
 
 for (const server of TestDatabase.servers) {
-  describe(`finding on ${server.name}`, () => {
-    it.scopedLive("among a million runs reads little, and the same by any plan", () =>
-      Effect.gen(function*() {
-        const { session } = yield* Session.fresh(server)
-        yield* session.run(Migrations.script(Plans.tables))
-        yield* fill(session)
-        const after: RunCursor = { createdAt: 4_000_000_000_000, id: "" }
-        for (const [index, [name, filter, expected]] of shapes.entries()) {
-          for (const [more, cursor] of [null, after].entries()) {
-            const { parameters, verb } = find(filter, cursor, 100)
-            const number = index * 2 + more
-            yield* Plans.prepare(session, number, verb)
-            for (const mode of ["force_custom_plan", "force_generic_plan"]) {
-              yield* session.run(`SET plan_cache_mode = ${mode}`)
-              check(name, yield* Plans.explain(session, number, parameters))
+  describe(`a search on ${server.name}`, () => {
+    it.scopedLive(
+      "among a million runs reads few pages, and returns the same by each plan",
+      () =>
+        Effect.gen(function*() {
+          const { session } = yield* Session.fresh(server)
+          yield* session.run(Migrations.script(Plans.tables))
+          yield* fill(session)
+          const after: RunCursor = { createdAt: 4_000_000_000_000, id: "" }
+          for (const [index, [name, filter, expected]] of shapes.entries()) {
+            for (const [more, cursor] of [null, after].entries()) {
+              const { parameters, verb } = find(filter, cursor, 100)
+              const number = index * 2 + more
+              yield* Plans.prepare(session, number, verb)
+              for (const mode of ["force_custom_plan", "force_generic_plan"]) {
+                yield* session.run(`SET plan_cache_mode = ${mode}`)
+                check(name, yield* Plans.explain(session, number, parameters))
+              }
+              const touched = yield* Plans.buffers(session, number, parameters)
+              if (process.env["SHOW"] !== undefined) process.stderr.write(`${name}: ${touched}\n`)
+              assert.isBelow(touched, budget, name)
+              const found = yield* Plans.execute(session, number, parameters)
+              // The newest runs have the lowest numbers.
+              const ids = found.flatMap(({ id }) => id === null ? [] : [String(id)])
+              assert.deepStrictEqual(ids, ids.toSorted(), name)
+              if (name === "by a frequent tag") assert.deepStrictEqual(ids.slice(0, 2), ["r00000001", "r00000003"])
+              if (name === "failed") assert.deepStrictEqual(ids.slice(0, 2), ["r00000050", "r00000150"])
+              assert.strictEqual(Math.min(100, found.filter(({ id }) => id !== null).length), expected, name)
             }
-            const touched = yield* Plans.buffers(session, number, parameters)
-            if (process.env["SHOW"] !== undefined) process.stderr.write(`${name}: ${touched}\n`)
-            assert.isBelow(touched, budget, name)
-            const found = yield* Plans.execute(session, number, parameters)
-            // However it was found: from the newest on, which are those of the lowest numbers.
-            const ids = found.flatMap(({ id }) => id === null ? [] : [String(id)])
-            assert.deepStrictEqual(ids, ids.toSorted(), name)
-            if (name === "by a frequent tag") assert.deepStrictEqual(ids.slice(0, 2), ["r00000001", "r00000003"])
-            if (name === "failed") assert.deepStrictEqual(ids.slice(0, 2), ["r00000050", "r00000150"])
-            assert.strictEqual(Math.min(100, found.filter(({ id }) => id !== null).length), expected, name)
           }
-        }
-        const retained = shapes.length * 2
-        const parameters = [
-          encodeRules([{ workflow: null, statuses: ["failed", "completed"], olderThanMillis: 1_000 }]),
-          500
-        ]
-        yield* Plans.prepare(session, retained, retain)
-        for (const mode of ["force_custom_plan", "force_generic_plan"]) {
-          yield* session.run(`SET plan_cache_mode = ${mode}`)
-          check("retain", yield* Plans.explain(session, retained, parameters))
-        }
-        const touched = yield* Plans.buffers(session, retained, parameters)
-        if (process.env["SHOW"] !== undefined) process.stderr.write(`retain: ${touched}\n`)
-        assert.isBelow(touched, 50_000, "retain")
-        for (const filter of [{ statuses: ["failed"] as const }, { tags: ["few"] }, { parent: "r00004000" }]) {
-          const { parameters, verb } = count(filter)
-          const number = retained + 1 + Object.keys(filter).join().length
-          yield* Plans.prepare(session, number, verb)
-          check("count", yield* Plans.explain(session, number, parameters))
-        }
-      }), 280_000)
+          const retained = shapes.length * 2
+          const parameters = [
+            encodeRules([{ workflow: null, statuses: ["failed", "completed"], olderThanMillis: 1_000 }]),
+            500
+          ]
+          yield* Plans.prepare(session, retained, retain)
+          for (const mode of ["force_custom_plan", "force_generic_plan"]) {
+            yield* session.run(`SET plan_cache_mode = ${mode}`)
+            check("retain", yield* Plans.explain(session, retained, parameters))
+          }
+          const touched = yield* Plans.buffers(session, retained, parameters)
+          if (process.env["SHOW"] !== undefined) process.stderr.write(`retain: ${touched}\n`)
+          assert.isBelow(touched, 50_000, "retain")
+          for (const filter of [{ statuses: ["failed"] as const }, { tags: ["few"] }, { parent: "r00004000" }]) {
+            const { parameters, verb } = count(filter)
+            const number = retained + 1 + Object.keys(filter).join().length
+            yield* Plans.prepare(session, number, verb)
+            check("count", yield* Plans.explain(session, number, parameters))
+          }
+        }),
+      280_000
+    )
   })
 }

@@ -1,11 +1,16 @@
-/** Plans of statements about workers and singletons: by index, also if they were made while the tables were empty. */
+/** Plans of statements for workers and singletons. */
 import { assert, describe, it } from "@effect/vitest"
 import * as TestDatabase from "@perdure/testing/TestDatabase"
 import * as Effect from "effect/Effect"
 import * as Migrations from "../src/Migrations.js"
-import { heartbeat } from "../src/statements/lease.js"
-import { hold, settle, unhold } from "../src/statements/singletons.js"
-import { ping, pong, samples, workers } from "../src/statements/workers.js"
+import { singletonAcquire } from "../src/statements/enqueue/singletonAcquire.js"
+import { singletonRelease } from "../src/statements/enqueue/singletonRelease.js"
+import { singletonSettle } from "../src/statements/enqueue/singletonSettle.js"
+import { heartbeat } from "../src/statements/workers/heartbeat.js"
+import { ping } from "../src/statements/workers/ping.js"
+import { pong } from "../src/statements/workers/pong.js"
+import { samples } from "../src/statements/workers/samples.js"
+import { workers } from "../src/statements/workers/workers.js"
 import type { Verb } from "../src/Verb.js"
 import * as Plans from "./support/plans.js"
 import * as Session from "./support/Session.js"
@@ -31,9 +36,9 @@ const all: ReadonlyArray<readonly [verb: Verb, parameters: ReadonlyArray<unknown
   [samples, ["w", 10]],
   [ping, ["w", "n"]],
   [pong, ["w", "1", "n"]],
-  [hold, [keys]],
-  [settle, [held]],
-  [unhold, [keys]]
+  [singletonAcquire, [keys]],
+  [singletonSettle, [held]],
+  [singletonRelease, [keys]]
 ]
 
 const fill = (session: Session.Session) =>
@@ -51,28 +56,32 @@ const fill = (session: Session.Session) =>
   })
 
 for (const server of TestDatabase.servers) {
-  describe(`${server.name}`, () => {
-    it.scopedLive("finds everything by index", () =>
-      Effect.gen(function*() {
-        const { session } = yield* Session.fresh(server)
-        yield* session.run(Migrations.script(Plans.tables))
-        yield* session.run("SET plan_cache_mode = force_generic_plan")
-        const explained = Effect.forEach(all, ([, parameters], index) => Plans.explain(session, index, parameters))
-        for (const [index, [verb]] of all.entries()) yield* Plans.prepare(session, index, verb)
-        yield* explained
-        yield* fill(session)
-        const kept = yield* explained
-        for (const table of ["runs", "inputs", "inbox", "singletons", "samples"]) {
-          yield* session.run(`ANALYZE perdure.${table}`)
-        }
-        const fresh = yield* explained
-        for (const [index, [verb]] of all.entries()) {
-          const walks = (plan: Plans.Plan | undefined) => plan?.reads.filter((read) => read.startsWith("Seq Scan"))
-          // Samples are some hundred rows a worker, and are looked at once in ten seconds.
-          const fine = (read: string) => read === "Seq Scan workers" || read === "Seq Scan samples"
-          assert.deepStrictEqual(walks(kept[index])?.filter((read) => !fine(read)), [], `${verb.name}, kept`)
-          assert.deepStrictEqual(walks(fresh[index])?.filter((read) => read !== "Seq Scan workers"), [], verb.name)
-        }
-      }), 60_000)
+  describe(`a statement for workers or singletons on ${server.name}`, () => {
+    it.scopedLive(
+      "uses indexes, also in a plan that was made while the tables were empty",
+      () =>
+        Effect.gen(function*() {
+          const { session } = yield* Session.fresh(server)
+          yield* session.run(Migrations.script(Plans.tables))
+          yield* session.run("SET plan_cache_mode = force_generic_plan")
+          const explained = Effect.forEach(all, ([, parameters], index) => Plans.explain(session, index, parameters))
+          for (const [index, [verb]] of all.entries()) yield* Plans.prepare(session, index, verb)
+          yield* explained
+          yield* fill(session)
+          const kept = yield* explained
+          for (const table of ["runs", "inputs", "inbox", "singletons", "samples"]) {
+            yield* session.run(`ANALYZE perdure.${table}`)
+          }
+          const fresh = yield* explained
+          for (const [index, [verb]] of all.entries()) {
+            const walks = (plan: Plans.Plan | undefined) => plan?.reads.filter((read) => read.startsWith("Seq Scan"))
+            // A worker has some hundred samples, and the statement reads them every ten seconds.
+            const fine = (read: string) => read === "Seq Scan workers" || read === "Seq Scan samples"
+            assert.deepStrictEqual(walks(kept[index])?.filter((read) => !fine(read)), [], `${verb.name}, kept`)
+            assert.deepStrictEqual(walks(fresh[index])?.filter((read) => read !== "Seq Scan workers"), [], verb.name)
+          }
+        }),
+      60_000
+    )
   })
 }

@@ -1,10 +1,11 @@
-/** How requests are cut into statements, and how a commit that is sent again is known. */
+/** How requests are divided into statements, and how storage recognizes a commit that is sent again. */
 import { assert, describe, it } from "@effect/vitest"
 import * as FastCheck from "effect/FastCheck"
 import type * as Driver from "perdure/JournalDriver"
-import { applied } from "../src/statements/commitParts.js"
-import * as Request from "../src/statements/commitRequest.js"
-import { rounds } from "../src/statements/enqueue.js"
+import * as Request from "../src/statements/commit/request.js"
+import { resultOf } from "../src/statements/commit/result.js"
+import { APPLIED } from "../src/statements/commit/shape.js"
+import { rounds } from "../src/verbs/rounds.js"
 
 const run = (id: string, idempotencyKey: string | null, workflow: string): Driver.NewRun => ({
   id,
@@ -49,8 +50,8 @@ const commit = (id: string, change: Partial<Driver.RunCommit> = {}): Driver.RunC
   ...change
 })
 
-describe("rounds of an insert", () => {
-  it("have every run once, none twice, and what repeats another after it", () =>
+describe("the rounds of an insert", () => {
+  it("have each run once, and a repeated run in a later round", () =>
     FastCheck.assert(FastCheck.property(runs, (all) => {
       const cut = rounds(all)
       assert.deepStrictEqual(cut.flat().toSorted((a, b) => a - b), all.map((_, index) => index))
@@ -65,14 +66,14 @@ describe("rounds of an insert", () => {
       }
     })))
 
-  it("are one when nothing is repeated", () => {
+  it("are one round if no run is repeated", () => {
     assert.strictEqual(rounds(Array.from({ length: 1_000 }, (_, n) => run(`r-${n}`, `k-${n}`, "w"))).length, 1)
     assert.deepStrictEqual(rounds([]), [[]])
   })
 })
 
-describe("batches of commits", () => {
-  it("keep the order, and have no run twice", () =>
+describe("the batches of a commit request", () => {
+  it("keep the order and have at most one commit of each run", () =>
     FastCheck.assert(FastCheck.property(FastCheck.array(few), (ids) => {
       const batches = Request.batches(ids.map((id) => commit(id)))
       assert.deepStrictEqual(batches.flat().map((each) => each.run), ids)
@@ -80,9 +81,9 @@ describe("batches of commits", () => {
     })))
 })
 
-/** The mark of a commit, as the statement gets it. */
+/** The mark of a commit in the parameters. */
 const mark = (one: Driver.RunCommit): unknown => {
-  const [sent]: ReadonlyArray<{ readonly mark: number }> = JSON.parse(Request.encodeSome([one], [0]))
+  const [sent]: ReadonlyArray<{ readonly mark: number }> = JSON.parse(Request.encodeHeaders([one], [0]))
   return sent?.mark
 }
 
@@ -132,7 +133,7 @@ const content = FastCheck.record({
 })
 
 describe("the mark of a commit", () => {
-  it("is the same for the same content, another for another, and a whole number that JSON carries", () =>
+  it("is a safe integer, equal for equal content and different for different content", () =>
     FastCheck.assert(
       FastCheck.property(content, content, (one, other) => {
         const [a, b] = [mark(commit("a", one)), mark(commit("a", other))]
@@ -144,9 +145,9 @@ describe("the mark of a commit", () => {
     ))
 })
 
-describe("an answer", () => {
-  it("has no dispositions when there were no messages", () => {
-    assert.deepStrictEqual(Request.committed(commit("a"), `${applied}`, undefined), {
+describe("the result of a commit", () => {
+  it("without messages has no dispositions", () => {
+    assert.deepStrictEqual(resultOf(commit("a"), APPLIED, undefined), {
       _tag: "Applied",
       dispositions: []
     })

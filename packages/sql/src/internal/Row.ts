@@ -1,21 +1,21 @@
 /**
- * Reading rows strictly: each field is what it must be, or the row is `Corrupt`. Rows hold only what both `pg` and
- * PGlite give alike: text, int4, float8, bool; whatever is nested comes as JSON text.
+ * Strict reading of rows: a field of another type than expected makes the row `Corrupt`. Rows have only types that `pg`
+ * and PGlite return alike: text, int4, float8, bool. Nested values come as JSON text.
  *
  * @since 0.1.0
  */
 import * as Driver from "perdure/JournalDriver"
 
-/** A row as the client gives it, or a parsed JSON array. */
+/** A row as the client returns it, or a parsed JSON array. */
 export type Fields = { readonly [key: string | number]: unknown }
 
-/** Thrown by the readers below and caught where rows are decoded, nowhere else. */
+/** Thrown by the readers below, and caught only where rows are decoded. */
 export class Unreadable extends Error {
   override readonly name = "Unreadable"
 }
 
 const unreadable = (key: string | number, expected: string, value: unknown): never => {
-  throw new Unreadable(`field ${key} should be ${expected}, is ${JSON.stringify(value) ?? typeof value}`)
+  throw new Unreadable(`field ${key} must be ${expected}, got ${JSON.stringify(value) ?? typeof value}`)
 }
 
 export const text = (row: Fields, key: string | number): string => {
@@ -30,6 +30,9 @@ export const integer = (row: Fields, key: string | number): number => {
   const value = row[key]
   return typeof value === "number" && Number.isSafeInteger(value) ? value : unreadable(key, "an integer", value)
 }
+
+export const integerOrNull = (row: Fields, key: string | number): number | null =>
+  row[key] === null ? null : integer(row, key)
 
 export const scalar = (row: Fields, key: string | number): string | number | boolean => {
   const value = row[key]
@@ -49,7 +52,7 @@ export const flag = (row: Fields, key: string | number): boolean => {
   return typeof value === "boolean" ? value : unreadable(key, "a boolean", value)
 }
 
-/** Milliseconds; JSON carries infinity as text. */
+/** Milliseconds. JSON has infinity as a string. */
 export const instant = (row: Fields, key: string | number): Driver.Millis => {
   const value = row[key]
   if (typeof value === "number" && !Number.isNaN(value)) return Math.round(value)
@@ -71,7 +74,7 @@ export const fields = (value: unknown): Fields => isFields(value) ? value : unre
 
 const isArray: (value: unknown) => value is ReadonlyArray<unknown> = Array.isArray
 
-/** A JSON array in a field; empty for null. */
+/** The JSON array in a field; empty for null. */
 export const json = (row: Fields, key: string | number): ReadonlyArray<unknown> => {
   const value = row[key]
   if (value === null) return []
@@ -82,12 +85,12 @@ export const json = (row: Fields, key: string | number): ReadonlyArray<unknown> 
 /** As `json`, of rows. */
 export const list = (row: Fields, key: string | number): ReadonlyArray<Fields> => json(row, key).map(fields)
 
-/** As `json`, of plain text. */
+/** As `json`, of strings. */
 export const texts = (row: Fields, key: string | number): ReadonlyArray<string> =>
-  json(row, key).map((each) => typeof each === "string" ? each : unreadable(key, "an array of text", each))
+  json(row, key).map((each) => typeof each === "string" ? each : unreadable(key, "an array of strings", each))
 
-/** What a code stands for. */
-export const known = <A>(table: Readonly<Record<string, A>>, code: string): A =>
+/** The meaning of a code. */
+export const meaning = <A>(table: Readonly<Record<string, A>>, code: string): A =>
   table[code] ?? unreadable("code", `one of ${Object.keys(table).join("")}`, code)
 
 export const first = (rows: ReadonlyArray<Fields>): Fields => rows[0] ?? unreadable("rows", "at least one", rows)

@@ -1,5 +1,5 @@
-/** Parameters as JSON text. */
+/** Values in JSON parameters. */
 import type { Millis } from "perdure/JournalDriver"
 
-/** JSON has no infinity; the database reads this text as one. */
+/** JSON has no infinity; the database reads this string as infinity. */
 export const encodeInstant = (millis: Millis): number | string => Number.isFinite(millis) ? millis : "Infinity"

@@ -1,6 +1,6 @@
 /**
- * Transactions whose failures are values: `withTransaction` of `@effect/sql` dies when COMMIT or ROLLBACK fails, which is
- * an operating fault and not a programmer's.
+ * Transactions whose failures are typed. `withTransaction` of `@effect/sql` dies when COMMIT or ROLLBACK fails, but
+ * that is a fault of the environment, not a mistake in the program.
  */
 import * as SqlClient from "@effect/sql/SqlClient"
 import { SqlError } from "@effect/sql/SqlError"
@@ -16,7 +16,7 @@ import { fromSqlError } from "../SqlErrors.js"
 export const isInside = (context: Context.Context<never>): boolean =>
   Option.isSome(Context.getOption(context, SqlClient.TransactionConnection))
 
-/** The first thing that went wrong in a cause, if it is the client's. */
+/** The first failure or defect of a cause that is the client's. */
 const sqlErrorOf = <E>(cause: Cause.Cause<E>): SqlError | null => {
   const found = Cause.find(cause, (each) => {
     if (each._tag === "Die" && each.defect instanceof SqlError) return Option.some(each.defect)
@@ -26,7 +26,7 @@ const sqlErrorOf = <E>(cause: Cause.Cause<E>): SqlError | null => {
   return Option.getOrNull(found)
 }
 
-/** What a failed COMMIT means: refused by the server it is rolled back, else nobody knows. */
+/** A failed COMMIT: rolled back if the server refused it; else the transaction may have been committed. */
 const commitFailed = (operation: string, error: SqlError): JournalError => {
   const failed = fromSqlError(operation, error)
   return failed.code === "Conflict" || failed.code === "Refused"
@@ -34,20 +34,21 @@ const commitFailed = (operation: string, error: SqlError): JournalError => {
     : new JournalError({ ...failed, code: "OutcomeUnknown", retryable: true })
 }
 
-/** What is surely rolled back, with the connection. */
+/** A failure after which the transaction is rolled back, because its connection is gone. */
 const unavailable = (operation: string, error: SqlError): JournalError =>
   new JournalError({ ...fromSqlError(operation, error), code: "Unavailable", retryable: true })
 
-/** Why the rollback failed, if it did: what then went wrong is not what the body failed with. */
+/** The error of a failed ROLLBACK: an error of the whole that is not the error of the body. */
 const rollbackFailed = <E>(cause: Cause.Cause<E>, body: Cause.Cause<E>): SqlError | null => {
   const error = sqlErrorOf(cause)
   return error === null || error === sqlErrorOf(body) ? null : error
 }
 
 /**
- * Run `self` in a transaction (a savepoint, if inside one). Its own failures pass through untouched. A transaction that
- * could not begin or commit is a `JournalError`; so is one whose body failed and that could not be rolled back either: its
- * connection is gone, so that the database has rolled it back, and the failure may be no more than that.
+ * Runs an effect in a transaction, or in a savepoint if the fiber is inside a transaction. Its own failures are kept.
+ *
+ * Fails with `JournalError` if BEGIN, COMMIT or ROLLBACK fails. After a failed ROLLBACK the connection is gone, so the
+ * database has rolled back, and the failure of the effect may be only a consequence of that.
  */
 export const transactionally = <A, E, R>(
   sql: SqlClient.SqlClient,

@@ -1,18 +1,18 @@
 /**
  * The tables of the journal.
  *
- * - `runs` is the hot row: what claims, commits and deliveries change. Its first columns are of fixed width, so that they
- *   are read without walking over text. Commits that leave a run running change no indexed column (HOT updates), for
- *   which pages keep room.
- * - `inputs` is what a run was started with; it never changes, except by continue-as-new.
- * - `journal`, `inbox` are only added to; `inbox.consumed` is the one column that changes.
- * - A run has a worker while it is running, and only then. `runs_holder` says it by the worker: a predicate on `status`
- *   would tempt the planner to look for a commit's run among all that are running.
- * - There are no foreign keys and no sequences: every row is addressed by its run's id.
+ * - `runs` is hot: claims, commits and deliveries change its rows. The first columns have a fixed width, so that they
+ *   are read without passing over text. A commit after which the run is still running changes no indexed column (a HOT
+ *   update); the pages keep room for that.
+ * - `inputs` has what each run was started with. Only continue-as-new changes it.
+ * - `journal` and `inbox` are append-only; the only column that changes is `inbox.consumed`.
+ * - A run has a worker exactly while it is running. The predicate of `runs_holder` is on the worker: with one on
+ *   `status`, the planner might look for a commit's run among all running ones.
+ * - No foreign keys and no sequences exist: every row is found by its run's id.
  *
- * Autovacuum of the growing tables waits for some thousand changes: a table that was analyzed while it was almost empty
- * would make the planner prefer a scan of it in plans that live on in prepared statements. A table never analyzed is
- * taken to be of at least ten pages, for which it prefers the indexes.
+ * Autovacuum of the growing tables waits for some thousand changes. After an ANALYZE of an almost empty table, the
+ * planner would prefer to scan it, in plans of prepared statements that live on. It takes a table that was never
+ * analyzed to have at least ten pages, for which it prefers the indexes.
  */
 import type { Tables } from "../Tables.js"
 

@@ -1,15 +1,15 @@
 /**
- * What operating many runs takes: queues with limits, keys, deadlines, pauses, forks, what runs are found by, what was
- * done to them and by whom, and a richer registry of workers.
+ * Operation of many runs: queues with limits, keys, deadlines, pauses, forks, search, the record of controls, and more
+ * about workers.
  *
- * - `runs.fresh` is true until the first claim. A fresh run with a key is not in `runs_claim`: it waits for its key's turn,
- *   in `runs_waiting`. From its first claim to its end it holds its key's place, which is nothing but its being in
- *   `runs_holding`: no counter says so, so none can be wrong.
- * - `queues` has a row for each queue that was ever defined or served. Claims from a queue with limits, and only those, lock
- *   it; `stamp` counts them, so that one which waited knows that its snapshot is too old.
- * - `turns` are the keys that may start a run, in the order of their turns. Only who has locked the queue's row changes it.
- *   All others leave a notice (`key_notices`, only added to) that a key may have to be looked at.
- * - `held` are the workflows that are paused. `controls` is the record of what was done to runs, and of who did it and why.
+ * - `runs.fresh` is true until the first claim. A fresh run with a key is not in `runs_claim`: it waits for its key, in
+ *   `runs_waiting`. From its first claim to its end it is in `runs_holding`, and counts for its key's limit by that
+ *   alone: no counter exists that could be wrong.
+ * - `queues` has a row for each queue that was ever defined or served. Claims from a queue with limits, and only those,
+ *   lock it. `stamp` counts them, so that a claim that waited learns that its snapshot is too old.
+ * - `turns` has the keys that can start a run, in key order. Only the owner of the lock on the queue's row changes it.
+ *   All others add key notices (`key_notices` is append-only): look at this key again.
+ * - `held` has the paused workflows. `controls` records what was done to runs, by whom and why.
  */
 import type { Tables } from "../Tables.js"
 
@@ -18,8 +18,9 @@ const id = "text COLLATE \"C\""
 const live = "status NOT IN ('completed', 'failed', 'cancelled', 'terminated', 'expired', 'exhausted')"
 
 /**
- * Rows of no queue. These tables are small or empty most of the time, and may be large a second later; a plan that was made
- * while they were small would read them whole, and lives on in prepared statements. With this they are never so small.
+ * Inserts rows of no real queue. These tables are small most of the time, and can be large a second later. A plan that
+ * was made while they were small would read them whole, and lives on in prepared statements. With these rows they are
+ * never that small.
  */
 const ballast = (table: string, size: number, columns: string, values: string): string =>
   `INSERT INTO ${table} (${columns}, queue)
@@ -99,7 +100,7 @@ export const statements = (t: Tables): ReadonlyArray<string> => [
   queue ${id} NOT NULL,
   keys text[] COLLATE "C" NOT NULL
 ) WITH (${busy})`,
-  // Each in a queue of its own (no real one has so long a name): else a queue seemed to have all the notices that there are.
+  // Each in a queue of its own, with a name longer than any real one: else one queue would seem to have all notices.
   ballast(t.keyNotices, 1100, "at, size, freed, keys", "'infinity', 1, false, ARRAY[left(x.filler, 600)], x.filler"),
   `CREATE INDEX key_notices_order ON ${t.keyNotices} (queue, at)`,
   `CREATE TABLE ${t.held} (

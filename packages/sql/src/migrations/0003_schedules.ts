@@ -1,7 +1,7 @@
 /**
- * Schedules: a row for each, which says when it is due (`due_at`), or which run it waits for (`run`, if `waits`). What it does
- * and when is text to the database. A process asks for what it can take by `needs`. Only who has seen the row as it is
- * replaces it (`revision`), in one transaction with the runs that it starts.
+ * Schedules. A row says when its schedule is due (`due_at`), or for which run it waits (`run`, if `waits`). To the
+ * database, the settings and the state are text. A process reads the rows whose `needs` it has. A write names the
+ * `revision` that it replaces, and is in one transaction with the runs that it starts.
  */
 import type { Tables } from "../Tables.js"
 

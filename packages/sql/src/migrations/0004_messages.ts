@@ -1,9 +1,9 @@
 /**
- * What a message says travels in columns. Before, the end of a child and a cancel were JSON in `payload`, put together by
- * the driver; now `payload` holds only values that were encoded above the driver.
+ * Columns for what a message says. Before, the driver put the end of a child and a cancel into `payload` as JSON. Now
+ * `payload` has only values that were encoded above the driver.
  *
- * The messages that runs may still read are rewritten: unread ends of children, and all cancels, which are also the
- * record of who asked for them.
+ * Rewrites the messages that are still read: unread ends of children, and all cancels, which are also the record of who
+ * asked for them.
  */
 import type { Tables } from "../Tables.js"
 

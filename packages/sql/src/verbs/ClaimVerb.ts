@@ -5,9 +5,9 @@
 import * as Effect from "effect/Effect"
 import type { JournalError } from "perdure/Errors"
 import type * as Driver from "perdure/JournalDriver"
-import * as Brought from "../statements/brought.js"
-import * as Claim from "../statements/claim.js"
-import { claimLimited } from "../statements/claimLimited.js"
+import * as Claim from "../statements/claim/claim.js"
+import * as Contents from "../statements/claim/claimContents.js"
+import { claimLimited } from "../statements/claim/claimLimited.js"
 import type { Verb } from "../Verb.js"
 import { LimitedQueueSets } from "./LimitedQueueSets.js"
 import type { RunOrigins } from "./RunOrigins.js"
@@ -21,21 +21,9 @@ export const make = (
 ): Pick<Driver.JournalDriver, "claim"> => {
   const limitedSets = new LimitedQueueSets()
 
-  const takeBy = (verb: Verb, { limit, queues, worker, workflows }: Request) =>
-    query(
-      verb,
-      [
-        Claim.encodeWorkflows(workflows),
-        Claim.encodeQueues(queues),
-        Math.max(0, limit),
-        worker.id,
-        worker.incarnation
-      ],
-      Claim.decode,
-      "claim"
-    )
+  const takeBy = (verb: Verb, request: Request) => query(verb, Claim.encode(request), Claim.decode, "claim")
 
-  const take = Effect.fnUntraced(function*(request: Request): Effect.fn.Return<Claim.Claimed, JournalError> {
+  const take = Effect.fnUntraced(function*(request: Request): Effect.fn.Return<Claim.ClaimRows, JournalError> {
     const { queues } = request
     const first = limitedSets.has(queues) ? null : yield* takeBy(Claim.claim, request)
     const claimed = first !== null && !first.limited ? first : yield* takeBy(claimLimited, request)
@@ -43,17 +31,19 @@ export const make = (
     return claimed
   })
 
-  /** The journals and inboxes of the claimed runs that the worker lacks, by run. */
-  const read = (taken: ReadonlyArray<Claim.Taken>, held: ReadonlyMap<string, number>) => {
-    const wanted = taken.flatMap(({ firstSeq, run, stale, unread }) => {
-      const journal = run.nextSeq > firstSeq && held.get(run.id) !== run.nextSeq
+  /**
+   * The journals and inboxes of the claimed runs that the worker lacks, by run. `hot` has the worker's hot machines.
+   */
+  const read = (rows: ReadonlyArray<Claim.ClaimRow>, hot: Request["hot"]) => {
+    const wanted = rows.flatMap(({ firstSeq, run, stale, unread }) => {
+      const journal = run.nextSeq > firstSeq && hot.get(run.id) !== run.nextSeq
       return journal || stale || unread > 0 ? [{ run: run.id, journal }] : []
     })
     return wanted.length === 0
-      ? Effect.succeed(new Map<string, Brought.Brought>())
+      ? Effect.succeed(new Map<string, Contents.ClaimContents>())
       : Effect.map(
-        query(Brought.brought, [JSON.stringify(wanted)], Brought.decode, "claim"),
-        (rows) => new Map(rows.map((each) => [each.id, each]))
+        query(Contents.claimContents, [Contents.encode(wanted)], Contents.decode, "claim"),
+        (found) => new Map(found.map((each) => [each.id, each]))
       )
   }
 
@@ -66,12 +56,12 @@ export const make = (
         if (claimed.turnedIdle) {
           yield* hints.publishLocally(request.queues.map((queue) => ({ _tag: "Ready", queue })))
         }
-        const contents = yield* read(claimed.taken, request.hot)
-        origins.add(claimed.taken.map(({ run }) => run))
+        const contents = yield* read(claimed.rows, request.hot)
+        origins.add(claimed.rows.map(({ run }) => run))
         return {
           now: claimed.now,
           value: {
-            runs: claimed.taken.map(({ run }): Driver.ClaimedRun => {
+            runs: claimed.rows.map(({ run }): Driver.ClaimedRun => {
               const content = contents.get(run.id)
               if (content === undefined) return run
               const { inbox, journal, payload, seen } = content

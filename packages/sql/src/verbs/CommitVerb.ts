@@ -2,15 +2,17 @@
 import * as Effect from "effect/Effect"
 import type { JournalError } from "perdure/Errors"
 import type * as Driver from "perdure/JournalDriver"
-import { commit } from "../statements/commit.js"
-import { commitOwn, decodeJudgement, judge } from "../statements/commitOwn.js"
-import { lost } from "../statements/commitParts.js"
-import * as Request from "../statements/commitRequest.js"
+import { commit } from "../statements/commit/commit.js"
+import { commitOwn } from "../statements/commit/commitOwn.js"
+import * as Verdicts from "../statements/commit/commitVerdicts.js"
+import * as Request from "../statements/commit/request.js"
+import * as Result from "../statements/commit/result.js"
+import { isOwn, LOST, shapeOf } from "../statements/commit/shape.js"
 import type { RunOrigins } from "./RunOrigins.js"
 import type { Session } from "./Session.js"
 
 interface Applied extends Driver.Answer<ReadonlyArray<Driver.CommitResult>> {
-  readonly answer: Request.CommitAnswer
+  readonly answer: Result.CommitAnswer
 }
 
 export const make = ({ hints, query }: Session, origins: RunOrigins): Pick<Driver.JournalDriver, "commit"> => {
@@ -19,32 +21,33 @@ export const make = ({ hints, query }: Session, origins: RunOrigins): Pick<Drive
     worker: Driver.WorkerRef,
     commits: ReadonlyArray<Driver.RunCommit>
   ): Effect.fn.Return<Applied, JournalError> {
-    const shape = Request.shapeOf(commits, origins)
-    const isOwn = Request.isOwn(shape)
+    const shape = shapeOf(commits, origins)
+    const areOwn = isOwn(shape)
     const answer = yield* query(
-      isOwn ? commitOwn(shape) : commit(shape),
+      areOwn ? commitOwn(shape) : commit(shape),
       Request.encode(shape, worker.id, commits),
-      Request.decode,
+      Result.decode,
       "commit"
     )
     const verdicts = Array.from(answer.verdicts)
-    const refused = isOwn ? verdicts.flatMap((verdict, position) => verdict === `${lost}` ? [position] : []) : []
+    const refused = areOwn ? verdicts.flatMap((verdict, position) => verdict === LOST ? [position] : []) : []
     if (refused.length > 0) {
-      const reasons = yield* query(judge, [Request.encodeSome(commits, refused)], decodeJudgement, "commit")
+      const headers = Request.encodeHeaders(commits, refused)
+      const reasons = yield* query(Verdicts.commitVerdicts, [headers], Verdicts.decode, "commit")
       refused.forEach((position, index) => {
-        verdicts[position] = reasons[index] ?? `${lost}`
+        verdicts[position] = reasons[index] ?? LOST
       })
     }
     const value = commits.map((each, position) =>
-      Request.committed(each, verdicts[position], answer.letters.get(position))
+      Result.resultOf(each, verdicts[position], answer.letters.get(position))
     )
     origins.settle(commits, value)
     return { now: answer.now, value, answer }
   })
 
   /** Other processes hear of runs that may be claimed only if one of their workers is idle. */
-  const publish = ({ answer: { asleep, hints: found, idle } }: Applied) =>
-    hints.publish([...found, ...asleep], idle ? found : found.filter((hint) => hint._tag !== "Ready"))
+  const publish = ({ answer: { hints: found, idle, localHints } }: Applied) =>
+    hints.publish([...found, ...localHints], idle ? found : found.filter((hint) => hint._tag !== "Ready"))
 
   return {
     commit: ({ commits, worker }) =>

@@ -2,13 +2,14 @@
 import * as Effect from "effect/Effect"
 import { JournalError } from "perdure/Errors"
 import type * as Driver from "perdure/JournalDriver"
-import type * as Row from "../internal/Row.js"
-import * as Control from "../statements/control.js"
-import * as Expire from "../statements/expire.js"
-import * as Fork from "../statements/fork.js"
-import * as Terminate from "../statements/terminate.js"
+import * as Controls from "../statements/control/controls.js"
+import * as Expire from "../statements/control/expire.js"
+import { decodeControlled } from "../statements/control/family.js"
+import * as Fork from "../statements/control/fork.js"
+import { pause } from "../statements/control/pause.js"
+import { resume } from "../statements/control/resume.js"
+import { terminate } from "../statements/control/terminate.js"
 import type { Verb } from "../Verb.js"
-import * as Ended from "./ended.js"
 import type { Session } from "./Session.js"
 
 /** Attempts to fork a run that commits at the same time. */
@@ -18,17 +19,16 @@ export const make = ({ hints, query }: Session): Driver.ControlVerbs => {
   /** Repeats a statement until it changes nothing, so that descendants started meanwhile are not missed. */
   const untilDone = Effect.fnUntraced(function*(
     verb: Verb,
-    decode: (rows: ReadonlyArray<Row.Fields>) => Control.Controlled,
     { by, reason, runs }: Driver.ControlRequest,
     ...more: ReadonlyArray<string>
   ) {
     const parameters = [JSON.stringify([...new Set(runs)]), by, reason, ...more]
-    const first = yield* query(verb, parameters, decode)
-    const found = [...Ended.hints(first.row)]
+    const first = yield* query(verb, parameters, decodeControlled)
+    const found = [...first.hints]
     let last = first
     while (last.all > 0) {
-      last = yield* query(verb, parameters, decode)
-      found.push(...Ended.hints(last.row))
+      last = yield* query(verb, parameters, decodeControlled)
+      found.push(...last.hints)
     }
     yield* hints.publish(found)
     return { now: last.now, value: first.named }
@@ -53,21 +53,15 @@ export const make = ({ hints, query }: Session): Driver.ControlVerbs => {
   })
 
   return {
-    pause: (request) => untilDone(Control.pause, Control.decode, request),
-    resume: (request) => untilDone(Control.resume, Control.decode, request),
-    terminate: (request) =>
-      untilDone(
-        Terminate.terminate,
-        Terminate.decode,
-        request,
-        JSON.stringify({ by: request.by, reason: request.reason })
-      ),
+    pause: (request) => untilDone(pause, request),
+    resume: (request) => untilDone(resume, request),
+    terminate: (request) => untilDone(terminate, request, JSON.stringify({ by: request.by, reason: request.reason })),
     expire: ({ limit }) =>
       Effect.map(
-        Effect.tap(query(Expire.expire, [limit], Expire.decode), ({ row }) => hints.publish(Ended.hints(row))),
+        Effect.tap(query(Expire.expire, [limit], Expire.decode), (answer) => hints.publish(answer.hints)),
         ({ now, value }) => ({ now, value })
       ),
     fork,
-    controls: (run) => query(Control.controls, [run], Control.decodeControls)
+    controls: (run) => query(Controls.controls, [run], Controls.decode)
   }
 }

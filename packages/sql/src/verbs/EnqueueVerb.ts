@@ -5,7 +5,9 @@
 import * as Effect from "effect/Effect"
 import { JournalError } from "perdure/Errors"
 import type * as Driver from "perdure/JournalDriver"
-import * as Enqueue from "../statements/enqueue.js"
+import * as Enqueue from "../statements/enqueue/enqueue.js"
+import { encodeNewRun } from "../statements/shared/newRuns.js"
+import { rounds as roundsOf } from "./rounds.js"
 import type { RunOrigins } from "./RunOrigins.js"
 import type { Session } from "./Session.js"
 import * as Singletons from "./SingletonStarts.js"
@@ -34,7 +36,7 @@ const makeInsert = ({ hints, inTransaction, query }: Session, origins: RunOrigin
     const claims = claim !== null && claim.slots > 0
     const verb = Enqueue.enqueue({ claiming: claims, keyed: runs.some(({ key }) => key !== null) })
     const parameters = [
-      JSON.stringify(runs.map((each, i) => Enqueue.encodeNewRun(i, each))),
+      JSON.stringify(runs.map((each, i) => encodeNewRun(i, each))),
       ...hints.senderParameters(isInside),
       ...(claims ? [claim.worker.id, claim.worker.incarnation, claim.slots] : [])
     ]
@@ -53,7 +55,7 @@ const makeInsert = ({ hints, inTransaction, query }: Session, origins: RunOrigin
     const results = new Map<number, Driver.EnqueueResult>()
     let slots = claim?.slots ?? 0
     let now: Driver.Millis = 0
-    let rounds: ReadonlyArray<ReadonlyArray<number>> = Enqueue.rounds(all)
+    let rounds: ReadonlyArray<ReadonlyArray<number>> = roundsOf(all)
     for (let attempt = 0; attempt < MAX_ATTEMPTS && rounds.length > 0; attempt++) {
       const unseen: Array<number> = []
       for (const round of rounds) {

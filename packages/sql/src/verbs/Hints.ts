@@ -18,8 +18,8 @@ import type { JournalError } from "perdure/Errors"
 import type { Hint } from "perdure/JournalDriver"
 import { isInside } from "../internal/transaction.js"
 import { Listener } from "../Listener.js"
-import * as Notify from "../statements/notify.js"
-import type { Query } from "./Session.js"
+import * as Notify from "../statements/hints/notify.js"
+import type { Query } from "./Query.js"
 
 /** Hints that wait for the commit of the transaction that the fiber is in. */
 class DeferredHints extends Context.Tag("@perdure/sql/Hints/DeferredHints")<DeferredHints, Array<Hint>>() {}

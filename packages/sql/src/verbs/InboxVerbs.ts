@@ -1,8 +1,8 @@
 /** Writing and reading inboxes: `deliver`, `inbox`. */
 import * as Effect from "effect/Effect"
 import type * as Driver from "perdure/JournalDriver"
-import * as Deliver from "../statements/deliver.js"
-import * as Inbox from "../statements/inbox.js"
+import * as Deliver from "../statements/inbox/deliver.js"
+import * as Inbox from "../statements/inbox/inbox.js"
 import type { Session } from "./Session.js"
 
 export const make = (

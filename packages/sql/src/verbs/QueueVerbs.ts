@@ -1,7 +1,16 @@
 /** Queues, and paused workflows. A change that may make runs claimable sends a `Ready` hint. */
 import * as Effect from "effect/Effect"
 import type * as Driver from "perdure/JournalDriver"
-import * as Queues from "../statements/queues.js"
+import { changeQueue } from "../statements/queues/change.js"
+import * as Counts from "../statements/queues/counts.js"
+import { define } from "../statements/queues/define.js"
+import { ensure } from "../statements/queues/ensure.js"
+import * as Paused from "../statements/queues/pausedWorkflows.js"
+import { pauseWorkflows } from "../statements/queues/pauseWorkflows.js"
+import { queues } from "../statements/queues/queues.js"
+import { decodeQueues, encodeSettings } from "../statements/queues/records.js"
+import * as Resume from "../statements/queues/resumeWorkflows.js"
+import { decodeNames } from "../statements/shared/names.js"
 import type { Session } from "./Session.js"
 
 const distinct = (names: ReadonlyArray<string>): string => JSON.stringify([...new Set(names)])
@@ -11,31 +20,31 @@ const first = ({ now, value }: Driver.Answer<ReadonlyArray<Driver.QueueRecord>>)
 export const make = ({ hints, query }: Session): Driver.QueueVerbs => {
   const ready = (queues: ReadonlyArray<string>) => hints.publish(queues.map((queue) => ({ _tag: "Ready", queue })))
 
-  const define: Driver.QueueVerbs["defineQueue"] = (request) => {
+  const defineQueue: Driver.QueueVerbs["defineQueue"] = (request) => {
     const { definition, name, settings } = request
     return Effect.flatMap(
-      query(Queues.define, [name, definition, JSON.stringify(Queues.encodeSettings(settings))], Queues.decode),
+      query(define, [name, definition, JSON.stringify(encodeSettings(settings))], decodeQueues),
       (answer) => {
         const { now, value } = first(answer)
         // Another process inserted the row after this statement's snapshot: the next statement sees it.
-        return value === null ? define(request) : Effect.as(ready([name]), { now, value })
+        return value === null ? defineQueue(request) : Effect.as(ready([name]), { now, value })
       }
     )
   }
 
   return {
-    queues: (names) => query(Queues.read, [names === null ? null : distinct(names)], Queues.decode),
-    queueCounts: ({ limit, names }) => query(Queues.counts, [distinct(names), limit], Queues.decodeCounts),
-    ensureQueues: (names) => query(Queues.ensure, [distinct(names)], Queues.decodeNames),
-    defineQueue: define,
+    queues: (names) => query(queues, [names === null ? null : distinct(names)], decodeQueues),
+    queueCounts: ({ limit, names }) => query(Counts.counts, [distinct(names), limit], Counts.decode),
+    ensureQueues: (names) => query(ensure, [distinct(names)], decodeNames),
+    defineQueue,
     changeQueue: ({ by = null, change, name, reason = null }) => {
-      const columns = Queues.encodeSettings(change)
+      const columns = encodeSettings(change)
       return Effect.tap(
         Effect.map(
           query(
-            Queues.alter,
+            changeQueue,
             [name, JSON.stringify(Object.keys(columns)), JSON.stringify(columns), by, reason],
-            Queues.decode
+            decodeQueues
           ),
           first
         ),
@@ -43,12 +52,12 @@ export const make = ({ hints, query }: Session): Driver.QueueVerbs => {
       )
     },
     pauseWorkflows: ({ by, reason, workflows }) =>
-      query(Queues.hold, [distinct(workflows), by, reason], Queues.decodeNames),
+      query(pauseWorkflows, [distinct(workflows), by, reason], decodeNames),
     resumeWorkflows: (workflows) =>
       Effect.map(
-        Effect.tap(query(Queues.unhold, [distinct(workflows)], Queues.decodeUnheld), ({ queues }) => ready(queues)),
+        Effect.tap(query(Resume.resumeWorkflows, [distinct(workflows)], Resume.decode), ({ queues }) => ready(queues)),
         ({ now, value }) => ({ now, value })
       ),
-    pausedWorkflows: () => query(Queues.held, [], Queues.decodeHeld)
+    pausedWorkflows: () => query(Paused.pausedWorkflows, [], Paused.decode)
   }
 }

@@ -1,8 +1,12 @@
 /** Runs, journals and published values by run id. */
 import * as Effect from "effect/Effect"
 import type * as Driver from "perdure/JournalDriver"
-import * as Publish from "../statements/publish.js"
-import * as Read from "../statements/read.js"
+import { awaitRuns } from "../statements/read/await.js"
+import { get } from "../statements/read/get.js"
+import * as History from "../statements/read/history.js"
+import * as Publish from "../statements/read/publish.js"
+import * as Published from "../statements/read/published.js"
+import { decodeRecords } from "../statements/shared/records.js"
 import type { Session } from "./Session.js"
 
 type Verbs = "get" | "await" | "history" | "publish" | "published"
@@ -10,9 +14,9 @@ type Verbs = "get" | "await" | "history" | "publish" | "published"
 const distinct = (ids: ReadonlyArray<string>): string => JSON.stringify([...new Set(ids)])
 
 export const make = ({ hints, query }: Session): Pick<Driver.JournalDriver, Verbs> => ({
-  get: (runs) => query(Read.get, [distinct(runs)], Read.decodeRecords),
-  await: (runs) => query(Read.await_, [distinct(runs)], Read.decodeRecords),
-  history: ({ from, limit, run }) => query(Read.history, [run, from, limit], Read.decodeHistory),
+  get: (runs) => query(get, [distinct(runs)], decodeRecords),
+  await: (runs) => query(awaitRuns, [distinct(runs)], decodeRecords),
+  history: ({ from, limit, run }) => query(History.history, [run, from, limit], History.decode),
   publish: ({ key, run, value }) =>
     Effect.map(
       Effect.tap(
@@ -21,5 +25,5 @@ export const make = ({ hints, query }: Session): Pick<Driver.JournalDriver, Verb
       ),
       (answer) => ({ now: answer.now, value: answer.value })
     ),
-  published: (run) => query(Read.published, [run], Read.decodePublished)
+  published: (run) => query(Published.published, [run], Published.decode)
 })

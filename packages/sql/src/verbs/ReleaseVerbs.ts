@@ -1,10 +1,11 @@
 /** Runs that return from their worker: `reconcile`, `retire`, `reap`. */
 import * as Effect from "effect/Effect"
 import type * as Driver from "perdure/JournalDriver"
-import * as Reap from "../statements/reap.js"
-import * as Release from "../statements/release.js"
+import * as Reap from "../statements/release/reap.js"
+import { reconcile } from "../statements/release/reconcile.js"
+import * as Release from "../statements/release/release.js"
+import { retire } from "../statements/release/retire.js"
 import type { Verb } from "../Verb.js"
-import * as Ended from "./ended.js"
 import type { Session } from "./Session.js"
 
 export const make = (
@@ -20,17 +21,17 @@ export const make = (
     )
   return {
     reconcile: ({ claimedBefore, held, worker }) =>
-      release(Release.reconcile, [worker.id, worker.incarnation, JSON.stringify(held), claimedBefore]),
+      release(reconcile, [worker.id, worker.incarnation, JSON.stringify(held), claimedBefore]),
     retire: (worker) =>
       Effect.tap(
-        release(Release.retire, [worker.id, worker.incarnation]),
+        release(retire, [worker.id, worker.incarnation]),
         () => Effect.sync(() => hints.localWorkers.delete(worker.id))
       ),
     reap: ({ limit, maxCrashes }) =>
       Effect.map(
         Effect.tap(
           query(Reap.reap, [limit, maxCrashes], Reap.decode),
-          ({ row }) => hints.publish(Ended.hints(row))
+          (answer) => hints.publish(answer.hints)
         ),
         ({ now, value }) => ({ now, value })
       )

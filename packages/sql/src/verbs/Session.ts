@@ -14,17 +14,7 @@ import { fromSqlError } from "../SqlErrors.js"
 import type { Tables } from "../Tables.js"
 import { type ClockSource, type Statement, statement, type Verb } from "../Verb.js"
 import * as Hints from "./Hints.js"
-
-/**
- * Sends the statement of a verb and decodes its rows. A row that cannot be decoded is `Corrupt`. `operation` names the
- * driver's operation in errors; by default it is the verb's name.
- */
-export type Query = <A>(
-  verb: Verb,
-  parameters: ReadonlyArray<unknown>,
-  decode: (rows: ReadonlyArray<Row.Fields>) => A,
-  operation?: string
-) => Effect.Effect<A, JournalError>
+import type { Query } from "./Query.js"
 
 export interface Session {
   readonly query: Query

@@ -5,8 +5,12 @@
 import * as Effect from "effect/Effect"
 import { JournalError } from "perdure/Errors"
 import type * as Driver from "perdure/JournalDriver"
-import { rounds } from "../statements/enqueue.js"
-import * as Statements from "../statements/singletons.js"
+import * as Acquire from "../statements/enqueue/singletonAcquire.js"
+import { singletonRelease } from "../statements/enqueue/singletonRelease.js"
+import type { SingletonStart } from "../statements/enqueue/singletons.js"
+import { encodeKeys, singletonKey } from "../statements/enqueue/singletons.js"
+import * as Settle from "../statements/enqueue/singletonSettle.js"
+import { rounds } from "./rounds.js"
 import type { Session } from "./Session.js"
 
 type Results = Driver.Answer<ReadonlyArray<Driver.EnqueueResult>>
@@ -18,10 +22,12 @@ const MAX_ATTEMPTS = 5
 
 export const hasSingleton = (run: Driver.NewRun): boolean => run.singleton !== null
 
-const singleOf = (run: Driver.NewRun): ReadonlyArray<Statements.Single> =>
+const singleOf = (run: Driver.NewRun): ReadonlyArray<SingletonStart> =>
   run.singleton === null ? [] : [{ run, singleton: run.singleton }]
 
-/** A debounced run with the instant at which its quiet interval ends, if that is later than what its start asked for. */
+/**
+ * A debounced run with the instant at which its quiet interval ends, if that is later than what its start asked for.
+ */
 const debounced = (run: Driver.NewRun, now: Driver.Millis): Driver.NewRun => {
   const debounce = run.singleton?.debounce ?? null
   if (debounce === null) return run
@@ -29,24 +35,19 @@ const debounced = (run: Driver.NewRun, now: Driver.Millis): Driver.NewRun => {
   return { ...run, availableAt: Math.max(run.availableAt ?? 0, now + Math.min(quietMillis, maxWaitMillis ?? Infinity)) }
 }
 
-/** A start whose key another run has. */
-interface Contender extends Statements.Single {
-  readonly holder: string
-}
-
 /** What happens to each start whose key another run has. */
 const makeSettle = (query: Session["query"]) =>
   Effect.fnUntraced(function*(
-    contenders: ReadonlyArray<Contender>
-  ): Effect.fn.Return<ReadonlyMap<string, Statements.Verdict>, JournalError> {
-    const settled = new Map<string, Statements.Verdict>()
+    contenders: ReadonlyArray<Settle.Contender>
+  ): Effect.fn.Return<ReadonlyMap<string, Settle.Verdict>, JournalError> {
+    const settled = new Map<string, Settle.Verdict>()
     let open = contenders
     for (let attempt = 0; attempt < MAX_ATTEMPTS && open.length > 0; attempt++) {
       const sent = open
       const verdicts = yield* query(
-        Statements.settle,
-        [Statements.encodeHeld(sent)],
-        Statements.decodeVerdicts,
+        Settle.singletonSettle,
+        [Settle.encode(sent)],
+        Settle.decode,
         "enqueue"
       )
       open = sent.filter(({ run }, index) => {
@@ -73,9 +74,9 @@ const makeRound = ({ hints, query }: Session, insert: Insert) => {
     const singles = runs.flatMap(singleOf)
     const { holders, now } = singles.length === 0
       ? { holders: new Map<string, string>(), now: 0 }
-      : yield* query(Statements.hold, [Statements.encodeKeys(singles)], Statements.decodeHeld, "enqueue")
+      : yield* query(Acquire.singletonAcquire, [encodeKeys(singles)], Acquire.decode, "enqueue")
     const contenders = singles.flatMap((single) => {
-      const holder = holders.get(Statements.keyOf(single.run.workflow, single.singleton.key))
+      const holder = holders.get(singletonKey(single.run.workflow, single.singleton.key))
       return holder === undefined || holder === single.run.id ? [] : [{ ...single, holder }]
     })
     const verdicts = yield* settle(contenders)
@@ -91,7 +92,7 @@ const makeRound = ({ hints, query }: Session, insert: Insert) => {
       return enqueued?._tag === "Existing" && enqueued.id !== run.id
     })
     if (repeated.length > 0) {
-      yield* query(Statements.unhold, [Statements.encodeKeys(repeated)], () => undefined, "enqueue")
+      yield* query(singletonRelease, [encodeKeys(repeated)], () => undefined, "enqueue")
     }
     yield* hints.publish(
       contenders.flatMap(({ run, singleton }) =>

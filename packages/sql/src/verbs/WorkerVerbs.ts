@@ -1,21 +1,24 @@
 /** Workers: heartbeats, samples, pings. */
 import * as Effect from "effect/Effect"
 import type * as Driver from "perdure/JournalDriver"
-import * as Lease from "../statements/lease.js"
-import * as Workers from "../statements/workers.js"
+import * as Heartbeat from "../statements/workers/heartbeat.js"
+import * as Ping from "../statements/workers/ping.js"
+import * as Pong from "../statements/workers/pong.js"
+import * as Samples from "../statements/workers/samples.js"
+import * as Workers from "../statements/workers/workers.js"
 import type { Session } from "./Session.js"
 
 export const make = ({ hints, query }: Session): Omit<Driver.WorkerVerbs, "reconcile" | "retire" | "reap"> => ({
   heartbeat: ({ info, leaseMillis, worker }) => {
     hints.localWorkers.add(worker.id)
-    return query(Lease.heartbeat, [worker.id, worker.incarnation, leaseMillis, info], Lease.decode)
+    return query(Heartbeat.heartbeat, [worker.id, worker.incarnation, leaseMillis, info], Heartbeat.decode)
   },
-  workers: ({ after, id, limit }) => query(Workers.workers, [id, after, Math.max(0, limit)], Workers.decodeWorkers),
-  samples: ({ limit, worker }) => query(Workers.samples, [worker, Math.max(0, limit)], Workers.decodeSamples),
+  workers: ({ after, id, limit }) => query(Workers.workers, [id, after, Math.max(0, limit)], Workers.decode),
+  samples: ({ limit, worker }) => query(Samples.samples, [worker, Math.max(0, limit)], Samples.decode),
   ping: ({ nonce, worker }) =>
     Effect.tap(
-      query(Workers.ping, [worker, nonce], Workers.decodePing),
+      query(Ping.ping, [worker, nonce], Ping.decode),
       ({ value }) => value === null ? Effect.void : hints.publish([{ _tag: "Ping", worker, nonce: value }])
     ),
-  pong: ({ nonce, worker }) => query(Workers.pong, [worker.id, worker.incarnation, nonce], Workers.decodePong)
+  pong: ({ nonce, worker }) => query(Pong.pong, [worker.id, worker.incarnation, nonce], Pong.decode)
 })

@@ -1,4 +1,4 @@
-/** A bare connection, for tests that look at plans, locks and the catalogue: what the driver's client would hide. */
+/** A plain connection, for tests of plans, locks and the catalogue, which the driver's client hides. */
 import * as TestDatabase from "@perdure/testing/TestDatabase"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
@@ -39,6 +39,6 @@ export const connect = (url: string): Effect.Effect<Session, SessionError, Scope
   )
 }
 
-/** A session on a database of its own. */
+/** A session on a fresh database. */
 export const fresh = (server: TestDatabase.Server) =>
   Effect.flatMap(TestDatabase.freshOn(server), ({ url }) => Effect.map(connect(url), (session) => ({ url, session })))

@@ -1,6 +1,6 @@
 /**
- * What the database's catalogue says of a schema, as text: tables with their columns, constraints, indexes and settings.
- * The same on every version of Postgres and on PGlite, if the schema is the same.
+ * A query of the catalogue of a schema, as text: tables with their columns, constraints, indexes and settings. Equal on
+ * each version of Postgres and on PGlite, if the schema is equal.
  */
 export const catalogue = (schema: string): string =>
   `WITH tables AS (

@@ -1,4 +1,4 @@
-/** Texts that are committed beside the code and compared by tests; `vitest -u` writes them anew. */
+/** Files that are committed and that tests compare. `vitest -u` writes them again. */
 import * as Effect from "effect/Effect"
 import { expect } from "vitest"
 

@@ -1,55 +1,36 @@
-/** Plans of the driver's statements, as what tests compare: which nodes read which tables by which indexes. */
+/** Plans of the driver's statements in the form that tests compare: which nodes read which tables by which indexes. */
 import * as Tables from "@perdure/sql/Tables"
 import { type Statement, statement, type Verb } from "@perdure/sql/Verb"
 import * as Effect from "effect/Effect"
 import type { RunFilter } from "perdure/JournalDriver"
 import * as Schema from "effect/Schema"
-import { claim, encodeQueues, encodeWorkflows } from "../../src/statements/claim.js"
-import { controls, pause, resume } from "../../src/statements/control.js"
-import { brought } from "../../src/statements/brought.js"
-import { commit } from "../../src/statements/commit.js"
-import { commitOwn, judge } from "../../src/statements/commitOwn.js"
-import type { Shape } from "../../src/statements/commitParts.js"
-import { deliver } from "../../src/statements/deliver.js"
-import { enqueue } from "../../src/statements/enqueue.js"
-import { expire } from "../../src/statements/expire.js"
-import { fork } from "../../src/statements/fork.js"
-import { find } from "../../src/statements/find.js"
-import { inbox } from "../../src/statements/inbox.js"
-import * as Read from "../../src/statements/read.js"
-import { reap } from "../../src/statements/reap.js"
-import { reconcile, retire } from "../../src/statements/release.js"
-import { encodeRules, retain } from "../../src/statements/retain.js"
-import { terminate } from "../../src/statements/terminate.js"
+import { claim, encode as encodeClaim } from "../../src/statements/claim/claim.js"
+import { claimContents } from "../../src/statements/claim/claimContents.js"
+import { commit } from "../../src/statements/commit/commit.js"
+import { commitOwn } from "../../src/statements/commit/commitOwn.js"
+import { commitVerdicts } from "../../src/statements/commit/commitVerdicts.js"
+import { controls } from "../../src/statements/control/controls.js"
+import { expire } from "../../src/statements/control/expire.js"
+import { fork } from "../../src/statements/control/fork.js"
+import { pause } from "../../src/statements/control/pause.js"
+import { resume } from "../../src/statements/control/resume.js"
+import { terminate } from "../../src/statements/control/terminate.js"
+import { enqueue } from "../../src/statements/enqueue/enqueue.js"
+import { find } from "../../src/statements/find/find.js"
+import { encodeRules, retain } from "../../src/statements/find/retain.js"
+import { deliver } from "../../src/statements/inbox/deliver.js"
+import { inbox } from "../../src/statements/inbox/inbox.js"
+import { awaitRuns } from "../../src/statements/read/await.js"
+import { get } from "../../src/statements/read/get.js"
+import { history } from "../../src/statements/read/history.js"
+import { published } from "../../src/statements/read/published.js"
+import { reap } from "../../src/statements/release/reap.js"
+import { reconcile } from "../../src/statements/release/reconcile.js"
+import { retire } from "../../src/statements/release/retire.js"
+import { emptyShape, fullShape, shapeWith } from "./statements.js"
 import type { Session } from "./Session.js"
 
 export const tables = Tables.unsafeMake("perdure")
-
-const nothing: Shape = {
-  consumed: false,
-  children: false,
-  messages: false,
-  published: false,
-  moves: false,
-  ends: false,
-  finishes: false,
-  continues: false,
-  frees: false,
-  keyed: false
-}
-
-const everything: Shape = {
-  consumed: true,
-  children: true,
-  messages: true,
-  published: true,
-  moves: true,
-  ends: true,
-  finishes: true,
-  continues: true,
-  frees: true,
-  keyed: true
-}
 
 const runs = JSON.stringify([{
   i: 0,
@@ -64,38 +45,36 @@ const commits = JSON.stringify([
   { i: 0, run: "r00000001", epoch: 1, from: 0, n: 0, seen: 0, must: false, mark: 1 }
 ])
 
+/** The parameters of a claim. */
+export const claims = (queues: ReadonlyArray<string>, limit: number): ReadonlyArray<unknown> =>
+  encodeClaim({
+    workflows: [{ name: "flow", version: "1" }],
+    queues,
+    limit,
+    worker: { id: "w", incarnation: "1" },
+    hot: new Map()
+  })
+
 const found = (name: string, filter: RunFilter): readonly [string, Verb, ReadonlyArray<unknown>] => {
   const { parameters, verb } = find(filter, null, 100)
   return [name, verb, parameters]
 }
 
-/** Every statement that a busy system sends, with parameters that find something. */
+/** The statements that a busy system sends, with parameters that find rows. */
 export const all: ReadonlyArray<readonly [name: string, verb: Verb, parameters: ReadonlyArray<unknown>]> = [
   ["enqueue", enqueue({ claiming: false, keyed: false }), [runs, "", "[]"]],
   ["enqueue, claiming", enqueue({ claiming: true, keyed: false }), [runs, "", "[]", "w", "1", 1]],
-  ["claim", claim, [
-    encodeWorkflows([{ name: "flow", version: "1" }]),
-    encodeQueues(["q"]),
-    100,
-    "w",
-    "1"
-  ]],
-  ["claim, journals and inboxes", brought, [JSON.stringify([{ run: "r00000001", journal: true }])]],
-  ["commit, own", commitOwn(nothing), [commits, "[]", "w"]],
+  ["claim", claim, claims(["q"], 100)],
+  ["claim, journals and inboxes", claimContents, [JSON.stringify([{ run: "r00000001", journal: true }])]],
+  ["commit, own", commitOwn(emptyShape), [commits, "[]", "w"]],
   [
     "commit, own, with all it can",
-    commitOwn({
-      ...nothing,
-      children: true,
-      published: true,
-      moves: true,
-      finishes: true
-    }),
+    commitOwn(shapeWith("children", "published", "moves", "finishes")),
     [commits, "[]", "w", "[]", "[]"]
   ],
-  ["commit, judge", judge, [commits]],
-  ["commit, with messages", commit({ ...nothing, messages: true }), [commits, "[]", "w", "[]"]],
-  ["commit, with everything", commit(everything), [commits, "[]", "w", "[]", "[]", "[]", "[]"]],
+  ["commit, judge", commitVerdicts, [commits]],
+  ["commit, with messages", commit(shapeWith("messages")), [commits, "[]", "w", "[]"]],
+  ["commit, with everything", commit(fullShape), [commits, "[]", "w", "[]", "[]", "[]", "[]"]],
   ["deliver", deliver, [
     JSON.stringify([{ k: 0, run: "r00000001", kind: "signal", name: "x", id: "m", payload: "1" }]),
     "",
@@ -111,10 +90,10 @@ export const all: ReadonlyArray<readonly [name: string, verb: Verb, parameters: 
   ["terminate", terminate, [JSON.stringify(["r00000001"]), "by", "reason", "{}"]],
   ["fork", fork, ["r00000001", 1, "fork", "q", 0, "fork", "by", "reason"]],
   ["controls", controls, ["r00000001"]],
-  ["get", Read.get, [JSON.stringify(["r00000001"])]],
-  ["await", Read.await_, [JSON.stringify(["r00000001"])]],
-  ["history", Read.history, ["r00000001", 0, 100]],
-  ["published", Read.published, ["r00000001"]],
+  ["get", get, [JSON.stringify(["r00000001"])]],
+  ["await", awaitRuns, [JSON.stringify(["r00000001"])]],
+  ["history", history, ["r00000001", 0, 100]],
+  ["published", published, ["r00000001"]],
   found("find", {}),
   found("find, of a workflow", { workflows: ["flow"] }),
   found("find, by state", { workflows: ["flow"], statuses: ["failed"] }),
@@ -124,7 +103,7 @@ export const all: ReadonlyArray<readonly [name: string, verb: Verb, parameters: 
 
 export const statementOf = (verb: Verb): Statement => statement(verb, tables, "database")
 
-/** The fields of a plan's node that we look at. */
+/** The fields of a plan's node that tests use. */
 interface Node {
   readonly "Node Type": string
   readonly "Relation Name"?: string | undefined
@@ -161,15 +140,15 @@ const nodes = (plan: Node): ReadonlyArray<Node> => [plan, ...(plan.Plans ?? []).
 
 export interface Plan {
   readonly cost: number
-  /** How tables are read: `Index Scan runs_pkey`, `Seq Scan workers`; sorted, each once. */
+  /** The reads of tables: `Index Scan runs_pkey`, `Seq Scan workers`; sorted, each once. */
   readonly reads: ReadonlyArray<string>
-  /** Indexes that are read from one end to the other, or until there is enough. */
+  /** Indexes that are read without a condition: whole, or until a limit. */
   readonly walked: ReadonlyArray<string>
-  /** The inputs of each update of `runs`: how it comes to its rows, and in what order. */
+  /** The inputs of each update of `runs`: how it finds its rows, and in what order. */
   readonly updates: ReadonlyArray<string>
-  /** What joins check besides the keys that they join by. */
+  /** Conditions of joins beside their keys. */
   readonly filtered: ReadonlyArray<string>
-  /** Parts that are read again for each row of something else, a square of work unless one of both is small. */
+  /** CTEs that are read again for each row of another input: quadratic work unless one of both is small. */
   readonly loops: ReadonlyArray<string>
 }
 
@@ -179,7 +158,7 @@ const outline = (plan: Node): string => {
   return below.length === 0 ? own : `${own}(${below.join(", ")})`
 }
 
-/** The part that a node reads through, if it does nothing but that. */
+/** The CTE that a node only scans. */
 const reread = (node: Node | undefined): ReadonlyArray<string> => {
   if (node === undefined) return []
   if (node["Node Type"] === "CTE Scan") return node["CTE Name"] === undefined ? [] : [node["CTE Name"]]
@@ -191,7 +170,7 @@ const describe = (explained: unknown): Effect.Effect<Plan, unknown> =>
     const found = nodes(plan)
     const read = found.flatMap((node) => {
       const type = node["Node Type"]
-      // A table that is written, and CTEs, are not read from.
+      // Not written tables, and not CTEs.
       if (!type.includes("Scan") || type === "CTE Scan") return []
       const name = node["Index Name"] ?? node["Relation Name"]
       return name === undefined ? [] : [`${type} ${name}`]
@@ -220,11 +199,11 @@ const literal = (parameter: unknown): string =>
 const call = (index: number, parameters: ReadonlyArray<unknown>): string =>
   `EXECUTE perdure_${index}${parameters.length === 0 ? "" : `(${parameters.map(literal).join(", ")})`}`
 
-/** Let the session keep a statement prepared, under its index. */
+/** Prepares a statement under its index. */
 export const prepare = (session: Session, index: number, verb: Verb) =>
   session.run(`PREPARE perdure_${index} AS ${statementOf(verb).text}`)
 
-/** The plan that the session would use now for a statement that it has prepared. */
+/** The plan that the session would now use for a prepared statement. */
 export const explain = (session: Session, index: number, parameters: ReadonlyArray<unknown>) =>
   Effect.flatMap(
     session.run(`EXPLAIN (FORMAT JSON) ${call(index, parameters)}`),
@@ -235,7 +214,7 @@ export const explain = (session: Session, index: number, parameters: ReadonlyArr
 export const execute = (session: Session, index: number, parameters: ReadonlyArray<unknown>) =>
   session.run(call(index, parameters))
 
-/** Run a prepared statement and undo it; the buffers that it touched. */
+/** The buffers that a prepared statement touches. It is rolled back. */
 export const buffers = (session: Session, index: number, parameters: ReadonlyArray<unknown>) =>
   Effect.gen(function*() {
     yield* session.run("BEGIN")
@@ -247,7 +226,7 @@ export const buffers = (session: Session, index: number, parameters: ReadonlyArr
     return plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
   })
 
-/** What a prepared statement reads of tables and indexes when it is run: rows that were found, and rows that did not fit. */
+/** The rows that a prepared statement reads of each index: rows that matched, and rows that a filter removed. */
 export const rowsRead = (session: Session, index: number, parameters: ReadonlyArray<unknown>) =>
   Effect.gen(function*() {
     const [row] = yield* session.run(`EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) ${call(index, parameters)}`)

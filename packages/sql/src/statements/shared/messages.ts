@@ -1,0 +1,76 @@
+/** What messages say: in columns of `inbox`, in parameters, and in results. */
+import type * as Driver from "perdure/JournalDriver"
+import * as Row from "../../internal/Row.js"
+import type { Words } from "../../Verb.js"
+import { sql } from "../sql.js"
+import { millis } from "./expressions.js"
+
+const columns = ["payload", "requested_by", "reason", "child", "status", "exit_kind", "exit_value", "detail"]
+
+/** The columns of `inbox` for what a message says, all of type text. */
+export const contentColumns = columns.join(", ")
+
+export const contentOf = (m: string): string => columns.map((column) => `${m}.${column}`).join(", ")
+
+/** The columns with their types, for rows of JSON. */
+export const contentFields = columns.map((column) => `${column} text`).join(", ")
+
+export const encodeContent = (content: Driver.MessageContent) => {
+  switch (content.kind) {
+    case "signal":
+    case "callback":
+    case "defect":
+      return { payload: content.payload }
+    case "cancel":
+      return { requested_by: content.by, reason: content.reason }
+    case "child": {
+      const { child, ending: { detail, exit, status } } = content
+      return { child, status, exit_kind: exit?.kind, exit_value: exit?.value, detail }
+    }
+  }
+}
+
+const decodeContent = (kind: Driver.MessageKind, row: Row.Fields): Driver.MessageContent => {
+  switch (kind) {
+    case "signal":
+    case "callback":
+    case "defect":
+      return { kind, payload: Row.text(row, 4) }
+    case "cancel":
+      return { kind, by: Row.textOrNull(row, 5), reason: Row.textOrNull(row, 6) }
+    case "child":
+      return {
+        kind,
+        child: Row.text(row, 7),
+        ending: {
+          status: Row.finalStatus(row, 8),
+          exit: Row.exitOrNull(row, 9, 10),
+          detail: Row.textOrNull(row, 11)
+        }
+      }
+  }
+}
+
+/** The unread messages of a run beyond an ordinal, in order, as a JSON array. Index: `inbox_unread`. */
+export const unreadMessages = (t: Words, run: string, after: string): string =>
+  sql`
+    (
+      SELECT json_agg(
+        json_build_array(
+          m.ordinal, m.kind, m.name, ${millis("m.at")},
+          ${contentOf("m")}
+        ) ORDER BY m.ordinal
+      )::text
+      FROM ${t.inbox} m
+      WHERE m.run = ${run} AND m.ordinal > ${after} AND NOT m.consumed
+    )
+  `
+
+/** One of `unreadMessages`. */
+export const decodeMessage = (run: string, row: Row.Fields): Driver.Message => ({
+  run,
+  ordinal: Row.integer(row, 0),
+  name: Row.text(row, 2),
+  at: Row.instant(row, 3),
+  ...decodeContent(Row.messageKind(row, 1), row)
+})

@@ -1,0 +1,80 @@
+/* perdure:find_s1000ex_101:e86f2b89 */
+WITH workflows AS MATERIALIZED (
+  SELECT a.workflow, 1 AS few FROM (
+    WITH RECURSIVE workflow_scan AS (
+      (SELECT n.workflow FROM "perdure"."inputs" n WHERE n.workflow >= '' ORDER BY n.workflow LIMIT 1)
+      UNION ALL
+      SELECT (SELECT n.workflow FROM "perdure"."inputs" n WHERE n.workflow > e.workflow ORDER BY n.workflow LIMIT 1)
+      FROM workflow_scan e WHERE e.workflow IS NOT NULL
+    )
+    SELECT e.workflow FROM workflow_scan e WHERE e.workflow IS NOT NULL
+  ) a(workflow)
+), candidate_runs AS MATERIALIZED (
+  SELECT DISTINCT x.id, 1 AS few FROM (
+    SELECT y.id FROM (
+      SELECT r.id FROM workflows f
+      CROSS JOIN (SELECT s.status FROM unnest(ARRAY(SELECT json_array_elements_text($1::json))) s(status) WHERE s.status IN ('completed', 'failed', 'cancelled', 'terminated', 'expired', 'exhausted')) s
+      CROSS JOIN LATERAL (
+        SELECT r.id FROM "perdure"."runs" r
+        WHERE r.workflow = f.workflow AND r.status = s.status AND r.finished_at IS NOT NULL
+        LIMIT 10001
+      ) r
+    ) y
+    LIMIT 10001
+  ) x
+), page_runs AS MATERIALIZED (
+  SELECT n.run, row_number() OVER (ORDER BY n.created_at DESC, n.run DESC) AS i
+  FROM (
+    (
+      SELECT n.created_at, n.run FROM candidate_runs w
+      CROSS JOIN LATERAL (
+        SELECT n.* FROM "perdure"."inputs" n WHERE n.run = w.id OFFSET 0
+      ) n
+      CROSS JOIN LATERAL (
+        SELECT r.* FROM "perdure"."runs" r WHERE r.id = n.run OFFSET 0
+      ) r
+      WHERE w.few = 1 AND r.status = ANY (ARRAY(SELECT json_array_elements_text($1::json))) AND (CASE WHEN r.exit_kind = 'failure' THEN r.exit_value::json ->> '_tag'
+        WHEN r.exit_kind = 'defect' THEN coalesce(r.exit_value::json -> 'runtimeError' ->> '_tag', r.exit_value::json ->> 'name')
+        END) = $2::text AND (CASE WHEN r.exit_kind IN ('failure', 'defect') THEN strpos(lower(r.exit_value COLLATE "C"), lower($3::text COLLATE "C")) > 0 ELSE false END
+        OR coalesce(strpos(lower(r.detail COLLATE "C"), lower($3::text COLLATE "C")) > 0, false)) AND NOT (SELECT count(*) FROM candidate_runs) > 10000
+      ORDER BY n.created_at DESC, n.run DESC LIMIT 101
+    )
+    UNION ALL
+    (
+      SELECT n.created_at, n.run FROM workflows f CROSS JOIN LATERAL (
+        SELECT n.created_at, n.run FROM "perdure"."inputs" n
+        CROSS JOIN LATERAL (
+          SELECT r.* FROM "perdure"."runs" r WHERE r.id = n.run OFFSET 0
+        ) r
+        WHERE n.workflow = f.workflow AND r.status = ANY (ARRAY(SELECT json_array_elements_text($1::json))) AND (CASE WHEN r.exit_kind = 'failure' THEN r.exit_value::json ->> '_tag'
+          WHEN r.exit_kind = 'defect' THEN coalesce(r.exit_value::json -> 'runtimeError' ->> '_tag', r.exit_value::json ->> 'name')
+          END) = $2::text AND (CASE WHEN r.exit_kind IN ('failure', 'defect') THEN strpos(lower(r.exit_value COLLATE "C"), lower($3::text COLLATE "C")) > 0 ELSE false END
+          OR coalesce(strpos(lower(r.detail COLLATE "C"), lower($3::text COLLATE "C")) > 0, false))
+        ORDER BY n.created_at DESC, n.run DESC LIMIT 101
+      ) n
+      WHERE f.few = 1 AND (SELECT count(*) FROM candidate_runs) > 10000
+      ORDER BY n.created_at DESC, n.run DESC LIMIT 101
+    )
+  ) n
+  ORDER BY n.created_at DESC, n.run DESC LIMIT 101
+)
+SELECT date_part('epoch', date_trunc('milliseconds', statement_timestamp())) * 1000 AS now, x.*
+FROM (SELECT 1) one_row
+LEFT JOIN (
+  SELECT r.id, r.workflow, r.version, r.status, r.queue, r.priority, n.payload, n.idempotency_key, n.parent_id,
+    n.parent_token, n.attached, n.root, n.depth, r.key, to_json(n.tags)::text AS tags, n.attributes::text AS attributes,
+    n.source, n.source_seq, date_part('epoch', r.expires_at) * 1000 AS expires_at, coalesce(r.pause = 'asked', false) AS pausing,
+    r.epoch, r.generation, r.next_seq, r.crashes, date_part('epoch', n.created_at) * 1000 AS created_at,
+    date_part('epoch', r.started_at) * 1000 AS started_at, date_part('epoch', r.finished_at) * 1000 AS finished_at,
+    date_part('epoch', r.available_at) * 1000 AS available_at, r.worker, r.exit_kind, r.exit_value, r.detail, r.i
+  FROM (
+    SELECT r.*, p.i FROM page_runs p
+    CROSS JOIN LATERAL (
+      SELECT r.* FROM "perdure"."runs" r WHERE r.id = p.run OFFSET 0
+    ) r
+  ) r
+  CROSS JOIN LATERAL (
+    SELECT n.* FROM "perdure"."inputs" n WHERE n.run = r.id OFFSET 0
+  ) n
+) x ON true
+ORDER BY x.i;

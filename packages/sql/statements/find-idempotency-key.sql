@@ -1,0 +1,50 @@
+/* perdure:find_wi_101:c3d37179 */
+WITH workflows AS MATERIALIZED (
+  SELECT a.workflow, 1 AS few FROM (
+    SELECT DISTINCT json_array_elements_text($1::json)
+  ) a(workflow)
+), candidate_runs AS MATERIALIZED (
+  SELECT DISTINCT x.id, 1 AS few FROM (
+    SELECT y.id FROM (
+      SELECT n.id FROM workflows f CROSS JOIN LATERAL (
+        SELECT n.run AS id FROM "perdure"."inputs" n WHERE n.workflow = f.workflow AND n.idempotency_key = $2::text
+      ) n
+    ) y
+  ) x
+), page_runs AS MATERIALIZED (
+  SELECT n.run, row_number() OVER (ORDER BY n.created_at DESC, n.run DESC) AS i
+  FROM (
+    (
+      SELECT n.created_at, n.run FROM candidate_runs w
+      CROSS JOIN LATERAL (
+        SELECT n.* FROM "perdure"."inputs" n WHERE n.run = w.id OFFSET 0
+      ) n
+      CROSS JOIN LATERAL (
+        SELECT r.* FROM "perdure"."runs" r WHERE r.id = n.run OFFSET 0
+      ) r
+      WHERE w.few = 1 AND n.workflow = ANY (ARRAY(SELECT f.workflow FROM workflows f)) AND n.idempotency_key = $2::text
+      ORDER BY n.created_at DESC, n.run DESC LIMIT 101
+    )
+  ) n
+  ORDER BY n.created_at DESC, n.run DESC LIMIT 101
+)
+SELECT date_part('epoch', date_trunc('milliseconds', statement_timestamp())) * 1000 AS now, x.*
+FROM (SELECT 1) one_row
+LEFT JOIN (
+  SELECT r.id, r.workflow, r.version, r.status, r.queue, r.priority, n.payload, n.idempotency_key, n.parent_id,
+    n.parent_token, n.attached, n.root, n.depth, r.key, to_json(n.tags)::text AS tags, n.attributes::text AS attributes,
+    n.source, n.source_seq, date_part('epoch', r.expires_at) * 1000 AS expires_at, coalesce(r.pause = 'asked', false) AS pausing,
+    r.epoch, r.generation, r.next_seq, r.crashes, date_part('epoch', n.created_at) * 1000 AS created_at,
+    date_part('epoch', r.started_at) * 1000 AS started_at, date_part('epoch', r.finished_at) * 1000 AS finished_at,
+    date_part('epoch', r.available_at) * 1000 AS available_at, r.worker, r.exit_kind, r.exit_value, r.detail, r.i
+  FROM (
+    SELECT r.*, p.i FROM page_runs p
+    CROSS JOIN LATERAL (
+      SELECT r.* FROM "perdure"."runs" r WHERE r.id = p.run OFFSET 0
+    ) r
+  ) r
+  CROSS JOIN LATERAL (
+    SELECT n.* FROM "perdure"."inputs" n WHERE n.run = r.id OFFSET 0
+  ) n
+) x ON true
+ORDER BY x.i;
