@@ -19,7 +19,7 @@ export type ProblemSource = () => ReadonlyArray<Problem>
 
 export class Registrations {
   private readonly workflows = new Map<string, WorkflowRegistration>()
-  private readonly declaredSchedules = new Set<ScheduleRegistration>()
+  private readonly byName = new Map<string, ReadonlyArray<ScheduleRegistration>>()
   private readonly queues = new Set<QueueRegistration>()
   private readonly workers = new Set<WorkerRegistration>()
   private readonly noted = new Set<Problem>()
@@ -41,9 +41,11 @@ export class Registrations {
 
   /** The same schedule declared twice is one schedule. */
   addSchedule(schedule: ScheduleRegistration): Effect.Effect<void, never, Scope.Scope> {
+    const { name } = schedule
+    const others = () => (this.byName.get(name) ?? []).filter((each) => each !== schedule)
     return this.announced(
-      () => this.declaredSchedules.add(schedule),
-      () => this.declaredSchedules.delete(schedule)
+      () => this.byName.set(name, [...others(), schedule]),
+      () => others().length === 0 ? this.byName.delete(name) : this.byName.set(name, others())
     )
   }
 
@@ -87,7 +89,9 @@ export class Registrations {
   }
 
   get schedules(): ReadonlyMap<string, ScheduleRegistration> {
-    return new Map([...this.declaredSchedules].map((schedule) => [schedule.name, schedule]))
+    return new Map(
+      [...this.byName].flatMap(([name, all]) => all.slice(-1).map((schedule) => [name, schedule] as const))
+    )
   }
 
   /** Call `listener` when a workflow or a schedule comes or goes. Returns a function that stops this. */
@@ -147,24 +151,24 @@ export class Registrations {
     ])
   }
 
-  /** Schedules of one name whose definitions differ. */
-  twoSchedules(): ReadonlyArray<Problem> {
-    const byName = Object.entries(Array.groupBy(this.declaredSchedules, ({ name }) => name))
+  /** Schedules whose definitions differ though they have one name: of this name, or of any. */
+  twoSchedules(name?: string): ReadonlyArray<Problem> {
     const differ = (one: ScheduleRegistration, other: ScheduleRegistration) =>
       other.source !== one.source &&
       (other.definition !== one.definition || one.payload !== null || other.payload !== null)
-    return byName.flatMap(([name, all]) =>
-      all.some((one, index) => all.slice(index + 1).some((other) => differ(one, other)))
+    return (name === undefined ? [...this.byName.keys()] : [name]).flatMap((each) => {
+      const all = this.byName.get(each) ?? []
+      return all.some((one, index) => all.slice(index + 1).some((other) => differ(one, other)))
         ? [
           {
             code: "TwoSchedules",
-            place: `schedule "${name}"`,
-            detail: `schedule "${name}" has two definitions that differ`,
+            place: `schedule "${each}"`,
+            detail: `schedule "${each}" has two definitions that differ`,
             cure: "share one, or give the other another name"
           } as const
         ]
         : []
-    )
+    })
   }
 
   private twoQueues(): ReadonlyArray<Problem> {

@@ -74,8 +74,7 @@ export const register = (
     }
     const place = `schedule "${name}"`
     const problems = Either.isRight(settings) ? [] : badOptions(place, settings.left)
-    const twice = registrations.twoSchedules().filter((problem) => problem.place === place)
-    const admitted = yield* admit([...problems, ...twice])
+    const admitted = yield* admit([...problems, ...registrations.twoSchedules(name)])
     yield* dependency
     if (!admitted || Either.isLeft(settings)) return
     yield* submit(journal, { name, settings: settings.right })
