@@ -1,16 +1,16 @@
 /**
- * One process a folder: PGlite runs a whole PostgreSQL inside the process and does not notice a second one on the same
- * files, which would destroy them. This lock does, and it survives what happens to processes:
+ * A lock on a folder, for one process at a time. PGlite does not detect a second process on the same files, and two of
+ * them would destroy the database. The lock handles these cases:
  *
- * - killed: a lock whose process is gone is swept by the next one that comes;
- * - its process id given to another process: the lock says when its process started, too;
- * - another machine or container on a shared folder, whose processes cannot be seen from here: a lock is renewed every
- *   few seconds, and one that has not been for `patience` is swept.
+ * - The owner was killed: the next process deletes the lock of a dead process.
+ * - The process id of the owner now belongs to another process: the lock also has the start time of its owner.
+ * - The owner is on another machine or in another container, where its process cannot be inspected: the owner renews
+ *   the lock every few seconds, and a lock that is too old is deleted.
  *
- * How: whoever wants the folder first writes a claim of its own (`perdure-<token>.lock`, made under another name and
- * renamed, so that nobody reads half of it), then looks at all claims, sweeps the dead ones, and withdraws its own if a
- * living one is left. Each looks after it has written, so two can never both stay. Two that come at the very same moment
- * may both withdraw.
+ * A process writes its own lock file (`perdure-<token>.lock`, under another name and then renamed, so that no process
+ * reads a partial file). Then it reads all lock files, deletes those of dead processes, and removes its own if another
+ * live one remains. Every process reads after it has written, so two can never both succeed. Two that start at the same
+ * moment can both fail.
  *
  * @since 0.1.0
  */
@@ -39,8 +39,8 @@ export class FolderInUse extends Schema.TaggedError<FolderInUse>("@perdure/pglit
   lock: Schema.String
 }) {
   override get message(): string {
-    const holder = this.pid === process.pid ? `this process (${this.pid})` : `process ${this.pid} on ${this.host}`
-    return `the folder ${this.folder} is in use by ${holder}, and PGlite takes one process at a time: ` +
+    const owner = this.pid === process.pid ? `this process (${this.pid})` : `process ${this.pid} on ${this.host}`
+    return `the folder ${this.folder} is in use by ${owner}, and PGlite takes one process at a time: ` +
       `stop that process, or use another folder, or use PostgreSQL to share a database ` +
       `(if the process is gone for certain, delete ${this.lock})`
   }
@@ -61,18 +61,18 @@ export class FolderUnusable extends Schema.TaggedError<FolderUnusable>("@perdure
   }
 }
 
-/** How often a lock is renewed. */
-const beat = Duration.seconds(5)
+/** The time between two renewals of a lock. */
+const RENEWAL_INTERVAL = Duration.seconds(5)
 
-/** How long a lock of a process that cannot be seen from here holds after it was renewed last. */
-const patience = Duration.seconds(30)
+/** How long the lock of a process that cannot be inspected is valid after its last renewal. */
+const VALIDITY = Duration.seconds(30)
 
-const Claim = Schema.parseJson(Process)
+const LockFile = Schema.parseJson(Process)
 
 const isLock = (name: string) => name.startsWith("perdure-") && name.endsWith(".lock")
 
 /**
- * Hold the folder (which is made if need be) until the scope closes.
+ * Locks the folder, which is created if it does not exist, until the scope closes.
  *
  * @since 0.1.0
  * @category constructors
@@ -85,44 +85,44 @@ export const acquire = (folder: string): Effect.Effect<void, FolderInUse | Folde
         catch: (cause) => new FolderUnusable({ folder, detail: String(cause), cause })
       })
     const token = randomUUID()
-    const mine = `perdure-${token}.lock`
+    const own = `perdure-${token}.lock`
     const at = (name: string) => path.join(folder, name)
 
     const write = Effect.gen(function*() {
-      const self = yield* Effect.orDie(Schema.encode(Claim)(yield* incarnation))
+      const self = yield* Effect.orDie(Schema.encode(LockFile)(yield* incarnation))
       yield* files(async () => {
         await fs.mkdir(folder, { recursive: true })
-        await fs.writeFile(at(`${mine}.new`), `${self}\n`)
-        await fs.rename(at(`${mine}.new`), at(mine))
+        await fs.writeFile(at(`${own}.new`), `${self}\n`)
+        await fs.rename(at(`${own}.new`), at(own))
       })
     })
 
-    /** The process of a living claim; undefined when it is dead or has gone meanwhile. */
-    const holder = (name: string, now: number) =>
+    /** The live owner of a lock; undefined if the owner is dead or the lock was removed. */
+    const liveOwner = (name: string, now: number) =>
       Effect.gen(function*() {
         const read = yield* Effect.either(files(async () => ({
           text: await fs.readFile(at(name), "utf8"),
           renewed: (await fs.stat(at(name))).mtimeMs
         })))
         if (Either.isLeft(read)) return undefined
-        const claim = yield* Effect.option(Schema.decode(Claim)(read.right.text))
-        // Nobody writes such a file; if somebody did, it is safer to believe it.
-        if (claim._tag === "None") return { pid: -1, host: "?" }
-        const alive = yield* isAlive(claim.value)
+        const owner = yield* Effect.option(Schema.decode(LockFile)(read.right.text))
+        // No process writes such a file. If one exists, it counts as a lock.
+        if (owner._tag === "None") return { pid: -1, host: "?" }
+        const alive = yield* isAlive(owner.value)
         if (alive === "unknown") {
-          return now - read.right.renewed < Duration.toMillis(patience) ? claim.value : undefined
+          return now - read.right.renewed < Duration.toMillis(VALIDITY) ? owner.value : undefined
         }
-        return alive === "alive" ? claim.value : undefined
+        return alive === "alive" ? owner.value : undefined
       })
 
     const remove = (name: string) => Effect.ignore(files(() => fs.rm(at(name), { force: true })))
 
-    const look = Effect.gen(function*() {
-      // The file system's own time, which is not this machine's when the folder is shared.
-      const now = (yield* files(() => fs.stat(at(mine)))).mtimeMs
+    const checkOthers = Effect.gen(function*() {
+      // The time of the file system, which differs from that of this machine if the folder is shared.
+      const now = (yield* files(() => fs.stat(at(own)))).mtimeMs
       for (const name of (yield* files(() => fs.readdir(folder))).filter(isLock)) {
-        if (name === mine) continue
-        const other = yield* holder(name, now)
+        if (name === own) continue
+        const other = yield* liveOwner(name, now)
         if (other !== undefined) {
           return yield* new FolderInUse({ folder, pid: other.pid, host: other.host, lock: at(name) })
         }
@@ -130,11 +130,14 @@ export const acquire = (folder: string): Effect.Effect<void, FolderInUse | Folde
       }
     })
 
-    yield* Effect.acquireRelease(Effect.tapError(Effect.zipRight(write, look), () => remove(mine)), () => remove(mine))
+    yield* Effect.acquireRelease(
+      Effect.tapError(Effect.zipRight(write, checkOthers), () => remove(own)),
+      () => remove(own)
+    )
 
     const renew = Effect.gen(function*() {
       const seconds = (yield* Clock.currentTimeMillis) / 1000
-      yield* Effect.ignore(files(() => fs.utimes(at(mine), seconds, seconds)))
+      yield* Effect.ignore(files(() => fs.utimes(at(own), seconds, seconds)))
     })
-    yield* Effect.forkScoped(Effect.withClock(Effect.repeat(renew, Schedule.spaced(beat)), Clock.make()))
+    yield* Effect.forkScoped(Effect.withClock(Effect.repeat(renew, Schedule.spaced(RENEWAL_INTERVAL)), Clock.make()))
   })

@@ -1,13 +1,13 @@
 /**
- * A SQL client over PGlite: PostgreSQL inside the process, in memory or in a folder, with nothing to install.
+ * A SQL client for PGlite: PostgreSQL inside the process, in memory or in a folder, without installation.
  *
- * It behaves as the client of `@effect/sql-pg` does: the same parameters, the same JavaScript values, the same
- * SQLSTATE in an error's cause. There is one connection; a transaction has it for its whole length, and statements of
- * other fibers wait for it. A statement that has begun always ends before the next one begins, also when its fiber is
- * interrupted. A statement blocks the event loop while it runs; before each, the event loop serves timers and sockets.
+ * It behaves like the client of `@effect/sql-pg`: the same parameters, the same JavaScript values, the same SQLSTATE in
+ * the cause of an error. There is one connection. A transaction owns it until it ends, and statements of other fibers
+ * wait. A statement that has started always ends before the next one starts, also if its fiber is interrupted.
+ * Statements block the event loop while they execute.
  *
- * In a folder, what a statement or a commit has acknowledged survives the death of the process (SIGKILL). It does not
- * survive a power cut at that very moment, as PGlite does not wait for the disk: use PostgreSQL where that matters.
+ * In a folder, acknowledged statements and commits survive the death of the process (SIGKILL). They do not survive a
+ * power failure at that moment, because PGlite does not wait for the disk. Use PostgreSQL if they must.
  *
  * @since 0.1.0
  */
@@ -22,15 +22,19 @@ import { nameOf } from "@perdure/sql/Verb"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { randomUUID } from "node:crypto"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
 import { scheduler } from "node:timers/promises"
+import type { ConfigurationInvalid } from "perdure/Errors"
+import * as Rule from "perdure/Rule"
 import * as FolderLock from "./FolderLock.js"
+import * as Mutex from "./internal/mutex.js"
+import { dataDir } from "./internal/options.js"
 import { asArray, asObject, query, type RowShape } from "./internal/protocol.js"
-import * as Turn from "./internal/turn.js"
 
 /**
  * @since 0.1.0
@@ -45,17 +49,19 @@ export const TypeId: unique symbol = Symbol.for("@perdure/pglite/PgliteClient")
 export type TypeId = typeof TypeId
 
 /**
+ * The client.
+ *
  * @since 0.1.0
  * @category models
  */
 export interface PgliteClient extends SqlClient.SqlClient {
   readonly [TypeId]: TypeId
   readonly config: PgliteClientConfig
-  /** A parameter that is written as JSON, as `PgClient.json`. */
+  /** A parameter that is written as JSON, like `PgClient.json`. */
   readonly json: (value: unknown) => Statement.Fragment
-  /** The payloads notified on a channel, from when the stream runs; empty ones are left out, as `PgClient` does. */
+  /** The payloads of notifications on a channel while the stream runs, without empty ones, like `PgClient`. */
   readonly listen: (channel: string) => Stream.Stream<string, SqlError>
-  /** Notify a channel; joins the caller's transaction. */
+  /** Notifies a channel, in the caller's transaction if there is one. */
   readonly notify: (channel: string, payload: string) => Effect.Effect<void, SqlError>
 }
 
@@ -66,11 +72,13 @@ export interface PgliteClient extends SqlClient.SqlClient {
 export const PgliteClient = Context.GenericTag<PgliteClient>("@perdure/pglite/PgliteClient")
 
 /**
+ * Options of the client.
+ *
  * @since 0.1.0
  * @category models
  */
 export interface PgliteClientConfig {
-  /** The folder to keep the database in, made if need be. Without it the database is in memory and ends with its scope. */
+  /** The folder of the database, which is created if it does not exist. Default: in memory, until the scope closes. */
   readonly dataDir?: string | undefined
   readonly spanAttributes?: Readonly<Record<string, unknown>> | undefined
   readonly transformResultNames?: ((name: string) => string) | undefined
@@ -78,14 +86,24 @@ export interface PgliteClientConfig {
   readonly transformJson?: boolean | undefined
 }
 
+const rules = Rule.fields<PgliteClientConfig>({
+  dataDir: Rule.optional(dataDir),
+  spanAttributes: Rule.optional(Rule.rule("an object", Predicate.isRecord)),
+  transformResultNames: Rule.optional(Rule.func()),
+  transformQueryNames: Rule.optional(Rule.func()),
+  transformJson: Rule.optional(Rule.boolean)
+})
+
 interface PgJson extends Statement.Custom<"PgJson", unknown> {}
 
 const json = Statement.custom<PgJson>("PgJson")
 
-const failed = (message: string) => (cause: unknown) => new SqlError({ cause, message })
+const sqlError = (message: string) => (cause: unknown) => new SqlError({ cause, message })
 
-/** The database's files: made beside their place and moved there, so that a process killed on the way leaves nothing. */
-const prepared = (folder: string): Effect.Effect<string, FolderLock.FolderUnusable> =>
+/**
+ * The folder of the files, which are created beside it and moved, so that a killed process leaves no partial database.
+ */
+const prepareFiles = (folder: string): Effect.Effect<string, FolderLock.FolderUnusable> =>
   Effect.tryPromise({
     try: async () => {
       const home = path.join(folder, "postgres")
@@ -111,14 +129,14 @@ const open = (
     if (dataDir === undefined) return yield* create(undefined)
     const folder = path.resolve(dataDir)
     yield* FolderLock.acquire(folder)
-    return yield* create(yield* prepared(folder))
+    return yield* create(yield* prepareFiles(folder))
   })
 
 const create = (dataDir: string | undefined) =>
   Effect.acquireRelease(
     Effect.tryPromise({
       try: () => PGlite.create({ relaxedDurability: false, ...(dataDir === undefined ? {} : { dataDir }) }),
-      catch: failed(`Failed to connect: PGlite cannot open ${dataDir ?? "a database in memory"}`)
+      catch: sqlError(`Failed to connect: PGlite cannot open ${dataDir ?? "a database in memory"}`)
     }),
     (db) => Effect.promise(() => db.close())
   )
@@ -126,20 +144,20 @@ const create = (dataDir: string | undefined) =>
 type Transform = Parameters<Connection["execute"]>[2]
 type Guard = <A>(self: Effect.Effect<A, SqlError>) => Effect.Effect<A, SqlError>
 
-/** A connection over the database; `guard` says when a statement may run. */
+/** A connection to the database. `guard` decides when a statement is executed. */
 const connection = (db: PGlite, guard: Guard): Connection => {
   const run = <Row>(text: string, params: ReadonlyArray<unknown>, shape: RowShape<Row>) =>
     guard(Effect.uninterruptible(Effect.tryPromise({
       try: async () => {
-        // The engine runs in microtasks: without this, timers and sockets would wait until no statement is queued.
+        // PGlite executes in microtasks: without this, timers and sockets would wait until no statement is queued.
         await scheduler.yield()
         return query(db, text, params, shape, nameOf(text))
       },
-      catch: failed("Failed to execute statement")
+      catch: sqlError("Failed to execute statement")
     })))
   const execute = (text: string, params: ReadonlyArray<unknown>, transform: Transform) =>
     Effect.map(run(text, params, asObject), (results) => {
-      // Of several statements `pg` gives the rows of each.
+      // For several statements, `pg` returns the rows of each.
       const rows: ReadonlyArray<object> = results.length > 1
         ? results.map((result) => result.rows)
         : results[0]?.rows ?? []
@@ -157,8 +175,12 @@ const connection = (db: PGlite, guard: Guard): Connection => {
 }
 
 /**
- * Open a database. In a folder that another process has open it fails with `FolderInUse`. When the scope closes, it
- * waits for the running statement, closes the database and frees the folder.
+ * Opens a database. When the scope closes, it waits for the executing statement, closes the database and unlocks the
+ * folder.
+ *
+ * Fails with `ConfigurationInvalid`, which lists all problems of the options, with `FolderInUse` if another process has
+ * the folder open, with `FolderUnusable` if the folder cannot be read or written, and with `SqlError` if PGlite cannot
+ * open it.
  *
  * @since 0.1.0
  * @category constructors
@@ -167,16 +189,17 @@ export const make = (
   config: PgliteClientConfig = {}
 ): Effect.Effect<
   PgliteClient,
-  SqlError | FolderLock.FolderInUse | FolderLock.FolderUnusable,
+  ConfigurationInvalid | SqlError | FolderLock.FolderInUse | FolderLock.FolderUnusable,
   Scope.Scope | Reactivity.Reactivity
 > =>
   Effect.gen(function*() {
+    yield* Rule.requireConfiguration("the options of PgliteClient", rules.problems(config, ""))
     const db = yield* open(config.dataDir)
-    const turn = Turn.make()
+    const mutex = Mutex.make()
     let closed = false
-    // Registered after the database, so it runs before: no statement begins after it, and none is left running.
+    // Registered after the database, so it is executed first: no statement starts after it, and none is executing.
     yield* Effect.addFinalizer(() =>
-      turn.during(Effect.sync(() => {
+      mutex.withLock(Effect.sync(() => {
         closed = true
       }))
     )
@@ -189,12 +212,12 @@ export const make = (
           })
           : self
       )
-    const shared = connection(db, (self) => turn.during(whileOpen(self)))
+    const shared = connection(db, (self) => mutex.withLock(whileOpen(self)))
     const owned = connection(db, whileOpen)
 
     const client = yield* SqlClient.make({
       acquirer: Effect.succeed(shared),
-      transactionAcquirer: Effect.as(turn.held, owned),
+      transactionAcquirer: Effect.as(mutex.lock, owned),
       compiler: makeCompiler(config.transformQueryNames, config.transformJson),
       spanAttributes: [
         ...Object.entries(config.spanAttributes ?? {}),
@@ -218,7 +241,7 @@ export const make = (
             ),
             (off) => Effect.sync(off)
           ),
-          // Never undone: a notification that nobody waits for costs nothing, and another stream may listen.
+          // Never undone: an unread notification costs nothing, and another stream may listen.
           client`LISTEN ${client(channel)}`
         ), { bufferSize: "unbounded" })
 
@@ -235,7 +258,7 @@ export const make = (
   })
 
 /**
- * The client as a layer, also as `SqlClient`.
+ * The client as a layer, also as `SqlClient`. Fails like `make`.
  *
  * @example
  * ```ts
@@ -256,7 +279,7 @@ export const layer = (
   config: PgliteClientConfig = {}
 ): Layer.Layer<
   PgliteClient | SqlClient.SqlClient,
-  SqlError | FolderLock.FolderInUse | FolderLock.FolderUnusable
+  ConfigurationInvalid | SqlError | FolderLock.FolderInUse | FolderLock.FolderUnusable
 > =>
   Layer.scopedContext(
     Effect.map(make(config), (client) =>

@@ -1,6 +1,6 @@
 /**
- * The journal on PGlite: the same statements as on Postgres, in memory or in a folder, with nothing to install. One
- * process at a time has a folder; what it has acknowledged survives its death.
+ * The journal on PGlite: the same statements as on Postgres, in memory or in a folder, without installation. One
+ * process at a time can open a folder. Acknowledged writes survive its death.
  *
  * @since 0.1.0
  */
@@ -18,20 +18,25 @@ import { Journal } from "perdure/Journal"
 import { JournalDriver } from "perdure/JournalDriver"
 import * as Rule from "perdure/Rule"
 import type { FolderInUse, FolderUnusable } from "./FolderLock.js"
+import { dataDir } from "./internal/options.js"
 import * as PgliteClient from "./PgliteClient.js"
 
 /**
+ * Options of the journal on PGlite. `SqlJournalOptions` has the others: `schema`, `clock` and `migrate`.
+ *
  * @since 0.1.0
  * @category models
  */
 export interface PgliteJournalOptions extends SqlJournal.SqlJournalOptions {
-  /** The folder of the database, made if need be. Without it the journal is in memory and ends with its layer. */
+  /**
+   * The folder of the database, which is created if it does not exist. Default: in memory, until the layer is closed.
+   */
   readonly dataDir?: string
 }
 
 const rules = Rule.fields<PgliteJournalOptions>({
   ...SqlJournal.optionsTable,
-  dataDir: Rule.optional(Rule.string({ min: 1 }))
+  dataDir: Rule.optional(dataDir)
 })
 
 const listener = Layer.effect(
@@ -41,8 +46,11 @@ const listener = Layer.effect(
   }))
 )
 
-/** Who opens a folder is its only process: workers that it knows of are dead, and their runs need not wait for a lease. */
-const forget = ({ schema }: PgliteJournalOptions) =>
+/**
+ * Deletes the leases of all workers. Only one process has the folder open, so the workers in it are dead, and their
+ * runs need not wait for the leases to run out.
+ */
+const deleteLeases = ({ schema }: PgliteJournalOptions) =>
   Effect.gen(function*() {
     const sql = yield* SqlClient.SqlClient
     const { workers } = yield* Tables.make(schema ?? "perdure")
@@ -50,11 +58,12 @@ const forget = ({ schema }: PgliteJournalOptions) =>
   })
 
 /**
- * The journal's driver on PGlite, and the `SqlClient` that it works with, so that your own statements and the journal's
- * can share a transaction.
+ * The driver on PGlite, with the `SqlClient` that it uses, so that statements of the application and the journal can
+ * share a transaction.
  *
- * Fails with `ConfigurationInvalid`, which lists all problems of the options, with `FolderInUse` if another process has the folder, with `FolderUnusable` if it cannot be read or written,
- * and with a `JournalError` as any SQL journal does.
+ * Fails with `ConfigurationInvalid`, which lists all problems of the options, with `FolderInUse` if another process has
+ * the folder open, with `FolderUnusable` if it cannot be read or written, and with a `JournalError` like any SQL
+ * journal.
  *
  * @since 0.1.0
  * @category layers
@@ -83,7 +92,7 @@ const validDriver = ({ dataDir, ...options }: PgliteJournalOptions) => {
     JournalDriver,
     dataDir === undefined
       ? SqlJournal.make(options)
-      : Effect.tap(SqlJournal.make(options), () => forget(options))
+      : Effect.tap(SqlJournal.make(options), () => deleteLeases(options))
   ).pipe(
     Layer.provide(listener),
     Layer.provideMerge(client)
@@ -91,8 +100,7 @@ const validDriver = ({ dataDir, ...options }: PgliteJournalOptions) => {
 }
 
 /**
- * The journal on PGlite: what workflows and workers need, and the `SqlClient` that it works with. Fails as `layerDriver`
- * does.
+ * The journal on PGlite, with the `SqlClient` that it uses. Fails like `layerDriver`.
  *
  * @since 0.1.0
  * @category layers

@@ -19,7 +19,7 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { scheduler } from "node:timers/promises"
 
-/** Both clients, to be compared. */
+/** Both clients, for comparison. */
 class Clients extends Context.Tag("test/Clients")<Clients, {
   readonly pglite: PgliteClient.PgliteClient
   readonly postgres: PgClient.PgClient
@@ -35,7 +35,7 @@ class Clients extends Context.Tag("test/Clients")<Clients, {
   ).pipe(Layer.provide(Reactivity.layer))
 }
 
-/** The same statement on both; they must agree to the last bit. */
+/** Executes a statement on both clients, whose results must be equal. */
 const same = (ask: (sql: PgliteClient.PgliteClient | PgClient.PgClient) => Effect.Effect<unknown, SqlError>) =>
   Effect.gen(function*() {
     const { pglite, postgres } = yield* Clients
@@ -59,7 +59,7 @@ layer(Clients.layer)("PgliteClient beside PgClient", (it) => {
           true as bool, 'x'::text as text, null::text as nothing,
           '2026-01-02 03:04:05.678+02'::timestamptz as timestamptz, '2026-01-02 03:04:05'::timestamp as timestamp,
           '2026-01-02'::date as date, '{"a": [1, null]}'::json as json, '{"a": [1, null]}'::jsonb as jsonb,
-          array['a', null, 'b"\\,{}']::text[] as texts, array[1, null]::int8[] as int8s, array[[1, 2], [3, 4]]::int4[] as grid,
+          array['a', null, 'b"\\,{}']::text[] as names, array[1, null]::int8[] as int8s, array[[1, 2], [3, 4]]::int4[] as grid,
           '\\x00ff'::bytea as bytea, gen_random_uuid() is not null as uuid, '1 day 2 hours'::interval as interval,
           array['{"a": 1}']::jsonb[] as jsonbs, array['2026-01-02 03:04:05Z']::timestamptz[] as instants`
       )
@@ -67,26 +67,26 @@ layer(Clients.layer)("PgliteClient beside PgClient", (it) => {
         int8: "9007199254740993",
         timestamptz: new Date("2026-01-02T01:04:05.678Z"),
         json: { a: [1, null] },
-        texts: ["a", null, "b\"\\,{}"]
+        names: ["a", null, "b\"\\,{}"]
       })
     }))
 
-  it.effect.prop("writes parameters alike", {
+  it.effect.prop("writes parameters like PgClient", {
     text: FastCheck.string({ unit: "grapheme" }).map((value) => value.replaceAll("\u0000", "")),
     int8: FastCheck.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }),
     float8: FastCheck.double({ noNaN: true, noDefaultInfinity: true }),
     at: FastCheck.date({ min: new Date(0), max: new Date("2100-01-01"), noInvalidDate: true }),
-    texts: FastCheck.array(FastCheck.option(FastCheck.string().map((value) => value.replaceAll("\u0000", "")))),
+    names: FastCheck.array(FastCheck.option(FastCheck.string().map((value) => value.replaceAll("\u0000", "")))),
     json: FastCheck.jsonValue().map((value) => ({
       value: JSON.parse(JSON.stringify(value).replaceAll("\\u0000", ""))
     })),
     bytes: FastCheck.uint8Array(),
     flag: FastCheck.option(FastCheck.boolean())
-  }, ({ at, bytes, flag, float8, int8, json, text, texts }) =>
+  }, ({ at, bytes, flag, float8, int8, json, names, text }) =>
     Effect.gen(function*() {
       const rows = yield* same((sql) =>
         sql`select ${text}::text as text, ${int8}::int8 as int8, ${float8}::float8 as float8, ${at}::timestamptz as at,
-          ${texts}::text[] as texts, ${sql.json(json)}::jsonb as json, ${
+          ${names}::text[] as names, ${sql.json(json)}::jsonb as json, ${
           Buffer.from(bytes)
         }::bytea as bytes, ${flag}::bool as flag`
       )
@@ -95,14 +95,14 @@ layer(Clients.layer)("PgliteClient beside PgClient", (it) => {
         int8: int8.toString(),
         float8: float8 === 0 ? 0 : float8,
         at,
-        texts,
+        names,
         json: json.value === undefined ? {} : json,
         bytes: Buffer.from(bytes),
         flag
       }])
     }), { fastCheck: { numRuns: 100 } })
 
-  it.effect("gives rows of several statements, values and raw results alike", () =>
+  it.effect("returns rows of several statements, values and raw results like PgClient", () =>
     Effect.gen(function*() {
       yield* same((sql) => sql.unsafe("create table t (a int, b text)"))
       yield* same((sql) => sql`insert into t ${sql.insert([{ a: 1, b: "x" }, { a: 2, b: "y" }])}`)
@@ -159,7 +159,7 @@ layer(Clients.layer)("PgliteClient beside PgClient", (it) => {
         const notify = (channel: string, text: string) => sql`select pg_notify(${channel}, ${text})`
         const heard = yield* Queue.unbounded<string>()
         const listener = yield* Effect.fork(Stream.runForEach(sql.listen("Some channel"), (text) => heard.offer(text)))
-        // A listener is there once it hears; asking until then is how a real one starts, too.
+        // LISTEN takes effect after some time, so the first notifications are repeated until one arrives.
         yield* Effect.repeat(
           Effect.zipRight(notify("Some channel", "ready?"), Effect.flatMap(Effect.yieldNow(), () => heard.size)),
           { until: (size) => size > 0 }
@@ -201,14 +201,14 @@ describe("PgliteClient", () => {
       const waiting = yield* Effect.fork(sql.withTransaction(sql`insert into t values (99)`))
       yield* Effect.yieldNow()
       assert.isNull(reader.unsafePoll())
-      // Who waits can be interrupted.
+      // A waiting fiber can be interrupted.
       yield* Fiber.interrupt(waiting)
       yield* Deferred.succeed(go, undefined)
       yield* Fiber.join(transaction)
       assert.deepStrictEqual(yield* Fiber.join(reader), [{ n: 2 }])
     }))
 
-  it.scoped("rolls an interrupted transaction back, and goes on", () =>
+  it.scoped("rolls an interrupted transaction back and stays usable", () =>
     Effect.gen(function*() {
       const sql = yield* fresh
       yield* sql`create table t (a int)`
@@ -223,7 +223,7 @@ describe("PgliteClient", () => {
       assert.deepStrictEqual(yield* sql`select a from t`, [])
     }))
 
-  it.scoped("ends a statement whose fiber is interrupted before the next one begins", () =>
+  it.scoped("ends the statement of an interrupted fiber before the next one starts", () =>
     Effect.gen(function*() {
       const sql = yield* fresh
       yield* sql`create table t (a int)`
@@ -240,7 +240,7 @@ describe("PgliteClient", () => {
       assert.isAtLeast(kept.size, 25)
     }))
 
-  it.scoped("queued statements leave the event loop to timers in between", () =>
+  it.scoped("lets the event loop serve timers between queued statements", () =>
     Effect.gen(function*() {
       const sql = yield* fresh
       let isTimerServed = false
@@ -254,7 +254,7 @@ describe("PgliteClient", () => {
       assert.isBelow(statements, 1_000)
     }))
 
-  it.effect("waits for what runs when it closes, and refuses what comes after", () =>
+  it.effect("waits for an open transaction when it closes, and refuses later statements", () =>
     Effect.gen(function*() {
       const scope = yield* Scope.make()
       const sql = yield* Scope.extend(fresh, scope)
@@ -279,7 +279,7 @@ describe("PgliteClient", () => {
       assert.match(late.message, /closed/)
     }))
 
-  it.scoped("transforms names and JSON keys as PgClient does", () =>
+  it.scoped("transforms names and JSON keys like PgClient", () =>
     Effect.gen(function*() {
       const sql = yield* PgliteClient.make({
         transformResultNames: (name) => name.toUpperCase(),

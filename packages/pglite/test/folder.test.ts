@@ -55,10 +55,10 @@ const plant = (folder: string, name: string, claim: unknown) =>
   })
 
 describe("a folder", () => {
-  it.scoped("keeps what it has when it is closed and opened", () =>
+  it.scoped("keeps its data when it is closed and opened", () =>
     Effect.gen(function*() {
       const folder = yield* temporary
-      const inner = path.join(folder, "made", "if need be")
+      const inner = path.join(folder, "missing", "folders")
       yield* Effect.promise(() => fs.mkdir(path.join(inner, "unfinished-of-a-killed-process"), { recursive: true }))
       yield* Effect.scoped(Effect.flatMap(open(inner), (sql) => sql.unsafe("create table t as select 7 as a")))
       assert.deepStrictEqual(yield* Effect.promise(() => fs.readdir(inner)), ["postgres"])
@@ -67,7 +67,7 @@ describe("a folder", () => {
     }), 180_000)
 
   it.scoped(
-    "loses nothing that was acknowledged when its process is killed, time and again",
+    "keeps acknowledged rows when its process is killed repeatedly",
     () =>
       Effect.gen(function*() {
         const folder = yield* temporary
@@ -76,12 +76,12 @@ describe("a folder", () => {
           yield* Effect.scoped(Effect.gen(function*() {
             const child = yield* writer(folder)
             const last = yield* lines(child).pipe(
-              Stream.mapAccum(0, (told, line) => {
+              Stream.mapAccum(0, (written, line) => {
                 const [word, found] = line.split(" ")
                 if (word === "open") assert.isAtLeast(Number(found), acknowledged)
-                return [told + 1, { told, line }]
+                return [written + 1, { written, line }]
               }),
-              Stream.takeUntil(({ told }) => told === kills),
+              Stream.takeUntil(({ written }) => written === kills),
               Stream.runLast
             )
             yield* kill(child)
@@ -92,15 +92,15 @@ describe("a folder", () => {
         const [row] = yield* sql<{ n: number; max: number }>`select count(*)::int as n, max(n) as max from numbers`
         assert.isAtLeast(row?.max ?? 0, acknowledged)
         assert.isAtLeast(acknowledged, 198)
-        // No gaps either: rows were written one after another.
+        // Rows were written in order, so none is missing.
         assert.strictEqual(row?.n, row?.max)
         yield* sql`select n, length(filler) from numbers`
       }),
-    60_000
+    180_000
   )
 
   it.scoped(
-    "is refused to a second process while the first one lives, and not after it was killed",
+    "cannot be opened by a second process until the first one is killed",
     () =>
       Effect.gen(function*() {
         const folder = yield* temporary
@@ -115,14 +115,14 @@ describe("a folder", () => {
         const sql = yield* open(folder)
         assert.lengthOf(yield* sql`select 1`, 1)
       }),
-    60_000
+    180_000
   )
 })
 
 describe("FolderLock", () => {
   const refused = (folder: string) => Effect.flip(Effect.scoped(FolderLock.acquire(folder)))
 
-  it.scoped("is refused to the process that has it already, and free once its scope closes", () =>
+  it.scoped("is refused to the process that owns it, and free once its scope closes", () =>
     Effect.gen(function*() {
       const folder = yield* temporary
       yield* Effect.scoped(Effect.gen(function*() {
@@ -135,7 +135,7 @@ describe("FolderLock", () => {
       yield* FolderLock.acquire(folder)
     }))
 
-  it.scoped("sweeps the lock of a dead process, also if its id was given to another one", () =>
+  it.scoped("deletes the lock of a dead process, also if another process has its id", () =>
     Effect.gen(function*() {
       const folder = yield* temporary
       const self = yield* incarnation
@@ -145,7 +145,7 @@ describe("FolderLock", () => {
       assert.lengthOf(yield* locks(folder), 1)
     }))
 
-  it.scoped("believes a lock of elsewhere for as long as it is renewed", () =>
+  it.scoped("respects the lock of another machine while it is renewed", () =>
     Effect.gen(function*() {
       const folder = yield* temporary
       const file = yield* plant(folder, "elsewhere", {
@@ -161,7 +161,7 @@ describe("FolderLock", () => {
       yield* FolderLock.acquire(folder)
     }))
 
-  it.scoped("believes a lock that it cannot read", () =>
+  it.scoped("respects a lock file that it cannot read", () =>
     Effect.gen(function*() {
       const folder = yield* temporary
       const file = yield* plant(folder, "odd", "?")
@@ -169,7 +169,7 @@ describe("FolderLock", () => {
       assert.include(error.message, `delete ${file}`)
     }))
 
-  it.scoped("never gives one folder to two that come at once", () =>
+  it.scoped("never has two owners when several start at once", () =>
     Effect.gen(function*() {
       const folder = yield* temporary
       for (let round = 0; round < 20; round++) {
@@ -185,7 +185,7 @@ describe("FolderLock", () => {
       yield* FolderLock.acquire(folder)
     }))
 
-  it.effect("says so when the folder cannot be made", () =>
+  it.effect("fails with FolderUnusable if the folder cannot be created", () =>
     Effect.gen(function*() {
       const error = yield* refused("/dev/null/folder")
       assert.instanceOf(error, FolderLock.FolderUnusable)

@@ -1,7 +1,6 @@
 /**
- * A `pg` client for the journal's statements. The server keeps them prepared: they get names, so that each connection
- * parses and plans them once. And they are not waited for for ever: a connection that gives no answer in time is closed.
- * Statements of others pass unchanged.
+ * A `pg` client for the statements of the journal. It names them, so that each connection parses and plans them once,
+ * and it closes a connection that does not answer in time. Statements of the application pass unchanged.
  *
  * @since 0.1.0
  */
@@ -9,19 +8,23 @@ import { nameOf } from "@perdure/sql/Verb"
 import * as Pg from "pg"
 
 /**
+ * Options of the client.
+ *
  * @since 0.1.0
  * @category models
  */
 export interface JournalClientOptions {
-  /** Whether the server keeps the journal's statements prepared. */
+  /** Whether the server keeps the statements of the journal prepared. */
   readonly prepare: boolean
-  /** How long one of them may take, in milliseconds. */
+  /** How long such a statement may take, in milliseconds. */
   readonly statementMillis: number
 }
 
 const transactionControl = /^(?:BEGIN|COMMIT|ROLLBACK|SAVEPOINT|RELEASE)/i
 
 /**
+ * Makes the class of the clients, for the option `Client` of a `pg` pool.
+ *
  * @since 0.1.0
  * @category constructors
  */
@@ -30,8 +33,11 @@ export const journalClient = ({ prepare, statementMillis }: JournalClientOptions
     constructor(config?: string | Pg.ClientConfig) {
       super(config)
       const send = this.query
-      /** Without an answer nobody knows what was done, and nobody may wait: closing the connection says so. */
-      const inTime = (callback: unknown): unknown => {
+      /**
+       * Closes the connection if the callback is not called in time. The caller then gets the error of a cut
+       * connection: the statement may have been executed.
+       */
+      const withTimeout = (callback: unknown): unknown => {
         if (typeof callback !== "function") return callback
         const timer = setTimeout(() => void this.end(), statementMillis)
         return (...args: ReadonlyArray<unknown>): unknown => {
@@ -39,16 +45,16 @@ export const journalClient = ({ prepare, statementMillis }: JournalClientOptions
           return Reflect.apply(callback, undefined, args)
         }
       }
-      // `query` has a dozen overloads; what concerns us is (text, values, callback), as PgClient calls it.
+      // `query` has a dozen overloads. PgClient calls the one with (text, values, callback).
       Object.defineProperty(this, "query", {
         value: (query: unknown, values: unknown, callback: unknown): unknown => {
           const name = typeof query === "string" ? nameOf(query) : null
           if (name !== null && Array.isArray(values)) {
             const named = prepare ? { name, text: query, values } : { text: query, values }
-            return Reflect.apply(send, this, [named, inTime(callback)])
+            return Reflect.apply(send, this, [named, withTimeout(callback)])
           }
           const isControl = typeof query === "string" && transactionControl.test(query)
-          return Reflect.apply(send, this, [query, values, isControl ? inTime(callback) : callback])
+          return Reflect.apply(send, this, [query, values, isControl ? withTimeout(callback) : callback])
         }
       })
     }

@@ -14,6 +14,7 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import * as Struct from "effect/Struct"
@@ -22,10 +23,12 @@ import { Journal } from "perdure/Journal"
 import { JournalDriver } from "perdure/JournalDriver"
 import * as Rule from "perdure/Rule"
 import * as Pg from "pg"
-import * as PgListener from "./PgListener.js"
 import { journalClient } from "./JournalClient.js"
+import * as PgListener from "./PgListener.js"
 
 /**
+ * Options of the journal on Postgres. `SqlJournalOptions` has the others: `schema`, `clock` and `migrate`.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -35,42 +38,55 @@ export interface PgJournalOptions extends SqlJournal.SqlJournalOptions {
   /** Connections of the pool, besides one for LISTEN. Default 10. */
   readonly maxConnections?: number
   /**
-   * How many transactions (`Step.transaction`) may be open at once; others wait for one to end. Default: four less than
-   * there are connections, so that steps never keep the worker from its heartbeat, its claims and its commits.
+   * Transactions (`Step.transaction`) that can be open at the same time. Others wait. Default: four less than
+   * `maxConnections`, at least one, so that steps never delay heartbeats, claims and commits of the worker.
    */
   readonly maxTransactions?: number
   /**
-   * Whether the server keeps the journal's statements prepared (default). Behind a pooler in transaction mode that does
-   * not support this, switch it off.
+   * Whether the server keeps the journal's statements prepared. Default true. Use false behind a transaction pooler
+   * that does not support prepared statements.
    */
   readonly prepare?: boolean
-  /** Whether to hear other processes by LISTEN (default), or to poll only. */
+  /** Whether to receive hints of other processes by LISTEN. Default true. If false, the journal only polls. */
   readonly listen?: boolean
-  /** How long one attempt to connect may take. Default 5 seconds. */
+  /** The time limit of one attempt to connect. Default 5 seconds. */
   readonly connectTimeout?: Duration.DurationInput
   /**
-   * How long a statement of the journal may go without an answer; then its connection is closed and it is tried again,
-   * as after a cut. Your own statements are not limited. Default 1 minute.
+   * How long a statement of the journal may take. Then its connection is closed and the statement is retried.
+   * Statements of the application are not limited. Default 1 minute.
    */
   readonly statementTimeout?: Duration.DurationInput
   /** How long to wait at start for a database that cannot be reached. Default 30 seconds. */
   readonly startTimeout?: Duration.DurationInput
-  /** As shown by `pg_stat_activity`. Default `perdure`. */
+  /** The name of the connections in `pg_stat_activity`. Default `perdure`. */
   readonly applicationName?: string
+  /** As in `pg`. Default: as the URL says. */
   readonly ssl?: Pg.ClientConfig["ssl"]
 }
 
-/** The longest time of a timer of Node, in milliseconds. */
+/** The longest timer of Node. */
 const MAX_TIMER_MILLIS = 2_147_483_647
 
-/** A URL may contain a password, so its message does not show it. */
-const url: Rule.Rule<Redacted.Redacted> = {
-  expected: "a Redacted string",
-  problems: (value, place) =>
-    Redacted.isRedacted(value) && typeof Redacted.value(value) === "string"
-      ? []
-      : [`"${place}" must be a Redacted string: make it by Redacted.make`]
+/** Whether `pg` can read a connection string. */
+const isConnectionString = (url: unknown): boolean => {
+  if (typeof url !== "string" || url === "") return false
+  try {
+    return new Pg.Client(url).host !== undefined
+  } catch {
+    return false
+  }
 }
+
+/** The message does not show the value, because a URL can contain a password. */
+const url: Rule.Rule<Redacted.Redacted> = {
+  expected: "a Redacted connection string",
+  problems: (value, place) =>
+    Redacted.isRedacted(value) && isConnectionString(Redacted.value(value))
+      ? []
+      : [`"${place}" must be a Redacted connection string: use Redacted.make("postgres://host/database")`]
+}
+
+const timeout = Rule.optional(Rule.duration({ min: 1, max: MAX_TIMER_MILLIS }))
 
 const rules = Rule.fields<PgJournalOptions>({
   ...SqlJournal.optionsTable,
@@ -79,19 +95,17 @@ const rules = Rule.fields<PgJournalOptions>({
   maxTransactions: Rule.optional(Rule.count({ min: 1 })),
   prepare: Rule.optional(Rule.boolean),
   listen: Rule.optional(Rule.boolean),
-  connectTimeout: Rule.optional(Rule.duration({ max: MAX_TIMER_MILLIS })),
-  statementTimeout: Rule.optional(Rule.duration({ min: 1, max: MAX_TIMER_MILLIS })),
+  connectTimeout: timeout,
+  statementTimeout: timeout,
   startTimeout: Rule.optional(Rule.duration({ max: Infinity })),
-  applicationName: Rule.optional(Rule.string()),
-  ssl: Rule.optional(
-    Rule.rule<Exclude<Pg.ClientConfig["ssl"], undefined>>(
-      "a boolean, or the TLS options of pg",
-      (value) => typeof value === "boolean" || (typeof value === "object" && value !== null)
-    )
-  )
+  applicationName: Rule.optional(Rule.string({ min: 1 })),
+  ssl: Rule.optional(Rule.either(Rule.boolean, Rule.rule("an object of TLS options", Predicate.isRecord)))
 })
 
-const CONNECTIONS = 10
+const DEFAULT_CONNECTIONS = 10
+
+/** Connections of the pool that no transaction uses. */
+const RESERVED_CONNECTIONS = 4
 
 const clientConfig = (options: PgJournalOptions): Pg.ClientConfig => ({
   connectionString: Redacted.value(options.url),
@@ -101,42 +115,39 @@ const clientConfig = (options: PgJournalOptions): Pg.ClientConfig => ({
   ...(options.ssl === undefined ? {} : { ssl: options.ssl })
 })
 
-/** Connections that no transaction takes. */
-const RESERVED = 4
-
-const mostTransactions = ({ maxConnections = CONNECTIONS, maxTransactions }: PgJournalOptions): number =>
-  maxTransactions ?? Math.max(1, maxConnections - RESERVED)
+const transactionLimit = ({ maxConnections = DEFAULT_CONNECTIONS, maxTransactions }: PgJournalOptions): number =>
+  maxTransactions ?? Math.max(1, maxConnections - RESERVED_CONNECTIONS)
 
 const pool = (options: PgJournalOptions) =>
   Effect.acquireRelease(
     Effect.sync(() => {
       const made = new Pg.Pool({
         ...clientConfig(options),
-        max: options.maxConnections ?? CONNECTIONS,
+        max: options.maxConnections ?? DEFAULT_CONNECTIONS,
         Client: journalClient({
           prepare: options.prepare !== false,
           statementMillis: Duration.toMillis(options.statementTimeout ?? "1 minute")
         })
       })
-      // Connections that break while they are idle leave the pool; statements report their own.
+      // A connection that breaks while it is idle leaves the pool. Statements report their own errors.
       made.on("error", () => {})
       return made
     }),
     (made) => Effect.ignore(Effect.timeout(Effect.tryPromise(() => made.end()), "5 seconds"))
   )
 
-/** The pool as a `SqlClient`; nothing is connected yet. */
+/** The pool as a `SqlClient`. It does not connect yet. */
 const client = (options: PgJournalOptions) =>
   Layer.scopedContext(
     Effect.map(
-      // It fails only if the pool cannot be made, which ours always can.
+      // Fails only if the pool cannot be made, which cannot happen.
       Effect.orDie(PgClient.fromPool({ acquire: pool(options) })),
       (made) => Context.make(PgClient.PgClient, made).pipe(Context.add(SqlClient.SqlClient, made))
     )
   ).pipe(Layer.provide(Reactivity.layer))
 
-/** Waits for a database that does not run yet. Other errors are reported at once. */
-const patiently = <A, R>(
+/** Retries while the database cannot be reached, for at most `startTimeout` of real time. */
+const retryAtStart = <A, R>(
   self: Effect.Effect<A, ConfigurationInvalid | JournalError, R>,
   startTimeout: Duration.DurationInput
 ): Effect.Effect<A, ConfigurationInvalid | JournalError, R> =>
@@ -150,13 +161,21 @@ const patiently = <A, R>(
     }).pipe(Effect.withClock(Clock.make()))
   )
 
+const driver = (options: PgJournalOptions) => {
+  const made = SqlJournal.make(Struct.pick(options, "schema", "clock", "migrate"), transactionLimit(options))
+  const layer = Layer.scoped(JournalDriver, retryAtStart(made, options.startTimeout ?? "30 seconds"))
+  return options.listen === false
+    ? layer
+    : Layer.provide(layer, PgListener.layer({ client: clientConfig(options) }))
+}
+
 /**
- * The journal's driver on Postgres, and the `SqlClient` that it works with, so that your own statements and the
- * journal's can share a transaction.
+ * The driver on Postgres, with the `SqlClient` that it uses, so that statements of the application and the journal can
+ * share a transaction.
  *
- * Fails with `ConfigurationInvalid`, which lists all problems of the options, or with a `JournalError`: `Unavailable` if
- * the database cannot be reached for `startTimeout`, `SchemaVersion` if its schema cannot be used, `Refused` for a wrong
- * password or a missing privilege.
+ * Fails with `ConfigurationInvalid`, which lists all problems of the options, or with a `JournalError`: `Unavailable`
+ * if the database cannot be reached for `startTimeout`, `SchemaVersion` if this version cannot use the schema,
+ * `Refused` for a wrong password or a missing privilege.
  *
  * @since 0.1.0
  * @category layers
@@ -177,26 +196,11 @@ export const layerDriver = (
 > =>
   Layer.unwrapEffect(Effect.map(
     Rule.requireConfiguration("the options of PgJournal", rules.problems(options, "")),
-    () => validDriver(options)
+    () => Layer.provideMerge(driver(options), client(options))
   ))
 
-const validDriver = (options: PgJournalOptions) => {
-  const driver = Layer.scoped(
-    JournalDriver,
-    patiently(
-      SqlJournal.make(Struct.pick(options, "schema", "clock", "migrate"), mostTransactions(options)),
-      options.startTimeout ?? "30 seconds"
-    )
-  )
-  const listening = options.listen === false
-    ? driver
-    : Layer.provide(driver, PgListener.layer({ client: clientConfig(options) }))
-  return Layer.provideMerge(listening, client(options))
-}
-
 /**
- * The journal on Postgres: what workflows and workers need, and the `SqlClient` that it works with. Fails as
- * `layerDriver` does.
+ * The journal on Postgres, with the `SqlClient` that it uses. Fails like `layerDriver`.
  *
  * @since 0.1.0
  * @category layers
@@ -214,7 +218,7 @@ export const layer = (
 > => Layer.provideMerge(Journal.layer(), layerDriver(options))
 
 /**
- * As `layer`, its options read from the configuration.
+ * Like `layer`, with the options from the configuration.
  *
  * @since 0.1.0
  * @category layers

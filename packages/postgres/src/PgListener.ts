@@ -1,6 +1,7 @@
 /**
- * LISTEN on a connection of its own: connects again when it is lost, and tests itself by sending notices through the
- * pool. When none comes back, as behind a transaction pooler, it says so once and stays quiet: the journal polls.
+ * LISTEN on its own connection. The listener reconnects when the connection is lost. It tests itself with notifications
+ * that it sends through the pool. If none comes back, as behind a transaction pooler, it logs one warning, and the
+ * journal only polls until a later test succeeds.
  *
  * @since 0.1.0
  */
@@ -18,35 +19,39 @@ import * as Stream from "effect/Stream"
 import { randomUUID } from "node:crypto"
 import * as Pg from "pg"
 
-/** The connection is gone. */
-class Lost extends Data.TaggedError("Lost")<{ readonly cause: unknown }> {}
+/** The connection is lost. */
+class ConnectionLost extends Data.TaggedError("ConnectionLost")<{ readonly cause: unknown }> {}
 
-/** A notice that was sent did not come back. */
-class NoEcho extends Data.TaggedError("NoEcho")<{ readonly heardBefore: boolean }> {}
+/** A notification that was sent did not come back. */
+class NoEcho extends Data.TaggedError("NoEcho")<{ readonly echoedBefore: boolean }> {}
 
 /**
+ * Options of the listener.
+ *
  * @since 0.1.0
  * @category models
  */
 export interface PgListenerOptions {
-  /** How to connect. */
+  /** The configuration of the connection. */
   readonly client: Pg.ClientConfig
-  /** How long an echo may take. Default 5 seconds. */
+  /** How long a notification of a test may take. Default 5 seconds. */
   readonly echoTimeout?: Duration.DurationInput
-  /** How often to test that notices still come. Default 30 seconds. */
+  /** The time between two tests. Default 30 seconds. */
   readonly testInterval?: Duration.DurationInput
-  /** How long to wait before looking again whether notices come at all. Default 1 minute. */
-  readonly deafInterval?: Duration.DurationInput
+  /** The time until the next test after no notification came back. Default 1 minute. */
+  readonly retestInterval?: Duration.DurationInput
 }
 
-const connect = (config: Pg.ClientConfig, lost: Deferred.Deferred<never, Lost>) =>
+const connect = (config: Pg.ClientConfig, lost: Deferred.Deferred<never, ConnectionLost>) =>
   Effect.acquireRelease(
-    Effect.async<Pg.Client, Lost>((resume) => {
+    Effect.async<Pg.Client, ConnectionLost>((resume) => {
       const client = new Pg.Client(config)
-      const gone = (cause: unknown) => Deferred.unsafeDone(lost, Effect.fail(new Lost({ cause })))
-      client.on("error", gone)
-      client.on("end", () => gone("the connection ended"))
-      client.connect((cause: Error | null) => resume(cause ? Effect.fail(new Lost({ cause })) : Effect.succeed(client)))
+      const onLost = (cause: unknown) => Deferred.unsafeDone(lost, Effect.fail(new ConnectionLost({ cause })))
+      client.on("error", onLost)
+      client.on("end", () => onLost("the connection ended"))
+      client.connect((cause: Error | null) =>
+        resume(cause ? Effect.fail(new ConnectionLost({ cause })) : Effect.succeed(client))
+      )
     }),
     (client) => Effect.ignore(Effect.tryPromise(() => client.end()))
   )
@@ -61,23 +66,27 @@ const make = (options: PgListenerOptions) =>
     const sql = yield* SqlClient.SqlClient
     const echoTimeout = options.echoTimeout ?? "5 seconds"
 
-    /** One connection's life. Ends only by failing. */
-    const session = (channel: string, heard: Queue.Enqueue<string>, state: { heardBefore: boolean; warned: boolean }) =>
+    /** Listens on one connection. Ends only with a failure. */
+    const session = (
+      channel: string,
+      payloads: Queue.Enqueue<string>,
+      state: { echoedBefore: boolean; warned: boolean }
+    ) =>
       Effect.gen(function*() {
-        const lost = yield* Deferred.make<never, Lost>()
+        const lost = yield* Deferred.make<never, ConnectionLost>()
         const client = yield* connect(options.client, lost)
         const echoes = new Map<string, Deferred.Deferred<void>>()
         client.on("notification", ({ channel: on, payload }) => {
           if (on !== channel || payload === undefined) return
           const echo = echoes.get(payload)
-          if (echo === undefined) heard.unsafeOffer(payload)
+          if (echo === undefined) payloads.unsafeOffer(payload)
           else Deferred.unsafeDone(echo, Effect.void)
         })
         yield* Effect.tryPromise({
           try: () => client.query(`LISTEN ${Pg.escapeIdentifier(channel)}`),
-          catch: (cause) => new Lost({ cause })
+          catch: (cause) => new ConnectionLost({ cause })
         })
-        // By the pool: on this connection the echo would come even if nothing else did.
+        // Through the pool: a notification from this connection would come back even behind a pooler.
         const test = Effect.gen(function*() {
           const payload = JSON.stringify(["Echo", yield* Effect.sync(() => randomUUID())])
           const echo = yield* Deferred.make<void>()
@@ -87,17 +96,17 @@ const make = (options: PgListenerOptions) =>
               Effect.zipRight(
                 Effect.mapError(
                   sql.unsafe("SELECT pg_notify($1, $2)", [channel, payload]).withoutTransform,
-                  (cause) => new Lost({ cause })
+                  (cause) => new ConnectionLost({ cause })
                 ),
                 Effect.timeoutFail(Deferred.await(echo), {
                   duration: echoTimeout,
-                  onTimeout: () => new NoEcho({ heardBefore: state.heardBefore })
+                  onTimeout: () => new NoEcho({ echoedBefore: state.echoedBefore })
                 })
               ),
             () => Effect.sync(() => echoes.delete(payload))
           )
-          if (state.warned) yield* Effect.logInfo(`Notices on "${channel}" are heard now`)
-          state.heardBefore = true
+          if (state.warned) yield* Effect.logInfo(`Notifications on channel "${channel}" are received again`)
+          state.echoedBefore = true
           state.warned = false
         })
         const tests = Effect.zipRight(
@@ -113,37 +122,38 @@ const make = (options: PgListenerOptions) =>
     return Listener.of({
       listen: (channel) =>
         Stream.unwrapScoped(Effect.gen(function*() {
-          const heard = yield* Queue.unbounded<string>()
-          const state = { heardBefore: false, warned: false }
-          const deaf = Effect.gen(function*() {
+          const payloads = yield* Queue.unbounded<string>()
+          const state = { echoedBefore: false, warned: false }
+          const warn = Effect.gen(function*() {
             if (!state.warned) {
               state.warned = true
               yield* Effect.logWarning(
-                `No notice comes back on channel "${channel}" (a transaction pooler?): the journal polls instead`
+                `No notification comes back on channel "${channel}" (a transaction pooler?): the journal only polls`
               )
             }
-            yield* Effect.sleep(options.deafInterval ?? "1 minute")
+            yield* Effect.sleep(options.retestInterval ?? "1 minute")
           })
-          const once: Effect.Effect<void, Lost> = Effect.catchTag(
-            session(channel, heard, state),
+          const once: Effect.Effect<void, ConnectionLost> = Effect.catchTag(
+            session(channel, payloads, state),
             "NoEcho",
-            ({ heardBefore }) => heardBefore ? Effect.fail(new Lost({ cause: "no echo any more" })) : deaf
+            ({ echoedBefore }) =>
+              echoedBefore ? Effect.fail(new ConnectionLost({ cause: "no notification comes back" })) : warn
           )
           yield* once.pipe(
-            Effect.tapError(({ cause }) => Effect.logDebug("The connection that listens was lost", cause)),
+            Effect.tapError(({ cause }) => Effect.logDebug("The connection of LISTEN was lost", cause)),
             Effect.retry(backoff),
             Effect.forever,
-            // Connections live by real time, whatever clock the program goes by.
+            // Connections use real time, also under a `TestClock`.
             Effect.withClock(Clock.make()),
             Effect.forkScoped
           )
-          return Stream.fromQueue(heard)
+          return Stream.fromQueue(payloads)
         }))
     })
   })
 
 /**
- * A listener for the journal, on a connection of its own; its self-test goes through the `SqlClient`.
+ * A listener for the journal on its own connection. Its tests use the `SqlClient`.
  *
  * @since 0.1.0
  * @category layers

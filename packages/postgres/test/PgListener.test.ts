@@ -1,4 +1,4 @@
-/** Hearing other processes: from one driver to another, over lost connections, and when nothing can be heard. */
+/** Hints between processes: from one driver to another, after a lost connection, and without notifications. */
 import * as PgClient from "@effect/sql-pg/PgClient"
 import { assert, describe, it } from "@effect/vitest"
 import { Listener } from "@perdure/sql/Listener"
@@ -27,7 +27,7 @@ import {
   worker
 } from "./support/driver.js"
 
-/** Do `cause` again and again until `driver` gives a hint that is asked for. */
+/** Repeats `cause` until `driver` receives a hint that is wanted. */
 const hears = (driver: JournalDriver, wanted: (hint: Hint) => boolean, cause: Effect.Effect<unknown, unknown>) =>
   Effect.gen(function*() {
     const heard = yield* Effect.fork(Stream.runHead(Stream.filter(driver.hints, wanted)))
@@ -37,7 +37,7 @@ const hears = (driver: JournalDriver, wanted: (hint: Hint) => boolean, cause: Ef
 
 const other = { id: "other", incarnation: "1" }
 
-/** Two drivers of one database, as two processes have; the first one listens. */
+/** Two drivers on one database, like those of two processes. The first one listens. */
 const two = Effect.gen(function*() {
   const { url } = yield* TestDatabase.freshOn(server)
   const listening = yield* driverOn(url, { listen: true })
@@ -46,8 +46,8 @@ const two = Effect.gen(function*() {
   return { url, listening, away }
 })
 
-describe("one process hears of another", () => {
-  it.scopedLive("that there are runs, when it has an idle worker", () =>
+describe("a listening driver receives a hint", () => {
+  it.scopedLive("for a new run of another process if its worker is idle", () =>
     Effect.gen(function*() {
       const { away, listening } = yield* two
       assert.deepStrictEqual(yield* claim(listening), [])
@@ -55,14 +55,14 @@ describe("one process hears of another", () => {
       yield* hears(listening, (hint) => hint._tag === "Ready" && hint.queue === "q", start)
     }))
 
-  it.scopedLive("that somebody asks whether its worker answers", () =>
+  it.scopedLive("for a ping that another process sends to its worker", () =>
     Effect.gen(function*() {
       const { away, listening } = yield* two
       const asked = (hint: Hint) => hint._tag === "Ping" && hint.worker === worker.id && hint.nonce === "n"
       yield* hears(listening, asked, away.ping({ worker: worker.id, nonce: "n" }))
     }))
 
-  it.scopedLive("that a run which it holds has a message, by delivery and by commit", () =>
+  it.scopedLive("for a message to a run that its worker holds, from a delivery and from a commit", () =>
     Effect.gen(function*() {
       const { away, listening } = yield* two
       yield* held(listening, "mine")
@@ -80,7 +80,7 @@ describe("one process hears of another", () => {
       yield* hears(listening, mine, write)
     }))
 
-  it.scopedLive("that a run which it awaits has ended", () =>
+  it.scopedLive("for the end of a run that it awaits", () =>
     Effect.gen(function*() {
       const { away, listening } = yield* two
       const end = Effect.gen(function*() {
@@ -96,7 +96,7 @@ describe("one process hears of another", () => {
       yield* hears(listening, (hint) => hint._tag === "Changed", end)
     }))
 
-  it.scopedLive("again after its connection was lost", () =>
+  it.scopedLive("after its connection was lost", () =>
     Effect.gen(function*() {
       const { away, listening, url } = yield* two
       yield* claim(listening)
@@ -109,13 +109,13 @@ describe("one process hears of another", () => {
         WHERE datname = current_database() AND query LIKE 'LISTEN%'`
       )
       assert.strictEqual(cut?.["n"], 1)
-      // What the first driver publishes itself does not count: it does nothing.
+      // The first driver does nothing, so the hint comes from the other one.
       yield* hears(listening, ready, start)
     }))
 })
 
-describe("a worker that is busy", () => {
-  it.scopedLive("is not notified: nobody is", () =>
+describe("a busy worker", () => {
+  it.scopedLive("receives no notification for a new run", () =>
     Effect.gen(function*() {
       const { url } = yield* TestDatabase.freshOn(server)
       const driver = yield* driverOn(url)
@@ -128,7 +128,7 @@ describe("a worker that is busy", () => {
     }))
 })
 
-/** A listener on one database whose self-test goes to another one: nothing comes back, as behind some poolers. */
+/** A listener whose tests go to another database, so that no notification comes back, as behind some poolers. */
 const deaf = Effect.gen(function*() {
   const heardAt = yield* TestDatabase.freshOn(server)
   const sentTo = yield* TestDatabase.freshOn(server)
@@ -136,14 +136,14 @@ const deaf = Effect.gen(function*() {
     PgListener.layer({
       client: { connectionString: heardAt.url },
       echoTimeout: "50 millis",
-      deafInterval: "20 millis"
+      retestInterval: "20 millis"
     }).pipe(Layer.provide(PgClient.layer({ url: Redacted.make(sentTo.url) })))
   )
   return { listener: Context.get(context, Listener), heardAt }
 })
 
-describe("a listener that hears nothing", () => {
-  it.scopedLive("says so once, and looks again from time to time", () =>
+describe("a listener without notifications", () => {
+  it.scopedLive("logs one warning and tests again at intervals", () =>
     Effect.gen(function*() {
       const { heardAt, listener } = yield* deaf
       const warnings: Array<string> = []
@@ -156,7 +156,7 @@ describe("a listener that hears nothing", () => {
         Effect.fork,
         Effect.provide(Logger.replace(Logger.defaultLogger, logger))
       )
-      // Each look is a connection of its own: three have been made when the third pid is seen.
+      // Each test has its own connection, so the third pid shows three tests.
       const pids = new Set<unknown>()
       yield* Effect.repeat(
         Effect.map(

@@ -1,4 +1,4 @@
-/** What goes wrong between the driver and its database: each fault has a code, and nothing is written twice. */
+/** Faults between the driver and its database: each one has a code, and no commit is applied twice. */
 import * as SqlClient from "@effect/sql/SqlClient"
 import { assert, describe, it } from "@effect/vitest"
 import * as FaultProxy from "@perdure/testing/FaultProxy"
@@ -25,7 +25,7 @@ const codeOf = <A, R>(self: Effect.Effect<A, unknown, R>) =>
     return [error.code, error.retryable]
   })
 
-/** A driver that reaches its database by a proxy, and the database's own address. */
+/** A driver that connects through a proxy, and the URL of the database without it. */
 const proxied = Effect.gen(function*() {
   const { url } = yield* TestDatabase.freshOn(server)
   const proxy = yield* FaultProxy.make(url)
@@ -39,14 +39,14 @@ const written = (url: string, run: string) =>
     ([row]) => row?.["n"]
   )
 
-describe("faults of the connection", () => {
-  it.scopedLive("a database that is not there at start is Unavailable, after the time to wait for it", () =>
+describe("a fault of the connection", () => {
+  it.scopedLive("is Unavailable after startTimeout if the database cannot be reached at start", () =>
     Effect.gen(function*() {
       const down = driverOn("postgres://postgres@127.0.0.1:1/nothing", { startTimeout: "300 millis" })
       assert.deepStrictEqual(yield* codeOf(down), ["Unavailable", true])
     }))
 
-  it.scopedLive("a database that comes up while it is waited for is used", () =>
+  it.scopedLive("ends when the database can be reached within startTimeout", () =>
     Effect.gen(function*() {
       const { url } = yield* TestDatabase.freshOn(server)
       const proxy = yield* FaultProxy.make(url)
@@ -60,14 +60,14 @@ describe("faults of the connection", () => {
       assert.deepStrictEqual((yield* driver.get([])).value, [])
     }))
 
-  it.scopedLive("a wrong database is refused at once", () =>
+  it.scopedLive("is Refused immediately if the database does not exist", () =>
     Effect.gen(function*() {
       const nowhere = new URL(server.url)
       nowhere.pathname = "/nowhere"
       assert.deepStrictEqual(yield* codeOf(driverOn(nowhere.href)), ["Refused", false])
     }))
 
-  it.scopedLive("a connection cut before the server has a commit: outcome unknown, nothing written, sent again", () =>
+  it.scopedLive("before the server receives a commit is OutcomeUnknown, and the commit can be repeated", () =>
     Effect.gen(function*() {
       const { driver, proxy, url } = yield* proxied
       yield* held(driver, "a")
@@ -79,7 +79,7 @@ describe("faults of the connection", () => {
       assert.strictEqual(yield* written(url, "a"), 1)
     }))
 
-  it.scopedLive("a connection cut after a commit: outcome unknown; sent again it is applied, and written once", () =>
+  it.scopedLive("after the server applied a commit is OutcomeUnknown, and the repeated commit is written once", () =>
     Effect.gen(function*() {
       const { driver, proxy, url } = yield* proxied
       yield* held(driver, "a")
@@ -90,7 +90,7 @@ describe("faults of the connection", () => {
       assert.strictEqual(yield* written(url, "a"), 1)
     }))
 
-  it.scopedLive("a connection that gives no answer is closed after a while: outcome unknown, sent again on another", () =>
+  it.scopedLive("without an answer ends after statementTimeout with OutcomeUnknown, and the commit can be repeated", () =>
     Effect.gen(function*() {
       const { url } = yield* TestDatabase.freshOn(server)
       const proxy = yield* FaultProxy.make(url)
@@ -108,7 +108,7 @@ describe("faults of the connection", () => {
       assert.strictEqual(yield* written(url, "a"), 1)
     }))
 
-  it.scopedLive("a statement of one's own may take longer", () =>
+  it.scopedLive("does not follow from a slow statement of the application", () =>
     Effect.gen(function*() {
       const { url } = yield* TestDatabase.freshOn(server)
       const layer = PgJournal.layerDriver({ url: Redacted.make(url), statementTimeout: "100 millis" })
@@ -119,7 +119,7 @@ describe("faults of the connection", () => {
       assert.deepStrictEqual(answer, [{ one: 1 }])
     }))
 
-  it.scopedLive("a commit that is sent again while the first is still under way is applied once", () =>
+  it.scopedLive("lets a commit be repeated while the first is executing, and it is applied once", () =>
     Effect.gen(function*() {
       const { driver, proxy, url } = yield* proxied
       yield* held(driver, "a")
@@ -137,7 +137,7 @@ describe("faults of the connection", () => {
         )
       const first = yield* Effect.fork(codeOf(commit(driver, commitOf("a"))))
       yield* waiting(1)
-      // The client is gone; the server does not know yet, and goes on waiting for the row.
+      // The client is disconnected. The server has not noticed, and still waits for the row.
       yield* proxy.cut
       assert.deepStrictEqual(yield* Fiber.join(first), ["OutcomeUnknown", true])
       const again = yield* Effect.fork(commit(driver, commitOf("a")))
@@ -147,14 +147,14 @@ describe("faults of the connection", () => {
       assert.strictEqual(yield* written(url, "a"), 1)
     }))
 
-  it.scopedLive("with the database away every operation is Unavailable, and works when it is back", () =>
+  it.scopedLive("is Unavailable for every verb while the database cannot be reached, and ends when it can", () =>
     Effect.gen(function*() {
       const { driver, proxy } = yield* proxied
       yield* held(driver, "a")
       yield* Effect.scoped(Effect.zipRight(
         proxy.away,
         Effect.gen(function*() {
-          // The pool may hand out the connection that was cut before it has noticed.
+          // The pool may return a cut connection before it has noticed the cut.
           yield* Effect.either(driver.get(["a"]))
           assert.deepStrictEqual(yield* codeOf(driver.get(["a"])), ["Unavailable", true])
           assert.deepStrictEqual(yield* codeOf(commit(driver, commitOf("a"))), ["Unavailable", true])
@@ -163,7 +163,7 @@ describe("faults of the connection", () => {
       assert.deepStrictEqual(yield* commit(driver, commitOf("a")), ["Applied"])
     }))
 
-  it.scopedLive("a backend that is terminated in a statement leaves its outcome unknown", () =>
+  it.scopedLive("is OutcomeUnknown if the backend is terminated during a statement", () =>
     Effect.gen(function*() {
       const { driver, url } = yield* proxied
       yield* held(driver, "a")
@@ -181,15 +181,15 @@ describe("faults of the connection", () => {
       )
       assert.deepStrictEqual(yield* Fiber.join(stuck), ["OutcomeUnknown", true])
       yield* gate("COMMIT")
-      // The pool may hand out the dying connection once more, before its socket has closed.
+      // The pool may return the terminated connection once more before its socket is closed.
       const again = Effect.retry(commit(driver, commitOf("a")), { times: 3 })
       assert.deepStrictEqual(yield* again, ["Applied"])
     }))
 })
 
-describe("faults that the server reports", () => {
+describe("a fault that the server reports", () => {
   for (const limit of ["lock_timeout", "statement_timeout"]) {
-    it.scopedLive(`${limit} is a conflict: rolled back, to be tried again`, () =>
+    it.scopedLive(`is a retryable Conflict at the server's ${limit}`, () =>
       Effect.gen(function*() {
         const { url } = yield* TestDatabase.freshOn(server)
         const patient = yield* driverOn(url)
@@ -204,7 +204,7 @@ describe("faults that the server reports", () => {
       }))
   }
 
-  it.scopedLive("a server that only reads, as a standby does, is Unavailable for writing", () =>
+  it.scopedLive("is Unavailable for writes on a read-only server, such as a standby", () =>
     Effect.gen(function*() {
       const { url } = yield* TestDatabase.freshOn(server)
       yield* driverOn(url)
@@ -215,7 +215,7 @@ describe("faults that the server reports", () => {
       assert.deepStrictEqual(yield* codeOf(standby), ["Unavailable", true])
     }))
 
-  it.scopedLive("a table that is gone is a matter of the schema", () =>
+  it.scopedLive("is SchemaVersion if a table is missing", () =>
     Effect.gen(function*() {
       const { url } = yield* TestDatabase.freshOn(server)
       const driver = yield* driverOn(url)
@@ -224,7 +224,7 @@ describe("faults that the server reports", () => {
       assert.deepStrictEqual(yield* codeOf(history), ["SchemaVersion", false])
     }))
 
-  it.scopedLive("a row that cannot be read is Corrupt", () =>
+  it.scopedLive("is Corrupt if a row cannot be decoded", () =>
     Effect.gen(function*() {
       const { url } = yield* TestDatabase.freshOn(server)
       const driver = yield* driverOn(url)
@@ -233,7 +233,7 @@ describe("faults that the server reports", () => {
       assert.deepStrictEqual(yield* codeOf(driver.get(["a"])), ["Corrupt", false])
     }))
 
-  it.scopedLive("what JSON can carry and Postgres cannot is refused, and nothing of it is written", () =>
+  it.scopedLive("is Refused for JSON that PostgreSQL cannot store, and nothing is written", () =>
     Effect.gen(function*() {
       const { url } = yield* TestDatabase.freshOn(server)
       const driver = yield* driverOn(url)
@@ -243,8 +243,8 @@ describe("faults that the server reports", () => {
     }))
 })
 
-describe("clients", () => {
-  it.scopedLive("without prepared statements all is the same", () =>
+describe("the client of the journal", () => {
+  it.scopedLive("works without prepared statements", () =>
     Effect.gen(function*() {
       const { url } = yield* TestDatabase.freshOn(server)
       const driver = yield* driverOn(url, { prepare: false, maxConnections: 1 })
@@ -253,7 +253,7 @@ describe("clients", () => {
       assert.deepStrictEqual((yield* driver.history({ run: "a", from: 0, limit: 9 })).value.length, 1)
     }))
 
-  it.scopedLive("the server keeps our statements prepared, and only ours", () =>
+  it.scopedLive("prepares the statements of the journal and no others", () =>
     Effect.gen(function*() {
       const { url } = yield* TestDatabase.freshOn(server)
       const layer = PgJournal.layerDriver({ url: Redacted.make(url), listen: false, maxConnections: 1 })

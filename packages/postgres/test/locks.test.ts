@@ -1,7 +1,7 @@
 /**
- * Windows in which statements would deadlock if they did not lock in one order. Each window is forced: a gate holds a
- * row in the middle, so that one operation stands still with half of its locks, while another one that names the same
- * rows the other way round begins. Then the gate opens. Nothing sleeps: the database says who waits.
+ * Lock order (rule 4). Each test makes the moment at which statements without one order would deadlock: a transaction
+ * locks the middle row, so that one operation waits with half of its locks while another one, which names the same rows
+ * in the opposite order, starts. Then the transaction ends. No test sleeps: the database reports which backends wait.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as TestDatabase from "@perdure/testing/TestDatabase"
@@ -11,7 +11,7 @@ import * as Fiber from "effect/Fiber"
 import type { JournalDriver } from "perdure/JournalDriver"
 import { ask, commitOf, driverOn, finish, held, newRun, session, signal, worker } from "./support/driver.js"
 
-/** Until so many backends of this database wait for a lock. */
+/** Waits until `count` backends of this database wait for a lock. */
 const waiting = (url: string, count: number) =>
   Effect.repeat(
     ask(
@@ -21,7 +21,7 @@ const waiting = (url: string, count: number) =>
     { until: ([row]) => Number(row?.["n"]) >= count }
   )
 
-/** `left` stands still at row `m` with the locks before it; `right` begins; `m` is let go. */
+/** `left` waits for row `m` with the locks before it, `right` starts, and then `m` is unlocked. */
 const forced = <A, B>(url: string, left: Effect.Effect<A, unknown>, right: Effect.Effect<B, unknown>) =>
   Effect.gen(function*() {
     const gate = yield* session(url)
@@ -37,7 +37,7 @@ const forced = <A, B>(url: string, left: Effect.Effect<A, unknown>, right: Effec
 
 const ids = ["a", "b", "m", "y", "z"]
 
-/** Operations that touch `a`, `m` and `z`, and name them in the given order. */
+/** Operations that change `a`, `m` and `z`, and name them in the given order. */
 const operations: Readonly<
   Record<string, (driver: JournalDriver, order: ReadonlyArray<string>) => Effect.Effect<unknown, unknown>>
 > = {
@@ -67,7 +67,7 @@ const pairs = Object.keys(operations).flatMap((left, index, all) =>
 for (const server of TestDatabase.servers) {
   describe(`locks on ${server.name}`, () => {
     it.scopedLive(
-      "the window is real: statements that lock as they are asked do deadlock in it",
+      "deadlock if statements lock rows in the order of their requests",
       () =>
         Effect.gen(function*() {
           const { url } = yield* TestDatabase.freshOn(server)
@@ -87,7 +87,7 @@ for (const server of TestDatabase.servers) {
     )
 
     for (const [left, right] of pairs) {
-      it.scopedLive(`${left}, and ${right} the other way round`, () =>
+      it.scopedLive(`do not deadlock for ${left} and ${right} in opposite orders`, () =>
         Effect.gen(function*() {
           const { url } = yield* TestDatabase.freshOn(server)
           const [one, other] = [yield* driverOn(url), yield* driverOn(url)]
@@ -103,12 +103,12 @@ for (const server of TestDatabase.servers) {
     }
 
     it.scopedLive(
-      "a family that is terminated, its members' commits, and its end by a child",
+      "do not deadlock for a terminate of a family beside commits of its members",
       () =>
         Effect.gen(function*() {
           const { url } = yield* TestDatabase.freshOn(server)
           const [one, other] = [yield* driverOn(url), yield* driverOn(url)]
-          // Children before and behind their parent in the order of ids.
+          // Children before and after their parent in the order of ids.
           yield* held(one, "m")
           const child = (id: string) => newRun(id, { parent: { id: "m", token: id, attached: true } })
           yield* one.enqueue({ runs: [child("a"), child("z")], claim: { worker, slots: 2 } })
@@ -126,7 +126,7 @@ for (const server of TestDatabase.servers) {
     )
 
     it.scopedLive(
-      "reap does not wait for anybody: what is locked is left for the next sweep",
+      "do not delay a reaping: locked runs are left for the next one",
       () =>
         Effect.gen(function*() {
           const { url } = yield* TestDatabase.freshOn(server)
@@ -138,7 +138,7 @@ for (const server of TestDatabase.servers) {
           const gate = yield* session(url)
           yield* gate("BEGIN")
           yield* gate("SELECT FROM perdure.runs WHERE id IN ('a', 'm') FOR UPDATE")
-          // `a` is locked; `z` would end, and its parent `m` cannot be told now.
+          // `a` is locked. `z` would end, but its parent `m` is locked.
           assert.deepStrictEqual((yield* driver.reap({ limit: 10, maxCrashes: 1 })).value, {
             released: 0,
             exhausted: 0
@@ -152,7 +152,7 @@ for (const server of TestDatabase.servers) {
       30_000
     )
 
-    it.scopedLive("a run that is locked is not claimed, and nobody waits for it", () =>
+    it.scopedLive("do not delay a claim: locked runs are skipped", () =>
       Effect.gen(function*() {
         const { url } = yield* TestDatabase.freshOn(server)
         const driver = yield* driverOn(url)

@@ -1,4 +1,4 @@
-/** Retention by several processes at once, and beside others who are busy with the same runs. Nothing sleeps. */
+/** Retention by several processes at once, and beside transactions that lock the same runs. No test sleeps. */
 import { assert, describe, it } from "@effect/vitest"
 import * as TestDatabase from "@perdure/testing/TestDatabase"
 import * as Effect from "effect/Effect"
@@ -7,7 +7,7 @@ import { ask, commitOf, driverOn, finish, held, newRun, session, worker } from "
 
 const rules = [{ workflow: "flow", statuses: ["completed"] as const, olderThanMillis: -1_000 }]
 
-/** Batches until nothing is left; how many runs each deleted. */
+/** Deletes batches until no run is left. Returns the number of runs of each batch. */
 const sweep = (driver: JournalDriver, limit: number) =>
   Effect.gen(function*() {
     const batches: Array<number> = []
@@ -18,7 +18,7 @@ const sweep = (driver: JournalDriver, limit: number) =>
 
 const count = 600
 
-/** Finished runs, each with an entry and a message. */
+/** Inserts finished runs, each with an entry and a message. */
 const finished = (driver: JournalDriver) =>
   Effect.gen(function*() {
     const ids = Array.from({ length: count }, (_, n) => `r${String(n).padStart(4, "0")}`)
@@ -29,7 +29,7 @@ const finished = (driver: JournalDriver) =>
 
 for (const server of TestDatabase.servers) {
   describe(`retention on ${server.name}`, () => {
-    it.scopedLive("two processes share the work, and neither waits for the other", () =>
+    it.scopedLive("is shared by two processes without waiting", () =>
       Effect.gen(function*() {
         const { url } = yield* TestDatabase.freshOn(server)
         const drivers = [yield* driverOn(url), yield* driverOn(url)] as const
@@ -41,7 +41,7 @@ for (const server of TestDatabase.servers) {
         }
       }), 60_000)
 
-    it.scopedLive("what somebody has locked is passed over, and is deleted later", () =>
+    it.scopedLive("skips locked runs and deletes them later", () =>
       Effect.gen(function*() {
         const { url } = yield* TestDatabase.freshOn(server)
         const driver = yield* driverOn(url)
@@ -56,7 +56,7 @@ for (const server of TestDatabase.servers) {
       }), 60_000)
 
     it.scopedLive(
-      "a run may be started again under its key while it is deleted: once before, or once after",
+      "lets a run be started under a key whose run is being deleted: either start is the only one",
       () =>
         Effect.gen(function*() {
           const { url } = yield* TestDatabase.freshOn(server)

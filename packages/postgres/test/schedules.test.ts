@@ -1,4 +1,4 @@
-/** Schedules inside transactions of the user's own, and asked for by many at once. */
+/** Schedules in transactions of the application. */
 import * as SqlClient from "@effect/sql/SqlClient"
 import { assert, describe, it } from "@effect/vitest"
 import * as TestDatabase from "@perdure/testing/TestDatabase"
@@ -23,7 +23,7 @@ const Job = Workflow.make("Job", { payload: { n: Schema.Number } })
 const schedule = (name: string) =>
   RunSchedule.make(name, { workflow: Job, payload: { n: 1 }, calendar: Calendar.every("1 day") })
 
-/** A process without a worker, which has the workflow and a schedule of it. */
+/** A process without a worker that has registered the workflow and a schedule. */
 const process = Effect.gen(function*() {
   const { url } = yield* TestDatabase.freshOn(server)
   const context = yield* Layer.build(
@@ -43,8 +43,8 @@ const process = Effect.gen(function*() {
   return { use, runs, names, sql: Context.get(context, SqlClient.SqlClient), context }
 })
 
-describe("in a transaction of the user's own", () => {
-  it.scopedLive("a trigger and a backfill are committed, or rolled back, with the rest", () =>
+describe("in a transaction of the application", () => {
+  it.scopedLive("a trigger and a backfill are committed or rolled back with it", () =>
     Effect.gen(function*() {
       const { runs, sql, use } = yield* process
       const trigger = use(RunSchedule.trigger("jobs"))
@@ -62,7 +62,7 @@ describe("in a transaction of the user's own", () => {
       assert.lengthOf(yield* runs, 4)
     }))
 
-  it.scopedLive("a trigger leaves the user's own timeouts", () =>
+  it.scopedLive("a trigger does not change the timeouts", () =>
     Effect.gen(function*() {
       const { sql, use } = yield* process
       const [row] = yield* sql.withTransaction(Effect.gen(function*() {
@@ -74,7 +74,7 @@ describe("in a transaction of the user's own", () => {
       assert.strictEqual(row?.timeout, "3s")
     }))
 
-  it.scopedLive("definitions and schedules that are put are stored with the rest, or not at all", () =>
+  it.scopedLive("definitions and stored schedules are committed or rolled back with it", () =>
     Effect.gen(function*() {
       const { context, names, sql, use } = yield* process
       const define = Effect.scoped(Effect.provide(Layer.build(schedule("defined").layer), context))

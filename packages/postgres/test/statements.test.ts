@@ -1,4 +1,4 @@
-/** How many statements each operation sends, exactly, counted where `pg` puts them on the wire. */
+/** The exact number of statements of each operation, counted where `pg` sends them. */
 import { assert, describe, it } from "@effect/vitest"
 import * as TestDatabase from "@perdure/testing/TestDatabase"
 import * as Effect from "effect/Effect"
@@ -14,7 +14,7 @@ import * as Pg from "pg"
 import { vi } from "vitest"
 import { claim, commitOf, driverOn, finish, held, newRun, server, signal, worker } from "./support/driver.js"
 
-/** A driver on a fresh database, and the statements that an effect sends by any client of this process. */
+/** A driver on a fresh database, and a counter of the statements that an effect sends by any client of this process. */
 const counted = Effect.gen(function*() {
   const { url } = yield* TestDatabase.freshOn(server)
   const spy = yield* Effect.acquireRelease(
@@ -26,7 +26,7 @@ const counted = Effect.gen(function*() {
     Effect.gen(function*() {
       spy.mockClear()
       yield* self
-      // Hints to other processes are off the path, and may be those of what was done before.
+      // Hints to other processes are sent in the background, possibly for earlier operations.
       return spy.mock.calls.filter(([query]) => !JSON.stringify(query ?? "").includes("/* perdure:notify:")).length
     })
   return { driver, count }
@@ -36,7 +36,7 @@ const ids = (prefix: string, count: number) => Array.from({ length: count }, (_,
 
 const Job = Workflow.make("Job", { payload: { n: Schema.Number } })
 
-/** A process that has a workflow, on a driver. */
+/** A process with a registered workflow, on a driver. */
 const processOn = (driver: JournalDriver) =>
   Effect.map(
     Layer.build(
@@ -50,8 +50,8 @@ const processOn = (driver: JournalDriver) =>
     })
   )
 
-describe("statements of an operation", () => {
-  it.scopedLive("starting 1 run or 1,000 is one", () =>
+describe("the number of statements", () => {
+  it.scopedLive("is 1 for an insert of 1 or 1,000 runs", () =>
     Effect.gen(function*() {
       const { count, driver } = yield* counted
       assert.strictEqual(yield* count(driver.enqueue({ runs: [newRun("a")], claim: null })), 1)
@@ -61,7 +61,7 @@ describe("statements of an operation", () => {
       assert.strictEqual(yield* count(driver.enqueue({ runs, claim: null })), 1, "again")
     }))
 
-  it.scopedLive("claiming is one for new runs, two with journals and inboxes", () =>
+  it.scopedLive("is 1 for a claim of new runs, 2 with journals and inboxes", () =>
     Effect.gen(function*() {
       const { count, driver } = yield* counted
       yield* driver.enqueue({ runs: ids("a", 100).map((id) => newRun(id)), claim: null })
@@ -94,7 +94,7 @@ describe("statements of an operation", () => {
       assert.strictEqual(yield* count(hot), 1, "held hot, and nothing unread")
     }))
 
-  it.scopedLive("committing is one, whatever the commits have in them and however many they are", () =>
+  it.scopedLive("is 1 for any commits of any number of runs", () =>
     Effect.gen(function*() {
       const { count, driver } = yield* counted
       yield* held(driver, "parent", "friend", ...ids("a", 500), ...ids("b", 500))
@@ -119,7 +119,7 @@ describe("statements of an operation", () => {
       assert.strictEqual(yield* count(driver.commit({ worker, commits: ends })), 1, "children that end")
     }))
 
-  it.scopedLive("a start of which one is live for a key is a transaction of four, of five when the last one has ended", () =>
+  it.scopedLive("is 4 in a transaction for a start with a singleton key, 5 after its last run has ended", () =>
     Effect.gen(function*() {
       const { count, driver } = yield* counted
       const single = (id: string) =>
@@ -132,12 +132,12 @@ describe("statements of an operation", () => {
       assert.strictEqual(yield* count(single("c")), 5, "one after the end of another")
     }))
 
-  it.scopedLive("looking for schedules is one, firing a hundred is four more, in a transaction", () =>
+  it.scopedLive("is 1 for a search for due schedules, and 4 more in a transaction to fire 100", () =>
     Effect.gen(function*() {
       const { count, driver } = yield* counted
       const { use } = yield* processOn(driver)
       const { scheduleLoop } = yield* use(Worker.makeCore({}))
-      assert.strictEqual(yield* count(scheduleLoop.runOnce), 1, "none is there")
+      assert.strictEqual(yield* count(scheduleLoop.runOnce), 1, "no schedule is due")
       const hours = (prefix: string, overlap: RunSchedule.Overlap) =>
         Effect.forEach(ids(prefix, 50), (name, n) =>
           use(RunSchedule.put(
@@ -164,7 +164,7 @@ describe("statements of an operation", () => {
       assert.strictEqual((yield* driver.queueCounts({ names: ["default"], limit: 1_000 })).value[0]?.ready, 100)
     }))
 
-  it.scopedLive("storing a process's definitions takes three for all that begin together, a trigger what firing takes", () =>
+  it.scopedLive("is 3 to store all definitions of a process, and that of firing for a trigger", () =>
     Effect.gen(function*() {
       const { count, driver } = yield* counted
       const { context, use } = yield* processOn(driver)
@@ -183,7 +183,7 @@ describe("statements of an operation", () => {
       assert.strictEqual(yield* count(many), 200, "one after the other: none is in another's way")
     }))
 
-  it.scopedLive("a commit that is lost takes a second one to say so", () =>
+  it.scopedLive("is 2 if a commit is lost", () =>
     Effect.gen(function*() {
       const { count, driver } = yield* counted
       yield* held(driver, "a", "b")
@@ -193,7 +193,7 @@ describe("statements of an operation", () => {
       )
     }))
 
-  it.scopedLive("delivering, reading and keeping a lease are one each", () =>
+  it.scopedLive("is 1 for each delivery, read and heartbeat", () =>
     Effect.gen(function*() {
       const { count, driver } = yield* counted
       yield* held(driver, "a", "b")

@@ -1,4 +1,4 @@
-/** Transactions of the driver and of the user: what joins them, and what becomes of those that cannot end well. */
+/** Transactions of the driver and of the application: which verbs join them, and how they end after faults. */
 import * as SqlClient from "@effect/sql/SqlClient"
 import { assert, describe, it } from "@effect/vitest"
 import * as FaultProxy from "@perdure/testing/FaultProxy"
@@ -22,7 +22,7 @@ class Oops extends Error {
   readonly _tag = "Oops"
 }
 
-/** The driver and its client, by a proxy; `url` goes past it. */
+/** The driver and its client through a proxy. `url` is that of the database without it. */
 const both = (listen = false) =>
   Effect.gen(function*() {
     const { url } = yield* TestDatabase.freshOn(server)
@@ -40,7 +40,7 @@ const codeOf = <A>(self: Effect.Effect<A, unknown>) =>
   Effect.map(Effect.flip(self), (error) => error instanceof JournalError ? [error.code, error.retryable] : error)
 
 describe("a transaction", () => {
-  it.scopedLive("is rolled back when its effect fails, and gives that failure", () =>
+  it.scopedLive("is rolled back if its effect fails, with that failure", () =>
     Effect.gen(function*() {
       const { driver, url } = yield* both()
       const failing = Effect.zipRight(driver.enqueue({ runs: [newRun("a")], claim: null }), Effect.fail(new Oops()))
@@ -48,7 +48,7 @@ describe("a transaction", () => {
       assert.strictEqual(yield* count(url), 0)
     }))
 
-  it.scopedLive("leaves connections to the journal's own statements, however many are wanted at once", () =>
+  it.scopedLive("leaves connections for the journal if many are started at once", () =>
     Effect.gen(function*() {
       const { driver, url } = yield* both()
       const goOn = yield* Deferred.make<void>()
@@ -60,12 +60,12 @@ describe("a transaction", () => {
             yield* driver.enqueue({ runs: [newRun(`run-${n}`)], claim: null })
             yield* Queue.offer(open, n)
             yield* Deferred.await(goOn)
-            // One inside another needs no place of its own.
+            // A nested transaction uses the same connection.
             yield* driver.transaction(driver.get([`run-${n}`]))
           })),
         { concurrency: "unbounded" }
       ))
-      // Six of ten connections.
+      // Six of the ten connections.
       yield* Queue.takeN(open, 6)
       yield* driver.enqueue({ runs: [newRun("beside")], claim: null })
       yield* driver.heartbeat({ worker, leaseMillis: 1e9, info: null })
@@ -76,7 +76,7 @@ describe("a transaction", () => {
       assert.strictEqual(yield* count(url), 31)
     }))
 
-  it.scopedLive("that the server refuses to commit is a typed error, and nothing is kept", () =>
+  it.scopedLive("that the server refuses to commit fails with a typed error and is rolled back", () =>
     Effect.gen(function*() {
       const { driver, sql, url } = yield* both()
       yield* sql`CREATE TABLE unique_later (n int UNIQUE DEFERRABLE INITIALLY DEFERRED)`
@@ -88,7 +88,7 @@ describe("a transaction", () => {
       assert.strictEqual(yield* count(url), 0)
     }))
 
-  it.scopedLive("whose connection is cut before COMMIT arrives may or may not have been committed: it was not", () =>
+  it.scopedLive("whose connection is cut before COMMIT arrives is OutcomeUnknown, and was rolled back", () =>
     Effect.gen(function*() {
       const { driver, proxy, url } = yield* both()
       const sprung = yield* proxy.arm("COMMIT", "before")
@@ -98,7 +98,7 @@ describe("a transaction", () => {
       assert.strictEqual(yield* count(url), 0)
     }))
 
-  it.scopedLive("whose connection is cut after COMMIT arrived may or may not have been committed: it was", () =>
+  it.scopedLive("whose connection is cut after COMMIT arrives is OutcomeUnknown, and was committed", () =>
     Effect.gen(function*() {
       const { driver, proxy, url } = yield* both()
       const sprung = yield* proxy.arm("COMMIT", "after")
@@ -108,7 +108,7 @@ describe("a transaction", () => {
       assert.strictEqual(yield* count(url), 1)
     }))
 
-  it.scopedLive("whose ROLLBACK cannot be sent is Unavailable: its own failure may be no more than the lost connection", () =>
+  it.scopedLive("whose ROLLBACK cannot be sent is Unavailable", () =>
     Effect.gen(function*() {
       const { driver, proxy, url } = yield* both()
       const sprung = yield* proxy.arm("ROLLBACK", "before")
@@ -118,7 +118,7 @@ describe("a transaction", () => {
       assert.strictEqual(yield* count(url), 0)
     }))
 
-  it.scopedLive("that cannot begin is Unavailable, and its effect does not run", () =>
+  it.scopedLive("that cannot begin is Unavailable, and its effect is not executed", () =>
     Effect.gen(function*() {
       const { driver, proxy } = yield* both()
       let ran = false
@@ -133,7 +133,7 @@ describe("a transaction", () => {
       assert.isFalse(ran)
     }))
 
-  it.scopedLive("does not hide defects and interruption", () =>
+  it.scopedLive("keeps defects and interruption of its effect", () =>
     Effect.gen(function*() {
       const { driver } = yield* both()
       const dies = yield* Effect.exit(driver.transaction(Effect.die("bug")))
@@ -142,7 +142,7 @@ describe("a transaction", () => {
       assert.isTrue(Exit.isInterrupted(interrupted))
     }))
 
-  it.scopedLive("inside another one is undone alone", () =>
+  it.scopedLive("inside another one is rolled back alone", () =>
     Effect.gen(function*() {
       const { driver } = yield* both()
       const inner = Effect.zipRight(driver.enqueue({ runs: [newRun("inner")], claim: null }), Effect.fail(new Oops()))
@@ -155,23 +155,23 @@ describe("a transaction", () => {
     }))
 })
 
-describe("the user's own transaction", () => {
-  it.scopedLive("takes the driver's operations with it, either way", () =>
+describe("a transaction of the application", () => {
+  it.scopedLive("commits or rolls back the driver's verbs in it", () =>
     Effect.gen(function*() {
       const { driver, sql, url } = yield* both()
       const start = (id: string) => driver.enqueue({ runs: [newRun(id)], claim: { worker, slots: 1 } })
       yield* Effect.either(sql.withTransaction(Effect.zipRight(start("a"), Effect.fail(new Oops()))))
       assert.strictEqual(yield* count(url), 0)
       const { value } = yield* sql.withTransaction(start("b"))
-      // Not claimed by its insert: nobody may run it before the transaction has been committed.
+      // The insert claims no run, because no worker may execute it before the commit.
       assert.deepStrictEqual(value, [{ _tag: "Started", id: "b", epoch: null }])
       assert.deepStrictEqual((yield* claim(driver)).map(({ id }) => id), ["b"])
     }))
 
-  it.scopedLive("gives hints when it is committed, to this process as to others, and none when it is undone", () =>
+  it.scopedLive("sends hints to every process when it is committed, and none when it is rolled back", () =>
     Effect.gen(function*() {
       const { driver, sql, url } = yield* both(true)
-      // An idle worker, so that there is somebody to be told.
+      // Hints of new runs are sent for idle workers.
       yield* claim(driver)
       yield* ask(url, "UPDATE perdure.workers SET queues = ARRAY['q', 'undone']")
       const heard = yield* Effect.fork(driver.hints.pipe(
@@ -181,7 +181,7 @@ describe("the user's own transaction", () => {
       ))
       const undone = driver.enqueue({ runs: [newRun("a", { queue: "undone" })], claim: null })
       yield* Effect.either(sql.withTransaction(Effect.zipRight(undone, Effect.fail(new Oops()))))
-      // Until the listener listens, hints are lost.
+      // Hints are lost until the listener has connected.
       const commits = Effect.forever(
         Effect.suspend(() => {
           const id = crypto.randomUUID()

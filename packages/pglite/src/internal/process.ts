@@ -1,13 +1,11 @@
-/**
- * Which process this is, so that it is not taken for another one of the same id, and whether another one still lives.
- */
+/** The identity of an operating-system process, beyond its id, and whether a process is alive. */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { execFile } from "node:child_process"
 import * as fs from "node:fs/promises"
 import * as os from "node:os"
 
-/** A process. `start` tells apart processes of one id; `space` is where ids mean the same: a boot and a namespace. */
+/** A process. `start` tells processes of one id apart. Ids are unique within a `space`: a boot and a namespace. */
 export const Process = Schema.Struct({
   pid: Schema.Int,
   start: Schema.String,
@@ -19,10 +17,10 @@ export type Process = typeof Process.Type
 
 const read = (file: string) => Effect.tryPromise(() => fs.readFile(file, "utf8"))
 
-/** When a process started: on Linux in ticks since boot (field 22 of its `stat`), elsewhere as `ps` says. */
+/** When a process started: on Linux in ticks since boot (field 22 of `stat`), elsewhere from `ps`. */
 const startOf = (pid: number): Effect.Effect<string, unknown> =>
   process.platform === "linux"
-    // The second field is the command in parentheses and may have spaces and parentheses itself.
+    // The second field is the command in parentheses, which can contain spaces and parentheses.
     ? Effect.map(read(`/proc/${pid}/stat`), (stat) => stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? "")
     : Effect.tryPromise(() =>
       new Promise<string>((resolve, reject) =>
@@ -52,7 +50,7 @@ export const incarnation: Effect.Effect<Process> = Effect.gen(function*() {
   }
 })
 
-/** Whether that process lives; `unknown` if it is or was where its id says nothing here. */
+/** Whether a process is alive. `unknown` for a process of another space. */
 export const isAlive = (other: Process): Effect.Effect<"alive" | "dead" | "unknown"> =>
   Effect.gen(function*() {
     if (other.space !== (yield* space)) return "unknown"
@@ -60,7 +58,7 @@ export const isAlive = (other: Process): Effect.Effect<"alive" | "dead" | "unkno
       try: () => process.kill(other.pid, 0),
       catch: (error) => error instanceof Error && "code" in error && error.code === "EPERM"
     }))
-    // EPERM: it is there and belongs to another user.
+    // EPERM: the process exists and belongs to another user.
     if (exists._tag === "Left" && !exists.left) return "dead"
     const start = yield* Effect.orElseSucceed(startOf(other.pid), () => other.start)
     return start === other.start ? "alive" : "dead"

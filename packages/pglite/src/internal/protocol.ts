@@ -1,15 +1,16 @@
 /**
- * One statement over PostgreSQL's wire protocol, in one go into PGlite: the same messages that `pg` sends, parameters
- * written by `pg`, and results read by `pg`'s type parsers, so that both clients give the same JavaScript values.
+ * A statement over PostgreSQL's wire protocol, in one call of PGlite. It sends the messages that `pg` sends, with
+ * parameters that `pg` encodes, and decodes results with `pg`'s type parsers, so that both clients return the same
+ * JavaScript values.
  *
- * It knows nothing of who may run when; `PgliteClient` sees to that.
+ * It has no lock: `PgliteClient` executes one statement at a time.
  */
 /// <reference path="./pg-utils.d.ts" />
 import { messages, type PGlite, protocol } from "@electric-sql/pglite"
 import * as pg from "pg"
 import pgUtils from "pg/lib/utils.js"
 
-/** What a statement gave, as far as `pg`'s result has it too. */
+/** The result of a statement, with the fields that `pg`'s result also has. */
 export interface Result<Row> {
   readonly command: string
   readonly rowCount: number | null
@@ -17,10 +18,10 @@ export interface Result<Row> {
   readonly rows: ReadonlyArray<Row>
 }
 
-/** How a row is made of its parsed values. */
+/** Makes a row from its parsed values. */
 export type RowShape<Row> = (names: ReadonlyArray<string>) => (values: ReadonlyArray<unknown>) => Row
 
-/** Rows as objects; of columns of one name the last one counts. */
+/** Rows as objects. Of columns with one name the last one is used. */
 export const asObject: RowShape<Record<string, unknown>> = (names) => (values) => {
   const row: Record<string, unknown> = {}
   for (let index = 0; index < names.length; index++) row[names[index] ?? ""] = values[index]
@@ -34,7 +35,7 @@ type Parse = (value: string) => unknown
 
 const { serialize } = protocol
 
-// PGlite lets the engine take several messages at once: one crossing into it, not five.
+// PGlite takes several messages in one call, which is faster than one call for each.
 const joined = (...parts: ReadonlyArray<Uint8Array>): Uint8Array => {
   const whole = new Uint8Array(parts.reduce((length, part) => length + part.length, 0))
   let at = 0
@@ -45,30 +46,30 @@ const joined = (...parts: ReadonlyArray<Uint8Array>): Uint8Array => {
   return whole
 }
 
-/** The statements that each database keeps prepared: texts by name. */
+/** The prepared statements of each database, by name. */
 const preparedBy = new WeakMap<PGlite, Map<string, string>>()
 
 const preparedIn = (db: PGlite): Map<string, string> => {
-  const known = preparedBy.get(db)
-  if (known !== undefined) return known
+  const found = preparedBy.get(db)
+  if (found !== undefined) return found
   const made = new Map<string, string>()
   preparedBy.set(db, made)
   return made
 }
 
 /**
- * As `pg`: without parameters the simple protocol, which takes several statements; with parameters the extended one. A
- * statement with a name is parsed once, and planned as the server sees fit.
+ * Like `pg`: the simple protocol without parameters, which allows several statements, and the extended one with
+ * parameters. A statement with a name is parsed once.
  */
 const encode = (db: PGlite, text: string, params: ReadonlyArray<unknown>, name: string | null): Uint8Array => {
   if (params.length === 0) return serialize.query(text)
   const statement = name ?? ""
-  const isKnown = name !== null && preparedIn(db).get(name) === text
+  const isPrepared = name !== null && preparedIn(db).get(name) === text
   if (name !== null) preparedIn(db).set(name, text)
   return joined(
-    // To close a statement that does not exist is no error; to parse one that does would be.
-    ...(isKnown ? [] : name === null ? [] : [serialize.close({ type: "S", name })]),
-    ...(isKnown ? [] : [serialize.parse({ text, name: statement })]),
+    // It is no error to close a statement that does not exist, but an error to parse one that exists.
+    ...(isPrepared ? [] : name === null ? [] : [serialize.close({ type: "S", name })]),
+    ...(isPrepared ? [] : [serialize.parse({ text, name: statement })]),
     serialize.bind({
       statement,
       values: params.map((value) => {
@@ -120,8 +121,8 @@ const decode = <Row>(answer: ReadonlyArray<messages.BackendMessage>, shape: RowS
 }
 
 /**
- * Run it; the results of all its statements, or a rejection with a `DatabaseError` that has the SQLSTATE as `code`. With
- * a `name`, the statement stays prepared under it.
+ * Executes the statements of a string. Resolves with the results of all its statements, or rejects with a
+ * `DatabaseError` that has the SQLSTATE as `code`. With a `name`, the statement stays prepared under that name.
  */
 export const query = async <Row>(
   db: PGlite,
@@ -134,7 +135,7 @@ export const query = async <Row>(
   try {
     return decode(await db.execProtocolStream(request, {}), shape)
   } catch (error) {
-    // Whether it was prepared before it failed is not known.
+    // The statement may have failed before or after it was prepared.
     if (name !== null) preparedIn(db).delete(name)
     throw error
   }

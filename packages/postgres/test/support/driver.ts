@@ -1,4 +1,4 @@
-/** Drivers on databases of tests, and short forms for what tests do with them. */
+/** Drivers on test databases, and short forms of their verbs. */
 import * as TestDatabase from "@perdure/testing/TestDatabase"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -12,18 +12,18 @@ import * as PgJournal from "../../src/PgJournal.js"
 
 export const worker: Driver.WorkerRef = { id: "w", incarnation: "1" }
 
-/** A driver of its own, as a process has that runs no worker. */
+/** A new driver, like that of a process without a worker. */
 export const bareDriverOn = (url: string, options: Partial<PgJournal.PgJournalOptions> = {}) =>
   Effect.map(
     Layer.build(PgJournal.layerDriver({ url: Redacted.make(url), listen: false, ...options })),
     (context) => Context.get(context, JournalDriver)
   )
 
-/** A driver of its own, with a lease for `worker`. */
+/** A new driver with a lease for `worker`. */
 export const driverOn = (url: string, options: Partial<PgJournal.PgJournalOptions> = {}) =>
   Effect.tap(bareDriverOn(url, options), (driver) => driver.heartbeat({ worker, leaseMillis: 1e9, info: null }))
 
-/** Rows of one statement, on a connection of its own. */
+/** The rows of a statement on its own connection. */
 export const ask = (url: string, text: string, parameters: ReadonlyArray<unknown> = []) =>
   Effect.acquireUseRelease(
     Effect.promise(async () => {
@@ -35,7 +35,7 @@ export const ask = (url: string, text: string, parameters: ReadonlyArray<unknown
     (client) => Effect.promise(() => client.end())
   ).pipe(Effect.map(({ rows }) => rows))
 
-/** A connection that stays open, with a transaction of its own. */
+/** A connection that stays open until the scope closes. */
 export const session = (url: string) =>
   Effect.map(
     Effect.acquireRelease(
@@ -87,7 +87,7 @@ export const claim = (
     ({ value }) => value.runs
   )
 
-/** Runs of these ids, new and claimed. */
+/** Inserts and claims runs with these ids. */
 export const held = (driver: JournalDriver, ...ids: ReadonlyArray<string>) =>
   Effect.zipRight(driver.enqueue({ runs: ids.map((id) => newRun(id)), claim: null }), claim(driver))
 
