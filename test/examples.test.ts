@@ -1,4 +1,4 @@
-/** The examples as their users run them: processes of their own, on the embedded database. */
+/** The examples as their users run them: each in a process of its own, on the embedded database. */
 import * as Command from "@effect/platform/Command"
 import * as NodeContext from "@effect/platform-node/NodeContext"
 import { assert, describe, it } from "@effect/vitest"
@@ -12,7 +12,7 @@ import { fileURLToPath } from "node:url"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
 
-/** Run an example to its end. */
+/** Runs an example to its end. */
 const run = (
   example: string,
   options: { readonly args: ReadonlyArray<string>; readonly env?: Record<string, string> }
@@ -37,13 +37,14 @@ const Result = Schema.parseJson(Schema.Struct({
   kills: Schema.Int,
   outcomes: Schema.Record({ key: Schema.String, value: Schema.Int }),
   lost: Schema.Int,
-  executions: Schema.Int,
-  repeated: Schema.Int,
+  duplicates: Schema.Int,
+  steps: Schema.Int,
+  repeatedSteps: Schema.Int,
   problems: Schema.Array(Schema.String)
 }))
 
 describe("fulfilment", () => {
-  it.live("loses nothing when its worker process is killed", () =>
+  it.live("two kills of the worker process lose no order", () =>
     Effect.gen(function*() {
       const { code, stderr, stdout } = yield* run("fulfilment/demo.ts", {
         args: ["--orders", "60", "--kills", "2", "--json"]
@@ -52,30 +53,55 @@ describe("fulfilment", () => {
       const result = yield* Schema.decode(Result)(stdout)
       assert.deepStrictEqual(result.problems, [])
       assert.strictEqual(result.lost, 0)
+      assert.strictEqual(result.duplicates, 0)
       assert.strictEqual(result.database, "pglite")
       assert.strictEqual(result.kills, 2)
-      // Every outcome occurs, and every order has one.
+      // Every order has an outcome, and each outcome occurs.
       assert.strictEqual(Object.values(result.outcomes).reduce((a, b) => a + b, 0), 60)
       assert.isAbove(result.outcomes["fulfilled"] ?? 0, 30)
       assert.isAbove(result.outcomes["OutOfStock"] ?? 0, 0)
-      assert.isAbove(result.executions, 60 * 4)
+      assert.isAbove(result.steps, 60 * 4)
+      assert.match(stderr, /^Fulfils 60 orders/m)
+      assert.match(stderr, /^\d+ s: SIGKILL 2 of 2: worker process \d+ is dead, another takes over$/m)
+      assert.match(stderr, /^\d+ s: [\d,]+ steps; orders: 0 new, .*, 60 done$/m)
+      assert.notInclude(stderr, "\u001b")
+      assert.notInclude(stderr, "\r")
     }), 120_000)
 
-  it.live("reports every problem of its arguments", () =>
+  it.live("invalid arguments are all reported, with the usage", () =>
     Effect.gen(function*() {
       const { code, stderr, stdout } = yield* run("fulfilment/demo.ts", {
         args: ["--orders", "0", "--kills", "many", "--database-url", "mysql://somewhere"]
       })
       assert.strictEqual(code, 2)
       assert.strictEqual(stdout, "")
-      assert.include(stderr, "--orders must be an integer from 1 to 1000")
-      assert.include(stderr, "--kills must be an integer from 0 to 100")
+      assert.include(stderr, "--orders must be an integer from 1 to 1000, got \"0\"")
+      assert.include(stderr, "--kills must be an integer from 0 to 100, got \"many\"")
       assert.include(stderr, "--database-url must begin with postgres:// or postgresql://")
+      assert.include(stderr, "usage: npm run demo -- [options]")
+    }))
+
+  it.live("an unknown option is reported, with the usage", () =>
+    Effect.gen(function*() {
+      const { code, stderr, stdout } = yield* run("fulfilment/demo.ts", { args: ["--order", "5"] })
+      assert.strictEqual(code, 2)
+      assert.strictEqual(stdout, "")
+      assert.match(stderr, /^Unknown option '--order'\n\nusage: npm run demo/)
+    }))
+
+  it.live("--help prints the options", () =>
+    Effect.gen(function*() {
+      const { code, stderr, stdout } = yield* run("fulfilment/demo.ts", { args: ["--help"] })
+      assert.strictEqual(code, 0)
+      assert.strictEqual(stderr, "")
+      for (const option of ["--orders <n>", "--kills <n>", "--database-url <url>", "--json", "--help"]) {
+        assert.include(stdout, option)
+      }
     }))
 })
 
 describe("hello", () => {
-  it.live("says goodbye, and does not greet twice", () =>
+  it.live("a second start says goodbye and does not greet again", () =>
     Effect.gen(function*() {
       const folder = yield* Effect.acquireRelease(
         Effect.promise(() => mkdtemp(path.join(tmpdir(), "perdure-hello-"))),
@@ -115,7 +141,7 @@ describe("operations", () => {
 })
 
 describe("queues", () => {
-  it.live("shares a queue fairly between tenants, and is changed while it works", () =>
+  it.live("tenants share a queue fairly, and its limits change while it works", () =>
     Effect.gen(function*() {
       const { code, stderr, stdout } = yield* run("queues/main.ts", { args: [] })
       assert.strictEqual(code, 0, stderr)
@@ -128,7 +154,7 @@ describe("queues", () => {
 })
 
 describe("schedules", () => {
-  it.live("makes a report each second, and as its operator wishes", () =>
+  it.live("a schedule starts a report each second, and obeys its operator", () =>
     Effect.gen(function*() {
       const { code, stderr, stdout } = yield* run("schedules/main.ts", { args: [] })
       assert.strictEqual(code, 0, stderr)
@@ -148,7 +174,7 @@ describe("schedules", () => {
 
 describe("shop", () => {
   it.live(
-    "makes an order's row and its run together or not at all, and continues after each end",
+    "an order's row and its run commit together or not at all, and each end starts its continuation",
     () =>
       Effect.gen(function*() {
         const { code, stderr, stdout } = yield* run("shop/main.ts", { args: [] })
@@ -166,7 +192,7 @@ describe("shop", () => {
     60_000
   )
 
-  it.live("can be checked without a database", () =>
+  it.live("--check verifies the definitions without a database", () =>
     Effect.gen(function*() {
       const { code, stdout } = yield* run("shop/main.ts", { args: ["--check"] })
       assert.strictEqual(code, 0)

@@ -2,7 +2,10 @@
 import * as NodeContext from "@effect/platform-node/NodeContext"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as SqlClient from "@effect/sql/SqlClient"
+import * as Cause from "effect/Cause"
+import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import { randomBytes } from "node:crypto"
 import * as fs from "node:fs/promises"
@@ -26,15 +29,12 @@ const prepare = (settings: Storage.Settings) =>
     yield* Approvals.prepare(settings.schema)
   }).pipe(Effect.provide(Storage.layer(settings)))
 
-/** Deletes the folder of the demo and, on Postgres, its schemas. */
-const cleanUp = (settings: Storage.Settings) =>
-  Effect.gen(function*() {
-    if (Option.isSome(settings.databaseUrl)) {
-      const sql = yield* SqlClient.SqlClient
-      yield* sql`DROP SCHEMA ${sql(settings.schema)}, ${sql(settings.journalSchema)} CASCADE`
-    }
-    yield* Effect.promise(() => fs.rm(settings.folder, { recursive: true }))
-  })
+/** On Postgres, drops the schemas of the demo; an embedded database goes with the folder. */
+const dropSchemas = (settings: Storage.Settings) =>
+  Option.isNone(settings.databaseUrl) ? Effect.void : Effect.flatMap(
+    SqlClient.SqlClient,
+    (sql) => sql`DROP SCHEMA IF EXISTS ${sql(settings.schema)}, ${sql(settings.journalSchema)} CASCADE`
+  ).pipe(Effect.provide(Storage.layer(settings)))
 
 /** Works until every order has its outcome; returns the number of kills. */
 const supervise = (settings: Storage.Settings, plan: Plan) =>
@@ -49,12 +49,12 @@ const supervise = (settings: Storage.Settings, plan: Plan) =>
         Display.note(`SIGKILL ${kill} of ${plan.kills}: worker process ${pid} is dead, another takes over`)
     })
     // The tables are created while the worker processes load their program.
-    yield* prepare(settings)
-    yield* Effect.raceFirst(supervisor.run, Display.run(progress))
+    yield* Effect.raceFirst(Effect.zipRight(prepare(settings), supervisor.run), Display.run(progress))
+    yield* Display.note("every order is done; the audit begins")
     return supervisor.kills()
   }))
 
-const demo = (options: Options.Options) =>
+const demo = (options: Options.Options, folder: string) =>
   Effect.gen(function*() {
     const database = Option.isSome(options["database-url"]) ? "postgres" : "pglite"
     const plan: Plan = {
@@ -64,27 +64,38 @@ const demo = (options: Options.Options) =>
       kills: options.kills
     }
     const settings = new Storage.Settings({
-      folder: yield* Effect.promise(() => fs.mkdtemp(path.join(tmpdir(), "perdure-fulfilment-"))),
+      folder,
       databaseUrl: options["database-url"],
       schema: `fulfilment_${randomBytes(4).toString("hex")}`,
       orders: options.orders
     })
-    yield* Display.text(announcement(plan, settings.folder))
-    const kills = yield* supervise(settings, plan)
-    const audited = yield* audit(settings).pipe(
-      Effect.tap((found) => isCorrect(found) ? cleanUp(settings) : Effect.void),
-      Effect.provide(Storage.layer(settings))
-    )
+    yield* Display.text(announcement(plan, folder))
+    const kills = yield* Effect.onInterrupt(supervise(settings, plan), () => Effect.ignoreLogged(dropSchemas(settings)))
+    const audited = yield* Effect.provide(audit(settings), Storage.layer(settings))
+    if (isCorrect(audited)) yield* dropSchemas(settings)
     const result: Result = { ...plan, kills, ...audited, seconds: Math.round(performance.now() / 100) / 10 }
-    return { result, folder: settings.folder }
+    return result
   })
+
+/** The files are kept if they show what went wrong. */
+const isKept = Exit.match({
+  onSuccess: (result: Result) => !isCorrect(result),
+  onFailure: (cause: Cause.Cause<unknown>) =>
+    Chunk.some(Cause.failures(cause), (error) => error instanceof Supervisor.WorkerFailed)
+})
 
 const main = Effect.gen(function*() {
   const options = yield* Options.parse(process.argv.slice(2))
   if (options.help) return process.stdout.write(Options.help)
-  const { folder, result } = yield* demo(options)
-  process.stdout.write(options.json ? `${JSON.stringify(result)}\n` : summary(result, folder))
-  if (!isCorrect(result)) process.exitCode = 1
+  yield* Effect.acquireUseRelease(
+    Effect.promise(() => fs.mkdtemp(path.join(tmpdir(), "perdure-fulfilment-"))),
+    (folder) =>
+      Effect.tap(demo(options, folder), (result) => {
+        process.stdout.write(options.json ? `${JSON.stringify(result)}\n` : summary(result, folder))
+        if (!isCorrect(result)) process.exitCode = 1
+      }),
+    (folder, exit) => isKept(exit) ? Effect.void : Effect.promise(() => fs.rm(folder, { recursive: true }))
+  )
 })
 
 main.pipe(

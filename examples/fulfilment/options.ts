@@ -35,8 +35,8 @@ const count = (minimum: number, maximum: number) =>
   )
 
 const Options = Schema.Struct({
-  orders: Schema.optionalWith(count(1, 1000), { default: () => 1000 }),
-  kills: Schema.optionalWith(count(0, 100), { default: () => 5 }),
+  orders: Schema.optionalWith(count(1, 1000), { exact: true, default: () => 1000 }),
+  kills: Schema.optionalWith(count(0, 100), { exact: true, default: () => 5 }),
   "database-url": Schema.optionalWith(
     Schema.Redacted(Schema.String.pipe(
       Schema.pattern(/^postgres(ql)?:\/\/./),
@@ -46,8 +46,8 @@ const Options = Schema.Struct({
     )),
     { as: "Option", exact: true }
   ),
-  json: Schema.optionalWith(Schema.Boolean, { default: () => false }),
-  help: Schema.optionalWith(Schema.Boolean, { default: () => false })
+  json: Schema.optionalWith(Schema.Boolean, { exact: true, default: () => false }),
+  help: Schema.optionalWith(Schema.Boolean, { exact: true, default: () => false })
 })
 export type Options = typeof Options.Type
 

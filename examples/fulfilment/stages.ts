@@ -14,10 +14,7 @@ const stageAt: ReadonlyMap<string, Stage> = new Map([
   ["sell", "shipped"]
 ])
 
-/**
- * Stages that are left for the one with the next index, never for an earlier one: a step that runs again changes
- * nothing.
- */
+/** The furthest stage of each order: a step that runs again does not move its order back. */
 export class Progress {
   private readonly reached = new Map<string, number>()
   private begun = 0

@@ -39,6 +39,6 @@ export const layer = (settings: Settings): Layer.Layer<Journal | SqlClient.SqlCl
   return Option.match(settings.databaseUrl, {
     onNone: (): Layer.Layer<Journal | SqlClient.SqlClient, unknown> =>
       PgliteJournal.layer({ dataDir: `${settings.folder}/database`, schema }),
-    onSome: (url) => PgJournal.layer({ url, schema })
+    onSome: (url) => PgJournal.layer({ url, schema, startTimeout: "5 seconds" })
   })
 }

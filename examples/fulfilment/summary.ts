@@ -21,19 +21,18 @@ const count = (value: number, noun: string, plural = `${noun}s`) => `${number(va
 
 const processes = (workers: number) => count(workers, "worker process", "worker processes")
 
-const kills = (value: number) =>
-  value === 0
-    ? "No process is killed"
-    : `A worker process is killed ${count(value, "time")} (SIGKILL); another takes over`
+const faults = (kills: number) =>
+  kills === 0 ? "no process is killed" : `SIGKILL for a worker process, ${count(kills, "time")}; another takes over`
 
 export const announcement = (plan: Plan, folder: string): string => `
-Fulfils ${count(plan.orders, "order")}, each as one durable run:
-reserve stock, ask for approval (above 500 €), charge, ship each parcel, send a receipt.
+Fulfils ${count(plan.orders, "order")}, each as one durable run: reserve stock, ask for approval
+(above 500 €), charge, ship each parcel, send a receipt.
 
-  Database   ${databases[plan.database]}, with ${processes(plan.workers)}.
-  Faults     ${kills(plan.kills)}. Services lose 5 % of requests and responses.
-  Audit      At the end, the journal, the stock and the services' own records must agree.
-  Files      ${folder}
+  database   ${databases[plan.database]}, with ${processes(plan.workers)}
+  faults     ${faults(plan.kills)};
+             the services lose 5 % of all requests and responses
+  audit      at the end, the journal, the stock and the events of the services must agree
+  files      ${folder}
 
 `
 

@@ -72,8 +72,7 @@ export const make = (
       }
     })
 
-    // With the loaders of this process, and room for the short-lived objects of a busy worker: see
-    // docs/architecture.md.
+    // With the loaders of this process, and room for short-lived objects, as docs/architecture.md advises.
     const command = Command.make(
       process.execPath,
       "--max-semi-space-size=64",
@@ -129,18 +128,19 @@ export const make = (
         yield* serve(slot, spare)
       })
 
-    /** Kills each slot's worker in its order, at random moments that are spread over the work. */
+    /** Waits until the work has reached `fraction`, and the worker of the slot has begun a step; returns the worker. */
+    const target = (slot: number, fraction: number): Effect.Effect<Worker> =>
+      Effect.flatMap(Effect.sleep("10 millis"), () => {
+        const worker = working[slot]
+        return worker !== undefined && !worker.isKilled && busy.has(worker.process.pid) && progress.fraction >= fraction
+          ? Effect.succeed(worker)
+          : target(slot, fraction)
+      })
+
+    /** Kills the workers of the slots one after another, at random moments that are spread over the work. */
     const kill = Effect.gen(function*() {
       const part = (kills + (yield* Random.next)) / options.kills
-      const slot = kills % options.workers
-      const candidates = Effect.sync(() =>
-        Array.filter(
-          working.slice(slot, slot + 1),
-          ({ isKilled, process: { pid } }) => !isKilled && busy.has(pid) && progress.fraction >= 0.02 + 0.83 * part
-        )
-      )
-      const [worker] = yield* Effect.repeat(Effect.delay(candidates, "10 millis"), { until: Array.isNonEmptyArray })
-      if (worker === undefined) return
+      const worker = yield* target(kills % options.workers, 0.02 + 0.83 * part)
       yield* Effect.sleep(Duration.millis(yield* Random.nextIntBetween(0, 100)))
       worker.isKilled = true
       yield* worker.process.kill("SIGKILL")
