@@ -1,13 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
-import { notYet } from "./architecture/notYet.js"
 import { exceptions, packageFolders, read, sources, violations } from "./architecture/sources.js"
 import type { Violation } from "./architecture/violation.js"
 
 const show = ({ detail, line, path, rule }: Violation) => `${path}:${line} ${rule}: ${detail}`
 
 const excused = ({ path, rule }: Violation) =>
-  exceptions.some((exception) => exception.path === path && exception.rules.includes(rule)) ||
-  notYet.some((folder) => path.startsWith(folder.path) && folder.rules.includes(rule))
+  exceptions.some((exception) => exception.path === path && exception.rules.includes(rule))
 
 describe("the repository", () => {
   it("has sources", () => assert.isAbove(sources.length, 100))
