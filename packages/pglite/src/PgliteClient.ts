@@ -4,7 +4,7 @@
  * It behaves like the client of `@effect/sql-pg`: the same parameters, the same JavaScript values, the same SQLSTATE in
  * the cause of an error. There is one connection. A transaction owns it until it ends, and statements of other fibers
  * wait. A statement that has started always ends before the next one starts, also if its fiber is interrupted.
- * Statements block the event loop while they execute.
+ * Before a statement starts, the event loop serves timers and sockets. While it executes, it blocks the event loop.
  *
  * In a folder, acknowledged statements and commits survive the death of the process (SIGKILL). They do not survive a
  * power failure at that moment, because PGlite does not wait for the disk. Use PostgreSQL if they must.

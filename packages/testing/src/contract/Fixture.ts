@@ -27,7 +27,7 @@ export const longLease = 1_000_000_000_000
 
 export type ClaimRequest = Parameters<JournalDriver["claim"]>[0]
 
-type Answered<A> = Effect.Effect<A, JournalError>
+type Result<A> = Effect.Effect<A, JournalError>
 
 /** A run that a worker holds. */
 export interface Held {
@@ -164,7 +164,7 @@ export class Fixture {
     return this.newRun(name, { parent: link, root: parent.id, depth: 1, ...change })
   }
 
-  enqueue(...runs: ReadonlyArray<Driver.NewRun>): Answered<ReadonlyArray<Driver.EnqueueResult>> {
+  enqueue(...runs: ReadonlyArray<Driver.NewRun>): Result<ReadonlyArray<Driver.EnqueueResult>> {
     return value(this.driver.enqueue({ runs, claim: null }))
   }
 
@@ -182,17 +182,17 @@ export class Fixture {
   claim(
     queues: ReadonlyArray<string>,
     change: Partial<ClaimRequest> = {}
-  ): Answered<ReadonlyArray<Driver.ClaimedRun>> {
+  ): Result<ReadonlyArray<Driver.ClaimedRun>> {
     return Effect.map(this.claimAnswer(queues, change), (answer) => answer.runs)
   }
 
   /** Claims the one run of a queue, which must be available. */
-  claimOne(run: { readonly queue: string }, change: Partial<ClaimRequest> = {}): Answered<Driver.ClaimedRun> {
+  claimOne(run: { readonly queue: string }, change: Partial<ClaimRequest> = {}): Result<Driver.ClaimedRun> {
     return Effect.map(this.claim([run.queue], change), only)
   }
 
   /** Inserts and claims a run. */
-  running(name: string, change: Partial<Driver.NewRun> = {}, worker?: Driver.WorkerRef): Answered<Driver.ClaimedRun> {
+  running(name: string, change: Partial<Driver.NewRun> = {}, worker?: Driver.WorkerRef): Result<Driver.ClaimedRun> {
     const run = this.newRun(name, change)
     const request = {
       workflows: [{ name: run.workflow, version: run.version }],
@@ -202,15 +202,15 @@ export class Fixture {
   }
 
   /** Inserts, claims and suspends a run. Returns the run as it was claimed. */
-  suspended(name: string, until: Driver.Millis, ...waiting: ReadonlyArray<string>): Answered<Driver.ClaimedRun> {
+  suspended(name: string, until: Driver.Millis, ...waiting: ReadonlyArray<string>): Result<Driver.ClaimedRun> {
     return Effect.tap(this.running(name), (held) => this.apply(held, { transition: suspend(until, ...waiting) }))
   }
 
-  commitAll(commits: ReadonlyArray<Driver.RunCommit>): Answered<ReadonlyArray<Driver.CommitResult>> {
+  commitAll(commits: ReadonlyArray<Driver.RunCommit>): Result<ReadonlyArray<Driver.CommitResult>> {
     return value(this.driver.commit({ worker: this.worker, commits }))
   }
 
-  commit(held: Held, change: Partial<Driver.RunCommit> = {}): Answered<Driver.CommitResult> {
+  commit(held: Held, change: Partial<Driver.RunCommit> = {}): Result<Driver.CommitResult> {
     return Effect.map(this.commitAll([commitOf(held, change)]), only)
   }
 
@@ -218,7 +218,7 @@ export class Fixture {
   apply(
     held: Held,
     change: Partial<Driver.RunCommit> = {}
-  ): Answered<Held & { readonly dispositions: ReadonlyArray<Driver.Disposition> }> {
+  ): Result<Held & { readonly dispositions: ReadonlyArray<Driver.Disposition> }> {
     return Effect.map(this.commit(held, change), (committed) => {
       assert.strictEqual(committed._tag, "Applied")
       const dispositions = committed._tag === "Applied" ? committed.dispositions : []
@@ -226,33 +226,33 @@ export class Fixture {
     })
   }
 
-  deliver(...sent: ReadonlyArray<Driver.NewMessage>): Answered<ReadonlyArray<Driver.Disposition>> {
+  deliver(...sent: ReadonlyArray<Driver.NewMessage>): Result<ReadonlyArray<Driver.Disposition>> {
     return value(this.driver.deliver(sent))
   }
 
-  find(id: string): Answered<ReadonlyArray<Driver.RunRecord>> {
+  find(id: string): Result<ReadonlyArray<Driver.RunRecord>> {
     return value(this.driver.get([id]))
   }
 
-  findByIdempotencyKey(workflow: string, idempotencyKey: string): Answered<ReadonlyArray<Driver.RunRecord>> {
+  findByIdempotencyKey(workflow: string, idempotencyKey: string): Result<ReadonlyArray<Driver.RunRecord>> {
     const filter = { workflows: [workflow], idempotencyKey }
     return Effect.map(value(this.driver.find({ filter, after: null, limit: 10 })), ({ runs }) => runs)
   }
 
-  record(run: { readonly id: string }): Answered<Driver.RunRecord> {
+  record(run: { readonly id: string }): Result<Driver.RunRecord> {
     return Effect.map(this.find(run.id), only)
   }
 
-  status(run: { readonly id: string }): Answered<Driver.RunStatus> {
+  status(run: { readonly id: string }): Result<Driver.RunStatus> {
     return Effect.map(this.record(run), (record) => record.status)
   }
 
-  history(run: { readonly id: string }): Answered<ReadonlyArray<Driver.HistoryEntry>> {
+  history(run: { readonly id: string }): Result<ReadonlyArray<Driver.HistoryEntry>> {
     return value(this.driver.history({ run: run.id, from: 0, limit: 10_000 }))
   }
 
   /** The unread messages of a run; empty for an unknown run. */
-  messages(run: { readonly id: string }): Answered<ReadonlyArray<Driver.Message>> {
+  messages(run: { readonly id: string }): Result<ReadonlyArray<Driver.Message>> {
     return Effect.map(
       value(this.driver.inbox([{ run: run.id, after: 0 }])),
       (found) => found.flatMap(({ messages }) => messages)
@@ -283,19 +283,19 @@ export class Fixture {
   }
 
   /** Registers another worker. */
-  workerWith(name: string, leaseMillis: number): Answered<Driver.WorkerRef> {
+  workerWith(name: string, leaseMillis: number): Result<Driver.WorkerRef> {
     const worker = { id: this.id(name), incarnation: `${this.id(name)}-1` }
     return Effect.as(this.heartbeat(worker, leaseMillis), worker)
   }
 
   /** Reaps until no run is left to reap. */
-  reapAll(maxCrashes = 1_000_000): Answered<void> {
+  reapAll(maxCrashes = 1_000_000): Result<void> {
     const once = value(this.driver.reap({ limit: 1_000, maxCrashes }))
     return Effect.asVoid(Effect.repeat(once, { while: ({ exhausted, released }) => released + exhausted > 0 }))
   }
 
   /** Reaps the runs that other cases left, at an instant after every lease. */
-  get sweep(): Answered<void> {
+  get sweep(): Result<void> {
     return TestClock.setTime(start + 1_000_000_000).pipe(
       Effect.zipRight(this.reapAll()),
       Effect.zipRight(TestClock.setTime(start))

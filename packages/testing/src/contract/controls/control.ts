@@ -19,7 +19,7 @@ import {
   value
 } from "../Fixture.js"
 
-const ask = (...runs: ReadonlyArray<{ readonly id: string }>): Driver.ControlRequest => ({
+const requestFor = (...runs: ReadonlyArray<{ readonly id: string }>): Driver.ControlRequest => ({
   runs: runs.map(({ id }) => id),
   by: "ann",
   reason: "because"
@@ -34,8 +34,10 @@ const cancel = (to: string): Driver.NewMessage => ({
   reason: null
 })
 
-const pause = (t: Fixture, ...runs: ReadonlyArray<{ readonly id: string }>) => value(t.driver.pause(ask(...runs)))
-const resume = (t: Fixture, ...runs: ReadonlyArray<{ readonly id: string }>) => value(t.driver.resume(ask(...runs)))
+const pause = (t: Fixture, ...runs: ReadonlyArray<{ readonly id: string }>) =>
+  value(t.driver.pause(requestFor(...runs)))
+const resume = (t: Fixture, ...runs: ReadonlyArray<{ readonly id: string }>) =>
+  value(t.driver.resume(requestFor(...runs)))
 
 /** The status of a run, and whether it is pausing. */
 const shown = (t: Fixture, run: { readonly id: string }) =>
@@ -265,8 +267,8 @@ export const control = [
       yield* pass(1)
       yield* t.deliver(cancel(run.id))
       yield* pass(1)
-      yield* t.driver.terminate(ask(run))
-      yield* t.driver.terminate(ask(run))
+      yield* t.driver.terminate(requestFor(run))
+      yield* t.driver.terminate(requestFor(run))
       assert.deepStrictEqual(yield* value(t.driver.controls(run.id)), [
         { action: "pause", by: "ann", reason: "because", at: start, related: null },
         { action: "resume", by: null, reason: null, at: start + 1, related: null },
@@ -280,7 +282,7 @@ export const control = [
     Effect.gen(function*() {
       const run = yield* t.suspended("a", Infinity, "signal:x")
       yield* pause(t, run)
-      assert.strictEqual(yield* value(t.driver.terminate(ask(run))), 1)
+      assert.strictEqual(yield* value(t.driver.terminate(requestFor(run))), 1)
       assert.strictEqual(yield* shown(t, run), "terminated")
       assert.strictEqual(yield* resume(t, run), 0)
     })),
