@@ -302,4 +302,8 @@ WHERE kind = 'cancel';
 
 INSERT INTO "perdure"."migrations" (id, name, breaking) VALUES (4, 'messages', true);
 
+ALTER TABLE "perdure"."controls" ADD COLUMN number bigint GENERATED ALWAYS AS IDENTITY;
+
+INSERT INTO "perdure"."migrations" (id, name, breaking) VALUES (5, 'controls', false);
+
 COMMIT;

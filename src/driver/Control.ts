@@ -127,6 +127,9 @@ export interface ControlVerbs {
    */
   readonly fork: (request: ForkRequest) => Call<ForkResult>
 
-  /** Reads the controls of a run, in order of time: those recorded, and the `cancel` messages in its inbox. */
+  /**
+   * Reads the controls of a run, in order of time: those recorded, and the `cancel` messages in its inbox. Those of one
+   * instant are in the order in which they were recorded, with the cancels last.
+   */
   readonly controls: (run: string) => Call<ReadonlyArray<Control>>
 }

@@ -118,9 +118,22 @@ const prepare = (database: Database, entries: ReadonlyArray<Entry>, window: Wind
     )
   })
 
+/** Stores all schedules before the first slot, however slow the machine is. */
+const prepareInTime = (database: Database, { lasts, lead, schedules: count }: Size) =>
+  Effect.gen(function*() {
+    for (let seconds = lead;; seconds *= 2) {
+      const begins = Math.ceil((yield* clock(database)) / SECOND) * SECOND + seconds * SECOND
+      const window = { from: begins, to: begins + lasts * SECOND }
+      const entries = entriesOf(count, window)
+      yield* Effect.provide(prepare(database, entries, window), codedLayer(window, count))
+      if ((yield* clock(database)) < begins - SECOND * lead / 2) return { begins, entries, window }
+      yield* database.rows("delete from perdure.schedules")
+    }
+  })
+
 export interface Size {
   readonly schedules: number
-  /** Seconds from the preparation to the first slot, in which the processes start. */
+  /** Seconds from the preparation to the first slot, in which the processes start. Doubled until they suffice. */
   readonly lead: number
   /** Seconds from the first slot to the last one. */
   readonly lasts: number
@@ -130,7 +143,8 @@ export interface Size {
   readonly kills: number
 }
 
-export const suite = (server: Server, { kills: killCount, lasts, lead, processes, schedules: count }: Size): void => {
+export const suite = (server: Server, size: Size): void => {
+  const { kills: killCount, lasts, processes, schedules: count } = size
   describe(`schedules on ${server.name}`, () => {
     it.scopedLive(
       `have one run for each slot though processes are killed (${count} schedules)`,
@@ -150,10 +164,7 @@ export const suite = (server: Server, { kills: killCount, lasts, lead, processes
             })
             const places = yield* Effect.replicateEffect(start, processes)
             yield* Effect.forEach(places, (process) => process.ready)
-            const begins = Math.ceil((yield* clock(database)) / SECOND) * SECOND + lead * SECOND
-            const window = { from: begins, to: begins + lasts * SECOND }
-            const entries = entriesOf(count, window)
-            yield* Effect.provide(prepare(database, entries, window), codedLayer(window, count))
+            const { begins, entries, window } = yield* prepareInTime(database, size)
             const begin = (process: WorkerProcess) =>
               Effect.zipRight(process.ready, process.ask(`${window.from} ${window.to}`))
             const { span: since } = yield* within(

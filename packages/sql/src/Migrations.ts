@@ -15,6 +15,7 @@ import * as Journal from "./migrations/0001_journal.js"
 import * as Operations from "./migrations/0002_operations.js"
 import * as Schedules from "./migrations/0003_schedules.js"
 import * as Messages from "./migrations/0004_messages.js"
+import * as Controls from "./migrations/0005_controls.js"
 import * as Row from "./internal/Row.js"
 import { fromSqlError } from "./SqlErrors.js"
 import type { Tables } from "./Tables.js"
@@ -45,7 +46,8 @@ export const all: ReadonlyArray<Migration> = [
   { id: 1, name: "journal", breaking: true, statements: Journal.statements },
   { id: 2, name: "operations", breaking: true, statements: Operations.statements },
   { id: 3, name: "schedules", breaking: false, statements: Schedules.statements },
-  { id: 4, name: "messages", breaking: true, statements: Messages.statements }
+  { id: 4, name: "messages", breaking: true, statements: Messages.statements },
+  { id: 5, name: "controls", breaking: false, statements: Controls.statements }
 ]
 
 interface Applied {

@@ -44,9 +44,17 @@ const existing = (url: string): Effect.Effect<ServerAddress, ClusterError> =>
 
 const address = ({ name, url, version }: Cluster.Cluster): ServerAddress => ({ name, url, version })
 
-// Tests kill servers, never the machine, so the servers need not wait for the disk.
+// Tests kill servers, never the machine, so the servers need not wait for the disk. Test files share the servers, and
+// some of them have dozens of workers with a pool each.
 const temporary = (version?: number) =>
-  Effect.map(Cluster.start({ fsync: false, ...(version === undefined ? {} : { version }) }), address)
+  Effect.map(
+    Cluster.start({
+      fsync: false,
+      settings: { max_connections: "500" },
+      ...(version === undefined ? {} : { version })
+    }),
+    address
+  )
 
 const startAll: Effect.Effect<ReadonlyArray<ServerAddress>, ClusterError, Scope.Scope> = Effect.gen(function*() {
   const url = process.env["DATABASE_URL"]

@@ -121,8 +121,7 @@ const cancelsOf = (run: Store.Run | undefined): ReadonlyArray<Driver.Control> =>
   )
 
 const controls = (store: Store.Store, run: string): ReadonlyArray<Driver.Control> =>
-  [...store.controls.get(run) ?? [], ...cancelsOf(store.runs.get(run))]
-    .sort((a, b) => a.at - b.at || Store.compare(a.action, b.action))
+  [...store.controls.get(run) ?? [], ...cancelsOf(store.runs.get(run))].sort((a, b) => a.at - b.at)
 
 export const make = (operate: Operate): Driver.ControlVerbs => ({
   pause: (request) => operate((store, now) => pause(store, now, request)),

@@ -1,6 +1,13 @@
 /** Mutants of controls, deadlines and forks. */
+import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
+import * as Order from "effect/Order"
+import type { Control } from "perdure/JournalDriver"
 import { changeRuns, mapValue, type Mutant, mutant } from "./Mutant.js"
+
+const byTime = Order.mapInput(Order.number, ({ at }: Control) => at)
+const byTimeAndAction = ({ action, at }: Control): string => `${at} ${action}`
+const byWhom = ({ by }: Control): string => by ?? ""
 
 const noRuns = { runs: [], by: null, reason: null }
 
@@ -31,6 +38,16 @@ export const controlMutants: ReadonlyArray<Mutant> = [
         now,
         value: value.map((inbox) => ({ ...inbox, pausing: false }))
       }))
+  })),
+  mutant("control", "the controls of one instant are in order of their actions", (driver) => ({
+    controls: (run) => mapValue(driver.controls(run), Arr.sort(Order.mapInput(Order.string, byTimeAndAction)))
+  })),
+  mutant("control", "the cancels of one instant are in order of who asked", (driver) => ({
+    controls: (run) =>
+      mapValue(driver.controls(run), (controls) => {
+        const [cancels, others] = Arr.partition(controls, ({ action }) => action !== "cancel")
+        return Arr.sort([...others, ...Arr.sort(cancels, Order.mapInput(Order.string, byWhom))], byTime)
+      })
   })),
   mutant("control", "a cancel is not in the controls of its run", (driver) => ({
     controls: (run) =>

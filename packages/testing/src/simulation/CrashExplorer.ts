@@ -49,7 +49,11 @@ export interface ExploreOptions extends Hooks {
   readonly isReal?: boolean
   /** The most simulations with faults of one program. Default 60. */
   readonly lives?: number
+  /** Receives each plan before it is simulated. */
+  readonly onPlan?: (plan: Plan) => void
 }
+
+const replayOf = (plan: Plan): string => `replay: simulate(${JSON.stringify(plan)}, …)`
 
 /** A program with violations, and everything that is needed to simulate it again. */
 export class Counterexample extends Error {
@@ -61,7 +65,7 @@ export class Counterexample extends Error {
           JSON.stringify(plan.options)
         }`,
         printProgram(plan.program),
-        `replay: simulate(${JSON.stringify(plan)}, …)`
+        replayOf(plan)
       ].join("\n")
     )
     this.name = "Counterexample"
@@ -117,6 +121,7 @@ export const explore = async (subject: Program, seed: number, tally: Tally, opti
   }
   const live = async (faults: ReadonlyArray<Fault>): Promise<Outcome> => {
     const plan = { ...base, faults }
+    options.onPlan?.(plan)
     const outcome = await simulate(plan, options.driver(), options.isReal === true, options)
     tally.lives++
     for (const { how } of outcome.happened) {
@@ -151,12 +156,17 @@ export const exploreMany = async (
   }
 ): Promise<Tally> => {
   const tally = newTally()
+  let current: Plan | undefined
+  const onPlan = (plan: Plan) => {
+    current = plan
+    options.onPlan?.(plan)
+  }
   const seeds = FastCheck.integer({ min: 0, max: 1_000_000 })
   for (let batch = 0; tally.crashes < options.crashes; batch++) {
     const before = tally.crashes
     const details = await FastCheck.check(
       FastCheck.asyncProperty(program, seeds, async (subject, seed) => {
-        if (tally.crashes < options.crashes) await explore(subject, seed, tally, options)
+        if (tally.crashes < options.crashes) await explore(subject, seed, tally, { ...options, onPlan })
       }),
       // A failing program is reduced for a limited time, because each attempt takes as long as an exploration.
       {
@@ -168,8 +178,11 @@ export const exploreMany = async (
     )
     const { errorInstance, interrupted } = details
     if (errorInstance !== null && errorInstance !== undefined) throw errorInstance
-    if (details.failed || interrupted)
-      throw new Error(interrupted ? "the time limit of fast-check was reached" : "a property failed without an error")
+    if (interrupted) {
+      const what = current === undefined ? "" : ` in this simulation\n${replayOf(current)}`
+      throw new Error(`the time limit was reached after ${tally.lives} lives,${what}`)
+    }
+    if (details.failed) throw new Error("a property failed without an error")
     if (tally.crashes === before) throw new Error("no program of a batch had a crash point")
   }
   return tally

@@ -18,12 +18,13 @@ export const controls: Verb = {
       SELECT ${millis(t.now)} AS now, (
         SELECT json_agg(
           json_build_array(c.action, c.requested_by, c.reason, ${millis("c.at")}, c.detail)
-          ORDER BY c.at, c.action COLLATE "C"
+          ORDER BY c.at, c.number NULLS LAST, c.ordinal
         )::text
         FROM (
-          SELECT c.action, c.requested_by, c.reason, c.at, c.detail FROM ${t.controls} c WHERE c.run = $1::text
+          SELECT c.action, c.requested_by, c.reason, c.at, c.detail, c.number, NULL::int AS ordinal
+          FROM ${t.controls} c WHERE c.run = $1::text
           UNION ALL
-          SELECT 'cancel', m.requested_by, m.reason, m.at, NULL
+          SELECT 'cancel', m.requested_by, m.reason, m.at, NULL, NULL, m.ordinal
           FROM ${t.inbox} m WHERE m.run = $1::text AND m.kind = 'cancel'
         ) c
       ) AS controls

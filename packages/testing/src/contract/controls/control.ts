@@ -278,6 +278,33 @@ export const control = [
       assert.deepStrictEqual(yield* value(t.driver.controls(t.id("unknown"))), [])
     })),
 
+  check(
+    "the controls of one instant are in the order of recording, with the cancels last",
+    (t) =>
+      Effect.gen(function*() {
+        const run = t.newRun("a")
+        yield* t.enqueue(run)
+        const people = ["b", "d", "a", "c", "f", "e"]
+        for (const by of people) {
+          yield* t.driver.pause({ runs: [run.id], by, reason: null })
+          yield* t.driver.resume({ runs: [run.id], by, reason: null })
+        }
+        const cancels = ["g", "f", "h"]
+        for (const by of cancels) {
+          yield* t.deliver({ to: run.id, kind: "cancel", name: "cancel", id: `from ${by}`, by, reason: null })
+        }
+        yield* t.driver.terminate(requestFor(run))
+        assert.deepStrictEqual(
+          (yield* value(t.driver.controls(run.id))).map(({ action, by }) => `${action} ${by}`),
+          [
+            ...people.flatMap((by) => [`pause ${by}`, `resume ${by}`]),
+            "terminate ann",
+            ...cancels.map((by) => `cancel ${by}`)
+          ]
+        )
+      })
+  ),
+
   check("a paused run can be terminated", (t) =>
     Effect.gen(function*() {
       const run = yield* t.suspended("a", Infinity, "signal:x")
