@@ -306,4 +306,15 @@ ALTER TABLE "perdure"."controls" ADD COLUMN number bigint GENERATED ALWAYS AS ID
 
 INSERT INTO "perdure"."migrations" (id, name, breaking) VALUES (5, 'controls', false);
 
+ALTER TABLE "perdure"."runs" ADD COLUMN error_code text;
+
+UPDATE "perdure"."runs"
+SET error_code = CASE
+  WHEN exit_kind = 'failure' THEN exit_value::json ->> '_tag'
+  ELSE coalesce(exit_value::json -> 'runtimeError' ->> '_tag', exit_value::json ->> 'name')
+END
+WHERE exit_kind IN ('failure', 'defect');
+
+INSERT INTO "perdure"."migrations" (id, name, breaking) VALUES (6, 'error_codes', false);
+
 COMMIT;

@@ -21,8 +21,16 @@ export type Transition =
    * message that wakes it.
    */
   | { readonly _tag: "Suspend"; readonly until: Millis; readonly waiting: ReadonlyArray<string> }
-  /** The run ends. The driver sends the parent, if it has one, a message of kind `child`. */
-  | { readonly _tag: "Finish"; readonly status: FinishStatus; readonly exit: EncodedExit }
+  /**
+   * The run ends. The driver sends the parent, if it has one, a message of kind `child`. By `errorCode` a run that
+   * failed can be found; null for other runs.
+   */
+  | {
+    readonly _tag: "Finish"
+    readonly status: FinishStatus
+    readonly exit: EncodedExit
+    readonly errorCode: string | null
+  }
   /**
    * A new generation starts with this payload, still `running` at the same epoch. Deleted are the entries of the old
    * generation, its consumed messages, and its unconsumed messages of kind `child`, `callback` and `defect`. `seq`

@@ -40,7 +40,7 @@ export interface RunFilter {
   readonly finishedFrom?: Millis
   /** Exclusive. */
   readonly finishedBefore?: Millis
-  /** The `_tag` of the run's failure, the `_tag` of the runtime's error that ended it, or the name of its defect. */
+  /** The `errorCode` with which the run finished. */
   readonly errorCode?: string
   /** A part of the JSON text of the failure, the defect or the detail. ASCII letters match case-insensitively. */
   readonly text?: string

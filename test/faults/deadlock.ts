@@ -71,7 +71,10 @@ const waiting: Readonly<Record<string, Operation>> = {
   "the end of a child, which wakes its parent": (driver) =>
     driver.commit({
       worker,
-      commits: [{ ...emptyCommit("b", 1), transition: { _tag: "Finish", status: "completed", exit: succeeded } }]
+      commits: [{
+        ...emptyCommit("b", 1),
+        transition: { _tag: "Finish", status: "completed", exit: succeeded, errorCode: null }
+      }]
     }),
   "a delivery": (driver) => driver.deliver([message("b", "d"), message("a", "d")]),
   "terminating a parent": (driver) => driver.terminate({ runs: ["a"], by: null, reason: null }),
@@ -235,7 +238,7 @@ export const suite = (server: Server, { operations }: { readonly operations: num
                       message(to, `${id}/${run}`)
                     ),
                     transition: place === 0 && index % 3 === 0
-                      ? { _tag: "Finish", status: "completed", exit: succeeded }
+                      ? { _tag: "Finish", status: "completed", exit: succeeded, errorCode: null }
                       : null
                   }))
                 })

@@ -1,8 +1,8 @@
-/* perdure:commitm:2050fc7a */
+/* perdure:commitm:7da68ac0 */
 WITH commits AS MATERIALIZED (
   SELECT * FROM json_to_recordset($1::json) AS c(
     i int, run text, epoch int, "from" int, n int, seen int, must boolean, mark bigint, closes text[],
-    move text, until float8, waiting text[], exit_kind text, exit_value text, detail text, payload text, read int[]
+    move text, until float8, waiting text[], exit_kind text, exit_value text, error_code text, detail text, payload text, read int[]
   )
 ), commit_messages AS MATERIALIZED (
   SELECT * FROM json_to_recordset($4::json) AS m(
@@ -33,7 +33,7 @@ WITH commits AS MATERIALIZED (
   LEFT JOIN commits a ON a.i = r.i
   CROSS JOIN LATERAL (
     SELECT a."from", a.n, a.mark, a.closes, a.move, a.until, a.waiting AS awaiting, a.exit_kind, a.exit_value,
-      a.detail, a.payload, a.read, CASE
+      a.error_code, a.detail, a.payload, a.read, CASE
         WHEN a.i IS NULL THEN NULL
         WHEN r.epoch = a.epoch AND r.last_from = a."from" AND r.last_mark = a.mark
           AND (a.n > 0 OR a.move IS NOT NULL) THEN 2
@@ -48,7 +48,7 @@ WITH commits AS MATERIALIZED (
   LEFT JOIN judged_runs j ON j.i = a.i
 ), run_states AS MATERIALIZED (
   SELECT j.id, j.i, j.applies, j.queue, j.key, j.inbox_seq, j.awaited, j.mark, j."from", j.exit_kind, j.exit_value,
-    j.detail, j.move, j.last_answer, j.until,
+    j.error_code, j.detail, j.move, j.last_answer, j.until,
     CASE WHEN j.applies AND j.pause = 'asked' AND j.move IN ('suspended', 'pending') THEN 'paused'
       WHEN j.applies THEN coalesce(j.move, j.status) ELSE j.status END AS status,
     CASE WHEN j.applies AND j.pause = 'asked' AND j.move IN ('suspended', 'pending') THEN j.move

@@ -1,8 +1,8 @@
-/* perdure:committg:ebc73836 */
+/* perdure:committg:b934fb96 */
 WITH commits AS MATERIALIZED (
   SELECT * FROM json_to_recordset($1::json) AS c(
     i int, run text, epoch int, "from" int, n int, seen int, must boolean, mark bigint, closes text[],
-    move text, until float8, waiting text[], exit_kind text, exit_value text, detail text, payload text, read int[]
+    move text, until float8, waiting text[], exit_kind text, exit_value text, error_code text, detail text, payload text, read int[]
   )
 ), locked_runs AS MATERIALIZED (
   SELECT r.*, target.i
@@ -22,7 +22,7 @@ WITH commits AS MATERIALIZED (
   LEFT JOIN commits a ON a.i = r.i
   CROSS JOIN LATERAL (
     SELECT a."from", a.n, a.mark, a.closes, a.move, a.until, a.waiting AS awaiting, a.exit_kind, a.exit_value,
-      a.detail, a.payload, a.read, CASE
+      a.error_code, a.detail, a.payload, a.read, CASE
         WHEN a.i IS NULL THEN NULL
         WHEN r.epoch = a.epoch AND r.last_from = a."from" AND r.last_mark = a.mark
           AND (a.n > 0 OR a.move IS NOT NULL) THEN 2
@@ -37,7 +37,7 @@ WITH commits AS MATERIALIZED (
   LEFT JOIN judged_runs j ON j.i = a.i
 ), run_states AS MATERIALIZED (
   SELECT j.id, j.i, j.applies, j.queue, j.key, j.inbox_seq, j.awaited, j.mark, j."from", j.exit_kind, j.exit_value,
-    j.detail, j.move, j.last_answer, j.until,
+    j.error_code, j.detail, j.move, j.last_answer, j.until,
     CASE WHEN j.applies AND j.pause = 'asked' AND j.move IN ('suspended', 'pending') THEN 'paused'
       WHEN j.applies THEN coalesce(j.move, j.status) ELSE j.status END AS status,
     CASE WHEN j.applies AND j.pause = 'asked' AND j.move IN ('suspended', 'pending') THEN j.move
@@ -96,6 +96,7 @@ WITH commits AS MATERIALIZED (
     finished_at = s.finished_at,
     exit_kind = CASE WHEN s.applies THEN s.exit_kind ELSE r.exit_kind END,
     exit_value = CASE WHEN s.applies THEN s.exit_value ELSE r.exit_value END,
+    error_code = CASE WHEN s.applies THEN s.error_code ELSE r.error_code END,
     detail = CASE WHEN s.applies THEN s.detail ELSE r.detail END,
     status = s.status,
     pause = s.pause,

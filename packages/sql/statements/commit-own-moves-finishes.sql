@@ -1,8 +1,8 @@
-/* perdure:commit_owntf:31c06702 */
+/* perdure:commit_owntf:60e7ede7 */
 WITH commits AS MATERIALIZED (
   SELECT *, 1 AS few FROM json_to_recordset($1::json) AS c(
     i int, run text, epoch int, "from" int, n int, seen int, must boolean, mark bigint, closes text[],
-    move text, until float8, waiting text[], exit_kind text, exit_value text, detail text
+    move text, until float8, waiting text[], exit_kind text, exit_value text, error_code text, detail text
   )
 ), updated_runs AS (
   UPDATE "perdure"."runs" r
@@ -21,6 +21,7 @@ WITH commits AS MATERIALIZED (
     finished_at = CASE WHEN a.move IN ('completed', 'failed', 'cancelled') THEN date_trunc('milliseconds', statement_timestamp()) END,
     exit_kind = a.exit_kind,
     exit_value = a.exit_value,
+    error_code = a.error_code,
     detail = a.detail
   FROM (SELECT * FROM commits c WHERE c.few = 1 ORDER BY run COLLATE "C") a
   WHERE r.id = a.run AND r.status = 'running' AND r.epoch = a.epoch AND r.next_seq = a."from"

@@ -1,4 +1,4 @@
-/* perdure:find_s1000ex_101:e86f2b89 */
+/* perdure:find_s1000ex_101:64ca9be9 */
 WITH workflows AS MATERIALIZED (
   SELECT a.workflow, 1 AS few FROM (
     WITH RECURSIVE workflow_scan AS (
@@ -33,9 +33,7 @@ WITH workflows AS MATERIALIZED (
       CROSS JOIN LATERAL (
         SELECT r.* FROM "perdure"."runs" r WHERE r.id = n.run OFFSET 0
       ) r
-      WHERE w.few = 1 AND r.status = ANY (ARRAY(SELECT json_array_elements_text($1::json))) AND (CASE WHEN r.exit_kind = 'failure' THEN r.exit_value::json ->> '_tag'
-        WHEN r.exit_kind = 'defect' THEN coalesce(r.exit_value::json -> 'runtimeError' ->> '_tag', r.exit_value::json ->> 'name')
-        END) = $2::text AND (CASE WHEN r.exit_kind IN ('failure', 'defect') THEN strpos(lower(r.exit_value COLLATE "C"), lower($3::text COLLATE "C")) > 0 ELSE false END
+      WHERE w.few = 1 AND r.status = ANY (ARRAY(SELECT json_array_elements_text($1::json))) AND r.error_code = $2::text AND (CASE WHEN r.exit_kind IN ('failure', 'defect') THEN strpos(lower(r.exit_value COLLATE "C"), lower($3::text COLLATE "C")) > 0 ELSE false END
         OR coalesce(strpos(lower(r.detail COLLATE "C"), lower($3::text COLLATE "C")) > 0, false)) AND NOT (SELECT count(*) FROM candidate_runs) > 10000
       ORDER BY n.created_at DESC, n.run DESC LIMIT 101
     )
@@ -46,9 +44,7 @@ WITH workflows AS MATERIALIZED (
         CROSS JOIN LATERAL (
           SELECT r.* FROM "perdure"."runs" r WHERE r.id = n.run OFFSET 0
         ) r
-        WHERE n.workflow = f.workflow AND r.status = ANY (ARRAY(SELECT json_array_elements_text($1::json))) AND (CASE WHEN r.exit_kind = 'failure' THEN r.exit_value::json ->> '_tag'
-          WHEN r.exit_kind = 'defect' THEN coalesce(r.exit_value::json -> 'runtimeError' ->> '_tag', r.exit_value::json ->> 'name')
-          END) = $2::text AND (CASE WHEN r.exit_kind IN ('failure', 'defect') THEN strpos(lower(r.exit_value COLLATE "C"), lower($3::text COLLATE "C")) > 0 ELSE false END
+        WHERE n.workflow = f.workflow AND r.status = ANY (ARRAY(SELECT json_array_elements_text($1::json))) AND r.error_code = $2::text AND (CASE WHEN r.exit_kind IN ('failure', 'defect') THEN strpos(lower(r.exit_value COLLATE "C"), lower($3::text COLLATE "C")) > 0 ELSE false END
           OR coalesce(strpos(lower(r.detail COLLATE "C"), lower($3::text COLLATE "C")) > 0, false))
         ORDER BY n.created_at DESC, n.run DESC LIMIT 101
       ) n

@@ -192,6 +192,45 @@ for (const [name, client] of kinds) {
       60_000
     )
 
+    it.scopedLive("take the error codes of failed runs from their exits", () =>
+      Effect.gen(function*() {
+        yield* Migrations.migrate(tables, Migrations.all.slice(0, 3))
+        const sql = yield* SqlClient.SqlClient
+        const exits = [
+          ["tagged", "failure", "{\"_tag\":\"OutOfStock\"}"],
+          ["plain", "failure", "\"OutOfStock\""],
+          ["died", "defect", "{\"runtimeError\":{\"_tag\":\"TimedOut\"},\"name\":\"x\"}"],
+          ["thrown", "defect", "{\"name\":\"TypeError\"}"],
+          ["empty", "failure", null],
+          ["fine", "success", "{\"_tag\":\"OutOfStock\"}"]
+        ]
+        for (const [id, kind, value] of exits) {
+          yield* sql.unsafe(
+            `INSERT INTO perdure.runs (available_at, finished_at, priority, epoch, inbox_seq, unread, id, status, queue,
+              workflow, version, exit_kind, exit_value)
+            VALUES (now(), now(), 0, 1, 0, 0, $1, 'failed', 'q', 'w', '1', $2, $3)`,
+            [id, kind, value]
+          )
+          yield* sql.unsafe(
+            `INSERT INTO perdure.inputs (created_at, depth, run, workflow, root, payload)
+            VALUES (now(), 0, $1, 'w', $1, '1')`,
+            [id]
+          )
+        }
+        const driver = yield* SqlJournal.make()
+        const found = (errorCode: string) =>
+          Effect.map(
+            driver.find({ filter: { errorCode }, after: null, limit: 10 }),
+            ({ value }) => value.runs.map(({ id }) => id)
+          )
+        assert.deepStrictEqual(yield* Effect.all(["OutOfStock", "TimedOut", "TypeError", "x"].map(found)), [
+          ["tagged"],
+          ["died"],
+          ["thrown"],
+          []
+        ])
+      }).pipe(Effect.provide(Layer.fresh(client))), 60_000)
+
     it.scopedLive("create two schemas in one database", () =>
       Effect.gen(function*() {
         yield* Migrations.migrate(tables)

@@ -31,12 +31,13 @@ const fill = (session: Session.Session) =>
     for (const { indexname } of indexes) yield* session.run(`DROP INDEX perdure.${indexname}`)
     yield* session.run(
       `INSERT INTO perdure.runs (available_at, finished_at, priority, epoch, inbox_seq, unread, id, status, queue, workflow,
-        version, worker, incarnation, fresh, key, exit_kind, exit_value)
+        version, worker, incarnation, fresh, key, exit_kind, exit_value, error_code)
       SELECT now(), CASE WHEN s IN ('completed', 'failed') THEN now() - i * interval '90 ms' END, 0, 1, 0, 0, ${id}, s,
         'q' || i % 3, ${workflow}, '1', CASE WHEN s = 'running' THEN 'w' END, CASE WHEN s = 'running' THEN '1' END,
         s = 'pending', CASE WHEN i % 200 < 100 THEN 'k' || i % 1000 END,
         CASE s WHEN 'failed' THEN 'failure' WHEN 'completed' THEN 'success' END,
-        CASE s WHEN 'failed' THEN '{"_tag":"Bad' || i % 7 || '"}' WHEN 'completed' THEN '1' END
+        CASE s WHEN 'failed' THEN '{"_tag":"Bad' || i % 7 || '"}' WHEN 'completed' THEN '1' END,
+        CASE s WHEN 'failed' THEN 'Bad' || i % 7 END
       FROM (
         SELECT i, CASE WHEN i % 100 = 50 THEN 'failed' WHEN i % 10 > 0 THEN 'completed' WHEN i % 10000 = 0 THEN 'running'
           WHEN i % 10010 = 10 THEN 'diverged' WHEN i % 20 = 0 THEN 'suspended' ELSE 'pending' END AS s ${each}

@@ -102,7 +102,8 @@ const transition = FastCheck.oneof(
   FastCheck.record({
     _tag: FastCheck.constant("Finish" as const),
     status: FastCheck.constant("completed" as const),
-    exit
+    exit,
+    errorCode: FastCheck.constant(null)
   }),
   FastCheck.record({
     _tag: FastCheck.constant("Continue" as const),

@@ -119,6 +119,25 @@ export const defectWire = (defect: unknown): WireExit => wireOfDefectData(encode
 export const notDurableWire = (defect: NotDurable, fiber: number): WireExit =>
   wireOfDefectData({ ...encodeDefect(defect), fiber })
 
+/**
+ * The code by which a failed run can be found: the `_tag` of its failure, the `_tag` of the runtime's error that ended
+ * it, or the name of its defect.
+ */
+export const errorCodeOf = ({ data, kind }: WireExit): string | null => {
+  switch (kind) {
+    case "failure":
+      return codeIn(data, "_tag")
+    case "defect":
+      return codeIn(Predicate.hasProperty(data, "runtimeError") ? data.runtimeError : null, "_tag") ??
+        codeIn(data, "name")
+    default:
+      return null
+  }
+}
+
+const codeIn = (data: unknown, field: string): string | null =>
+  Predicate.hasProperty(data, field) && Predicate.isString(data[field]) ? storable(data[field]) : null
+
 /** The success `data` whose JSON text is `text`. */
 export const successWire = (data: unknown, text: string): WireExit => wireOf("success", data, text)
 

@@ -24,6 +24,8 @@ export interface Row extends Omit<Driver.RunRecord, "pausing"> {
   readonly claimedAt: Driver.Millis
   /** The ordinal of the newest message. */
   readonly inboxSeq: number
+  /** The code by which a failed run can be found. */
+  readonly errorCode: string | null
   /** The `kind:name` of each message that wakes a suspended run. */
   readonly waiting: ReadonlyArray<string>
   /** The signals whose windows are closed. */

@@ -72,8 +72,10 @@ const applyTransition = (
         worker: null,
         incarnation: null
       })
-    case "Finish":
-      return Messages.end(store, now, run, { status: transition.status, exit: transition.exit, detail: null })
+    case "Finish": {
+      const { errorCode, exit, status } = transition
+      return Messages.end(store, now, run, { status, exit, detail: null }, errorCode)
+    }
     case "Continue": {
       Changes.startGeneration(store, run, ({ consumed, message }) => !consumed && !generationKinds.has(message.kind))
       return Changes.updateRun(store, run, {

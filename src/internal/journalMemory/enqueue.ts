@@ -46,6 +46,7 @@ export const insertRun = (
     worker: claimant?.id ?? null,
     incarnation: claimant?.incarnation ?? null,
     exit: null,
+    errorCode: null,
     detail: null,
     claimedAt: claimant === null ? -Infinity : now,
     inboxSeq: 0,

@@ -50,7 +50,8 @@ export const end = (
   store: Store.Store,
   now: Driver.Millis,
   run: Store.Run,
-  ending: Driver.Ending
+  ending: Driver.Ending,
+  errorCode: string | null = null
 ): void => {
   const { fresh, key, queue } = run.row
   if (key !== null) {
@@ -60,6 +61,7 @@ export const end = (
   }
   Changes.updateRun(store, run, {
     ...ending,
+    errorCode,
     finishedAt: now,
     worker: null,
     incarnation: null,

@@ -17,6 +17,7 @@ export const recordOf = ({ row }: Store.Run): Driver.RunRecord => {
     fresh: _7,
     seed: _8,
     inherited: _9,
+    errorCode: _10,
     pause,
     ...record
   } = row

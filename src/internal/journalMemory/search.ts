@@ -1,5 +1,4 @@
 /** Search by filter, counts, and the deletion of runs whose retention has passed. */
-import * as Predicate from "effect/Predicate"
 import type * as Driver from "../../driver/JournalDriver.js"
 import { isFinal } from "../../driver/RunStatus.js"
 import type { VerbRequest, VerbValues } from "../../driver/verbs.js"
@@ -17,19 +16,6 @@ const newestFirst = (a: Driver.RunCursor, b: Driver.RunCursor): number =>
 
 /** Lower-cases ASCII letters only, as the collation of the SQL driver's columns does. */
 const lowerCase = (text: string): string => text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase())
-
-const field = (value: unknown, name: string): string | null => {
-  const found = Predicate.hasProperty(value, name) ? value[name] : undefined
-  return typeof found === "string" || typeof found === "number" || typeof found === "boolean" ? String(found) : null
-}
-
-const errorCode = ({ exit }: Store.Row): string | null => {
-  if (exit === null || exit.value === null || (exit.kind !== "failure" && exit.kind !== "defect")) return null
-  const value: unknown = JSON.parse(exit.value)
-  if (exit.kind === "failure") return field(value, "_tag")
-  const runtimeError = Predicate.hasProperty(value, "runtimeError") ? field(value.runtimeError, "_tag") : null
-  return runtimeError ?? field(value, "name")
-}
 
 const includesText = ({ detail, exit }: Store.Row, text: string): boolean => {
   const error = exit !== null && (exit.kind === "failure" || exit.kind === "defect") ? exit.value : null
@@ -60,7 +46,7 @@ const matches = (row: Store.Row, filter: Driver.RunFilter): boolean =>
   equals(filter.source, row.source?.run) &&
   isWithin(filter.createdFrom, filter.createdBefore, row.createdAt) &&
   isWithin(filter.finishedFrom, filter.finishedBefore, row.finishedAt) &&
-  (filter.errorCode === undefined || errorCode(row) === filter.errorCode) &&
+  (filter.errorCode === undefined || row.errorCode === filter.errorCode) &&
   (filter.text === undefined || includesText(row, filter.text))
 
 const matching = (store: Store.Store, filter: Driver.RunFilter): ReadonlyArray<Store.Run> =>

@@ -13,9 +13,17 @@
 import * as Either from "effect/Either"
 import type * as FiberRefs from "effect/FiberRefs"
 import { NotDurable } from "../../Errors.js"
-import type { ClaimedRun, Transition } from "../../driver/JournalDriver.js"
+import type { ClaimedRun, FinishStatus, Transition } from "../../driver/JournalDriver.js"
 import type { WireExit } from "../codec/exits.js"
-import { failureVoidWire, fromEncoded, interruptWire, notDurableWire, toEncoded, voidWire } from "../codec/exits.js"
+import {
+  errorCodeOf,
+  failureVoidWire,
+  fromEncoded,
+  interruptWire,
+  notDurableWire,
+  toEncoded,
+  voidWire
+} from "../codec/exits.js"
 import { cancelContent, wireOfMessage } from "../codec/messages.js"
 import { PROBLEM_KEY } from "../workflow/continuations.js"
 import type { Machine, Stray } from "../machine/Machine.js"
@@ -278,8 +286,9 @@ export class Execution {
 }
 
 /** In the same commit, storage sends the end of a child to its parent. */
-const finish = (status: "completed" | "failed" | "cancelled", exit: WireExit): Transition => ({
+const finish = (status: FinishStatus, exit: WireExit): Transition => ({
   _tag: "Finish",
   status,
-  exit: toEncoded(exit)
+  exit: toEncoded(exit),
+  errorCode: errorCodeOf(exit)
 })

@@ -10,6 +10,7 @@ import {
   decodeDefect,
   describeDefect,
   encodeDefect,
+  errorCodeOf,
   fromEncoded,
   makeExitCodec,
   toEncoded
@@ -62,6 +63,24 @@ describe("an exit codec", () => {
   it("returns a reason for data that does not match the schema, not a defect", () => {
     const read = codec.decode({ kind: "success", data: 12, text: "12" })
     assert.include(Either.isLeft(read) ? read.left : "", "result of step s cannot be read by its schema")
+  })
+})
+
+describe("the error code of an exit", () => {
+  const codeOf = (exit: Exit.Exit<unknown, unknown>) => errorCodeOf(codec.encode(exit))
+
+  it("is the tag of the failure, the tag of the runtime's error, or the name of the defect", () => {
+    const ended = new RunEnded({ runId: "r", workflow: "w", status: "cancelled", detail: "" })
+    assert.strictEqual(codeOf(Exit.fail(new Failed({ at: new Date(5) }))), "Failed")
+    assert.strictEqual(codeOf(Exit.die(ended)), "RunEnded")
+    assert.strictEqual(codeOf(Exit.die(new RangeError("too far"))), "RangeError")
+  })
+
+  it("is null for a failure without a tag, a success and an interruption", () => {
+    assert.isNull(errorCodeOf({ kind: "failure", data: "OutOfStock", text: "\"OutOfStock\"" }))
+    assert.isNull(errorCodeOf({ kind: "failure", data: undefined, text: null }))
+    assert.isNull(errorCodeOf({ kind: "success", data: { _tag: "OutOfStock" }, text: "{\"_tag\":\"OutOfStock\"}" }))
+    assert.isNull(codeOf(Exit.interrupt(FiberId.none)))
   })
 })
 

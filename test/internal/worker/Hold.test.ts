@@ -34,7 +34,8 @@ describe("a hold", () => {
       assert.deepStrictEqual(last.transition, {
         _tag: "Finish",
         status: "completed",
-        exit: { kind: "success", value: "2" }
+        exit: { kind: "success", value: "2" },
+        errorCode: null
       })
       assert.strictEqual(held.state, "leaving")
       held.committed(applied)

@@ -122,7 +122,12 @@ export const commitOf = (
 export const commit = (driver: JournalDriver, ...commits: ReadonlyArray<Driver.RunCommit>) =>
   Effect.map(driver.commit({ worker, commits }), ({ value }) => value.map(({ _tag }) => _tag))
 
-export const finish: Driver.Transition = { _tag: "Finish", status: "completed", exit: { kind: "success", value: "1" } }
+export const finish: Driver.Transition = {
+  _tag: "Finish",
+  status: "completed",
+  exit: { kind: "success", value: "1" },
+  errorCode: null
+}
 
 export const signal = (to: string, id: string): Driver.NewMessage => ({
   to,

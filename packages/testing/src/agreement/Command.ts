@@ -35,6 +35,7 @@ export type TransitionSpec =
     /** For `failed`: a defect, not a failure. */
     readonly isDefect: boolean
     readonly value: string | null
+    readonly errorCode: string | null
   }
   | { readonly _tag: "Continue"; readonly payload: Index }
   | { readonly _tag: "Diverge" }

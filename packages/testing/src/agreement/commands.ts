@@ -22,6 +22,8 @@ const start = record({ run: index(runCount), delay: mostly(constant(null), delay
 
 const message = record({ to: anyone, id: index(messageCount) })
 
+const errorCodes = ["Bad", "Oops", "v"]
+
 /** Values, failures and defects, as JSON. */
 const exitValues = [
   "{ \"v\": 1 }",
@@ -47,7 +49,8 @@ const transition: FastCheck.Arbitrary<TransitionSpec> = oneof(
       _tag: constant("Finish" as const),
       status: constantFrom("completed" as const, "failed" as const, "cancelled" as const),
       isDefect: mostly(constant(false), constant(true), 2),
-      value: option(constantFrom(...exitValues))
+      value: option(constantFrom(...exitValues)),
+      errorCode: option(constantFrom(...errorCodes))
     })
   },
   { weight: 2, arbitrary: record({ _tag: constant("Continue" as const), payload: index(3) }) },
@@ -86,8 +89,6 @@ const statuses: ReadonlyArray<RunStatus> = [
   "expired",
   "exhausted"
 ]
-
-const errorCodes = ["Bad", "Oops", "v"]
 
 const texts = ["EXPECTED", "\"v\": 1", "oops"]
 

@@ -37,7 +37,8 @@ const transitionOf = (
         failed: spec.isDefect ? "defect" : "failure",
         cancelled: "interrupt"
       } as const
-      return { _tag: "Finish", status: spec.status, exit: { kind: kinds[spec.status], value: spec.value } }
+      const { errorCode, status, value } = spec
+      return { _tag: "Finish", status, exit: { kind: kinds[status], value }, errorCode }
     }
     case "Continue":
       return { _tag: "Continue", payload: `{ "again": ${spec.payload} }`, at: now }

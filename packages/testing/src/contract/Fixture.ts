@@ -42,8 +42,9 @@ export const success = (value: unknown): Driver.EncodedExit => ({ kind: "success
 
 export const finish = (
   exit: Driver.EncodedExit = success("done"),
-  status: "completed" | "failed" | "cancelled" = "completed"
-): Driver.Transition => ({ _tag: "Finish", status, exit })
+  status: Driver.FinishStatus = "completed",
+  errorCode: string | null = null
+): Driver.Transition => ({ _tag: "Finish", status, exit, errorCode })
 
 export const suspend = (until: Driver.Millis, ...waiting: ReadonlyArray<string>): Driver.Transition => ({
   _tag: "Suspend",

@@ -184,6 +184,7 @@ const assignments = (t: Words, shape: Shape): ReadonlyArray<string> => {
         "finished_at = s.finished_at",
         ifApplied("exit_kind", "s.exit_kind"),
         ifApplied("exit_value", "s.exit_value"),
+        ifApplied("error_code", "s.error_code"),
         ifApplied("detail", "s.detail")
       ]
       : []),

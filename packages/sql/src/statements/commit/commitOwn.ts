@@ -32,6 +32,7 @@ const transition = (t: Words): ReadonlyArray<string> => [
   `finished_at = CASE WHEN a.move IN ${finishes} THEN ${t.now} END`,
   "exit_kind = a.exit_kind",
   "exit_value = a.exit_value",
+  "error_code = a.error_code",
   "detail = a.detail"
 ]
 

@@ -50,7 +50,7 @@ const judgedRuns = part(
     LEFT JOIN commits a ON a.i = r.i
     CROSS JOIN LATERAL (
       SELECT a."from", a.n, a.mark, a.closes, a.move, a.until, a.waiting AS awaiting, a.exit_kind, a.exit_value,
-        a.detail, a.payload, a.read, CASE
+        a.error_code, a.detail, a.payload, a.read, CASE
           WHEN a.i IS NULL THEN NULL
           WHEN r.epoch = a.epoch AND r.last_from = a."from" AND r.last_mark = a.mark
             AND (a.n > 0 OR a.move IS NOT NULL) THEN ${REPEATED}
@@ -82,7 +82,7 @@ const runStates = (t: Words): string =>
     "run_states",
     sql`
       SELECT j.id, j.i, j.applies, j.queue, j.key, j.inbox_seq, j.awaited, j.mark, j."from", j.exit_kind, j.exit_value,
-        j.detail, j.move, j.last_answer, j.until,
+        j.error_code, j.detail, j.move, j.last_answer, j.until,
         CASE WHEN ${pauses} THEN 'paused'
           WHEN j.applies THEN coalesce(j.move, j.status) ELSE j.status END AS status,
         CASE WHEN ${pauses} THEN j.move

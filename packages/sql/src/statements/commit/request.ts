@@ -11,7 +11,8 @@ export const placeColumns =
   `i int, run text, epoch int, "from" int, n int, seen int, must boolean, mark bigint, closes text[]`
 
 /** The columns of its transition. `move` is the status that it leads to; `running` stands for `Continue`. */
-export const moveColumns = "move text, until float8, waiting text[], exit_kind text, exit_value text, detail text"
+export const moveColumns =
+  "move text, until float8, waiting text[], exit_kind text, exit_value text, error_code text, detail text"
 
 const move = (transition: Driver.Transition | null) => {
   switch (transition?._tag) {
@@ -19,8 +20,15 @@ const move = (transition: Driver.Transition | null) => {
       return {}
     case "Suspend":
       return { move: "suspended", until: encodeInstant(Math.ceil(transition.until)), waiting: transition.waiting }
-    case "Finish":
-      return { move: transition.status, exit_kind: transition.exit.kind, exit_value: transition.exit.value }
+    case "Finish": {
+      const { errorCode, exit, status } = transition
+      return {
+        move: status,
+        exit_kind: exit.kind,
+        exit_value: exit.value,
+        ...(errorCode === null ? {} : { error_code: errorCode })
+      }
+    }
     case "Continue":
       return { move: "running", until: encodeInstant(Math.round(transition.at)), payload: transition.payload }
     case "Diverge":

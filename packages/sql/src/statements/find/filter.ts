@@ -53,13 +53,6 @@ export interface FilterStatement {
   readonly parameters: ReadonlyArray<unknown>
 }
 
-/** The code of a failure. Other values are not read as JSON. */
-const errorCode = sql`
-  CASE WHEN r.exit_kind = 'failure' THEN r.exit_value::json ->> '_tag'
-    WHEN r.exit_kind = 'defect' THEN coalesce(r.exit_value::json -> 'runtimeError' ->> '_tag', r.exit_value::json ->> 'name')
-    END
-`
-
 /** In the collation "C", only ASCII letters have two cases. */
 const lowerCase = (text: string): string => `lower(${text} COLLATE "C")`
 
@@ -226,7 +219,7 @@ const addRunConditions = (shape: ShapeBuilder, filter: Driver.RunFilter): string
   if (key !== null) shape.runs.push(`r.key = ${key}`)
   if (filter.version !== undefined) shape.runs.push(`r.version = ${shape.add("v", filter.version)}::text`)
   shape.runs.push(...finished)
-  if (filter.errorCode !== undefined) shape.runs.push(`(${errorCode}) = ${shape.add("e", filter.errorCode)}::text`)
+  if (filter.errorCode !== undefined) shape.runs.push(`r.error_code = ${shape.add("e", filter.errorCode)}::text`)
   if (filter.text !== undefined) shape.runs.push(contains(shape.add("x", filter.text)))
   return statuses
 }

@@ -32,9 +32,9 @@ const pages = Effect.fnUntraced(function*(t: Fixture, filter: Driver.RunFilter, 
 const failure = (error: unknown): Driver.EncodedExit => ({ kind: "failure", value: JSON.stringify(error) })
 const defect = (error: unknown): Driver.EncodedExit => ({ kind: "defect", value: JSON.stringify(error) })
 
-/** Inserts a run that failed with this exit. */
-const failed = (t: Fixture, name: string, exit: Driver.EncodedExit) =>
-  Effect.flatMap(t.running(name), (held) => t.apply(held, { transition: finish(exit, "failed") }))
+/** Inserts a run that failed with this exit and error code. */
+const failed = (t: Fixture, name: string, exit: Driver.EncodedExit, errorCode: string | null = null) =>
+  Effect.flatMap(t.running(name), (held) => t.apply(held, { transition: finish(exit, "failed", errorCode) }))
 
 export const search = [
   check("a run is found by each field of its insert that a filter can name", (t) =>
@@ -112,7 +112,7 @@ export const search = [
 
   check("a search returns the same records as a read by id", (t) =>
     Effect.gen(function*() {
-      yield* failed(t, "a", failure({ _tag: "Bad" }))
+      yield* failed(t, "a", failure({ _tag: "Bad" }), "Bad")
       yield* t.suspended("b", start + 1_000, "signal:x")
       yield* t.enqueue(t.newRun("c", { tags: ["x"], attributes: { n: 1 }, idempotencyKey: "key", key: "k" }))
       const { runs } = yield* find(t, { workflows: [t.workflow.name] })
@@ -198,11 +198,11 @@ export const search = [
   check("failed runs are found by the code of their error and by a part of its text", (t) =>
     Effect.gen(function*() {
       const workflows = [t.workflow.name]
-      yield* failed(t, "tagged", failure({ _tag: "OutOfStock", sku: "50%_off" }))
-      yield* failed(t, "other", failure({ _tag: "Rejected", why: "Ünlucky \"50\"" }))
+      yield* failed(t, "tagged", failure({ _tag: "OutOfStock", sku: "50%_off" }), "OutOfStock")
+      yield* failed(t, "other", failure({ _tag: "Rejected", why: "Ünlucky \"50\"" }), "Rejected")
       yield* failed(t, "plain", failure("OutOfStock"))
-      yield* failed(t, "died", defect({ runtimeError: { _tag: "TimedOut" }, name: "x" }))
-      yield* failed(t, "thrown", defect({ name: "TypeError", message: "x is not a function" }))
+      yield* failed(t, "died", defect({ runtimeError: { _tag: "TimedOut" }, name: "x" }), "TimedOut")
+      yield* failed(t, "thrown", defect({ name: "TypeError", message: "x is not a function" }), "TypeError")
       yield* failed(t, "empty", { kind: "failure", value: null })
       yield* t.apply(yield* t.running("fine"), {
         transition: finish({ kind: "success", value: "{\"_tag\":\"OutOfStock\"}" })
@@ -284,7 +284,7 @@ export const search = [
       const child = { parent: { id: t.id("a"), token: "t", attached: true }, root: t.id("a"), depth: 1 }
       yield* t.apply(yield* t.running("d", { tags: [t.id("x")], ...child }), { transition: finish() })
       yield* pass(10)
-      yield* failed(t, "e", failure({ _tag: "Bad" }))
+      yield* failed(t, "e", failure({ _tag: "Bad" }), "Bad")
       const all = { pending: 3, completed: 1, failed: 1 }
       assert.deepStrictEqual(yield* count({}), all)
       assert.deepStrictEqual(yield* count({ statuses: ["pending"] }), { pending: 3 })
