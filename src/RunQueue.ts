@@ -31,7 +31,7 @@ import { UnknownQueue } from "./Errors.js"
 import type { Attribution } from "./internal/options/Attribution.js"
 import { attribution } from "./internal/options/Attribution.js"
 import type { WorkflowReference } from "./internal/options/names.js"
-import { canBeName, workflowName, workflowReference } from "./internal/options/names.js"
+import { canBeName, canBeStored, workflowName, workflowReference } from "./internal/options/names.js"
 import type * as Pages from "./internal/options/pages.js"
 import { makeList, sliceOf } from "./internal/options/pages.js"
 import { requireArguments } from "./internal/options/policy.js"
@@ -200,14 +200,13 @@ export const get = (queue: Reference): Effect.Effect<QueueRecord, UnknownQueue |
       return found === undefined ? yield* new UnknownQueue({ queue: name }) : found
     }))
 
-const queueList = makeList("RunQueue.list", Schema.String)
+const queueList = makeList("RunQueue.list", Schema.String.pipe(Schema.filter(canBeStored)))
 
 const readQueues = (after: string | null, limit: number) =>
   Effect.gen(function*() {
     const journal = yield* Journal
-    const all = yield* journal.queues(null)
-    const from = after === null ? 0 : all.findIndex(({ name }) => name > after)
-    return sliceOf(from < 0 ? [] : all.slice(from, from + limit + 1), limit, ({ name }) => name)
+    const records = yield* journal.queuePage({ after, limit: limit + 1 })
+    return sliceOf(records, limit, ({ name }) => name)
   })
 
 /**

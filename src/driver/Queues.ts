@@ -110,8 +110,13 @@ export interface QueueCounts {
  * @category verbs
  */
 export interface QueueVerbs {
-  /** Reads the rows of these queues, or of all queues, in order of name. Queues without a row are left out. */
-  readonly queues: (names: ReadonlyArray<string> | null) => Call<ReadonlyArray<QueueRecord>>
+  /** Reads the rows of these queues, in order of name. Queues without a row are left out. */
+  readonly queues: (names: ReadonlyArray<string>) => Call<ReadonlyArray<QueueRecord>>
+
+  /** Reads up to `limit` rows of queues, in order of name: the first ones, or those after the name `after`. */
+  readonly queuePage: (request: { readonly after: string | null; readonly limit: number }) => Call<
+    ReadonlyArray<QueueRecord>
+  >
 
   /** Counts the runs of queues. Each count stops at `limit`. */
   readonly queueCounts: (request: { readonly names: ReadonlyArray<string>; readonly limit: number }) => Call<

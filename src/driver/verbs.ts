@@ -94,6 +94,7 @@ export const verbs: { readonly [Name in VerbName]: "read" | "write" } = {
   pauseWorkflows: "write",
   resumeWorkflows: "write",
   pausedWorkflows: "read",
+  queuePage: "read",
   schedules: "read",
   dueSchedules: "read",
   writeSchedules: "write",

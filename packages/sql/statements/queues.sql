@@ -1,4 +1,4 @@
-/* perdure:queues:611d145a */
+/* perdure:queues:4478f5d0 */
 SELECT date_part('epoch', date_trunc('milliseconds', statement_timestamp())) * 1000 AS now, (
   SELECT json_agg(
     json_build_array(
@@ -8,6 +8,6 @@ SELECT date_part('epoch', date_trunc('milliseconds', statement_timestamp())) * 1
   )::text
   FROM (
     SELECT k.* FROM "perdure"."queues" k
-    WHERE $1::text IS NULL OR k.name IN (SELECT json_array_elements_text($1::json) COLLATE "C")
+    WHERE k.name IN (SELECT json_array_elements_text($1::json) COLLATE "C")
   ) k
 ) AS queues;

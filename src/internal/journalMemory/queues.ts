@@ -9,8 +9,16 @@ import * as Store from "./Store.js"
 const recordOf = ({ bucketFullAt: _, ...record }: Store.Queue): Driver.QueueRecord => record
 
 const queues = (store: Store.Store, names: VerbRequest<"queues">): ReadonlyArray<Driver.QueueRecord> =>
-  (names === null ? [...store.queues.values()] : [...new Set(names)].flatMap((name) => store.queues.get(name) ?? []))
+  [...new Set(names)].flatMap((name) => store.queues.get(name) ?? []).sort(Store.byName).map(recordOf)
+
+const queuePage = (
+  store: Store.Store,
+  { after, limit }: VerbRequest<"queuePage">
+): ReadonlyArray<Driver.QueueRecord> =>
+  [...store.queues.values()]
+    .filter(({ name }) => after === null || name > after)
     .sort(Store.byName)
+    .slice(0, Math.max(0, limit))
     .map(recordOf)
 
 const ensureQueues = (store: Store.Store, names: VerbRequest<"ensureQueues">): ReadonlyArray<string> =>
@@ -106,6 +114,7 @@ const queueCounts = (
 
 export const make = (operate: Operate): Driver.QueueVerbs => ({
   queues: (names) => operate((store) => queues(store, names)),
+  queuePage: (request) => operate((store) => queuePage(store, request)),
   queueCounts: (request) => operate((store, now) => queueCounts(store, now, request)),
   ensureQueues: (names) => operate((store) => ensureQueues(store, names)),
   defineQueue: (request) => operate((store, now) => defineQueue(store, now, request)),

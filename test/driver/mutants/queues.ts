@@ -122,6 +122,12 @@ export const queueMutants: ReadonlyArray<Mutant> = [
         value: found === undefined ? null : { ...found, ...change }
       }))
   })),
+  mutant("queues", "a page of queues includes the queue that it begins after", (driver) => ({
+    queuePage: ({ after, limit }) => driver.queuePage({ after: after === null ? null : after.slice(0, -1), limit })
+  })),
+  mutant("queues", "a page of queues has one queue too many", (driver) => ({
+    queuePage: ({ after, limit }) => driver.queuePage({ after, limit: limit + 1 })
+  })),
   mutant("queues", "a change inserts a missing queue", (driver) => ({
     changeQueue: (request) => Effect.zipRight(driver.ensureQueues([request.name]), driver.changeQueue(request))
   })),

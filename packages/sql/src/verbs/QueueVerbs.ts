@@ -7,6 +7,7 @@ import { define } from "../statements/queues/define.js"
 import { ensure } from "../statements/queues/ensure.js"
 import * as Paused from "../statements/queues/pausedWorkflows.js"
 import { pauseWorkflows } from "../statements/queues/pauseWorkflows.js"
+import { queuePage } from "../statements/queues/page.js"
 import { queues } from "../statements/queues/queues.js"
 import { decodeQueues, encodeSettings } from "../statements/queues/records.js"
 import * as Resume from "../statements/queues/resumeWorkflows.js"
@@ -33,7 +34,8 @@ export const make = ({ hints, query }: Session): Driver.QueueVerbs => {
   }
 
   return {
-    queues: (names) => query(queues, [names === null ? null : distinct(names)], decodeQueues),
+    queues: (names) => query(queues, [distinct(names)], decodeQueues),
+    queuePage: ({ after, limit }) => query(queuePage, [after, Math.max(0, limit)], decodeQueues),
     queueCounts: ({ limit, names }) => query(Counts.counts, [distinct(names), limit], Counts.decode),
     ensureQueues: (names) => query(ensure, [distinct(names)], decodeNames),
     defineQueue,

@@ -34,6 +34,7 @@ import { define } from "../../src/statements/queues/define.js"
 import { ensure } from "../../src/statements/queues/ensure.js"
 import { pausedWorkflows } from "../../src/statements/queues/pausedWorkflows.js"
 import { pauseWorkflows } from "../../src/statements/queues/pauseWorkflows.js"
+import { queuePage } from "../../src/statements/queues/page.js"
 import { queues } from "../../src/statements/queues/queues.js"
 import { resumeWorkflows } from "../../src/statements/queues/resumeWorkflows.js"
 import { awaitRuns } from "../../src/statements/read/await.js"
@@ -180,6 +181,7 @@ const single: ReadonlyArray<Verb> = [
   controls,
   retain,
   queues,
+  queuePage,
   counts,
   ensure,
   define,

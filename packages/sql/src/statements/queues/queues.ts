@@ -1,5 +1,5 @@
 /**
- * Reads queues.
+ * Reads queues by name.
  *
  * Index: `queues_pkey`. Locks: none.
  */
@@ -7,7 +7,7 @@ import type { Verb } from "../../Verb.js"
 import { sql } from "../sql.js"
 import { selectQueues } from "./records.js"
 
-/** $1 names, null for all */
+/** $1 names */
 export const queues: Verb = {
   name: "queues",
   parameters: 1,
@@ -17,7 +17,7 @@ export const queues: Verb = {
       sql`
         (
           SELECT k.* FROM ${t.queues} k
-          WHERE $1::text IS NULL OR k.name IN (SELECT json_array_elements_text($1::json) COLLATE "C")
+          WHERE k.name IN (SELECT json_array_elements_text($1::json) COLLATE "C")
         )
       `
     )

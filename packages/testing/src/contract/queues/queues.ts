@@ -27,9 +27,25 @@ export const queues = [
         const third = { name, ...unlimited, paused: true, definition: "{\"v\":2}", pause }
         assert.deepStrictEqual(yield* define("{\"v\":2}", unlimited), third)
         assert.deepStrictEqual(yield* value(t.driver.queues([name, name, t.id("no-queue")])), [third])
-        assert.deepInclude(yield* value(t.driver.queues(null)), third)
       })
   ),
+
+  check("queues are read page by page, each once, in order of the bytes of their names", (t) =>
+    Effect.gen(function*() {
+      const names = ["B", "Z", "a", "a-b", "ab", "b"].map((name) => t.id(`page-${name}`)).toSorted()
+      yield* value(t.driver.ensureQueues(names.toReversed()))
+      const [first = ""] = names
+      const before = first.slice(0, -1)
+      const pageAfter = (after: string | null, limit: number) =>
+        Effect.map(value(t.driver.queuePage({ after, limit })), (page) => page.map(({ name }) => name))
+      assert.deepStrictEqual(yield* pageAfter(before, 4), names.slice(0, 4))
+      assert.deepStrictEqual(yield* pageAfter(names[3] ?? "", 2), names.slice(4))
+      assert.deepStrictEqual(yield* pageAfter(before, 0), [])
+      assert.strictEqual((yield* pageAfter(null, 3)).length, 3)
+      assert.deepStrictEqual(yield* value(t.driver.queuePage({ after: before, limit: 1 })), [
+        { name: first, ...unlimited, paused: false, definition: null, pause: null }
+      ])
+    })),
 
   check("a queue's record has the last pause or resume: when, by whom and why", (t) =>
     Effect.gen(function*() {
