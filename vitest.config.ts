@@ -5,7 +5,7 @@
  */
 import { fileURLToPath } from "node:url"
 import { defineConfig } from "vitest/config"
-import { projects } from "./vitest.workspace.js"
+import { projects, SlowestFirst } from "./vitest.workspace.js"
 
 const root = fileURLToPath(new URL(".", import.meta.url))
 
@@ -24,12 +24,13 @@ export default defineConfig(({ mode }) => ({
     globalSetup: [`${root}packages/testing/src/globalSetup.ts`],
     setupFiles: [`${root}test/fixtures/setup.ts`],
     pool: "forks",
-    // Two cores: two processes. Files of a project share them: loading all modules takes longer than most files.
-    poolOptions: { forks: { isolate: false, minForks: 1, maxForks: 2, execArgv: ["--expose-gc"] } },
+    // Two cores: two processes, which the files of a project share: loading all modules takes longer than most files.
+    // Not fewer at times: tinypool can lose a file when it ends an idle process.
+    poolOptions: { forks: { isolate: false, minForks: 2, maxForks: 2, execArgv: ["--expose-gc"] } },
     testTimeout: 60_000,
     hookTimeout: 60_000,
     teardownTimeout: 20_000,
-    sequence: { concurrent: false },
+    sequence: { concurrent: false, sequencer: SlowestFirst },
     allowOnly: false,
     passWithNoTests: false,
     projects: projects(mode === "long" ? "long" : "fast")

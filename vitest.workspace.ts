@@ -7,6 +7,7 @@
 import { existsSync, readdirSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import type { TestProjectConfiguration } from "vitest/config"
+import { BaseSequencer, type TestSpecification } from "vitest/node"
 
 const root = fileURLToPath(new URL(".", import.meta.url))
 
@@ -31,3 +32,34 @@ export const projects = (size: Size): Array<TestProjectConfiguration> =>
       ...(size === "long" ? { include: [`test/${LONG}`] } : { include: ["test/**/*.test.ts"], exclude: [LONG] })
     }
   }))
+
+/** The files that take longest, in this order. The others are short beside them. */
+const slowest = [
+  "crash/memory",
+  "examples",
+  "documentation/tutorial",
+  "faults/schedules",
+  "faults/",
+  "crash/",
+  "RunSchedule",
+  "folder",
+  "finding",
+  "plans",
+  "claimPlans",
+  "PgJournal",
+  "PgliteJournal",
+  "locks",
+  "agreement"
+]
+
+const rankOf = ({ moduleId }: TestSpecification): number => {
+  const rank = slowest.findIndex((name) => moduleId.includes(`/test/${name}`))
+  return rank === -1 ? slowest.length : rank
+}
+
+/** Begins with the slowest files, so that the last ones end together: a project waits for the one before it. */
+export class SlowestFirst extends BaseSequencer {
+  override async sort(files: Array<TestSpecification>): Promise<Array<TestSpecification>> {
+    return (await super.sort(files)).toSorted((a, b) => rankOf(a) - rankOf(b))
+  }
+}

@@ -1,73 +1,12 @@
 /** The examples as their users run them: each in a process of its own, on the embedded database. */
-import * as Command from "@effect/platform/Command"
-import * as NodeContext from "@effect/platform-node/NodeContext"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
-import * as Stream from "effect/Stream"
 import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import * as path from "node:path"
-import { fileURLToPath } from "node:url"
-
-const root = fileURLToPath(new URL("..", import.meta.url))
-
-/** Runs an example to its end. */
-const run = (
-  example: string,
-  options: { readonly args: ReadonlyArray<string>; readonly env?: Record<string, string> }
-) =>
-  Effect.scoped(Effect.gen(function*() {
-    const command = Command.make(process.execPath, "--import", "tsx", `examples/${example}`, ...options.args).pipe(
-      Command.workingDirectory(root),
-      Command.env(options.env ?? {})
-    )
-    const started = yield* Command.start(command)
-    const text = (stream: typeof started.stdout) => Stream.mkString(Stream.decodeText(stream))
-    const [stdout, stderr, code] = yield* Effect.all(
-      [text(started.stdout), text(started.stderr), started.exitCode],
-      { concurrency: "unbounded" }
-    )
-    return { stdout, stderr, code }
-  })).pipe(Effect.provide(NodeContext.layer))
-
-const Result = Schema.parseJson(Schema.Struct({
-  database: Schema.String,
-  orders: Schema.Int,
-  kills: Schema.Int,
-  outcomes: Schema.Record({ key: Schema.String, value: Schema.Int }),
-  lost: Schema.Int,
-  duplicates: Schema.Int,
-  steps: Schema.Int,
-  repeatedSteps: Schema.Int,
-  problems: Schema.Array(Schema.String)
-}))
+import { run } from "./fixtures/example.js"
 
 describe("fulfilment", () => {
-  it.live("two kills of the worker process lose no order", () =>
-    Effect.gen(function*() {
-      const { code, stderr, stdout } = yield* run("fulfilment/demo.ts", {
-        args: ["--orders", "60", "--kills", "2", "--json"]
-      })
-      assert.strictEqual(code, 0, stderr)
-      const result = yield* Schema.decode(Result)(stdout)
-      assert.deepStrictEqual(result.problems, [])
-      assert.strictEqual(result.lost, 0)
-      assert.strictEqual(result.duplicates, 0)
-      assert.strictEqual(result.database, "pglite")
-      assert.strictEqual(result.kills, 2)
-      // Every order has an outcome, and each outcome occurs.
-      assert.strictEqual(Object.values(result.outcomes).reduce((a, b) => a + b, 0), 60)
-      assert.isAbove(result.outcomes["fulfilled"] ?? 0, 30)
-      assert.isAbove(result.outcomes["OutOfStock"] ?? 0, 0)
-      assert.isAbove(result.steps, 60 * 4)
-      assert.match(stderr, /^Fulfils 60 orders/m)
-      assert.match(stderr, /^\d+ s: SIGKILL 2 of 2: worker process \d+ is dead, another takes over$/m)
-      assert.match(stderr, /^\d+ s: [\d,]+ steps; orders: 0 new, .*, 60 done$/m)
-      assert.notInclude(stderr, "\u001b")
-      assert.notInclude(stderr, "\r")
-    }), 120_000)
-
   it.live("invalid arguments are all reported, with the usage", () =>
     Effect.gen(function*() {
       const { code, stderr, stdout } = yield* run("fulfilment/demo.ts", {

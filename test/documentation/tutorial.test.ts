@@ -1,12 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as Effect from "effect/Effect"
 import { readFileSync } from "node:fs"
-import { fileURLToPath } from "node:url"
-import { missingLines, partsOf, play } from "./tutorial.js"
-
-const root = fileURLToPath(new URL("../..", import.meta.url))
-
-const page = readFileSync(`${root}docs/tutorial.md`, "utf8")
+import { missingLines, page, partsOf, root } from "./tutorial.js"
 
 describe("the tutorial", () => {
   it("has files, commands and outputs in each part", () => {
@@ -37,14 +31,6 @@ describe("the tutorial", () => {
       )
     }
   })
-
-  it.live("does what it says, in the order of its steps", () =>
-    Effect.gen(function*() {
-      const results = yield* play(page)
-      assert.deepStrictEqual(results.filter(({ missing }) => missing.length > 0), [])
-      const again = results[1]?.output ?? ""
-      assert.notInclude(again, "checking receipt 1", "a step that finished executes again")
-    }), 600_000)
 })
 
 describe("the player of a tutorial", () => {

@@ -9,11 +9,15 @@ import * as Command from "@effect/platform/Command"
 import * as NodeContext from "@effect/platform-node/NodeContext"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
+import { readFileSync } from "node:fs"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
 import { fileURLToPath } from "node:url"
 
-const root = fileURLToPath(new URL("../..", import.meta.url))
+export const root: string = fileURLToPath(new URL("../..", import.meta.url))
+
+/** The tutorial of this repository. */
+export const page: string = readFileSync(`${root}docs/tutorial.md`, "utf8")
 
 /** The commands of one or more `sh` fences, and the lines that they must print. */
 interface Play {

@@ -1,21 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as JournalContract from "@perdure/testing/JournalContract"
-import * as TestDatabase from "@perdure/testing/TestDatabase"
+import { servers } from "@perdure/testing/TestDatabase"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import { ConfigurationInvalid } from "perdure/Errors"
 import * as PgJournal from "../src/PgJournal.js"
+import { suite } from "./support/contract.js"
 
-for (const server of TestDatabase.servers) {
-  const driver = Layer.unwrapScoped(
-    Effect.map(
-      TestDatabase.freshOn(server),
-      ({ url }) => PgJournal.layer({ url: Redacted.make(url), clock: "effect" })
-    )
-  )
-  JournalContract.suite(`PgJournal on ${server.name}`, driver)
-}
+suite(servers[0])
 
 describe("PgJournal", () => {
   const problemsOf = <A>(layer: Layer.Layer<A, unknown>) =>

@@ -3,7 +3,7 @@
  * many runs to sort, runs are read from the newest on instead, with the same result.
  */
 import { assert, describe, it } from "@effect/vitest"
-import * as TestDatabase from "@perdure/testing/TestDatabase"
+import type * as TestDatabase from "@perdure/testing/TestDatabase"
 import * as Effect from "effect/Effect"
 import type { RunCursor, RunFilter } from "perdure/JournalDriver"
 import * as Migrations from "../src/Migrations.js"
@@ -102,7 +102,7 @@ const check = (name: string, plan: Plans.Plan) => {
   assert.deepStrictEqual(plan.walked.filter((index) => !partial.has(index)), [], `${name} looks things up in indexes`)
 }
 
-for (const server of TestDatabase.servers) {
+export const suite = (server: TestDatabase.Server): void => {
   describe(`a search on ${server.name}`, () => {
     it.scopedLive(
       "among a million runs reads few pages, and returns the same by each plan",

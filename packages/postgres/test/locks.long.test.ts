@@ -1,0 +1,4 @@
+import { servers } from "@perdure/testing/TestDatabase"
+import { suite } from "./locks.js"
+
+for (const server of servers.slice(1)) suite(server)

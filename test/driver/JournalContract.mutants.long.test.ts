@@ -1,0 +1,3 @@
+import { suite } from "./mutants.js"
+
+suite("others")
