@@ -90,7 +90,7 @@ export const suite = (server: TestDatabase.Server): void => {
       "use indexes, in plans for full tables and in plans that were made while the tables were empty",
       () =>
         Effect.gen(function*() {
-          const { session } = yield* Session.fresh(server)
+          const { session } = yield* Session.alone(server)
           yield* session.run(Migrations.script(Plans.tables))
           yield* prepare(session)
           yield* session.run("SET plan_cache_mode = force_generic_plan")

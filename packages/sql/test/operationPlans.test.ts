@@ -61,7 +61,7 @@ for (const server of TestDatabase.servers) {
       "uses indexes, also in a plan that was made while the tables were empty",
       () =>
         Effect.gen(function*() {
-          const { session } = yield* Session.fresh(server)
+          const { session } = yield* Session.alone(server)
           yield* session.run(Migrations.script(Plans.tables))
           yield* session.run("SET plan_cache_mode = force_generic_plan")
           const explained = Effect.forEach(all, ([, parameters], index) => Plans.explain(session, index, parameters))

@@ -85,7 +85,7 @@ export const suite = (server: TestDatabase.Server): void => {
       "at a million runs are those of the snapshot, with statistics and for any parameters",
       () =>
         Effect.gen(function*() {
-          const { session } = yield* Session.fresh(server)
+          const { session } = yield* Session.alone(server)
           yield* session.run(Migrations.script(Plans.tables))
           yield* load(session, 1_000_000)
           const pinned: Record<string, unknown> = {}
@@ -121,7 +121,7 @@ export const suite = (server: TestDatabase.Server): void => {
       "that were made while the tables were empty use the indexes of full tables",
       () =>
         Effect.gen(function*() {
-          const { session } = yield* Session.fresh(server)
+          const { session } = yield* Session.alone(server)
           yield* session.run(Migrations.script(Plans.tables))
           yield* session.run("SET plan_cache_mode = force_generic_plan")
           // As on a long-lived connection: planned once, for tables that were never analyzed.
@@ -149,7 +149,7 @@ export const suite = (server: TestDatabase.Server): void => {
       "that were made while partial indexes were empty do not walk those indexes",
       () =>
         Effect.gen(function*() {
-          const { session } = yield* Session.fresh(server)
+          const { session } = yield* Session.alone(server)
           yield* session.run(Migrations.script(Plans.tables))
           yield* fill(session, 5_000)
           yield* session.run("UPDATE perdure.runs SET status = 'completed', worker = NULL, incarnation = NULL")

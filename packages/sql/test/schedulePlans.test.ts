@@ -3,7 +3,6 @@
  * schedules reads only those, also after each of them was due many times.
  */
 import { assert, describe, it } from "@effect/vitest"
-import * as Cluster from "@perdure/testing/Cluster"
 import * as TestDatabase from "@perdure/testing/TestDatabase"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
@@ -102,7 +101,7 @@ const check = (name: string, plan: Plans.Plan): Plans.Plan => {
 /** A session with all statements prepared, and a function that checks their plans. */
 const prepared = (server: TestDatabase.Server) =>
   Effect.gen(function*() {
-    const { session, url } = yield* Session.fresh(server)
+    const { session, url } = yield* Session.alone(server)
     yield* prepare(session)
     yield* session.run("SET plan_cache_mode = force_generic_plan")
     for (const [index, [, verb]] of statements.entries()) yield* Plans.prepare(session, index, verb)
@@ -116,21 +115,6 @@ const prepared = (server: TestDatabase.Server) =>
   })
 
 const dueParameters = [names([most]), LIMIT]
-
-/**
- * A server of its own: a transaction elsewhere on a server, and an automatic vacuum, delay when a session learns that
- * row versions are dead.
- */
-const quiet = (server: TestDatabase.Server) =>
-  Effect.gen(function*() {
-    if (!(yield* Cluster.versions).includes(server.version)) return server
-    const { name, url, version } = yield* Cluster.start({
-      version: server.version,
-      fsync: false,
-      settings: { autovacuum: "off" }
-    })
-    return { name, url, version }
-  })
 
 /** A new session with the two statements of a schedule loop prepared. */
 const firing = (url: string) =>
@@ -226,7 +210,7 @@ for (const server of TestDatabase.servers) {
       "that are due are found without reading others, also after they were due many times",
       () =>
         Effect.gen(function*() {
-          const { session, url } = yield* prepared(yield* quiet(server))
+          const { session, url } = yield* prepared(server)
           yield* fill(session)
           yield* analyze(session)
           const [asking, parameters] = [place("due"), dueParameters]

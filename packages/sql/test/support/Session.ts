@@ -1,4 +1,5 @@
 /** A plain connection, for tests of plans, locks and the catalogue, which the driver's client hides. */
+import * as Cluster from "@perdure/testing/Cluster"
 import * as TestDatabase from "@perdure/testing/TestDatabase"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
@@ -42,3 +43,14 @@ export const connect = (url: string): Effect.Effect<Session, SessionError, Scope
 /** A session on a fresh database. */
 export const fresh = (server: TestDatabase.Server) =>
   Effect.flatMap(TestDatabase.freshOn(server), ({ url }) => Effect.map(connect(url), (session) => ({ url, session })))
+
+/**
+ * A session that is alone on its server: what others do there delays when a session learns that row versions are dead,
+ * and makes it plan its statements again.
+ */
+export const alone = (server: TestDatabase.Server) =>
+  Effect.gen(function*() {
+    if (!(yield* Cluster.versions).includes(server.version)) return yield* fresh(server)
+    const settings = { autovacuum: "off" }
+    return yield* fresh(yield* Cluster.start({ version: server.version, fsync: false, settings }))
+  })
