@@ -173,7 +173,7 @@ export const exploreMany = async (
         seed: options.seed + batch,
         numRuns: 100,
         endOnFailure: options.shrink === false,
-        interruptAfterTimeLimit: 600_000
+        interruptAfterTimeLimit: 840_000
       }
     )
     const { errorInstance, interrupted } = details
