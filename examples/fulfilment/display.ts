@@ -13,6 +13,9 @@ const BAR_WIDTH = 20
 /** From this width on, a terminal has room for the bar. */
 const BAR_COLUMNS = 104
 
+/** The width of a terminal that does not tell it. */
+const UNKNOWN_COLUMNS = 80
+
 const isTerminal = process.stderr.isTTY
 const hasColour = isTerminal && process.env["NO_COLOR"] === undefined && process.env["TERM"] !== "dumb"
 
@@ -44,7 +47,7 @@ const bar = (fraction: number) => {
 
 /** Cut to the width of the terminal: a line that wraps cannot be replaced. */
 const liveLine = ({ counts, fraction, steps }: Progress) => {
-  const columns = process.stderr.columns
+  const columns = process.stderr.columns > 0 ? process.stderr.columns : UNKNOWN_COLUMNS
   const text = [
     `${elapsed()} s`,
     `${number(steps)} steps`,
