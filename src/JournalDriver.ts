@@ -5,4 +5,5 @@
  * @since 0.1.0
  */
 export * from "./driver/JournalDriver.js"
+export * from "./driver/mapDriver.js"
 export * from "./driver/verbs.js"

@@ -1,13 +1,15 @@
 /** The journal between programs and storage: values that cannot be decoded, failing storage, jumping clocks. */
 import { assert, describe, it } from "@effect/vitest"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
+import * as Record from "effect/Record"
 import * as Schema from "effect/Schema"
 import * as TestClock from "effect/TestClock"
 import { JournalError, ValueUnreadable } from "perdure/Errors"
 import { Journal } from "perdure/Journal"
-import type { JournalDriver } from "perdure/JournalDriver"
+import { JournalDriver, verbs } from "perdure/JournalDriver"
 import * as JournalMemory from "perdure/JournalMemory"
 import * as Signal from "perdure/Signal"
 import * as Step from "perdure/Step"
@@ -283,6 +285,50 @@ describe("a clock that jumps", () => {
       assert.deepStrictEqual(at, [...at].sort((a, b) => a - b))
       assert.deepStrictEqual(times, [...times].sort((a, b) => a - b))
       assert.strictEqual(at.length, 16)
+    }))
+})
+
+/** The same driver with its verbs on a prototype, where they use `this`: like an instance of a class. */
+const asInstance = (driver: JournalDriver): JournalDriver => {
+  const prototype = {}
+  for (const name of [...Record.keys(verbs), "transaction"] as const) {
+    Object.defineProperty(prototype, name, {
+      value(this: { readonly inner: JournalDriver }, ...request: ReadonlyArray<unknown>) {
+        return Reflect.apply(this.inner[name], this.inner, request)
+      }
+    })
+  }
+  for (const name of ["inTransaction", "hints"] as const) {
+    Object.defineProperty(prototype, name, {
+      get(this: { readonly inner: JournalDriver }) {
+        return this.inner[name]
+      }
+    })
+  }
+  return Object.create(prototype, { inner: { value: driver } })
+}
+
+describe("a driver that is an instance of a class", () => {
+  it.scoped("executes runs: its methods are found on its prototype and keep their this", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld(asInstance)
+      assert.deepStrictEqual(Object.keys(world.driver), [])
+      const journal = yield* Effect.map(
+        Layer.build(
+          Layer.provide(Journal.layer({ pollInterval: "40000 days" }), Layer.succeed(JournalDriver, world.driver))
+        ),
+        Context.get(Journal)
+      )
+      for (const verb of Record.keys(verbs))
+        assert.isFunction(Object.entries(journal).find(([name]) => name === verb)?.[1])
+      yield* world.launch(adding)
+      const run = yield* world.use(Job.start({ n: 1 }))
+      assert.strictEqual(yield* within("2 hours")(run.result), 3)
+      assert.isTrue(yield* journal.transaction(journal.inTransaction))
+      assert.deepStrictEqual(
+        (yield* journal.get([run.id])).map(({ status }) => status),
+        ["completed"]
+      )
     }))
 })
 

@@ -1,55 +1,41 @@
 /**
- * A driver's operations as the core calls them. The answer's time refreshes the estimate of the driver's clock, and the
+ * A driver's verbs as the core calls them. The answer's time refreshes the estimate of the driver's clock, and the
  * caller gets the value. Spans and metrics of storage belong here: every operation passes.
  */
 import * as Effect from "effect/Effect"
-import type { Answer, JournalDriver } from "../../driver/JournalDriver.js"
+import * as Record from "effect/Record"
+import type { Answer } from "../../driver/JournalDriver.js"
+import type { VerbArguments, VerbName, Verbs, VerbValues } from "../../driver/verbs.js"
+import { verbs } from "../../driver/verbs.js"
 import type { JournalError } from "../../Errors.js"
 import type { DriverTime } from "../process/DriverTime.js"
 
-/** The members of a driver that are no operations: they carry no answer. */
-const others = ["transaction", "inTransaction", "hints"] as const
-
-type Name = Exclude<keyof JournalDriver, typeof others[number]>
-
-/** Operations whose callers compute with the time of the answer, not with an estimate. */
+/** Verbs whose callers compute with the time of the answer, not with an estimate. */
 const timed = ["enqueue", "heartbeat", "schedules", "dueSchedules"] as const
 
-type Result<K, A> = K extends typeof timed[number] ? Answer<A> : A
+type Result<Name extends VerbName> = Name extends typeof timed[number] ? Answer<VerbValues[Name]> : VerbValues[Name]
 
-type Operation<K, F> = F extends (...args: infer Args) => Effect.Effect<Answer<infer A>, JournalError>
-  ? (...args: Args) => Effect.Effect<Result<K, A>, JournalError>
-  : F extends Effect.Effect<Answer<infer A>, JournalError> ? Effect.Effect<Result<K, A>, JournalError>
-  : never
+/** A verb by its name, without the driver's time in its result, except for the four that are timed. */
+export type Operation<Name extends VerbName> = (
+  ...request: VerbArguments[Name]
+) => Effect.Effect<Result<Name>, JournalError>
 
-/** Every operation of a driver, by its name there. */
-export type Operations = { readonly [K in Name]: Operation<K, JournalDriver[K]> }
+/** Every verb of a driver, by its name there. */
+export type Operations = { readonly [Name in VerbName]: Operation<Name> }
 
-type AnyOperation = Effect.Effect<Answer<unknown>, JournalError>
+const isTimed = (name: VerbName): boolean => timed.some((each) => each === name)
 
-const includes = (names: ReadonlyArray<string>, name: string): boolean => names.includes(name)
-
-export const makeOperations = (driver: JournalDriver, time: DriverTime): Operations => {
-  const observe = (name: string) => {
-    const resultOf = includes(timed, name)
+export const makeOperations = (driver: Verbs, time: DriverTime): Operations => {
+  const operationOf = <Name extends VerbName>(name: Name) => {
+    const resultOf = isTimed(name)
       ? (answer: Answer<unknown>): unknown => answer
       : (answer: Answer<unknown>): unknown => answer.value
-    return (operation: AnyOperation) =>
-      Effect.map(operation, (answer) => {
+    return (...request: VerbArguments[Name]) =>
+      Effect.map(driver[name](...request), (answer) => {
         time.observe(answer.now)
         return resultOf(answer)
       })
   }
-  const operations = Object.entries(driver).filter(([name]) => !includes(others, name)).map(([name, member]) => {
-    const observed = observe(name)
-    return [
-      name,
-      Effect.isEffect(member)
-        ? observed(member as AnyOperation)
-        : (...args: ReadonlyArray<never>) =>
-          observed((member as (...args: ReadonlyArray<never>) => AnyOperation)(...args))
-    ]
-  })
-  // The entries are the driver's own, each mapped as its type says.
-  return Object.fromEntries(operations) as Operations
+  // Each verb is mapped as its type says.
+  return Record.map(verbs, (_, name) => operationOf(name)) as Operations
 }

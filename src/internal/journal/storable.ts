@@ -5,6 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import type { Answer, JournalDriver } from "../../driver/JournalDriver.js"
+import { mapDriver } from "../../driver/mapDriver.js"
 import { storable } from "../util/show.js"
 import { canBeStored } from "../options/names.js"
 import type { DriverTime } from "../process/DriverTime.js"
@@ -21,7 +22,9 @@ const storableStrings = <Request extends Explained>(request: Request): Request =
   ...(typeof request.reason === "string" ? { reason: storable(request.reason) } : {})
 })
 
-export const storableOnly = (driver: JournalDriver, time: DriverTime): JournalDriver => {
+export const storableOnly = (original: JournalDriver, time: DriverTime): JournalDriver => {
+  // The driver's verbs as own properties: a driver that is an instance of a class has them on its prototype.
+  const driver = mapDriver(original, (call) => call)
   const answer = <A>(value: A): Effect.Effect<Answer<A>> => Effect.sync(() => ({ now: time.now(), value }))
 
   const read = (ask: JournalDriver["get"]): JournalDriver["get"] => (runs) => {
