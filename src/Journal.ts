@@ -27,8 +27,10 @@ import * as Process from "./internal/process/Process.js"
 import { RunWatch } from "./internal/process/RunWatch.js"
 
 /**
- * The service behind the `Journal` tag: the operations of the storage contract (`JournalDriver`), each of which gives
- * its value instead of an answer. Operations on values take the definition of the value and the value itself.
+ * The service behind the `Journal` tag: the operations of the storage contract (`JournalDriver`). Each returns its
+ * value, without the driver's time. Only `enqueue`, `heartbeat`, `schedules` and `dueSchedules` return the whole
+ * `Answer`, because their callers compute with its `now`. Operations on values take the definition of the value and the
+ * value itself.
  *
  * @since 0.1.0
  * @category models
