@@ -2,6 +2,8 @@
  * The workers of a journal: which exist, how much each does, and whether one answers. A worker describes itself with
  * each heartbeat. Idle workers are listed, too, and those whose lease has run out, for a week.
  *
+ * All of this asks storage at once, which no replay could repeat: call it outside of workflows, or in a step.
+ *
  * Arguments of the wrong type or out of range are a defect (`Misuse`); storage is not asked then.
  *
  * @since 0.1.0
@@ -12,6 +14,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Stream from "effect/Stream"
+import { outsideOnly } from "./CurrentRun.js"
 import type { WorkerRecord, WorkerSample } from "./driver/JournalDriver.js"
 import type { JournalError, ValueInvalid } from "./Errors.js"
 import { NoSuchWorker, WorkerUnresponsive } from "./Errors.js"
@@ -121,7 +124,7 @@ const read = (after: string | null, limit: number) =>
  * @category reading
  */
 export const list = (options?: PageOptions): Effect.Effect<Page, ValueInvalid | JournalError, Journal> =>
-  workerList.page(options, read)
+  outsideOnly("Workers.list", () => workerList.page(options, read))
 
 /**
  * All workers that `list` has, in order of id.
@@ -140,7 +143,9 @@ export const list = (options?: PageOptions): Effect.Effect<Page, ValueInvalid | 
  * )
  * ```
  */
-export const stream: Stream.Stream<WorkerState, JournalError, Journal> = workerList.stream(read)
+export const stream: Stream.Stream<WorkerState, JournalError, Journal> = workerList.stream((after, limit) =>
+  outsideOnly("Workers.stream", () => read(after, limit))
+)
 
 /**
  * @since 0.1.0
@@ -168,13 +173,15 @@ export const samples = (
   id: string,
   options?: SampleOptions
 ): Effect.Effect<ReadonlyArray<Sample>, JournalError, Journal> =>
-  Effect.gen(function*() {
-    yield* requireArguments("Workers.samples", [...workerId.problems(id, "id"), ...sampleOptions.problems(options, "")])
-    if (!canBeStored(id)) return []
-    const journal = yield* Journal
-    const all = yield* journal.samples({ worker: id, limit: options?.limit ?? DEFAULT_SAMPLE_COUNT })
-    return all.map((sample) => ({ ...sample, info: decodeInfo(sample.info) }))
-  })
+  outsideOnly("Workers.samples", () =>
+    Effect.gen(function*() {
+      const problems = [...workerId.problems(id, "id"), ...sampleOptions.problems(options, "")]
+      yield* requireArguments("Workers.samples", problems)
+      if (!canBeStored(id)) return []
+      const journal = yield* Journal
+      const all = yield* journal.samples({ worker: id, limit: options?.limit ?? DEFAULT_SAMPLE_COUNT })
+      return all.map((sample) => ({ ...sample, info: decodeInfo(sample.info) }))
+    }))
 
 /** The pause before the next look for the worker's answer. */
 const lookInterval = (attempt: number): Duration.Duration =>
@@ -216,27 +223,28 @@ export const ping = (
   id: string,
   options?: PingOptions
 ): Effect.Effect<Duration.Duration, NoSuchWorker | WorkerUnresponsive | JournalError, Journal> =>
-  Effect.gen(function*() {
-    yield* requireArguments("Workers.ping", [...workerId.problems(id, "id"), ...pingOptions.problems(options, "")])
-    if (!canBeStored(id)) return yield* new NoSuchWorker({ workerId: storable(id) })
-    const limit = Duration.decode(options?.timeout ?? "10 seconds")
-    const journal = yield* Journal
-    const before = yield* Clock.currentTimeNanos
-    const nonce = yield* Effect.sync(makeIncarnation)
-    const open = yield* journal.ping({ worker: id, nonce })
-    if (open === null) return yield* new NoSuchWorker({ workerId: id })
-    const answered = Effect.gen(function*() {
-      for (let attempt = 0;; attempt++) {
-        const [record] = yield* journal.workers({ id, after: null, limit: 1 })
-        if (record === undefined) return yield* new NoSuchWorker({ workerId: id })
-        // A ping is replaced only after it has been answered.
-        if (record.ping !== open) return
-        yield* Effect.sleep(lookInterval(attempt))
-      }
-    })
-    yield* Effect.timeoutFail(answered, {
-      duration: limit,
-      onTimeout: () => new WorkerUnresponsive({ workerId: id, millis: Duration.toMillis(limit) })
-    })
-    return Duration.nanos((yield* Clock.currentTimeNanos) - before)
-  })
+  outsideOnly("Workers.ping", () =>
+    Effect.gen(function*() {
+      yield* requireArguments("Workers.ping", [...workerId.problems(id, "id"), ...pingOptions.problems(options, "")])
+      if (!canBeStored(id)) return yield* new NoSuchWorker({ workerId: storable(id) })
+      const limit = Duration.decode(options?.timeout ?? "10 seconds")
+      const journal = yield* Journal
+      const before = yield* Clock.currentTimeNanos
+      const nonce = yield* Effect.sync(makeIncarnation)
+      const open = yield* journal.ping({ worker: id, nonce })
+      if (open === null) return yield* new NoSuchWorker({ workerId: id })
+      const answered = Effect.gen(function*() {
+        for (let attempt = 0;; attempt++) {
+          const [record] = yield* journal.workers({ id, after: null, limit: 1 })
+          if (record === undefined) return yield* new NoSuchWorker({ workerId: id })
+          // A ping is replaced only after it has been answered.
+          if (record.ping !== open) return
+          yield* Effect.sleep(lookInterval(attempt))
+        }
+      })
+      yield* Effect.timeoutFail(answered, {
+        duration: limit,
+        onTimeout: () => new WorkerUnresponsive({ workerId: id, millis: Duration.toMillis(limit) })
+      })
+      return Duration.nanos((yield* Clock.currentTimeNanos) - before)
+    }))

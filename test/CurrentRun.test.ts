@@ -12,6 +12,7 @@ import type { JournalDriver } from "perdure/JournalDriver"
 import * as Published from "perdure/Published"
 import type * as Run from "perdure/Run"
 import * as Step from "perdure/Step"
+import * as Workers from "perdure/Workers"
 import * as Workflow from "perdure/Workflow"
 import { makeWorld, soon } from "./fixtures/world.js"
 
@@ -39,7 +40,11 @@ const operations: Readonly<Record<string, (target: Run.Run<void, never>) => Oper
   "Callback.succeed": ({ id }) => Payment.succeed(`cb_${id}_0:0`, undefined),
   "Callback.fail": ({ id }) => Payment.fail(`cb_${id}_0:0`, "declined"),
   "Published.get": ({ id }) => Progress.get(id),
-  "Published.changes": ({ id }) => Stream.runHead(Progress.changes(id))
+  "Published.changes": ({ id }) => Stream.runHead(Progress.changes(id)),
+  "Workers.list": () => Workers.list(),
+  "Workers.stream": () => Stream.runDrain(Workers.stream),
+  "Workers.samples": () => Workers.samples("w"),
+  "Workers.ping": () => Effect.catchTag(Workers.ping("w"), "NoSuchWorker", () => Effect.void)
 }
 
 /** Records the calls of the driver, except those of the loops of workers and of waiters. */
@@ -59,7 +64,10 @@ const recordCalls = (calls: Array<string>) => (driver: JournalDriver): JournalDr
     controls: note("controls", driver.controls),
     get: note("get", driver.get),
     history: note("history", driver.history),
-    published: note("published", driver.published)
+    published: note("published", driver.published),
+    workers: note("workers", driver.workers),
+    samples: note("samples", driver.samples),
+    ping: note("ping", driver.ping)
   }
 }
 
