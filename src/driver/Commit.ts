@@ -68,15 +68,37 @@ export interface RunCommit {
 }
 
 /**
+ * What the holder of a run may not know: the inbox sequence, and whether the run is to be paused.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface HolderNews {
+  readonly inboxSeq: number
+  readonly pausing: boolean
+}
+
+/**
  * The result of one commit.
  *
  * @since 0.1.0
  * @category models
  */
 export type CommitResult =
-  /** Everything is written. `dispositions` are in the order of the commit's `messages`. */
-  | { readonly _tag: "Applied"; readonly dispositions: ReadonlyArray<Disposition> }
+  /**
+   * Everything is written. `dispositions` are in the order of the commit's `messages`. `news` is for a run that is
+   * still held, if its inbox has messages beyond `seen` or it is to be paused; else null. It may be null if the commit
+   * was applied before, and need not count messages of the same request.
+   */
+  | {
+    readonly _tag: "Applied"
+    readonly dispositions: ReadonlyArray<Disposition>
+    readonly news: HolderNews | null
+  }
   /** Nothing is written: the worker does not hold the run at this epoch, or the run is at another sequence number. */
   | { readonly _tag: "Lost" }
-  /** Nothing is written: the inbox has messages beyond `seen` (rule 2). Read the inbox, then commit again. */
+  /**
+   * Nothing is written: the inbox has messages beyond `seen`, or a run to be paused must not end (rule 2). Read the
+   * inbox, then commit again.
+   */
   | { readonly _tag: "Unseen" }

@@ -6,7 +6,7 @@
  * - Attached descendants follow: they are paused, resumed and terminated with the runs that the request names, even if
  *   a worker starts a descendant at the same moment.
  * - A running run is paused by the next `Suspend` or `Release` of its holder, or when it is released by another caller.
- *   Until then it is `pausing`, and attached children that it starts are `paused` from the start.
+ *   Until then it is `pausing`: it cannot finish, and attached children that it starts are `paused` from the start.
  * - A cancel lifts a pause, and a cancelled run cannot be paused.
  * - A final state is never left. `retry` and `fork` insert a new run.
  *

@@ -7,8 +7,10 @@
  *
  * 1. **Fencing.** A commit applies only if its run is `running` at the commit's epoch and the run's next sequence
  *    number is the commit's `from`. It is applied whole or not at all.
- * 2. **No lost wake-up.** A commit that suspends the run or closes a signal window applies only if `seen` is the run's
- *    inbox sequence. A delivery sets a suspended run's `availableAt` to now, and hints the holder of a running run.
+ * 2. **No lost wake-up, no lost control.** A commit that suspends the run or closes a signal window applies only if
+ *    `seen` is the run's inbox sequence. So does one that finishes a cancelled run, and one that finishes a run to be
+ *    paused does not apply: the holder releases that run. A delivery sets a suspended run's `availableAt` to now, and
+ *    hints the holder of a running run; the answer of each commit tells the holder the same.
  * 3. **Exactly once out.** Children, messages and the message to the parent are part of the commit that causes them.
  * 4. **Lock order.** Every operation first locks all run rows that it changes, in order of id.
  * 5. **Driver time.** All comparisons use the driver's clock, and every answer carries its `now`.
@@ -26,7 +28,7 @@
  *                         retire, reap                    pending (paused, if pausing)
  *   running               commit: Continue                running, next generation
  *   running               commit: Diverge                 diverged
- *   running               commit: Finish                  completed | failed | cancelled
+ *   running               commit: Finish, unless pausing  completed | failed | cancelled
  *   running               reap at the limit of crashes    exhausted
  *   pending, suspended    pause                           paused
  *   running               pause                           running, pausing

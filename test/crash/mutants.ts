@@ -59,7 +59,7 @@ const writesLate = (driver: JournalDriver): JournalDriver => {
           late = commits
           return Effect.map(Effect.clockWith((clock) => clock.currentTimeMillis), (now) => ({
             now,
-            value: request.commits.map((): CommitResult => ({ _tag: "Applied", dispositions: [] }))
+            value: request.commits.map((): CommitResult => ({ _tag: "Applied", dispositions: [], news: null }))
           }))
         }
         return Effect.map(
@@ -131,7 +131,9 @@ export const mutants: Record<string, Mutant> = {
     seed: 3,
     finds: /not final|comes next|entries from/,
     ...changeAnswers((answer, { messages }) =>
-      answer._tag === "Unseen" ? { _tag: "Applied", dispositions: messages.map(() => "Buffered" as const) } : answer
+      answer._tag === "Unseen"
+        ? { _tag: "Applied", dispositions: messages.map(() => "Buffered" as const), news: null }
+        : answer
     )
   },
   "a machine that is dropped while a claim relies on it": {

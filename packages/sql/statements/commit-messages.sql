@@ -1,4 +1,4 @@
-/* perdure:commitm:7da68ac0 */
+/* perdure:commitm:4bc2f1ef */
 WITH commits AS MATERIALIZED (
   SELECT * FROM json_to_recordset($1::json) AS c(
     i int, run text, epoch int, "from" int, n int, seen int, must boolean, mark bigint, closes text[],
@@ -32,13 +32,14 @@ WITH commits AS MATERIALIZED (
   FROM locked_runs r
   LEFT JOIN commits a ON a.i = r.i
   CROSS JOIN LATERAL (
-    SELECT a."from", a.n, a.mark, a.closes, a.move, a.until, a.waiting AS awaiting, a.exit_kind, a.exit_value,
+    SELECT a."from", a.n, a.mark, a.seen, a.closes, a.move, a.until, a.waiting AS awaiting, a.exit_kind, a.exit_value,
       a.error_code, a.detail, a.payload, a.read, CASE
         WHEN a.i IS NULL THEN NULL
         WHEN r.epoch = a.epoch AND r.last_from = a."from" AND r.last_mark = a.mark
           AND (a.n > 0 OR a.move IS NOT NULL) THEN 2
         WHEN r.status <> 'running' OR r.epoch <> a.epoch OR r.next_seq <> a."from" THEN 0
-        WHEN a.must AND r.inbox_seq <> a.seen THEN 3
+        WHEN NOT ((NOT a.must OR r.inbox_seq = a.seen) AND (r.pause IS NULL OR a.move IS NULL OR a.move NOT IN ('completed', 'failed', 'cancelled')
+          OR (r.pause = 'cancelled' AND r.inbox_seq = a.seen))) THEN 3
         ELSE 1
       END AS verdict
   ) v
@@ -173,6 +174,10 @@ WITH commits AS MATERIALIZED (
 SELECT
   date_part('epoch', date_trunc('milliseconds', statement_timestamp())) * 1000 AS now,
   coalesce(array_to_string((SELECT verdicts FROM verdicts), ''), '') AS verdicts,
+  (
+    SELECT json_agg(json_build_array(x.i, x.inbox_seq, coalesce(x.pause = 'asked', false)))::text
+    FROM judged_runs x WHERE x.applies AND x.move IS NULL AND (x.inbox_seq > x.seen OR x.pause = 'asked')
+  ) AS news,
   (
     SELECT json_agg(DISTINCT x.queue)::text FROM (
       SELECT v.queue FROM inbox_arrivals v WHERE v.wakes

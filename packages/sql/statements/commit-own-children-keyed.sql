@@ -1,4 +1,4 @@
-/* perdure:commit_owncq:ca1b55c8 */
+/* perdure:commit_owncq:29de986d */
 WITH commits AS MATERIALIZED (
   SELECT *, 1 AS few FROM json_to_recordset($1::json) AS c(
     i int, run text, epoch int, "from" int, n int, seen int, must boolean, mark bigint, closes text[]
@@ -14,7 +14,7 @@ WITH commits AS MATERIALIZED (
   FROM (SELECT * FROM commits c WHERE c.few = 1 ORDER BY run COLLATE "C") a
   WHERE r.id = a.run AND r.status = 'running' AND r.epoch = a.epoch AND r.next_seq = a."from"
     AND (NOT a.must OR r.inbox_seq = a.seen)
-  RETURNING a.i, r.id, r.queue, r.key, r.awaited, r.status, r.pause
+  RETURNING a.i, a.seen, r.inbox_seq, r.id, r.queue, r.key, r.awaited, r.status, r.pause
 ), verdicts AS MATERIALIZED (
   SELECT array_agg(CASE WHEN u.i IS NULL THEN 0 ELSE 1 END ORDER BY a.i) AS verdicts
   FROM commits a
@@ -81,6 +81,10 @@ WITH commits AS MATERIALIZED (
 SELECT
   date_part('epoch', date_trunc('milliseconds', statement_timestamp())) * 1000 AS now,
   coalesce(array_to_string((SELECT verdicts FROM verdicts), ''), '') AS verdicts,
+  (
+    SELECT json_agg(json_build_array(x.i, x.inbox_seq, coalesce(x.pause = 'asked', false)))::text
+    FROM updated_runs x WHERE true AND (x.inbox_seq > x.seen OR x.pause = 'asked')
+  ) AS news,
   (
     SELECT json_agg(DISTINCT x.queue)::text FROM (
       SELECT a.queue FROM children a JOIN inserted_inputs b ON b.run = a.id

@@ -148,9 +148,10 @@ describe("the mark of a commit", () => {
 
 describe("the result of a commit", () => {
   it("without messages has no dispositions", () => {
-    assert.deepStrictEqual(resultOf(commit("a"), APPLIED, undefined), {
+    assert.deepStrictEqual(resultOf(commit("a"), APPLIED, undefined, null), {
       _tag: "Applied",
-      dispositions: []
+      dispositions: [],
+      news: null
     })
   })
 })

@@ -38,15 +38,28 @@ const isRepeated = ({ epoch, lastCommit }: Store.Row, commit: Driver.RunCommit):
     (commit === last || JSON.stringify(commit) === JSON.stringify(last))
 }
 
+/** Whether the commit must not be applied because its worker lacks a message, or does not know of a control. */
+const isUnseen = ({ inboxSeq, pause }: Store.Row, { closes, seen, transition }: Driver.RunCommit): boolean => {
+  const isFinish = transition?._tag === "Finish"
+  if (isFinish && pause === "requested") return true
+  const mustHaveSeen = transition?._tag === "Suspend" || closes.length > 0 || (isFinish && pause === "cancelled")
+  return mustHaveSeen && seen !== inboxSeq
+}
+
+/** What the holder of the run may not know after the commit. */
+const newsOf = ({ inboxSeq, pause }: Store.Row, { seen, transition }: Driver.RunCommit): Driver.HolderNews | null => {
+  const pausing = pause === "requested"
+  return transition === null && (inboxSeq > seen || pausing) ? { inboxSeq, pausing } : null
+}
+
 /** The verdict on a commit that is not applied, else null. */
 const refusal = (run: Store.Run, commit: Driver.RunCommit): Verdict | null => {
-  const { epoch, inboxSeq, lastCommit, nextSeq, status } = run.row
+  const { epoch, lastCommit, nextSeq, status } = run.row
   if (lastCommit !== null && isRepeated(run.row, commit)) {
-    return { result: { _tag: "Applied", dispositions: lastCommit.dispositions }, applied: null }
+    return { result: { _tag: "Applied", dispositions: lastCommit.dispositions, news: null }, applied: null }
   }
   if (status !== "running" || epoch !== commit.epoch || nextSeq !== commit.from) return lost
-  const mustHaveSeen = commit.transition?._tag === "Suspend" || commit.closes.length > 0
-  return mustHaveSeen && commit.seen !== inboxSeq ? unseen : null
+  return isUnseen(run.row, commit) ? unseen : null
 }
 
 /** The kinds of messages that belong to the ops of one generation. */
@@ -113,8 +126,8 @@ const applyCommit = (
 }
 
 /** The children of a commit. Attached children of a run that is pausing are paused from the start. */
-const childrenOf = (run: Store.Run, { children, transition }: Driver.RunCommit): ReadonlyArray<NewChild> => {
-  const pausing = run.row.pause === "requested" && transition?._tag !== "Finish"
+const childrenOf = (run: Store.Run, { children }: Driver.RunCommit): ReadonlyArray<NewChild> => {
+  const pausing = run.row.pause === "requested"
   return children.map((child) => ({ child, paused: pausing && child.parent?.attached === true }))
 }
 
@@ -130,8 +143,9 @@ export const commit = (
     const refused = refusal(run, commit)
     if (refused !== null) return refused
     newChildren.push(...childrenOf(run, commit))
+    const news = newsOf(run.row, commit)
     const applied = applyCommit(store, now, worker.id, run, commit)
-    return { result: { _tag: "Applied", dispositions: applied.dispositions }, applied: { run, commit: applied } }
+    return { result: { _tag: "Applied", dispositions: applied.dispositions, news }, applied: { run, commit: applied } }
   })
   // Of children with one idempotency key the first by id is inserted, whatever the order of the commits.
   for (const { child, paused } of newChildren.toSorted((a, b) => Store.compare(a.child.id, b.child.id))) {

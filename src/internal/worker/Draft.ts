@@ -21,7 +21,18 @@ export interface DraftCommit {
   readonly messages: ReadonlyArray<DraftMessage>
   /** Everything up to this mark is durable when the commit is applied. */
   readonly mark: number
+  /** What leaves the run with this commit, without what the end of the program added; null if it has not ended. */
+  readonly beforeEnd: Outgoing | null
 }
+
+/** What leaves the run with a commit. */
+interface Outgoing {
+  readonly children: ReadonlyArray<NewRun>
+  readonly messages: ReadonlyArray<DraftMessage>
+  readonly published: Iterable<readonly [string, string]>
+}
+
+const noOutgoing: Outgoing = { children: [], messages: [], published: [] }
 
 export class Draft {
   transition: Transition | null = null
@@ -37,6 +48,7 @@ export class Draft {
   private closes: Array<string> = []
   /** The inbox sequence of the earliest decision that holds only if no later message exists. */
   private decidedAt: number | undefined
+  private beforeEnd: Outgoing | null = null
 
   /** `from` is the `seq` of the first entry that is not in a commit. */
   constructor(private from: number) {}
@@ -49,6 +61,11 @@ export class Draft {
   get isEmpty(): boolean {
     return this.transition === null && this.entries.length === 0 && this.consumed.length === 0 &&
       this.children.length === 0 && this.messages.length === 0 && this.published.size === 0 && this.closes.length === 0
+  }
+
+  /** Whether the next commit has entries. */
+  get hasEntries(): boolean {
+    return this.entries.length > 0
   }
 
   /** The commit on its way. */
@@ -121,6 +138,14 @@ export class Draft {
     this.decidedAt = Math.min(this.decidedAt ?? Infinity, seen)
   }
 
+  /** The program has ended. What is added from now on is discarded if the run does not end with this commit. */
+  programEnded(): void {
+    const { children, messages, published } = this
+    this.beforeEnd = children.length + messages.length + published.size === 0
+      ? noOutgoing
+      : { children: [...children], messages: [...messages], published: [...published] }
+  }
+
   // --- commits ---
 
   take(run: { readonly id: string; readonly epoch: number; readonly seen: number }): DraftCommit {
@@ -139,7 +164,8 @@ export class Draft {
         transition: this.transition
       },
       messages: this.messages,
-      mark: this.mark
+      mark: this.mark,
+      beforeEnd: this.beforeEnd
     }
     this.current = draftCommit
     this.from += this.entries.length
@@ -153,36 +179,40 @@ export class Draft {
     this.current = undefined
   }
 
-  /** The commit on its way was not applied: its content comes first in the next commit, without its transition. */
+  /**
+   * The commit on its way was not applied: its content comes first in the next commit, without its transition and what
+   * the end of the program added.
+   */
   restore(): void {
-    if (this.current === undefined) return
-    const { commit, messages } = this.current
-    this.current = undefined
-    this.from = commit.from
-    this.entries = [...commit.entries, ...this.entries]
-    this.consumed = [...commit.consumed, ...this.consumed]
-    this.children = [...commit.children, ...this.children]
-    this.messages = [...messages, ...this.messages]
-    this.published = new Map([
-      ...commit.published.map(({ key, value }) => [key, value] as const),
-      ...this.published
-    ])
-    this.closes = [...commit.closes, ...this.closes]
-    if (commit.closes.length > 0) this.decide(commit.seen)
+    if (this.current !== undefined) this.putBack(this.current, this.current.beforeEnd ?? outgoingOf(this.current))
   }
 
   /** The commit on its way was not written: as `restore`, and its transition stays unless the draft has another one. */
   restoreWithTransition(): void {
-    const commit = this.current?.commit
-    this.restore()
-    if (this.transition !== null || commit === undefined || commit.transition === null) return
+    if (this.current === undefined) return
+    const { beforeEnd, commit } = this.current
+    this.putBack(this.current, outgoingOf(this.current))
+    if (this.transition !== null || commit.transition === null) return
     this.transition = commit.transition
-    if (commit.transition._tag === "Suspend") this.decide(commit.seen)
+    this.beforeEnd = beforeEnd
+    if (commit.transition._tag === "Suspend" || commit.transition._tag === "Finish") this.decide(commit.seen)
   }
 
   /** A new draft that continues after what is durable. The commit on its way must not have been applied. */
   discarded(): Draft {
     return new Draft(this.current?.commit.from ?? this.from)
+  }
+
+  private putBack({ commit }: DraftCommit, { children, messages, published }: Outgoing): void {
+    this.current = undefined
+    this.from = commit.from
+    this.entries = [...commit.entries, ...this.entries]
+    this.consumed = [...commit.consumed, ...this.consumed]
+    this.children = [...children, ...this.children]
+    this.messages = [...messages, ...this.messages]
+    this.published = new Map([...published, ...this.published])
+    this.closes = [...commit.closes, ...this.closes]
+    if (commit.closes.length > 0) this.decide(commit.seen)
   }
 
   private clear(): void {
@@ -194,5 +224,12 @@ export class Draft {
     this.closes = []
     this.decidedAt = undefined
     this.transition = null
+    this.beforeEnd = null
   }
 }
+
+const outgoingOf = ({ commit: { children, published }, messages }: DraftCommit): Outgoing => ({
+  children,
+  messages,
+  published: published.map(({ key, value }) => [key, value] as const)
+})

@@ -55,6 +55,7 @@ export class Execution {
   /** Why the run must be parked. */
   parking: unknown
   private opened: OpenedRun | undefined
+  private cancelledBeforeStart = false
   private readonly timers = new Map<Op, number>()
   private stray: Stray | undefined
 
@@ -67,14 +68,15 @@ export class Execution {
     this.mailbox.reset(run.inbox, run.seen)
   }
 
-  /** Make the machine and replay the journal. Returns the transition of a run that ends before its program starts. */
-  open(): Transition | undefined {
+  /** Make the machine and replay the journal. */
+  open(): void {
     const { run } = this
     const cancel = run.inbox.find(({ kind }) => kind === "cancel")
     if (cancel !== undefined && run.nextSeq === 0 && run.epoch === 1) {
       // Cancelled before its first claim: no step can have started, so no compensation is needed.
       this.draft.consume(cancel.ordinal)
-      return finish("cancelled", interruptWire)
+      this.cancelledBeforeStart = true
+      return
     }
     const opened = this.registered.open(run, (stray) => {
       this.stray ??= stray
@@ -82,12 +84,11 @@ export class Execution {
     })
     if (Either.isLeft(opened)) {
       this.parking = { reason: "undecodable", detail: opened.left }
-      return undefined
+      return
     }
     this.opened = opened.right
     this.parking = opened.right.start(run.journal.map((entry) => ({ ...entry, exit: fromEncoded(entry.exit) })))
     if (this.parking === undefined) this.absorb()
-    return undefined
   }
 
   /** Drop the machine. */
@@ -156,8 +157,20 @@ export class Execution {
     this.draft.addMessage({ to, name: op.name, id, ...content }, op)
   }
 
+  /** Whether the program has ended, or never starts. */
+  get hasEnded(): boolean {
+    return this.cancelledBeforeStart || this.opened?.machine.exit !== undefined
+  }
+
+  /** Whether a cancel was read that the program did not get, because it had ended. */
+  get missedCancel(): boolean {
+    return this.mailbox.hasCancel
+  }
+
   /** The transition of a run whose program has ended. */
   end(): Transition | undefined {
+    this.draft.programEnded()
+    if (this.cancelledBeforeStart) return cancelled
     if (this.opened === undefined) return undefined
     const { machine } = this
     const { exit } = machine
@@ -292,3 +305,6 @@ const finish = (status: FinishStatus, exit: WireExit): Transition => ({
   exit: toEncoded(exit),
   errorCode: errorCodeOf(exit)
 })
+
+/** The end of a run that was cancelled before its program did anything. */
+export const cancelled: Transition = finish("cancelled", interruptWire)

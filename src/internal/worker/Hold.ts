@@ -15,13 +15,13 @@
 import * as Either from "effect/Either"
 import type * as Exit from "effect/Exit"
 import type * as FiberRefs from "effect/FiberRefs"
-import type { ClaimedRun, CommitResult, Ending, Inbox, Transition } from "../../driver/JournalDriver.js"
+import type { ClaimedRun, CommitResult, Ending, HolderNews, Inbox, Transition } from "../../driver/JournalDriver.js"
 import { successWire } from "../codec/exits.js"
 import type { Op } from "../machine/Op.js"
 import type { WorkflowRegistration } from "../process/Registration.js"
 import { shown } from "../util/show.js"
 import type { DraftCommit } from "./Draft.js"
-import { Execution } from "./Execution.js"
+import { cancelled, Execution } from "./Execution.js"
 import type { Host } from "./Host.js"
 import { PendingWork } from "./PendingWork.js"
 import { Alarm } from "./TimerQueue.js"
@@ -72,8 +72,7 @@ export class Hold {
 
   /** Make the machine and replay the journal. */
   start(): void {
-    const transition = this.safely(() => this.execution.open())
-    if (transition !== undefined) return this.leave(transition)
+    this.safely(() => this.execution.open())
     this.advance()
   }
 
@@ -139,6 +138,7 @@ export class Hold {
         draft.applied()
         this.host.progressed(this)
         if (inFlight.commit.transition !== null) return this.left(inFlight, inFlight.commit.transition)
+        this.heard(result.news)
         this.enqueue(() => {
           inFlight.messages.forEach(({ op }, index) => {
             const disposition = result.dispositions[index]
@@ -254,11 +254,7 @@ export class Hold {
         event()
         continue
       }
-      const end = execution.end()
-      if (end !== undefined) {
-        this.work.stop()
-        return this.leave(end)
-      }
+      if (execution.hasEnded) return this.programEnded()
       if (execution.nextEntry()) continue
       this.startWork()
       if (this.events.length === 0) return this.rest()
@@ -327,6 +323,38 @@ export class Hold {
 
   // --- private: the end of the hold ---
 
+  /**
+   * The result of a commit reported the inbox, and a pause. A result without a pause can be older than the pause, so it
+   * is checked.
+   */
+  private heard(news: HolderNews | null): void {
+    if (news?.pausing === true) this.pausing = true
+    else if (this.pausing) return this.host.readInbox(this)
+    if (news !== null && news.inboxSeq > this.seen) this.host.readInbox(this)
+  }
+
+  /**
+   * | before the end is durable   | the run is                                                                 |
+   * |-----------------------------|----------------------------------------------------------------------------|
+   * | nothing came                | ended                                                                      |
+   * | a pause                     | released with the last entries, and paused; once it is resumed, it ends    |
+   * | a cancel                    | released without the last entries: claimed again, its program gets the cancel |
+   * | a cancel, and there are no such entries | ended: cancelled if nothing was journaled, else as its journal says |
+   */
+  private programEnded(): void {
+    const { draft, missedCancel } = this.execution
+    this.work.stop()
+    if (missedCancel && draft.inFlight === undefined) {
+      if (draft.hasEntries) return this.handBackDurable()
+      if (draft.nextSeq === 0) {
+        this.discardDraft()
+        return this.leave(cancelled)
+      }
+    }
+    const end = this.pausing ? { _tag: "Release", at: this.host.now() } as const : this.execution.end()
+    if (end !== undefined) this.leave(end)
+  }
+
   /** Messages arrived before the commit, so it was not written. */
   private unseen({ commit }: DraftCommit): void {
     // A message may have arrived before its window closed. It must be received, but the program has continued without
@@ -352,8 +380,9 @@ export class Hold {
   private leave(transition: Transition): void {
     const { draft } = this.execution
     draft.transition = transition
-    // The suspension is valid only if the inbox has no later message, even one that is read before the commit.
-    if (transition._tag === "Suspend") draft.decide(this.seen)
+    // Valid only if the inbox has no later message (of a run that ends: no cancel), even one that is read before the
+    // commit.
+    if (transition._tag === "Suspend" || transition._tag === "Finish") draft.decide(this.seen)
     this.become("leaving")
     if (this.canCommit) this.host.commit(this)
   }

@@ -90,6 +90,11 @@ export class Mailbox {
     return this.waiting.size > 0
   }
 
+  /** Whether a cancel was not taken. */
+  get hasCancel(): boolean {
+    return this.toRun.some(({ kind }) => kind === "cancel")
+  }
+
   /** Take the next message to the run itself. */
   takeToRun(): Message | undefined {
     return this.toRun.shift()

@@ -3,7 +3,7 @@ import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
 import * as Order from "effect/Order"
 import type { Control } from "perdure/JournalDriver"
-import { changeRuns, mapValue, type Mutant, mutant } from "./Mutant.js"
+import { changeCommitResults, changeCommits, changeRuns, mapValue, type Mutant, mutant } from "./Mutant.js"
 
 const byTime = Order.mapInput(Order.number, ({ at }: Control) => at)
 const byTimeAndAction = ({ action, at }: Control): string => `${at} ${action}`
@@ -32,6 +32,41 @@ export const controlMutants: ReadonlyArray<Mutant> = [
   mutant("control", "a pause records neither by nor reason", (driver) => ({
     pause: ({ runs }) => driver.pause({ runs, by: null, reason: null })
   })),
+  mutant(
+    "control",
+    "a pausing run can finish",
+    (driver) => ({
+      commit: (request) => {
+        const runs = request.commits.flatMap(({ run, transition }) => transition?._tag === "Finish" ? [run] : [])
+        return Effect.zipRight(driver.resume({ ...noRuns, runs }), driver.commit(request))
+      }
+    })
+  ),
+  mutant(
+    "control",
+    "a cancelled run can finish before its holder has read the cancel",
+    changeCommits((commit, _, seen) => commit.transition?._tag === "Finish" ? { ...commit, seen } : commit)
+  ),
+  mutant("control", "a run with unread signals does not finish", (driver) => ({
+    commit: (request) =>
+      Effect.flatMap(driver.inbox(request.commits.map(({ run }) => ({ run, after: 0 }))), ({ value: inboxes }) => {
+        const unread = new Map(inboxes.map(({ run, seen }) => [run, seen]))
+        return mapValue(
+          driver.commit({
+            ...request,
+            commits: request.commits.filter(({ run, seen, transition }) =>
+              transition?._tag !== "Finish" || (unread.get(run) ?? 0) <= seen
+            )
+          }),
+          (results) => results.length === request.commits.length ? results : [{ _tag: "Unseen" } as const]
+        )
+      })
+  })),
+  mutant(
+    "control",
+    "a commit tells nothing of messages and pauses",
+    changeCommitResults((result) => result._tag === "Applied" ? { ...result, news: null } : result)
+  ),
   mutant("control", "an inbox never reports that its run is pausing", (driver) => ({
     inbox: (requests) =>
       Effect.map(driver.inbox(requests), ({ now, value }) => ({

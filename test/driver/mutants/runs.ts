@@ -32,7 +32,7 @@ export const runMutants: ReadonlyArray<Mutant> = [
   mutant(
     "commit",
     "a lost commit is reported as applied",
-    changeCommitResults((each) => each._tag === "Lost" ? { _tag: "Applied", dispositions: [] } : each)
+    changeCommitResults((each) => each._tag === "Lost" ? { _tag: "Applied", dispositions: [], news: null } : each)
   ),
   mutant("commit", "a lost commit writes its entries", (driver) => ({
     commit: (request) =>

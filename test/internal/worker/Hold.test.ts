@@ -11,7 +11,17 @@ const Note = Signal.make("Note", { payload: Schema.Number })
 
 const note = (ordinal: number): Message => ({ run: "r", ordinal, kind: "signal", name: "Note", payload: "7", at: 0 })
 
-const applied: CommitResult = { _tag: "Applied", dispositions: [] }
+const cancel = (ordinal: number): Message => ({
+  run: "r",
+  ordinal,
+  kind: "cancel",
+  name: "cancel",
+  by: null,
+  reason: null,
+  at: 0
+})
+
+const applied: CommitResult = { _tag: "Applied", dispositions: [], news: null }
 
 const number = { success: Schema.Number }
 
@@ -61,6 +71,98 @@ describe("a hold", () => {
       const next = held.takeCommit().commit
       assert.deepInclude(next, { consumed: [1], seen: 1, from: 0 })
       assert.strictEqual(next.transition?._tag, "Finish")
+    }))
+
+  it.effect("hands back a run whose program ended before it read a cancel, without the entries of the end", () =>
+    Effect.gen(function*() {
+      const { finish, held, news } = yield* hold(() => Step.run("a", Effect.succeed(1), number))
+      finish("a", 1)
+      assert.deepInclude(held.takeCommit().commit.transition, { _tag: "Finish", status: "completed" })
+      held.committed({ _tag: "Unseen" })
+      assert.deepStrictEqual(news(), ["body a", "commit", "inbox"])
+      held.receive({ messages: [cancel(1)], seen: 1, pausing: false }, held.run)
+      assert.deepInclude(held.takeCommit().commit, { entries: [], transition: { _tag: "Release", at: 0 } })
+    }))
+
+  it.effect("claimed again with the cancel, is cancelled without another body", () =>
+    Effect.gen(function*() {
+      const { held, news } = yield* hold(() => Step.run("a", Effect.succeed(1), number), {
+        epoch: 2,
+        seen: 1,
+        inbox: [cancel(1)]
+      })
+      assert.deepStrictEqual(news(), ["commit"])
+      const { commit } = held.takeCommit()
+      assert.deepInclude(commit.transition, { _tag: "Finish", status: "cancelled" })
+      assert.deepInclude(commit, { consumed: [1], seen: 1 })
+    }))
+
+  it.effect("whose last commit waits for another one does not hide a cancel that is read meanwhile", () =>
+    Effect.gen(function*() {
+      const { finish, held } = yield* hold(() =>
+        Effect.all([Step.run("a", Effect.succeed(1), number), Step.run("b", Effect.succeed(2), number)], {
+          concurrency: 2
+        })
+      )
+      finish("a", 1)
+      held.takeCommit()
+      finish("b", 2)
+      held.receive({ messages: [cancel(1)], seen: 1, pausing: false }, held.run)
+      held.committed(applied)
+      assert.deepInclude(held.takeCommit().commit, { seen: 0 }, "storage refuses it, because of the cancel")
+    }))
+
+  it.effect("cancels a run that ended in its first activation and read a cancel, and starts none of its children", () =>
+    Effect.gen(function*() {
+      const { held } = yield* hold(() => Effect.as(Effect.orDie(HandHeld.start({ n: 1 }, { detached: true })), 1))
+      assert.strictEqual(held.takeCommit().commit.children.length, 1)
+      held.committed({ _tag: "Unseen" })
+      held.receive({ messages: [cancel(1)], seen: 1, pausing: false }, held.run)
+      assert.deepInclude(held.takeCommit().commit, {
+        children: [],
+        transition: { _tag: "Finish", status: "cancelled", exit: { kind: "interrupt", value: null }, errorCode: null }
+      })
+    }))
+
+  it.effect("releases a pausing run whose program ended, with its last entries and without the rest of its end", () =>
+    Effect.gen(function*() {
+      const { finish, held } = yield* hold(() =>
+        Effect.zipRight(Effect.orDie(HandHeld.start({ n: 1 })), Step.run("a", Effect.succeed(1), number))
+      )
+      const child = held.takeCommit().commit.children[0]
+      held.committed(applied)
+      finish("a", 1)
+      const last = held.takeCommit().commit
+      assert.strictEqual(last.transition?._tag, "Finish")
+      assert.deepStrictEqual(last.messages.map(({ kind, to }) => [kind, to]), [["cancel", child?.id]])
+      held.committed({ _tag: "Unseen" })
+      held.receive({ messages: [], seen: 0, pausing: true }, held.run)
+      const { entries, messages, transition } = held.takeCommit().commit
+      assert.deepStrictEqual([entries.map(({ name }) => name), messages], [["a"], []])
+      assert.deepStrictEqual(transition, { _tag: "Release", at: 0 })
+    }))
+
+  it.effect("ends a run that ended, read its inbox and found no control", () =>
+    Effect.gen(function*() {
+      const { finish, held } = yield* hold(() => Step.run("a", Effect.succeed(1), number))
+      finish("a", 1)
+      const first = held.takeCommit().commit
+      held.committed({ _tag: "Unseen" })
+      held.receive({ messages: [note(1)], seen: 1, pausing: false }, held.run)
+      assert.deepStrictEqual(held.takeCommit().commit, { ...first, seen: 1 })
+    }))
+
+  it.effect("reads its inbox if a commit tells of unread messages, and starts no body if it tells of a pause", () =>
+    Effect.gen(function*() {
+      const { finish, held, news } = yield* hold(() =>
+        Effect.zipRight(Step.run("a", Effect.succeed(1), number), Step.run("b", Effect.succeed(2), number))
+      )
+      finish("a", 1)
+      held.takeCommit()
+      news()
+      held.committed({ _tag: "Applied", dispositions: [], news: { inboxSeq: 1, pausing: true } })
+      assert.deepStrictEqual(news(), ["inbox", "commit"])
+      assert.deepStrictEqual(held.takeCommit().commit.transition, { _tag: "Release", at: 0 })
     }))
 
   it.effect("that was claimed again ignores an inbox that was read before, and reads it again", () =>

@@ -24,7 +24,7 @@ const asleep = (id: string) =>
   Effect.gen(function*() {
     const { held } = yield* handHeld(() => Effect.sleep("1 day"), { id })
     held.takeCommit()
-    held.committed({ _tag: "Applied", dispositions: [] })
+    held.committed({ _tag: "Applied", dispositions: [], news: null })
     assert.strictEqual(held.state, "gone")
     return held
   })

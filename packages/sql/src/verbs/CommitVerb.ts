@@ -38,8 +38,9 @@ export const make = ({ hints, query }: Session, origins: RunOrigins): Pick<Drive
         verdicts[position] = reasons[index] ?? LOST
       })
     }
+    const { letters, news } = answer
     const value = commits.map((each, position) =>
-      Result.resultOf(each, verdicts[position], answer.letters.get(position))
+      Result.resultOf(each, verdicts[position], letters.get(position), news.get(position) ?? null)
     )
     origins.settle(commits, value)
     return { now: answer.now, value, answer }

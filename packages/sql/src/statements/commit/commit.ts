@@ -26,7 +26,7 @@ import { keyNotices } from "../shared/keyNotices.js"
 import { contentFields, contentOf } from "../shared/messages.js"
 import { byIndex } from "../shared/planner.js"
 import { change, part, sql, unionAll, withParts } from "../sql.js"
-import { judgment } from "./judgment.js"
+import { judgment, newsColumn } from "./judgment.js"
 import {
   childQueues,
   children,
@@ -301,6 +301,7 @@ const columns = (t: Words, shape: Shape): ReadonlyArray<string> => {
   return [
     `${millis(t.now)} AS now`,
     verdictsColumn,
+    newsColumn("judged_runs x WHERE x.applies AND x.move IS NULL"),
     ...queuesColumn("ready", ready),
     ...queuesColumn("asleep", moves ? [asleep] : []),
     ...(sends(shape) ? [held] : []),

@@ -14,6 +14,7 @@ import { finishes, instant, millis } from "../shared/expressions.js"
 import { keyNotices } from "../shared/keyNotices.js"
 import { expectFew, few } from "../shared/planner.js"
 import { change, part, sql, withParts } from "../sql.js"
+import { hasSeen, newsColumn } from "./judgment.js"
 import { childQueues, children, insertedEntries, insertedRuns, pausingCommits, writtenValues } from "./parts.js"
 import { moveColumns, placeColumns } from "./request.js"
 import { idleColumn, queuesColumn, verdictsColumn } from "./result.js"
@@ -53,8 +54,10 @@ const updatedRuns = (t: Words, { moves }: Shape): string => {
         ${set.join(",\n")}
       FROM (SELECT * FROM commits c WHERE ${expectFew("c")} ORDER BY run COLLATE "C") a
       WHERE r.id = a.run AND r.status = 'running' AND r.epoch = a.epoch AND r.next_seq = a."from"
-        AND (NOT a.must OR r.inbox_seq = a.seen)
-      RETURNING a.i, r.id, r.queue, r.key, r.awaited, r.status, r.pause${moves ? ", a.move, a.until" : ""}
+        AND ${hasSeen(moves)}
+      RETURNING a.i, a.seen, r.inbox_seq, r.id, r.queue, r.key, r.awaited, r.status, r.pause${
+      moves ? ", a.move, a.until" : ""
+    }
     `
   )
 }
@@ -108,6 +111,7 @@ const columns = (t: Words, shape: Shape): ReadonlyArray<string> => {
   return [
     `${millis(t.now)} AS now`,
     verdictsColumn,
+    newsColumn(`updated_runs x WHERE ${moves ? "x.move IS NULL" : "true"}`),
     ...queuesColumn("ready", ready),
     ...queuesColumn("asleep", moves ? [asleep] : []),
     ...(ends || published ? [`(SELECT json_agg(u.id)::text FROM updated_runs u WHERE ${changed}) AS changed`] : []),

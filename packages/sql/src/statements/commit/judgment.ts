@@ -4,6 +4,32 @@ import { finishes, instant } from "../shared/expressions.js"
 import { part, sql } from "../sql.js"
 import { APPLIED, LOST, REPEATED, type Shape, UNSEEN } from "./shape.js"
 
+/**
+ * Whether commit `a` has seen of run `r` what it must: the inbox, if it suspends the run or closes a window. A run to
+ * be paused cannot finish, and a cancelled one only if the cancel was seen.
+ */
+export const hasSeen = (moves: boolean): string => {
+  const inbox = "(NOT a.must OR r.inbox_seq = a.seen)"
+  if (!moves) return inbox
+  const controls = sql`
+    (r.pause IS NULL OR a.move IS NULL OR a.move NOT IN ${finishes}
+      OR (r.pause = 'cancelled' AND r.inbox_seq = a.seen))
+  `
+  return `${inbox} AND ${controls}`
+}
+
+/**
+ * A column with what the holders of runs may not know after their commits: a row for each, of the position, the inbox
+ * sequence, and whether the run is to be paused. `rows` has the runs that are still held.
+ */
+export const newsColumn = (rows: string): string =>
+  sql`
+    (
+      SELECT json_agg(json_build_array(x.i, x.inbox_seq, coalesce(x.pause = 'asked', false)))::text
+      FROM ${rows} AND (x.inbox_seq > x.seen OR x.pause = 'asked')
+    ) AS news
+  `
+
 /** The columns of a run that a verdict and the new values need. */
 const runColumns = sql`
   r.id, r.status, r.epoch, r.next_seq, r.inbox_seq, r.last_from, r.last_mark, r.queue, r.available_at,
@@ -49,13 +75,13 @@ const judgedRuns = part(
     FROM locked_runs r
     LEFT JOIN commits a ON a.i = r.i
     CROSS JOIN LATERAL (
-      SELECT a."from", a.n, a.mark, a.closes, a.move, a.until, a.waiting AS awaiting, a.exit_kind, a.exit_value,
+      SELECT a."from", a.n, a.mark, a.seen, a.closes, a.move, a.until, a.waiting AS awaiting, a.exit_kind, a.exit_value,
         a.error_code, a.detail, a.payload, a.read, CASE
           WHEN a.i IS NULL THEN NULL
           WHEN r.epoch = a.epoch AND r.last_from = a."from" AND r.last_mark = a.mark
             AND (a.n > 0 OR a.move IS NOT NULL) THEN ${REPEATED}
           WHEN r.status <> 'running' OR r.epoch <> a.epoch OR r.next_seq <> a."from" THEN ${LOST}
-          WHEN a.must AND r.inbox_seq <> a.seen THEN ${UNSEEN}
+          WHEN NOT (${hasSeen(true)}) THEN ${UNSEEN}
           ELSE ${APPLIED}
         END AS verdict
     ) v

@@ -39,6 +39,8 @@ export interface CommitAnswer {
   readonly verdicts: string
   /** Dispositions as letters, by the position of the commit, of applied commits with messages. */
   readonly letters: ReadonlyMap<number, string | null>
+  /** What holders may not know, by the position of the commit. */
+  readonly news: ReadonlyMap<number, Driver.HolderNews>
   /** For this process, and for others. */
   readonly hints: ReadonlyArray<Driver.Hint>
   /** For this process only: queues with runs that will be due at some time. */
@@ -56,6 +58,11 @@ export const decode = (rows: ReadonlyArray<Row.Fields>): CommitAnswer => {
     now: Row.instant(row, "now"),
     verdicts: Row.text(row, "verdicts"),
     letters: new Map(Row.list(row, "answers").map((each) => [Row.integer(each, 0), Row.textOrNull(each, 1)])),
+    news: new Map(
+      Row.list(row, "news").map((
+        each
+      ) => [Row.integer(each, 0), { inboxSeq: Row.integer(each, 1), pausing: Row.flag(each, 2) }])
+    ),
     hints: decodeHints(row),
     localHints: Row.texts(row, "asleep").map((queue): Driver.Hint => ({ _tag: "Ready", queue })),
     idle: row["idle"] === true
@@ -66,10 +73,11 @@ export const decode = (rows: ReadonlyArray<Row.Fields>): CommitAnswer => {
 export const resultOf = (
   commit: Driver.RunCommit,
   verdict: string | undefined,
-  letters: string | null | undefined
+  letters: string | null | undefined,
+  news: Driver.HolderNews | null
 ): Driver.CommitResult => {
   if (verdict === APPLIED || verdict === REPEATED) {
-    return { _tag: "Applied", dispositions: commit.messages.length === 0 ? [] : decodeLetters(letters ?? "") }
+    return { _tag: "Applied", dispositions: commit.messages.length === 0 ? [] : decodeLetters(letters ?? ""), news }
   }
   return { _tag: verdict === UNSEEN ? "Unseen" : "Lost" }
 }

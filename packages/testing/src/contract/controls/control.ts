@@ -152,15 +152,81 @@ export const control = [
       assert.strictEqual(yield* shown(t, held), "suspended")
     })),
 
-  check("a pausing run can end, continue as new and diverge", (t) =>
+  check("a pausing run does not finish before it is resumed", (t) =>
     Effect.gen(function*() {
-      const [done, going, lost] = [yield* t.running("done"), yield* t.running("going"), yield* t.running("lost")]
-      yield* pause(t, done, going, lost)
-      yield* t.apply(done, { transition: finish() })
+      const early = yield* t.running("early")
+      const late = yield* t.running("late")
+      const last = { entries: entries(0, 1), messages: [signal(late.id, "x")], transition: finish() }
+      yield* pause(t, early, late)
+      assert.deepStrictEqual(yield* t.commit(early, last), { _tag: "Unseen" })
+      assert.deepStrictEqual(yield* t.commit(late, { transition: finish() }), { _tag: "Unseen" })
+      assert.deepStrictEqual([yield* shown(t, early), (yield* t.history(early)).length], ["running, pausing", 0])
+      yield* t.apply(early, { entries: entries(0, 1), transition: { _tag: "Release", at: start } })
+      assert.strictEqual(yield* shown(t, early), "paused")
+      yield* resume(t, early, late)
+      yield* t.apply(late, { transition: finish() })
+      const again = yield* t.claimOne(early)
+      yield* t.apply(again, { transition: finish() })
+      assert.deepStrictEqual([yield* shown(t, early), yield* shown(t, late)], ["completed", "completed"])
+    })),
+
+  check("a cancelled run finishes only once its holder has read the cancel", (t) =>
+    Effect.gen(function*() {
+      const held = yield* t.running("a")
+      const other = yield* t.running("other")
+      yield* t.deliver(signal(held.id, "x"), cancel(held.id))
+      const last = { entries: entries(0, 1), transition: finish() }
+      assert.deepStrictEqual(yield* t.commit(held, last), { _tag: "Unseen" })
+      assert.deepStrictEqual(yield* t.commit({ ...held, seen: 1 }, { ...last, messages: [signal(other.id, "x")] }), {
+        _tag: "Unseen"
+      })
+      assert.strictEqual((yield* t.history(held)).length, 0)
+      const { seen } = yield* t.inbox(held)
+      yield* t.apply({ ...held, seen }, { consumed: [2], transition: finish(undefined, "cancelled") })
+      assert.strictEqual(yield* shown(t, held), "cancelled")
+    })),
+
+  check("a run with unread signals finishes", (t) =>
+    Effect.gen(function*() {
+      const held = yield* t.running("a")
+      yield* t.deliver(signal(held.id, "x"))
+      yield* t.apply(held, { transition: finish() })
+      assert.strictEqual(yield* shown(t, held), "completed")
+    })),
+
+  check("the result of a commit tells its holder of unread messages and of a pause", (t) =>
+    Effect.gen(function*() {
+      const held = yield* t.running("a")
+      const other = yield* t.running("other")
+      const commit = (seq: number, seen: number, change: Partial<Driver.RunCommit> = {}) =>
+        t.commit({ ...held, nextSeq: seq, seen }, { entries: entries(seq, 1), ...change })
+      const news = (result: Driver.CommitResult) => result._tag === "Applied" ? result.news : result
+      assert.isNull(news(yield* commit(0, 0)))
+      yield* t.deliver(signal(held.id, "x"))
+      const unread = { inboxSeq: 1, pausing: false }
+      assert.deepStrictEqual(news(yield* commit(1, 0)), unread)
+      assert.deepStrictEqual(news(yield* commit(2, 0, { messages: [signal(other.id, "x")] })), unread)
+      assert.isNull(news(yield* commit(3, 1, { consumed: [1] })))
+      yield* pause(t, held)
+      const pausing = { inboxSeq: 1, pausing: true }
+      assert.deepStrictEqual(news(yield* commit(4, 1)), pausing)
+      assert.deepStrictEqual(news(yield* commit(5, 1, { messages: [signal(other.id, "x")] })), pausing)
+      yield* resume(t, held)
+      assert.isNull(news(yield* commit(6, 1)))
+      yield* t.deliver(signal(held.id, "x"))
+      assert.isNull(
+        news(yield* commit(7, 1, { transition: finish() })),
+        "a run that is not held any more has no holder"
+      )
+    })),
+
+  check("a pausing run can continue as new and diverge", (t) =>
+    Effect.gen(function*() {
+      const [going, lost] = [yield* t.running("going"), yield* t.running("lost")]
+      yield* pause(t, going, lost)
       yield* t.apply(lost, { transition: { _tag: "Diverge", detail: "{}" } })
       const next = yield* t.apply(going, { transition: { _tag: "Continue", payload: "2", at: start } })
-      assert.deepStrictEqual([yield* shown(t, done), yield* shown(t, lost), yield* shown(t, going)], [
-        "completed",
+      assert.deepStrictEqual([yield* shown(t, lost), yield* shown(t, going)], [
         "diverged, pausing",
         "running, pausing"
       ])

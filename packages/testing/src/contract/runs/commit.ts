@@ -59,7 +59,7 @@ export const commit = [
     Effect.gen(function*() {
       const held = yield* t.running("a")
       const { commit, written } = yield* everything(t, held)
-      assert.deepStrictEqual(yield* t.commit(held, commit), { _tag: "Applied", dispositions: ["Buffered"] })
+      assert.deepStrictEqual(yield* t.commit(held, commit), { _tag: "Applied", dispositions: ["Buffered"], news: null })
       assert.deepStrictEqual(yield* written, all)
       assert.deepStrictEqual(yield* t.deliver(signal(held.id, "closed")), ["Expired"])
       const record = yield* t.record(held)
@@ -160,10 +160,10 @@ export const commit = [
           commitOf(b, { messages: [signal(c.id, "x"), signal(t.id("unknown"), "x")] })
         ])
         assert.deepStrictEqual(answers, [
-          { _tag: "Applied", dispositions: [] },
+          { _tag: "Applied", dispositions: [], news: null },
           { _tag: "Lost" },
           { _tag: "Unseen" },
-          { _tag: "Applied", dispositions: ["Buffered", "NoSuchRun"] }
+          { _tag: "Applied", dispositions: ["Buffered", "NoSuchRun"], news: null }
         ])
         const lengths = yield* Effect.forEach(held, (run) => Effect.map(t.history(run), (history) => history.length))
         assert.deepStrictEqual(lengths, [1, 0, 0, 0])
