@@ -1,9 +1,9 @@
 /**
  * Schedules on an embedded database: `npx tsx examples/schedules/main.ts`.
  *
- * A report is made each second, and one each night at three, when clocks are set forward, too. An operator pauses the
- * first with a note, starts one by hand, has those of some seconds that have passed made, and sees what each run was
- * for.
+ * One report is made each second, and one each night at half past two, also in the night in which clocks are set
+ * forward. An operator pauses the first schedule with a reason, starts a report by hand, makes up for a few past
+ * seconds, and reads which slot each run was for.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as PgliteJournal from "@perdure/pglite/PgliteJournal"

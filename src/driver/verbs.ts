@@ -1,6 +1,6 @@
 /**
- * The verbs of a driver as a list and as types, for code that treats all of them alike: the façade, and wrappers of
- * drivers. `transaction`, `inTransaction` and `hints` are not verbs: they have no `Answer`.
+ * The verbs of a driver, by name, as a value and as types. They are for code that treats all verbs alike: the façade,
+ * and wrappers of drivers. `transaction`, `inTransaction` and `hints` are not verbs: they have no `Answer`.
  *
  * @since 0.1.0
  */
