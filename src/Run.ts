@@ -1,6 +1,10 @@
 /**
  * A handle on one run: wait for its result, read its state, and control it.
  *
+ * Controls are requests to storage. The worker that holds the run carries them out: `Execution.nextEntry` turns a
+ * cancel into an entry, `Machine.interrupt` interrupts the program, and `Hold.startWork` starts no step of a run that
+ * is to be paused.
+ *
  * @since 0.1.0
  */
 import * as Chunk from "effect/Chunk"

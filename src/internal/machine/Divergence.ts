@@ -1,4 +1,7 @@
-/** A difference between the program and its journal. The run is parked with both sides. */
+/**
+ * A difference between the program and its journal. The run is parked with both sides. `Machine.deliver` finds the
+ * difference, and `Hold.park` parks the run; this module only describes it.
+ */
 import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import type { MachineEntry, Op } from "./Op.js"

@@ -1,6 +1,9 @@
 /**
  * The timers of a worker: one fiber that sleeps until the earliest of many times. It is a binary heap (Williams, 1964)
  * in which each alarm has its place, so that a cleared alarm is removed immediately and can be garbage collected.
+ *
+ * `Execution.dueTimer` decides whether a durable sleep is over, and `Execution.suspension` until when a suspended run
+ * sleeps in storage; this queue only wakes the holds.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"

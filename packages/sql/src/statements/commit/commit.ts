@@ -1,5 +1,7 @@
 /**
- * Applies the commits of many runs. The hot path.
+ * Applies commits that also write to other runs, or to messages: the general form. Most commits need less and use
+ * `commitOwn.ts`; `CommitVerb.ts` chooses by `isOwn` of the shape. The INSERT of entries is `insertedEntries` in
+ * `parts.ts`, and `judgment.ts` decides which commits apply.
  *
  * Indexes: `runs_pkey` to lock and update runs; `inputs_pkey` for the parents of runs that end; `inbox_pkey` for
  * consumed messages; `inbox_id` and `published_pkey` by ON CONFLICT.
