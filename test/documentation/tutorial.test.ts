@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
 import { readFileSync } from "node:fs"
-import { missingLines, page, partsOf, root } from "./tutorial.js"
+import { expectedCode, missingLines, page, partsOf, play, root } from "./tutorial.js"
 
 describe("the tutorial", () => {
   it("has files, commands and outputs in each part", () => {
@@ -57,6 +58,27 @@ describe("the player of a tutorial", () => {
         expected: ["one", "two"]
       }
     ]))
+
+  it.live("reports the commands with another exit code than the page says", () =>
+    Effect.gen(function*() {
+      const exit = "node -e 'console.log(1); process.exitCode = Number(process.env.CODE ?? 0)'"
+      const kill = "node -e 'process.kill(process.pid, \"SIGKILL\")'"
+      const page = ["```sh", exit, `CODE=3 ${exit}`, `KILL_AT=1 ${kill}`, kill, "```", "```text", "1", "```"].join("\n")
+      const [part, ...others] = yield* play(page)
+      assert.isEmpty(others)
+      assert.deepStrictEqual(part?.missing, [])
+      assert.deepStrictEqual(part?.failed.map(({ code, command }) => ({ code, command })), [
+        { code: 3, command: `CODE=3 ${exit}` },
+        { code: 137, command: kill }
+      ])
+    }), 60_000)
+
+  it("expects each command to succeed, except those that kill themselves", () => {
+    assert.strictEqual(expectedCode("npx tsc"), 0)
+    assert.notStrictEqual(expectedCode("KILL_AT=2 node main.js"), 0)
+    const codes = partsOf(page).flatMap(({ commands }) => commands.map(expectedCode))
+    assert.lengthOf(codes.filter((code) => code !== 0), 1)
+  })
 
   it("reports the lines that are missing or out of order", () => {
     assert.deepStrictEqual(missingLines("zero\none\nhalf\ntwo\n", ["one", "two"]), [])

@@ -3,7 +3,8 @@
  *
  * A fence with a path after its language (` ```ts src/main.ts `) is a file. A `sh` fence has commands; only `node` and
  * `npx` are run, since the sources of this repository stand for the installed packages. A `text` fence is what the
- * commands before it must print: each line, in this order, with other lines allowed between.
+ * commands before it must print: each line, in this order, with other lines allowed between. A command must succeed,
+ * unless it sets `KILL_AT`: then its process kills itself.
  */
 import * as Command from "@effect/platform/Command"
 import * as NodeContext from "@effect/platform-node/NodeContext"
@@ -28,6 +29,12 @@ interface Play {
 }
 
 const COMMAND = /^(?:[A-Z_]+=\S+ )*(?:node|npx) /
+
+/** The exit code of a shell whose command was killed by SIGKILL. */
+const KILLED_CODE = 137
+
+/** The exit code that a command must have. */
+export const expectedCode = (command: string): number => command.startsWith("KILL_AT=") ? KILLED_CODE : 0
 
 /** The parts of the page: each ends with an expected output. */
 export const partsOf = (page: string): ReadonlyArray<Play> => {
@@ -87,7 +94,8 @@ const aliases = (paths: Readonly<Record<string, ReadonlyArray<string>>>): Readon
 const run = (folder: string, command: string) =>
   Effect.gen(function*() {
     const started = yield* Command.start(
-      Command.make("sh", "-c", `${command.replace(/\bnpx /, "")} 2>&1`).pipe(
+      // The last `exit` makes the shell wait for its command, so that a killed command has an exit code, too.
+      Command.make("sh", "-c", `${command.replace(/\bnpx /, "")} 2>&1; exit $?`).pipe(
         Command.workingDirectory(folder),
         Command.env({
           PATH: `${root}node_modules/.bin:${process.env["PATH"] ?? ""}`,
@@ -96,13 +104,16 @@ const run = (folder: string, command: string) =>
         })
       )
     )
-    const [output] = yield* Effect.all([Stream.mkString(Stream.decodeText(started.stdout)), started.exitCode], {
+    const [output, code] = yield* Effect.all([Stream.mkString(Stream.decodeText(started.stdout)), started.exitCode], {
       concurrency: "unbounded"
     })
-    return output
+    return { command, code: Number(code), output }
   }).pipe(Effect.scoped)
 
-/** Plays the page; returns, for each part, the output and the expected lines that it does not have. */
+/**
+ * Plays the page; returns, for each part, the output, the expected lines that it does not have, and the commands with
+ * another exit code than the page says.
+ */
 export const play = (page: string) =>
   Effect.gen(function*() {
     const folder = yield* folderOf
@@ -123,9 +134,10 @@ export const play = (page: string) =>
           yield* write(name, JSON.stringify({ ...config, compilerOptions: { ...config.compilerOptions, paths } }))
         }
       }
-      const outputs = yield* Effect.forEach(part.commands, (command) => run(folder, command))
-      const output = outputs.join("")
-      results.push({ line: part.line, output, missing: missingLines(output, part.expected) })
+      const runs = yield* Effect.forEach(part.commands, (command) => run(folder, command))
+      const output = runs.map((each) => each.output).join("")
+      const failed = runs.filter(({ code, command }) => code !== expectedCode(command))
+      results.push({ line: part.line, output, missing: missingLines(output, part.expected), failed })
     }
     return results
   }).pipe(Effect.scoped, Effect.provide(NodeContext.layer))
