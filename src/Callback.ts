@@ -164,7 +164,7 @@ export const make = <S extends AnySchema = typeof Schema.Void, E extends AnySche
       const parsed = parseToken(token)
       if (parsed === undefined) return "NoSuchRun" as const
       const journal = yield* Journal
-      const disposition = yield* journal.complete({ run: parsed.run, place: parsed.slot }, toEncoded(wire))
+      const disposition = yield* journal.complete({ run: parsed.run, place: parsed.place }, toEncoded(wire))
       return disposition === "Delivered" || disposition === "Buffered" ? "Accepted" : disposition
     })
 
@@ -175,13 +175,13 @@ export const make = <S extends AnySchema = typeof Schema.Void, E extends AnySche
     successSchema: success,
     errorSchema: failure,
     create: Effect.map(CurrentRun, ({ generation, id, machine }) => {
-      const slot = `${generation}:${machine.takeKey()}`
+      const place = `${generation}:${machine.takeKey()}`
       return {
-        token: makeToken(id, slot),
+        token: makeToken(id, place),
         result: Effect.flatMap(
           CurrentRun,
           (current) =>
-            current.machine.requestOnce<S["Type"], E["Type"]>({ _tag: "Callback", token: slot }, name, reader.decode)
+            current.machine.requestOnce<S["Type"], E["Type"]>({ _tag: "Callback", token: place }, name, reader.decode)
         )
       }
     }),
@@ -191,9 +191,9 @@ export const make = <S extends AnySchema = typeof Schema.Void, E extends AnySche
 }
 
 /** A token is opaque to users. It holds the run's id and the place in the run that waits. */
-const makeToken = (run: string, slot: string): string => `cb_${run}_${slot}`
+const makeToken = (run: string, place: string): string => `cb_${run}_${place}`
 
-const parseToken = (token: string): { readonly run: string; readonly slot: string } | undefined => {
+const parseToken = (token: string): { readonly run: string; readonly place: string } | undefined => {
   const match = /^cb_(.+)_(\d+:\d+)$/.exec(token)
-  return match?.[1] === undefined || match[2] === undefined ? undefined : { run: match[1], slot: match[2] }
+  return match?.[1] === undefined || match[2] === undefined ? undefined : { run: match[1], place: match[2] }
 }

@@ -221,7 +221,7 @@ export class RunEnded extends Schema.TaggedError<RunEnded>("perdure/RunEnded")("
  * @since 0.1.0
  * @category errors
  */
-export class WaitInVain extends Schema.TaggedError<WaitInVain>("perdure/WaitInVain")("WaitInVain", {
+export class RunEndedEarly extends Schema.TaggedError<RunEndedEarly>("perdure/RunEndedEarly")("RunEndedEarly", {
   runId: Schema.String,
   /** The awaited thing, for example `step ship`. */
   what: Schema.String

@@ -28,7 +28,7 @@ import type {
   UnknownQueue,
   ValueInvalid,
   ValueUnreadable,
-  WaitInVain
+  RunEndedEarly
 } from "./Errors.js"
 import { NoSuchRun } from "./Errors.js"
 import { cancelContent } from "./internal/codec/messages.js"
@@ -318,7 +318,7 @@ export interface PublishedMoment<S extends Schema.Schema.AnyNoContext> {
  * @since 0.1.0
  * @category waiting
  */
-export type WaitError = WaitInVain | ValueUnreadable | NoSuchRun | JournalError
+export type WaitError = RunEndedEarly | ValueUnreadable | NoSuchRun | JournalError
 
 /**
  * Waits for a moment of a run, past or future. Returns the first entry of the journal that matches (of the present
@@ -327,7 +327,7 @@ export type WaitError = WaitInVain | ValueUnreadable | NoSuchRun | JournalError
  * Commits of this process and published values are seen at once; steps and signals of other processes at the next poll
  * of the journal (`pollInterval`).
  *
- * Fails with `WaitInVain` if the run ends first. Dies with `Misuse` if the moment is not one of these.
+ * Fails with `RunEndedEarly` if the run ends first. Dies with `Misuse` if the moment is not one of these.
  *
  * @since 0.1.0
  * @category waiting

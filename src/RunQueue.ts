@@ -4,7 +4,7 @@
  *
  * | setting          | limits                                                                               |
  * |------------------|--------------------------------------------------------------------------------------|
- * | `concurrency`    | runs that are running at a time; a run that waits (suspended) takes no slot           |
+ * | `concurrency`    | runs that are running at a time; a run that waits (suspended) does not count           |
  * | `admission`      | runs that have begun and not ended, waiting ones too                                  |
  * | `keyConcurrency` | runs of each key that have begun and not ended; 1: strictly one after the other       |
  * | `rate`           | runs that begin in a time                                                             |
@@ -230,7 +230,7 @@ export const stream: Stream.Stream<QueueRecord, JournalError, Journal> = queueLi
 
 const countOptions = optional(fields<CountOptions>({ limit: optional(count({ min: 1 })) }))
 
-const MAX_QUEUE_COUNT = 10_000
+const DEFAULT_RUN_COUNT = 10_000
 
 /**
  * Returns how many of a queue's runs are in which state. Fails with `UnknownQueue`.
@@ -248,8 +248,8 @@ export const counts: {
       Effect.gen(function*() {
         const journal = yield* Journal
         yield* journal.process.queues.require(name)
-        const [found] = yield* journal.queueCounts({ names: [name], limit: options?.limit ?? MAX_QUEUE_COUNT })
-        return found ?? { name, ready: 0, delayed: 0, running: 0, suspended: 0, parked: 0 }
+        const [found] = yield* journal.queueCounts({ names: [name], limit: options?.limit ?? DEFAULT_RUN_COUNT })
+        return found ?? { name, ready: 0, delayed: 0, running: 0, suspended: 0, halted: 0 }
       }))
 )
 
@@ -265,7 +265,7 @@ const changed = (
     return found === null ? yield* new UnknownQueue({ queue: name }) : found
   })
 
-type Changed = Effect.Effect<QueueRecord, UnknownQueue | JournalError, Journal>
+type QueueUpdate = Effect.Effect<QueueRecord, UnknownQueue | JournalError, Journal>
 
 /**
  * Changes some settings, and returns all. They hold for all claims that begin from now on; runs that run already are
@@ -282,11 +282,11 @@ type Changed = Effect.Effect<QueueRecord, UnknownQueue | JournalError, Journal>
  * ```
  */
 export const change: {
-  (options: Options): (queue: Reference) => Changed
-  (queue: Reference, options: Options): Changed
+  (options: Options): (queue: Reference) => QueueUpdate
+  (queue: Reference, options: Options): QueueUpdate
 } = dual(
   2,
-  (queue: Reference, options: Options): Changed =>
+  (queue: Reference, options: Options): QueueUpdate =>
     onQueue(
       "RunQueue.change",
       queue,
@@ -295,7 +295,7 @@ export const change: {
     )
 )
 
-const setPaused = (operation: string, paused: boolean) => (queue: Reference, by?: Attribution): Changed =>
+const setPaused = (operation: string, paused: boolean) => (queue: Reference, by?: Attribution): QueueUpdate =>
   onQueue(operation, queue, optional(attribution).problems(by, ""), (name) => changed(name, { paused }, by))
 
 /**
@@ -312,8 +312,8 @@ const setPaused = (operation: string, paused: boolean) => (queue: Reference, by?
  * ```
  */
 export const pause: {
-  (by?: Attribution): (queue: Reference) => Changed
-  (queue: Reference, by?: Attribution): Changed
+  (by?: Attribution): (queue: Reference) => QueueUpdate
+  (queue: Reference, by?: Attribution): QueueUpdate
 } = dual(beginsWithQueue, setPaused("RunQueue.pause", true))
 
 /**
@@ -324,8 +324,8 @@ export const pause: {
  * @category operations
  */
 export const resume: {
-  (by?: Attribution): (queue: Reference) => Changed
-  (queue: Reference, by?: Attribution): Changed
+  (by?: Attribution): (queue: Reference) => QueueUpdate
+  (queue: Reference, by?: Attribution): QueueUpdate
 } = dual(beginsWithQueue, setPaused("RunQueue.resume", false))
 
 type Workflows = WorkflowReference | ReadonlyArray<WorkflowReference>

@@ -88,12 +88,12 @@ export interface StepOptions<S, E, Failure> {
   readonly idempotencyKey?: string
 }
 
-interface WithTimeout {
+interface TimeoutOption {
   /** Interrupts an attempt that takes longer (its `AbortSignal` fires) and fails it with `TimedOut`. */
   readonly timeout: Duration.DurationInput
 }
 
-interface WithoutTimeout {
+interface NoTimeoutOption {
   readonly timeout?: undefined
 }
 
@@ -118,29 +118,29 @@ type StepContext<R> = Exclude<R, BodyContext> | CurrentRun | (R extends CurrentR
 interface RunStep {
   <S extends AnySchema = typeof Schema.Void, E extends AnySchema = typeof Schema.Never>(
     name: string,
-    options: StepOptions<S, E, NoInfer<E["Type"]> | TimedOut> & WithTimeout & NoBody
+    options: StepOptions<S, E, NoInfer<E["Type"]> | TimedOut> & TimeoutOption & NoBody
   ): <R>(
     body: Effect.Effect<ReturnOf<S["Type"]>, E["Type"], R>
   ) => Effect.Effect<S["Type"], E["Type"] | TimedOut, StepContext<R>>
   <S extends AnySchema = typeof Schema.Void, E extends AnySchema = typeof Schema.Never>(
     name: string,
-    options?: StepOptions<S, E, NoInfer<E["Type"]>> & WithoutTimeout & NoBody
+    options?: StepOptions<S, E, NoInfer<E["Type"]>> & NoTimeoutOption & NoBody
   ): <R>(
     body: Effect.Effect<ReturnOf<S["Type"]>, E["Type"], R>
   ) => Effect.Effect<S["Type"], E["Type"], StepContext<R>>
   <S extends AnySchema = typeof Schema.Void, E extends AnySchema = typeof Schema.Never, R = never>(
     name: string,
     body: Effect.Effect<ReturnOf<NoInfer<S["Type"]>>, NoInfer<E["Type"]>, R>,
-    options: StepOptions<S, E, NoInfer<E["Type"]> | TimedOut> & WithTimeout
+    options: StepOptions<S, E, NoInfer<E["Type"]> | TimedOut> & TimeoutOption
   ): Effect.Effect<S["Type"], E["Type"] | TimedOut, StepContext<R>>
   <S extends AnySchema = typeof Schema.Void, E extends AnySchema = typeof Schema.Never, R = never>(
     name: string,
     body: Effect.Effect<ReturnOf<NoInfer<S["Type"]>>, NoInfer<E["Type"]>, R>,
-    options?: StepOptions<S, E, NoInfer<E["Type"]>> & WithoutTimeout
+    options?: StepOptions<S, E, NoInfer<E["Type"]>> & NoTimeoutOption
   ): Effect.Effect<S["Type"], E["Type"], StepContext<R>>
 }
 
-/** Options are no effect: an effect in their place is the body. */
+/** Excludes an effect from the place of the options: there, an effect is the body. */
 interface NoBody {
   readonly [Effect.EffectTypeId]?: never
 }
@@ -152,7 +152,7 @@ interface AnyOptions extends StepOptions<AnySchema, AnySchema, never> {
 type AnyBody = Effect.Effect<unknown, unknown, unknown>
 
 /** A step without its types. The codec checks its values; the public signatures name their types. */
-type Checked = Effect.Effect<never, never, CurrentRun>
+type AnyStep = Effect.Effect<never, never, CurrentRun>
 
 /** The context of a body: that of its fiber, without the run and its scope, with those of the step. */
 const bodyContext = (inside: Context.Context<never>, step: CurrentStep, scope: Scope.Scope): Context.Context<never> => {
@@ -209,9 +209,9 @@ const isMissingRun = (defect: unknown): boolean =>
   defect instanceof Error && shown(defect.message).startsWith(`Service not found: ${CurrentRun.key}`)
 
 const retrying = (
-  attempt: (n: number) => Checked,
+  attempt: (n: number) => AnyStep,
   retry: Schedule.Schedule<unknown, never> | Retry<never>
-): Checked => {
+): AnyStep => {
   const options: Retry<never> = Schedule.isSchedule(retry) ? { schedule: retry } : retry
   const { maxAttempts, maxDelay } = options
   let schedule: Schedule.Schedule<unknown, never> = options.schedule ??
@@ -227,7 +227,7 @@ const retrying = (
   })
 }
 
-const makeStep = (transaction: boolean) => (name: string, body: AnyBody, options: AnyOptions = {}): Checked => {
+const makeStep = (transaction: boolean) => (name: string, body: AnyBody, options: AnyOptions = {}): AnyStep => {
   const wrong = stepOptions.problems(options, "")
   if (wrong.length > 0) {
     return Effect.flatMap(CurrentRun, (run) => dieOfMisuse(run, `step ${name}: ${wrong.join("; ")}`))
@@ -348,7 +348,7 @@ export function make<
   R = never
 >(
   name: string,
-  options: StepOptions<S, E, NoInfer<E["Type"]> | TimedOut> & WithTimeout,
+  options: StepOptions<S, E, NoInfer<E["Type"]> | TimedOut> & TimeoutOption,
   body: (...args: Args) => Effect.Effect<ReturnOf<NoInfer<S["Type"]>>, NoInfer<E["Type"]>, R>
 ): (...args: Args) => Effect.Effect<S["Type"], E["Type"] | TimedOut, StepContext<R>>
 export function make<
@@ -358,13 +358,13 @@ export function make<
   R = never
 >(
   name: string,
-  options: StepOptions<S, E, NoInfer<E["Type"]>> & WithoutTimeout,
+  options: StepOptions<S, E, NoInfer<E["Type"]>> & NoTimeoutOption,
   body: (...args: Args) => Effect.Effect<ReturnOf<NoInfer<S["Type"]>>, NoInfer<E["Type"]>, R>
 ): (...args: Args) => Effect.Effect<S["Type"], E["Type"], StepContext<R>>
 export function make<Args extends ReadonlyArray<unknown>>(
   name: string,
   options: AnyOptions,
   body: (...args: Args) => AnyBody
-): (...args: Args) => Checked {
+): (...args: Args) => AnyStep {
   return (...args) => makeStep(false)(name, Effect.suspend(() => body(...args)), options)
 }

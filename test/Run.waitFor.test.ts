@@ -95,7 +95,7 @@ describe("Run.waitFor", () => {
       assert.strictEqual((yield* Fiber.join(waiting)).name, "quiet")
     }))
 
-  it.scoped("fails with WaitInVain if the run ends first", () =>
+  it.scoped("fails with RunEndedEarly if the run ends first", () =>
     Effect.gen(function*() {
       const { run, worker, world } = yield* started
       const waiting = yield* Effect.fork(Effect.exit(worker.use(Run.waitFor(run, { step: "third" }))))
@@ -105,7 +105,7 @@ describe("Run.waitFor", () => {
       const exit = yield* Fiber.join(waiting)
       assert.isTrue(Exit.isFailure(exit) && /has ended without step third/.test(String(exit.cause)))
       const after = yield* soon(Effect.flip(world.use(Run.waitFor(run, { published: Progress }))))
-      assert.strictEqual(after._tag, "WaitInVain")
+      assert.strictEqual(after._tag, "RunEndedEarly")
     }))
 
   it.scoped("with a wrong run or moment dies with Misuse at once", () =>

@@ -40,7 +40,7 @@ describe("the examples of documents and docstrings", () => {
 const declared: Readonly<Record<string, ReadonlyArray<readonly [path: string, name: string]>>> = {
   "Workflow.make": [["src/Workflow.ts", "Definition"], ["src/internal/options/workflowOptions.ts", "WorkflowOptions"]],
   "workflow.start": [["src/internal/options/startOptions.ts", "StartOptions"]],
-  "Step.run": [["src/Step.ts", "StepOptions"], ["src/Step.ts", "WithTimeout"], ["src/Step.ts", "Retry"]],
+  "Step.run": [["src/Step.ts", "StepOptions"], ["src/Step.ts", "TimeoutOption"], ["src/Step.ts", "Retry"]],
   "Worker.layer": [["src/internal/worker/settings.ts", "WorkerOptions"]],
   "RunSchedule.make": [["src/internal/schedules/options.ts", "ScheduleOptions"]],
   "PgJournal.layer": [

@@ -82,13 +82,14 @@ export interface RunVerbs {
    * Inserts runs. Idempotent by run id and by workflow and idempotency key, also within one request. Results are in the
    * order of the request.
    *
-   * With `claim`, the insert also claims the first `slots` new runs that are available now: they are `running` at epoch
-   * 1, and that worker holds them. It claims nothing if the caller is in a transaction, or if a run has a `singleton`.
+   * With `claim`, the insert also claims the first `capacity` new runs that are available now: they are `running` at
+   * epoch 1, and that worker holds them. It claims nothing if the caller is in a transaction, or if a run has a
+   * `singleton`.
    * Runs with a `singleton` are first looked up like other runs, then by workflow and singleton key.
    */
   readonly enqueue: (request: {
     readonly runs: ReadonlyArray<NewRun>
-    readonly claim: { readonly worker: WorkerRef; readonly slots: number } | null
+    readonly claim: { readonly worker: WorkerRef; readonly capacity: number } | null
   }) => Call<ReadonlyArray<EnqueueResult>>
 
   /**

@@ -100,7 +100,7 @@ export interface QueueCounts {
   /** Started, and waiting for a time, a message or the next claim. */
   readonly suspended: number
   /** Started, and paused or diverged. */
-  readonly parked: number
+  readonly halted: number
 }
 
 /**

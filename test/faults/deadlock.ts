@@ -97,7 +97,7 @@ const passing: Readonly<Record<string, Operation>> = {
 const family = (driver: JournalDriver) =>
   Effect.gen(function*() {
     yield* driver.heartbeat({ worker, leaseMillis: 60_000, info: null })
-    yield* driver.enqueue({ runs: [newRun("a"), newRun("b", "a")], claim: { worker, slots: 2 } })
+    yield* driver.enqueue({ runs: [newRun("a"), newRun("b", "a")], claim: { worker, capacity: 2 } })
   })
 
 const isWaiting = "select 1 from pg_stat_activity where application_name = 'under test' and wait_event_type = 'Lock'"
@@ -220,7 +220,7 @@ export const suite = (server: Server, { operations }: { readonly operations: num
                 )
                 return yield* driver.enqueue({
                   runs: [...targets, `${targets[0]}.${id}`, `b.${id}`].map((run) => newRun(run, null, "New")),
-                  claim: { worker: me, slots: 8 }
+                  claim: { worker: me, capacity: 8 }
                 })
               default: {
                 // Commit at the epochs that were just read; concurrent operations make some of them stale.

@@ -111,7 +111,7 @@ export const suite = (server: TestDatabase.Server): void => {
           // Children before and after their parent in the order of ids.
           yield* held(one, "m")
           const child = (id: string) => newRun(id, { parent: { id: "m", token: id, attached: true } })
-          yield* one.enqueue({ runs: [child("a"), child("z")], claim: { worker, slots: 2 } })
+          yield* one.enqueue({ runs: [child("a"), child("z")], claim: { worker, capacity: 2 } })
           const exits = yield* forced(
             url,
             one.terminate({ runs: ["m"], by: null, reason: null }),
@@ -133,7 +133,7 @@ export const suite = (server: TestDatabase.Server): void => {
           const driver = yield* driverOn(url)
           yield* held(driver, "m")
           const child = (id: string) => newRun(id, { parent: { id: "m", token: id, attached: true } })
-          yield* driver.enqueue({ runs: [child("a"), child("z")], claim: { worker, slots: 2 } })
+          yield* driver.enqueue({ runs: [child("a"), child("z")], claim: { worker, capacity: 2 } })
           yield* ask(url, "DELETE FROM perdure.workers")
           const gate = yield* session(url)
           yield* gate("BEGIN")

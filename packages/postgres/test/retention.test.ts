@@ -62,7 +62,7 @@ for (const server of TestDatabase.servers) {
           const { url } = yield* TestDatabase.freshOn(server)
           const drivers = [yield* driverOn(url), yield* driverOn(url)] as const
           const keyed = Array.from({ length: 50 }, (_, n) => newRun(`old-${n}`, { idempotencyKey: `key-${n}` }))
-          yield* drivers[0].enqueue({ runs: keyed, claim: { worker, slots: 50 } })
+          yield* drivers[0].enqueue({ runs: keyed, claim: { worker, capacity: 50 } })
           yield* drivers[0].commit({ worker, commits: keyed.map(({ id }) => commitOf(id, { transition: finish })) })
           const again = keyed.map((run, n) => ({ ...run, id: `new-${n}`, root: `new-${n}` }))
           const [deleted, answers] = yield* Effect.all([

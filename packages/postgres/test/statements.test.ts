@@ -55,7 +55,7 @@ describe("the number of statements", () => {
     Effect.gen(function*() {
       const { count, driver } = yield* counted
       assert.strictEqual(yield* count(driver.enqueue({ runs: [newRun("a")], claim: null })), 1)
-      assert.strictEqual(yield* count(driver.enqueue({ runs: [newRun("b")], claim: { worker, slots: 1 } })), 1)
+      assert.strictEqual(yield* count(driver.enqueue({ runs: [newRun("b")], claim: { worker, capacity: 1 } })), 1)
       const runs = ids("bulk", 1_000).map((id) => newRun(id, { idempotencyKey: id }))
       assert.strictEqual(yield* count(driver.enqueue({ runs, claim: null })), 1)
       assert.strictEqual(yield* count(driver.enqueue({ runs, claim: null })), 1, "again")

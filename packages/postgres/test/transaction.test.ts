@@ -159,7 +159,7 @@ describe("a transaction of the application", () => {
   it.scopedLive("commits or rolls back the driver's verbs in it", () =>
     Effect.gen(function*() {
       const { driver, sql, url } = yield* both()
-      const start = (id: string) => driver.enqueue({ runs: [newRun(id)], claim: { worker, slots: 1 } })
+      const start = (id: string) => driver.enqueue({ runs: [newRun(id)], claim: { worker, capacity: 1 } })
       yield* Effect.either(sql.withTransaction(Effect.zipRight(start("a"), Effect.fail(new Oops()))))
       assert.strictEqual(yield* count(url), 0)
       const { value } = yield* sql.withTransaction(start("b"))

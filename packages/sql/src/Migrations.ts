@@ -52,7 +52,7 @@ export const all: ReadonlyArray<Migration> = [
   { id: 6, name: "error_codes", breaking: false, statements: ErrorCodes.statements }
 ]
 
-interface Applied {
+interface MigrationRow {
   readonly id: number
   readonly name: string
   readonly breaking: boolean
@@ -94,7 +94,7 @@ const refuse = (detail: string): JournalError =>
 const run = (sql: SqlClient.SqlClient, text: string): Effect.Effect<ReadonlyArray<Row.Fields>, SqlError> =>
   Effect.map(sql.unsafe(text).withoutTransform, (rows) => rows.map(Row.fields))
 
-const applied = (sql: SqlClient.SqlClient, t: Tables): Effect.Effect<ReadonlyArray<Applied>, SqlError> =>
+const applied = (sql: SqlClient.SqlClient, t: Tables): Effect.Effect<ReadonlyArray<MigrationRow>, SqlError> =>
   Effect.flatMap(
     // Not to_regclass: it may read a cache of this connection that is older than the lock.
     run(
@@ -115,10 +115,14 @@ const applied = (sql: SqlClient.SqlClient, t: Tables): Effect.Effect<ReadonlyArr
         : Effect.succeed([])
   )
 
-const missing = (found: ReadonlyArray<Applied>, known: ReadonlyArray<Migration>): ReadonlyArray<Migration> =>
+const missing = (found: ReadonlyArray<MigrationRow>, known: ReadonlyArray<Migration>): ReadonlyArray<Migration> =>
   known.filter(({ id }) => !found.some((each) => each.id === id))
 
-const tooNew = (t: Tables, found: ReadonlyArray<Applied>, known: ReadonlyArray<Migration>): JournalError | null => {
+const tooNew = (
+  t: Tables,
+  found: ReadonlyArray<MigrationRow>,
+  known: ReadonlyArray<Migration>
+): JournalError | null => {
   const strange = found.find(({ breaking, id }) => breaking && !known.some((each) => each.id === id))
   return strange === undefined ? null : refuse(
     `the schema ${t.quoted} has migration ${strange.id} (${strange.name}), which this version of Perdure ` +

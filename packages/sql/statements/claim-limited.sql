@@ -1,4 +1,4 @@
-/* perdure:claim_limited:076a12aa */
+/* perdure:claim_limited:b9830c66 */
 WITH RECURSIVE queue_rules AS MATERIALIZED (
   SELECT s.queue COLLATE "C" AS queue, s.i, coalesce(k.priority, 0) AS rank, k.stamp,
     coalesce(k.paused OR k.concurrency = 0, false) AS paused,
@@ -76,19 +76,19 @@ WITH RECURSIVE queue_rules AS MATERIALIZED (
     SELECT q.*, least($3::int, floor(q.rate_burst - greatest(q.arrival - n.now, 0) / q.interval)) AS tokens
     FROM locked_queues q CROSS JOIN (SELECT date_part('epoch', date_trunc('milliseconds', statement_timestamp())) * 1000 AS now) n
   ) q
-), outer_notices AS MATERIALIZED (
+), edge_notices AS MATERIALIZED (
   SELECT q.queue, n.place, n.keys, min(n.old) AS old, min(n.new) AS new
   FROM locked_queues q
   CROSS JOIN LATERAL (
     (
       SELECT n.place, n.keys, n.pos AS old, NULL::bigint AS new
       FROM (
-        SELECT n.*, row_number() OVER near AS pos, sum(n.size) OVER near - n.size AS before
+        SELECT n.*, row_number() OVER notice_order AS pos, sum(n.size) OVER notice_order - n.size AS before
         FROM (
           SELECT n.ctid AS place, n.at, n.size, n.keys FROM "perdure"."key_notices" n
           WHERE n.queue = q.queue ORDER BY n.at ASC LIMIT 5000
         ) n
-        WINDOW near AS (ORDER BY n.at ASC ROWS UNBOUNDED PRECEDING)
+        WINDOW notice_order AS (ORDER BY n.at ASC ROWS UNBOUNDED PRECEDING)
       ) n
       WHERE n.before < 5000
     )
@@ -96,12 +96,12 @@ WITH RECURSIVE queue_rules AS MATERIALIZED (
     (
       SELECT n.place, n.keys, NULL, n.pos
       FROM (
-        SELECT n.*, row_number() OVER near AS pos, sum(n.size) OVER near - n.size AS before
+        SELECT n.*, row_number() OVER notice_order AS pos, sum(n.size) OVER notice_order - n.size AS before
         FROM (
           SELECT n.ctid AS place, n.at, n.size, n.keys FROM "perdure"."key_notices" n
           WHERE n.queue = q.queue ORDER BY n.at DESC LIMIT 5000
         ) n
-        WINDOW near AS (ORDER BY n.at DESC ROWS UNBOUNDED PRECEDING)
+        WINDOW notice_order AS (ORDER BY n.at DESC ROWS UNBOUNDED PRECEDING)
       ) n
       WHERE n.before < 5000
     )
@@ -116,17 +116,17 @@ WITH RECURSIVE queue_rules AS MATERIALIZED (
     ) AS before
     FROM (
       SELECT e.queue, e.keys, cardinality(e.keys) AS size, min(e.old) AS old, min(e.new) AS new
-      FROM outer_notices e GROUP BY 1, 2
+      FROM edge_notices e GROUP BY 1, 2
     ) g
   ) c
   WHERE c.before < greatest(200, 4 * $3::int) / 2
 ), deleted_notices AS (
   DELETE FROM "perdure"."key_notices" n
   WHERE n.ctid = ANY (
-    ARRAY(SELECT e.place FROM outer_notices e WHERE (e.queue, e.keys) IN (SELECT c.queue, c.keys FROM notice_keys c))
+    ARRAY(SELECT e.place FROM edge_notices e WHERE (e.queue, e.keys) IN (SELECT c.queue, c.keys FROM notice_keys c))
   )
   RETURNING n.queue, n.keys, n.at, n.freed, n.size
-), noticed_keys AS MATERIALIZED (
+), key_checks AS MATERIALIZED (
   SELECT d.queue, k.key, max(d.at) FILTER (WHERE d.freed) AS freed, 1 AS few
   FROM deleted_notices d CROSS JOIN LATERAL unnest(d.keys) AS k(key) GROUP BY 1, 2
 ), key_levels AS (
@@ -150,7 +150,7 @@ WITH RECURSIVE queue_rules AS MATERIALIZED (
     SELECT u.key, u.served FROM "perdure"."turns" u
     WHERE u.queue = l.queue AND u.workflow = l.workflow AND u.version = l.version AND u.priority = l.priority
       AND u.at <= date_trunc('milliseconds', statement_timestamp())
-      AND NOT (u.queue, u.key) IN (SELECT n.queue, n.key FROM noticed_keys n)
+      AND NOT (u.queue, u.key) IN (SELECT n.queue, n.key FROM key_checks n)
     ORDER BY u.at, u.key LIMIT (SELECT $3::int)
   ) u
   WHERE l.few = 1 AND l.priority IS NOT NULL
@@ -164,7 +164,7 @@ WITH RECURSIVE queue_rules AS MATERIALIZED (
   SELECT n.queue, n.key, s.priority, coalesce(
     (SELECT max(u.served) FROM "perdure"."turns" u WHERE u.queue = n.queue AND u.key = n.key), n.freed, '-infinity'
   ), true, true
-  FROM noticed_keys n
+  FROM key_checks n
   CROSS JOIN LATERAL (
     WITH RECURSIVE key_priorities AS (
       SELECT 1 AS few, (
@@ -346,7 +346,7 @@ WITH RECURSIVE queue_rules AS MATERIALIZED (
   WHERE e.ids IS NOT NULL OR e.noticed OR e.heads < e.due
   UNION ALL
   -- Noticed keys without waiting runs.
-  SELECT n.queue, n.key, '{}', 0, '-infinity', 1, '{}' FROM noticed_keys n
+  SELECT n.queue, n.key, '{}', 0, '-infinity', 1, '{}' FROM key_checks n
   WHERE NOT (n.queue, n.key) IN (SELECT m.queue, m.key FROM key_capacities m)
 ), key_places AS MATERIALIZED (
   SELECT x.queue, x.key, s.priority, greatest(r.available_at, x.served) AS at, x.served, r.workflow, r.version
@@ -430,7 +430,7 @@ FROM (
         SELECT FROM queue_rules r WHERE r.limited AND NOT r.paused AND (SELECT candidates FROM candidate_limits) > 0
           AND NOT r.queue IN (SELECT q.queue FROM locked_queues q)
       )
-      OR (SELECT count(*) FROM outer_notices) > (SELECT count(*) FROM deleted_notices)
+      OR (SELECT count(*) FROM edge_notices) > (SELECT count(*) FROM deleted_notices)
       OR EXISTS (SELECT FROM deleted_notices d GROUP BY d.queue HAVING sum(d.size) >= 5000)
       OR (SELECT count(*) FROM locked_runs) < $3::int AND (
         EXISTS (

@@ -20,7 +20,7 @@ export type AnySchema = Schema.Schema.AnyNoContext | Schema.Schema<never>
 export type ReturnOf<A> = void extends A ? A | undefined : A
 
 /** Levels of nesting. Deeper data is refused: readers, here and in the database, recurse. */
-const MAX_DEPTH = 1000
+const MAX_DEPTH_LEVELS = 1000
 
 /** Why JSON cannot represent the value without change, with the path to the place; undefined if it can. */
 export const notJson = (value: unknown, path = "$", ancestors: ReadonlyArray<object> = []): string | undefined => {
@@ -38,7 +38,7 @@ export const notJson = (value: unknown, path = "$", ancestors: ReadonlyArray<obj
   }
   if (value === null) return undefined
   if (ancestors.includes(value)) return `${path} refers back to a value that contains it`
-  if (ancestors.length >= MAX_DEPTH) return `the value is nested more than ${MAX_DEPTH} deep`
+  if (ancestors.length >= MAX_DEPTH_LEVELS) return `the value is nested more than ${MAX_DEPTH_LEVELS} deep`
   const within = [...ancestors, value]
   if (Array.isArray(value)) {
     for (let i = 0; i < value.length; i++) {

@@ -11,12 +11,12 @@ import { canBeStored } from "../options/names.js"
 import type { DriverTime } from "../process/DriverTime.js"
 
 /** The strings by which a request says who asks, and why. */
-interface Explained {
+interface Explanation {
   readonly by?: string | null
   readonly reason?: string | null
 }
 
-const storableStrings = <Request extends Explained>(request: Request): Request => ({
+const storableStrings = <Request extends Explanation>(request: Request): Request => ({
   ...request,
   ...(typeof request.by === "string" ? { by: storable(request.by) } : {}),
   ...(typeof request.reason === "string" ? { reason: storable(request.reason) } : {})

@@ -116,7 +116,7 @@ export const enqueue = (
   now: Driver.Millis,
   { claim, runs }: VerbRequest<"enqueue">
 ): ReadonlyArray<Driver.EnqueueResult> => {
-  let slots = runs.some(({ singleton }) => singleton !== null) ? 0 : claim?.slots ?? 0
+  let capacity = runs.some(({ singleton }) => singleton !== null) ? 0 : claim?.capacity ?? 0
   return runs.map((run): Driver.EnqueueResult => {
     const found = Store.existing(store, run)
     if (found !== undefined) {
@@ -124,8 +124,8 @@ export const enqueue = (
       return { _tag: "Existing", id, payload, status }
     }
     if (run.singleton !== null) return enqueueSingleton(store, now, run, run.singleton)
-    const claimant = slots > 0 && canStartNow(store, now, run) ? claim?.worker ?? null : null
-    if (claimant !== null) slots--
+    const claimant = capacity > 0 && canStartNow(store, now, run) ? claim?.worker ?? null : null
+    if (claimant !== null) capacity--
     insertRun(store, now, run, claimant)
     return { _tag: "Started", id: run.id, epoch: claimant === null ? null : 1 }
   })

@@ -85,7 +85,7 @@ const countOf = ({ availableAt, fresh, status }: Store.Row, now: Driver.Millis) 
       return !fresh ? "suspended" : availableAt <= now ? "ready" : "delayed"
     case "paused":
     case "diverged":
-      return fresh ? null : "parked"
+      return fresh ? null : "halted"
     default:
       return null
   }
@@ -102,7 +102,7 @@ const queueCounts = (
     delayed: 0,
     running: 0,
     suspended: 0,
-    parked: 0
+    halted: 0
   }]))
   for (const { row } of store.runs.values()) {
     const counted = counts.get(row.queue)

@@ -10,11 +10,11 @@ export interface Attribution {
 }
 
 /** Both are stored with the change, and read with it each time. */
-const MAX_LENGTH = 1_000
+const MAX_NOTE_CHARACTERS = 1_000
 
-const note = optional(string({ max: MAX_LENGTH }))
+const explanation = optional(string({ max: MAX_NOTE_CHARACTERS }))
 
 /** For options that extend `Attribution`. */
-export const attributionTable: Table<Attribution> = { by: note, reason: note }
+export const attributionTable: Table<Attribution> = { by: explanation, reason: explanation }
 
 export const attribution: Rule<Attribution> = fields(attributionTable)

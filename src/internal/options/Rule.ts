@@ -44,7 +44,7 @@ export const rule = <A>(expected: string, isValid: (value: unknown) => boolean):
   problems: (value, place) => isValid(value) ? NONE : [mustBe(place, expected, value)]
 })
 
-/** Whether a value without problems is an `A`: yes, as that is what its rule says. */
+/** Narrows a value to `A` if the rule of `A` has found no problem in it. */
 const isA = <A>(_value: unknown, problems: Problems): _value is A => problems.length === 0
 
 /** Whether a rule accepts a value. */

@@ -54,7 +54,7 @@ export interface RunFilter {
 }
 
 /** The last instant of the year 9999, in milliseconds since the epoch. */
-const LATEST = 253_402_300_799_999
+const MAX_TIME_MILLIS = 253_402_300_799_999
 
 const condition = string({ min: 1, maxBytes: ID_BYTES })
 
@@ -73,7 +73,7 @@ const queue: Rule<QueueReference> = either(
 
 const status: Rule<RunStatus> = oneOf(...RunStatus.literals)
 
-const time = optional(instant({ max: LATEST }))
+const time = optional(instant({ max: MAX_TIME_MILLIS }))
 
 /** An empty list or object is a problem: it would match nothing, or everything. */
 export const runFilter: Rule<RunFilter> = fields<RunFilter>({
@@ -148,7 +148,7 @@ export const driverFilter = (filter: RunFilter): Driver.RunFilter => ({
 export const runList = makeList(
   "Runs.list",
   Schema.Struct({
-    createdAt: Schema.Int.pipe(Schema.between(MIN_STORED_MILLIS, LATEST)),
+    createdAt: Schema.Int.pipe(Schema.between(MIN_STORED_MILLIS, MAX_TIME_MILLIS)),
     id: Schema.String.pipe(Schema.filter(canBeStored))
   })
 )

@@ -12,7 +12,7 @@ import { arrayOf, mustBe, optional, recordOf, rule, string } from "./Rule.js"
 const LABEL_LENGTH = 200
 
 /** Most tags, and most attributes, of one run. */
-const MAX_LABELS = 32
+const MAX_LABEL_COUNT = 32
 
 /** No control or format character, lone surrogate or unassigned code point. */
 const printable = /^\P{C}+$/u
@@ -39,9 +39,9 @@ export const attribute: Rule<string | number | boolean> = {
       : [mustBe(place, attribute.expected, value)]
 }
 
-export const tags: Rule<ReadonlyArray<string>> = arrayOf(label, { max: MAX_LABELS })
+export const tags: Rule<ReadonlyArray<string>> = arrayOf(label, { max: MAX_LABEL_COUNT })
 
-export const attributes: Rule<Attributes> = recordOf(label, attribute, { max: MAX_LABELS })
+export const attributes: Rule<Attributes> = recordOf(label, attribute, { max: MAX_LABEL_COUNT })
 
 /** Tags by their type alone: the arguments of a start, whose content is a value. */
 export const tagsType: Rule<ReadonlyArray<string>> = arrayOf(string())

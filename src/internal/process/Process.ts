@@ -21,13 +21,13 @@ import type { RunWatch } from "./RunWatch.js"
 /** A worker of this process, as those who start runs beside it use it. */
 export interface LocalWorker {
   readonly ref: WorkerRef
-  /** How many of `wanted` new runs it can take at once. The slots are kept until `adopt`. */
+  /** The capacity for up to `wanted` new runs, in runs. It stays reserved until `adopt`. */
   readonly reserve: (
     run: { readonly workflow: string; readonly version: string; readonly queue: string },
     wanted: number
   ) => number
-  /** Give back `slots` that were reserved, and execute what the insert claimed for the worker. */
-  readonly adopt: (slots: number, runs: ReadonlyArray<ClaimedRun>) => void
+  /** Give back the reserved capacity, and execute what the insert claimed for the worker. */
+  readonly adopt: (capacity: number, runs: ReadonlyArray<ClaimedRun>) => void
   /** Whether the worker holds this run now. */
   readonly holds: (run: string) => boolean
   /** A claim for this worker was sent and its answer lost: reconcile. */

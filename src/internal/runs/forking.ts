@@ -23,7 +23,7 @@ import type { QueueReference } from "../options/queues.js"
 import { queueName } from "../options/queues.js"
 import { optional } from "../options/Rule.js"
 
-type Refused = NoSuchRun | ForkInvalid | ValueInvalid | UnknownQueue | JournalError
+type ForkError = NoSuchRun | ForkInvalid | ValueInvalid | UnknownQueue | JournalError
 
 /** The largest `seq` that a journal can have. */
 const MAX_SEQ = 2_147_483_647
@@ -37,7 +37,7 @@ const fork = Effect.fnUntraced(function*(
   journal: JournalService,
   request: Pick<ForkRequest, "source" | "seq" | "id" | "action">,
   { by, priority, queue, reason }: Pick<ForkOptions, "by" | "priority" | "queue" | "reason">
-): Effect.fn.Return<string, Refused> {
+): Effect.fn.Return<string, ForkError> {
   const { id, seq, source } = request
   const answer = yield* journal.fork({
     ...request,
@@ -69,7 +69,7 @@ export const forkRun = Effect.fnUntraced(function*(
   journal: JournalService,
   source: string,
   options: ForkOptions
-): Effect.fn.Return<string, Refused> {
+): Effect.fn.Return<string, ForkError> {
   yield* requireArguments(`fork of run ${source}`, forkOptions.problems(options, ""))
   yield* requireQueue(journal, options.queue)
   const id = options.id ?? makeRunId(yield* Clock.currentTimeMillis)
@@ -81,7 +81,7 @@ export const retryRun = Effect.fnUntraced(function*(
   journal: JournalService,
   source: string,
   options: RetryOptions | undefined
-): Effect.fn.Return<string, Refused | NotRetryable> {
+): Effect.fn.Return<string, ForkError | NotRetryable> {
   yield* requireArguments(`retry of run ${source}`, optional(retryOptions).problems(options, ""))
   yield* requireQueue(journal, options?.queue)
   const { from = "failure" } = options ?? {}

@@ -219,18 +219,18 @@ const conflictsWithin = (runs: ReadonlyArray<NewRun>): Effect.Effect<void, Idemp
   return Effect.void
 }
 
-/** Enqueues runs. If a worker of this process has free slots for them, the insert claims them for it. */
+/** Enqueues runs. If a worker of this process has free capacity for them, the insert claims them for it. */
 const enqueueLocally = (journal: JournalService, runs: ReadonlyArray<NewRun>) =>
   Effect.uninterruptibleMask((restore) => {
     const [first] = runs
     const local = first === undefined ? undefined : pickWorker(journal, first, runs.length)
     if (local === undefined) return restore(Effect.map(journal.enqueue({ runs, claim: null }), ({ value }) => value))
-    const { slots, worker } = local
+    const { capacity, worker } = local
     return Effect.matchCauseEffect(
-      restore(journal.enqueue({ runs, claim: { worker: worker.ref, slots } })),
+      restore(journal.enqueue({ runs, claim: { worker: worker.ref, capacity } })),
       {
         onFailure: (cause) => {
-          worker.adopt(slots, [])
+          worker.adopt(capacity, [])
           worker.suspect()
           return Effect.failCause(cause)
         },
@@ -242,7 +242,7 @@ const enqueueLocally = (journal: JournalService, runs: ReadonlyArray<NewRun>) =>
               if (run === undefined || answer._tag !== "Started" || answer.epoch === null) continue
               claimed.push(freshClaim(run, answer.epoch, now))
             }
-            worker.adopt(slots, claimed)
+            worker.adopt(capacity, claimed)
             return answers
           })
       }
@@ -253,10 +253,10 @@ const pickWorker = (
   journal: JournalService,
   run: NewRun,
   wanted: number
-): { readonly worker: LocalWorker; readonly slots: number } | undefined => {
+): { readonly worker: LocalWorker; readonly capacity: number } | undefined => {
   for (const worker of journal.process.workers) {
-    const slots = worker.reserve(run, wanted)
-    if (slots > 0) return { worker, slots }
+    const capacity = worker.reserve(run, wanted)
+    if (capacity > 0) return { worker, capacity }
   }
   return undefined
 }

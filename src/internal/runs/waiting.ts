@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type { JournalError } from "../../Errors.js"
-import { NoSuchRun, WaitInVain } from "../../Errors.js"
+import { NoSuchRun, RunEndedEarly } from "../../Errors.js"
 import type { JournalService } from "../../Journal.js"
 import type { HistoryEntry } from "../../driver/JournalDriver.js"
 import { canBeStored } from "../options/names.js"
@@ -20,7 +20,7 @@ export const waitUntil = <A, E, R>(
   runId: string,
   what: string,
   look: Effect.Effect<Option.Option<A>, E, R>
-): Effect.Effect<A, E | WaitInVain | NoSuchRun | JournalError, R> =>
+): Effect.Effect<A, E | RunEndedEarly | NoSuchRun | JournalError, R> =>
   canBeStored(runId)
     ? runNews(journal.process.watch, runId, { commits: true }).pipe(
       Stream.mapEffect((ended) => Effect.map(look, (found) => ({ found, ended }))),
@@ -28,7 +28,7 @@ export const waitUntil = <A, E, R>(
       Stream.filterMap(({ found }) => found),
       Stream.runHead,
       Effect.flatMap(Option.match({
-        onNone: () => Effect.fail(new WaitInVain({ runId, what })),
+        onNone: () => Effect.fail(new RunEndedEarly({ runId, what })),
         onSome: (found) => Effect.succeed(found)
       }))
     )

@@ -12,11 +12,13 @@ import { logFailure, retryWhileAway } from "./faults.js"
 import { Latch } from "./Latch.js"
 
 /**
- * The pause while another process fires the due schedules: up to a multiple of the time that the read took, at least
- * doubled each time. The process that fires does not pause, and is faster without interference. If it dies, another
- * process takes over within a second.
+ * The longest pause while another process fires the due schedules: at least this multiple of the time that the read
+ * took, and doubled each time, within the two bounds. The process that fires does not pause, and is faster without
+ * interference. If it dies, another process takes over within a second.
  */
-const CONTENTION_PAUSE = { minMillis: 20, maxMillis: 1_000, readFactor: 8 }
+const CONTENTION_READ_FACTOR = 8
+const MIN_CONTENTION_MILLIS = 20
+const MAX_CONTENTION_MILLIS = 1_000
 
 /** How often the loop reports to storage which definitions this process has. */
 const REPORT_INTERVAL_MILLIS = 60_000
@@ -63,8 +65,8 @@ export class ScheduleLoop {
   })).pipe(Effect.ensuring(Effect.sync(() => this.listen(new Set()))))
 
   private nextContentionMillis(readMillis: number): number {
-    const { readFactor, maxMillis, minMillis } = CONTENTION_PAUSE
-    return Math.min(Math.max(minMillis, readMillis * readFactor, this.contentionMillis * 2), maxMillis)
+    const millis = Math.max(MIN_CONTENTION_MILLIS, readMillis * CONTENTION_READ_FACTOR, this.contentionMillis * 2)
+    return Math.min(millis, MAX_CONTENTION_MILLIS)
   }
 
   /** Report the schedules that this process defines, if the last report is old. */

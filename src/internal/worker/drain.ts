@@ -15,7 +15,7 @@ import type { HeldRuns } from "./HeldRuns.js"
 import type { Latch } from "./Latch.js"
 
 /** How long the second and the third stage can take, each. */
-const STAGE_TIMEOUT = "5 seconds"
+const STAGE_TIMEOUT_MILLIS = 5_000
 
 export const drain = (options: {
   readonly journal: JournalService
@@ -37,9 +37,11 @@ export const drain = (options: {
   })
   return finishWithin(emptying, Duration.millis(drainMillis)).pipe(
     Effect.flatMap((finished) =>
-      Option.isSome(finished) ? Effect.void : Effect.zipRight(interruptBodies, finishWithin(emptying, STAGE_TIMEOUT))
+      Option.isSome(finished)
+        ? Effect.void
+        : Effect.zipRight(interruptBodies, finishWithin(emptying, STAGE_TIMEOUT_MILLIS))
     ),
-    Effect.zipRight(finishWithin(journal.retire(worker), STAGE_TIMEOUT)),
+    Effect.zipRight(finishWithin(journal.retire(worker), STAGE_TIMEOUT_MILLIS)),
     Effect.catchAll(
       logFailure(Effect.logWarning, "the lease was not given up: its runs are released when it runs out")
     ),

@@ -178,7 +178,7 @@ export const runMutants: ReadonlyArray<Mutant> = [
     enqueue: ({ runs }) => driver.enqueue({ runs, claim: null })
   })),
   mutant("enqueue", "an insert claims all of its runs", (driver) => ({
-    enqueue: ({ claim, runs }) => driver.enqueue({ runs, claim: claim === null ? null : { ...claim, slots: 1_000 } })
+    enqueue: ({ claim, runs }) => driver.enqueue({ runs, claim: claim === null ? null : { ...claim, capacity: 1_000 } })
   })),
   mutant("claim", "the priority of runs is ignored", changeRuns((run) => ({ ...run, priority: 0 }))),
   mutant("claim", "the limit of a claim is ignored", changeClaims((request) => ({ ...request, limit: 1_000 }))),

@@ -63,7 +63,7 @@ export const withParts = (parts: ReadonlyArray<string>, query: string): string =
 export const withRecursive = (parts: ReadonlyArray<string>, query: string): string =>
   `WITH RECURSIVE ${parts.join(", ")}\n${query}`
 
-/** Conditions that hold all, after another one; nothing for none. */
+/** Appends conditions to another one, each with AND. Returns an empty string for an empty list. */
 export const and = (conditions: ReadonlyArray<string>): string => conditions.map((each) => ` AND ${each}`).join("")
 
 /** Queries whose rows are put together. */

@@ -11,7 +11,7 @@ import { isOwn, LOST, shapeOf } from "../statements/commit/shape.js"
 import type { RunOrigins } from "./RunOrigins.js"
 import type { Session } from "./Session.js"
 
-interface Applied extends Driver.Answer<ReadonlyArray<Driver.CommitResult>> {
+interface BatchAnswer extends Driver.Answer<ReadonlyArray<Driver.CommitResult>> {
   readonly answer: Result.CommitAnswer
 }
 
@@ -20,7 +20,7 @@ export const make = ({ hints, query }: Session, origins: RunOrigins): Pick<Drive
   const apply = Effect.fnUntraced(function*(
     worker: Driver.WorkerRef,
     commits: ReadonlyArray<Driver.RunCommit>
-  ): Effect.fn.Return<Applied, JournalError> {
+  ): Effect.fn.Return<BatchAnswer, JournalError> {
     const shape = shapeOf(commits, origins)
     const areOwn = isOwn(shape)
     const answer = yield* query(
@@ -47,7 +47,7 @@ export const make = ({ hints, query }: Session, origins: RunOrigins): Pick<Drive
   })
 
   /** Other processes hear of runs that may be claimed only if one of their workers is idle. */
-  const publish = ({ answer: { hints: found, idle, localHints } }: Applied) =>
+  const publish = ({ answer: { hints: found, idle, localHints } }: BatchAnswer) =>
     hints.publish([...found, ...localHints], idle ? found : found.filter((hint) => hint._tag !== "Ready"))
 
   return {

@@ -19,7 +19,7 @@ type Enqueue = Driver.JournalDriver["enqueue"]
 
 interface Claim {
   readonly worker: Driver.WorkerRef
-  readonly slots: number
+  readonly capacity: number
 }
 
 const conflict = () =>
@@ -33,12 +33,12 @@ const conflict = () =>
 /** Inserts runs without singleton keys. */
 const makeInsert = ({ hints, inTransaction, query }: Session, origins: RunOrigins): Enqueue => {
   const insertOnce = (runs: ReadonlyArray<Driver.NewRun>, claim: Claim | null, isInside: boolean) => {
-    const claims = claim !== null && claim.slots > 0
+    const claims = claim !== null && claim.capacity > 0
     const verb = Enqueue.enqueue({ claiming: claims, keyed: runs.some(({ key }) => key !== null) })
     const parameters = [
       JSON.stringify(runs.map((each, i) => encodeNewRun(i, each))),
       ...hints.senderParameters(isInside),
-      ...(claims ? [claim.worker.id, claim.worker.incarnation, claim.slots] : [])
+      ...(claims ? [claim.worker.id, claim.worker.incarnation, claim.capacity] : [])
     ]
     return query(verb, parameters, (rows) => Enqueue.decode(rows, runs), "enqueue")
   }
@@ -53,20 +53,20 @@ const makeInsert = ({ hints, inTransaction, query }: Session, origins: RunOrigin
     JournalError
   > {
     const results = new Map<number, Driver.EnqueueResult>()
-    let slots = claim?.slots ?? 0
+    let capacity = claim?.capacity ?? 0
     let now: Driver.Millis = 0
     let rounds: ReadonlyArray<ReadonlyArray<number>> = roundsOf(all)
     for (let attempt = 0; attempt < MAX_ATTEMPTS && rounds.length > 0; attempt++) {
       const unseen: Array<number> = []
       for (const round of rounds) {
         const runs = round.flatMap((index) => all[index] ?? [])
-        const answer = yield* insertOnce(runs, claim === null ? null : { ...claim, slots }, isInside)
+        const answer = yield* insertOnce(runs, claim === null ? null : { ...claim, capacity }, isInside)
         now = answer.now
         for (const [position, enqueued] of answer.value.entries()) {
           const index = round[position] ?? 0
           if (enqueued === null) unseen.push(index)
           else results.set(index, enqueued)
-          if (enqueued?._tag === "Started" && enqueued.epoch !== null) slots--
+          if (enqueued?._tag === "Started" && enqueued.epoch !== null) capacity--
         }
       }
       rounds = unseen.length === 0 ? [] : [unseen]

@@ -93,7 +93,7 @@ export type Operation =
   | {
     readonly _tag: "Enqueue"
     readonly runs: ReadonlyArray<RunSpec>
-    readonly claim: (WorkerSpec & { readonly slots: number }) | null
+    readonly claim: (WorkerSpec & { readonly capacity: number }) | null
   }
   | {
     readonly _tag: "Claim"

@@ -134,7 +134,7 @@ export class Player {
           const { claim } = operation
           return Effect.succeed(this.enqueue({
             runs: operation.runs.map((run) => Pool.newRun(prefix, now, run)),
-            claim: claim === null ? null : { worker: Pool.worker(prefix, claim), slots: claim.slots }
+            claim: claim === null ? null : { worker: Pool.worker(prefix, claim), capacity: claim.capacity }
           }))
         }
         case "Claim":

@@ -162,7 +162,7 @@ const operation: FastCheck.Arbitrary<Operation> = oneof(
     arbitrary: record({
       _tag: constant("Enqueue" as const),
       runs: array(start, { minLength: 1, maxLength: 5 }),
-      claim: option(record({ worker: index(2), incarnation: constant(0), slots: index(3) }))
+      claim: option(record({ worker: index(2), incarnation: constant(0), capacity: index(3) }))
     })
   },
   {

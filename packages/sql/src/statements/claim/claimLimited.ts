@@ -7,9 +7,9 @@
  * What a run occupies follows from its state: held runs are in `runs_holder`, started runs with a key in
  * `runs_holding`, other started runs in one of `runs_holder`, `runs_claim` and `runs_parked`. Counts stop at the limit.
  *
- * Keys: `turns` has the keys that can start a run, in key order, each priority by itself. Key notices say which keys to
- * look at again. What follows from that is decided by the runs themselves, so a notice too many does no harm; and none
- * is missing, because a transaction that makes a run with a key wait, or ends one, writes a notice.
+ * Keys: `turns` has the keys that can start a run, in key order, each priority by itself. Key notices name the keys to
+ * check again. The claim then decides from the runs, so an extra notice does no harm. No notice is missing: the
+ * transaction that makes a run with a key wait, or ends such a run, writes it.
  *
  * Rates are a token bucket, in the form of the generic cell rate algorithm (ITU-T I.371): `arrival` is when the bucket
  * will be full, in milliseconds.
@@ -23,7 +23,7 @@ import type { Verb, Words } from "../../Verb.js"
 import { instant, millis } from "../shared/expressions.js"
 import { sql, withRecursive } from "../sql.js"
 import { keyedRuns, keyPlaces, nextPlace } from "./keyedRuns.js"
-import { NOTICE_WINDOW, noticedKeys } from "./keyNotices.js"
+import { NOTICE_WINDOW, keyChecks } from "./keyNotices.js"
 import {
   candidateLimit,
   candidateLimits,
@@ -117,7 +117,7 @@ const hasMore = (t: Words): string =>
         SELECT FROM queue_rules r WHERE r.limited AND NOT r.paused AND ${candidateLimit} > 0
           AND NOT r.queue IN (SELECT q.queue FROM locked_queues q)
       )
-      OR (SELECT count(*) FROM outer_notices) > (SELECT count(*) FROM deleted_notices)
+      OR (SELECT count(*) FROM edge_notices) > (SELECT count(*) FROM deleted_notices)
       OR EXISTS (SELECT FROM deleted_notices d GROUP BY d.queue HAVING sum(d.size) >= ${NOTICE_WINDOW})
       OR (SELECT count(*) FROM locked_runs) < $3::int AND (
         EXISTS (
@@ -154,7 +154,7 @@ export const claimLimited: Verb = {
         queueKinds("(NOT r.limited OR r.queue IN (SELECT q.queue FROM locked_queues q))"),
         priorityLevels(t),
         queueBudgets(t),
-        ...noticedKeys(t),
+        ...keyChecks(t),
         ...keyedRuns(t),
         lockedRuns(t, candidates(t)),
         ...claims(t),

@@ -112,7 +112,7 @@ const waitingKeys = (t: Words): ReadonlyArray<string> => [
         SELECT u.key, u.served FROM ${t.turns} u
         WHERE ${isOfLevel} AND u.priority = l.priority
           AND u.at <= ${t.now}
-          AND NOT (u.queue, u.key) IN (SELECT n.queue, n.key FROM noticed_keys n)
+          AND NOT (u.queue, u.key) IN (SELECT n.queue, n.key FROM key_checks n)
         ORDER BY u.at, u.key LIMIT ${claimLimit}
       ) u
       WHERE ${isLevel}
@@ -130,7 +130,7 @@ const waitingKeys = (t: Words): ReadonlyArray<string> => [
       SELECT n.queue, n.key, s.priority, coalesce(
         (SELECT max(u.served) FROM ${t.turns} u WHERE u.queue = n.queue AND u.key = n.key), n.freed, '-infinity'
       ), true, true
-      FROM noticed_keys n
+      FROM key_checks n
       CROSS JOIN LATERAL ${prioritiesOfKey(t)} s
       WHERE ${expectFew("n")}
     `
@@ -237,7 +237,7 @@ const changedKeys = (t: Words): string =>
       WHERE e.ids IS NOT NULL OR e.noticed OR e.heads < e.due
       UNION ALL
       -- Noticed keys without waiting runs.
-      SELECT n.queue, n.key, '{}', 0, '-infinity', 1, '{}' FROM noticed_keys n
+      SELECT n.queue, n.key, '{}', 0, '-infinity', 1, '{}' FROM key_checks n
       WHERE NOT (n.queue, n.key) IN (SELECT m.queue, m.key FROM key_capacities m)
     `
   )

@@ -1,6 +1,6 @@
 /** Limited queues in a claim: their locks, and how many runs their limits leave. */
 import type { Words } from "../../Verb.js"
-import { claimable, finals, millis, parked } from "../shared/expressions.js"
+import { claimable, finals, millis, halted } from "../shared/expressions.js"
 import { change, part, sql, unionAll } from "../sql.js"
 import { candidateLimit } from "./parts.js"
 
@@ -42,7 +42,7 @@ const admittedRuns = (t: Words): string => {
     `,
     sql`
       SELECT FROM ${t.runs} r
-      WHERE r.status IN ${parked} AND NOT r.fresh AND r.queue = q.queue
+      WHERE r.status IN ${halted} AND NOT r.fresh AND r.queue = q.queue
     `
   ])
   return sql`

@@ -19,7 +19,7 @@ export const singletonAcquire: Verb = {
     withParts(
       [
         change(
-          "taken_keys",
+          "key_holders",
           sql`
             INSERT INTO ${t.singletons} AS s (workflow, key, run)
             SELECT a.workflow, a.key, a.run
@@ -33,7 +33,7 @@ export const singletonAcquire: Verb = {
       ],
       sql`
         SELECT ${millis(t.now)} AS now,
-          (SELECT json_agg(json_build_array(h.workflow, h.key, h.run))::text FROM taken_keys h) AS holders
+          (SELECT json_agg(json_build_array(h.workflow, h.key, h.run))::text FROM key_holders h) AS holders
       `
     )
 }

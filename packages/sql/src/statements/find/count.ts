@@ -6,7 +6,7 @@
 import * as Driver from "perdure/JournalDriver"
 import * as Row from "../../internal/Row.js"
 import type { Words } from "../../Verb.js"
-import { claimable, claimableStatuses, millis, parked, parkedStatuses } from "../shared/expressions.js"
+import { claimable, claimableStatuses, millis, halted, haltedStatuses } from "../shared/expressions.js"
 import { expectFew, few } from "../shared/planner.js"
 import { and, part, sql, withParts } from "../sql.js"
 import type { FilterStatement, Shape } from "./filter.js"
@@ -30,7 +30,7 @@ const endedRuns = (t: Words, statuses: string): string =>
 const groups: ReadonlyArray<readonly [ReadonlyArray<Driver.RunStatus>, string]> = [
   [claimableStatuses, `r.status IN ${claimable}`],
   [["running"], "r.worker IS NOT NULL"],
-  [parkedStatuses, `r.status IN ${parked}`]
+  [haltedStatuses, `r.status IN ${halted}`]
 ]
 
 const predicatesOf = (statuses: ReadonlyArray<Driver.RunStatus> | undefined): ReadonlyArray<string> =>

@@ -15,8 +15,8 @@ import {
   claimableStatuses,
   finals,
   instant,
-  parked,
-  parkedStatuses,
+  halted,
+  haltedStatuses,
   textArray
 } from "../shared/expressions.js"
 import { byIndex, expectFew, few } from "../shared/planner.js"
@@ -102,8 +102,8 @@ const waiting = "r.key IS NOT NULL AND r.fresh AND r.status = 'pending'"
 const claims = `r.status IN ${claimable} AND (r.key IS NULL OR NOT r.fresh)`
 const holding = `r.key IS NOT NULL AND NOT r.fresh AND r.status NOT IN ${finals}`
 const held = "r.worker IS NOT NULL"
-const parkedLater = `r.status IN ${parked} AND NOT r.fresh`
-const parkedFresh = `r.status IN ${parked} AND r.fresh`
+const haltedLater = `r.status IN ${halted} AND NOT r.fresh`
+const haltedFresh = `r.status IN ${halted} AND r.fresh`
 
 /** Queries that lead to the runs of some statuses. */
 const byStatus = (statuses: ReadonlyArray<Status>, conditions: RunConditions): ReadonlyArray<Fragment> => {
@@ -115,10 +115,10 @@ const byStatus = (statuses: ReadonlyArray<Status>, conditions: RunConditions): R
     ...(statuses.length === 0 ? [() => "SELECT NULL::text AS id WHERE false"] : []),
     ...(has(claimableStatuses) ? ofIndexes(waiting, ...(hasKey ? [] : [claims])) : []),
     ...(hasKey && isLive
-      ? ofIndexes(holding, ...(has(parkedStatuses) ? [parkedFresh] : []))
+      ? ofIndexes(holding, ...(has(haltedStatuses) ? [haltedFresh] : []))
       : ofIndexes(
         ...(has(["running"]) ? [held] : []),
-        ...(has(parkedStatuses) ? [parkedLater, parkedFresh] : [])
+        ...(has(haltedStatuses) ? [haltedLater, haltedFresh] : [])
       )),
     ...(has(Driver.FinalStatus.literals) ? [ofFinished(conditions)] : [])
   ]
@@ -207,7 +207,7 @@ const addRunConditions = (shape: ShapeBuilder, filter: Driver.RunFilter): string
     statuses = textArray(shape.add("s", JSON.stringify(wanted)))
     const ids = byStatus(wanted, { statuses, queues, key, finished })
     // The queries follow from which of these groups are wanted.
-    for (const group of [Driver.FinalStatus.literals, claimableStatuses, parkedStatuses, ["running"]]) {
+    for (const group of [Driver.FinalStatus.literals, claimableStatuses, haltedStatuses, ["running"]]) {
       shape.names.push(group.some((status) => wanted.some((each) => each === status)) ? "1" : "0")
     }
     if (shape.leading.length === 0 && shape.capped.length === 0) {

@@ -6,7 +6,7 @@
 import type * as Driver from "perdure/JournalDriver"
 import * as Row from "../../internal/Row.js"
 import type { Verb, Words } from "../../Verb.js"
-import { claimable, millis, parked } from "../shared/expressions.js"
+import { claimable, millis, halted } from "../shared/expressions.js"
 import { part, sql, unionAll, withParts } from "../sql.js"
 
 const count = (query: string): string =>
@@ -57,7 +57,7 @@ export const counts: Verb = {
               ${count(freshRuns(t, ">"))},
               ${count(runs(t, "r.worker IS NOT NULL"))},
               ${count(`${runs(t, isClaimable)} AND NOT r.fresh`)},
-              ${count(runs(t, `r.status IN ${parked} AND NOT r.fresh`))}
+              ${count(runs(t, `r.status IN ${halted} AND NOT r.fresh`))}
             ) ORDER BY q.i
           )::text
           FROM requested_queues q
@@ -76,7 +76,7 @@ export const decode = (rows: ReadonlyArray<Row.Fields>): Driver.Answer<ReadonlyA
       delayed: Row.integer(each, 2),
       running: Row.integer(each, 3),
       suspended: Row.integer(each, 4),
-      parked: Row.integer(each, 5)
+      halted: Row.integer(each, 5)
     }))
   }
 }

@@ -25,10 +25,10 @@ export const claimableStatuses = ["pending", "suspended"] as const satisfies Rea
 /** The statuses in which a run waits for a claim. Part of the predicate of `runs_claim`. */
 export const claimable = statusList(claimableStatuses)
 
-export const parkedStatuses = ["paused", "diverged"] as const satisfies ReadonlyArray<RunStatus>
+export const haltedStatuses = ["paused", "diverged"] as const satisfies ReadonlyArray<RunStatus>
 
 /** The statuses in which a run waits for a user. Part of the predicates of `runs_parked` and `runs_shelved`. */
-export const parked = statusList(parkedStatuses)
+export const halted = statusList(haltedStatuses)
 
 /** The strings of a JSON array, as an array. */
 export const textArray = (parameter: string): string => `ARRAY(SELECT json_array_elements_text(${parameter}::json))`

@@ -194,7 +194,7 @@ export const queues = [
           t.newRun("e", { expiresAt: start }),
           t.newRun("f")
         ]
-        const answers = yield* value(t.driver.enqueue({ runs, claim: { worker: t.worker, slots: 6 } }))
+        const answers = yield* value(t.driver.enqueue({ runs, claim: { worker: t.worker, capacity: 6 } }))
         assert.deepStrictEqual(
           answers.map((each) => each._tag === "Started" ? each.epoch : each._tag),
           [null, null, null, null, null, 1]
@@ -361,13 +361,13 @@ export const queues = [
       yield* t.apply(a, { transition: suspend(Infinity) })
       yield* t.apply(b, { transition: { _tag: "Diverge", detail: "{}" } })
       const counts = (limit: number) => value(t.driver.queueCounts({ names: [queue, t.id("none")], limit }))
-      const none = { name: t.id("none"), ready: 0, delayed: 0, running: 0, suspended: 0, parked: 0 }
+      const none = { name: t.id("none"), ready: 0, delayed: 0, running: 0, suspended: 0, halted: 0 }
       assert.deepStrictEqual(yield* counts(100), [
-        { name: queue, ready: 2, delayed: 1, running: 1, suspended: 1, parked: 1 },
+        { name: queue, ready: 2, delayed: 1, running: 1, suspended: 1, halted: 1 },
         none
       ])
       assert.deepStrictEqual(yield* counts(1), [
-        { name: queue, ready: 1, delayed: 1, running: 1, suspended: 1, parked: 1 },
+        { name: queue, ready: 1, delayed: 1, running: 1, suspended: 1, halted: 1 },
         none
       ])
     })),

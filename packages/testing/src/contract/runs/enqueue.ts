@@ -183,7 +183,7 @@ export const enqueue = [
       assert.deepStrictEqual(answer, nothing)
     })),
 
-  check("an insert with slots claims its first new runs that are available now", (t) =>
+  check("an insert with capacity claims its first new runs that are available now", (t) =>
     Effect.gen(function*() {
       yield* t.enqueue(t.newRun("old"))
       const runs = [
@@ -193,7 +193,7 @@ export const enqueue = [
         t.newRun("b"),
         t.newRun("c")
       ]
-      const answers = yield* value(t.driver.enqueue({ runs, claim: { worker: t.worker, slots: 2 } }))
+      const answers = yield* value(t.driver.enqueue({ runs, claim: { worker: t.worker, capacity: 2 } }))
       assert.deepStrictEqual(answers.map((answer) => answer._tag === "Started" ? answer.epoch : answer._tag), [
         "Existing",
         null,
@@ -212,7 +212,7 @@ export const enqueue = [
     (t) =>
       Effect.gen(function*() {
         const run = t.newRun("a")
-        yield* t.driver.enqueue({ runs: [run], claim: { worker: t.worker, slots: 1 } })
+        yield* t.driver.enqueue({ runs: [run], claim: { worker: t.worker, capacity: 1 } })
         const held = { ...run, epoch: 1, nextSeq: 0, seen: 0 }
         yield* t.apply(held, { published: [{ key: "k", value: "1" }] })
         assert.strictEqual((yield* value(t.driver.retire(t.worker))).released, 1)
@@ -222,14 +222,14 @@ export const enqueue = [
   ),
 
   check(
-    "an insert without slots, or in the caller's transaction, claims nothing",
+    "an insert without capacity, or in the caller's transaction, claims nothing",
     (t) =>
       Effect.gen(function*() {
         const [a, b] = [t.newRun("a"), t.newRun("b")]
-        const none = yield* value(t.driver.enqueue({ runs: [a], claim: { worker: t.worker, slots: 0 } }))
+        const none = yield* value(t.driver.enqueue({ runs: [a], claim: { worker: t.worker, capacity: 0 } }))
         assert.deepStrictEqual(none, [{ _tag: "Started", id: a.id, epoch: null }])
         const joined = yield* t.driver.transaction(
-          value(t.driver.enqueue({ runs: [b], claim: { worker: t.worker, slots: 1 } }))
+          value(t.driver.enqueue({ runs: [b], claim: { worker: t.worker, capacity: 1 } }))
         )
         assert.deepStrictEqual(joined, [{ _tag: "Started", id: b.id, epoch: null }])
         assert.strictEqual((yield* t.claim([a.queue, b.queue])).length, 2)

@@ -89,7 +89,7 @@ export const repeats = [
   check("an insert changes nothing when it is repeated", (t) =>
     Effect.gen(function*() {
       const runs = ["a", "b", "c"].map((name) => t.newRun(name, { idempotencyKey: name }))
-      const request = { runs, claim: { worker: t.worker, slots: 2 } }
+      const request = { runs, claim: { worker: t.worker, capacity: 2 } }
       yield* t.driver.enqueue(request)
       const before = yield* Effect.forEach(runs, (run) => t.everything(run))
       yield* pass(10)

@@ -102,7 +102,7 @@ export const singletons = [
     (t) =>
       Effect.gen(function*() {
         const [a, b] = [single(t, "a", "k"), single(t, "b", "l")]
-        const request = { runs: [a, b], claim: { worker: t.worker, slots: 2 } }
+        const request = { runs: [a, b], claim: { worker: t.worker, capacity: 2 } }
         const undone = t.driver.transaction(Effect.zipRight(t.driver.enqueue(request), Effect.fail("undone")))
         yield* Effect.either(undone)
         assert.deepStrictEqual(yield* value(t.driver.enqueue(request)), [started(a), started(b)])

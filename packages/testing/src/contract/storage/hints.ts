@@ -39,7 +39,7 @@ const brings = Effect.fnUntraced(function*<E>(
 const inserted = (t: Fixture, name: string, worker: WorkerRef = t.worker) => {
   const run = t.newRun(name)
   const held = { id: run.id, queue: run.queue, epoch: 1, nextSeq: 0, seen: 0 }
-  return Effect.as(t.driver.enqueue({ runs: [run], claim: { worker, slots: 1 } }), held)
+  return Effect.as(t.driver.enqueue({ runs: [run], claim: { worker, capacity: 1 } }), held)
 }
 
 const ready = (queue: string): Hint => ({ _tag: "Ready", queue })

@@ -310,7 +310,7 @@ export const leases = [
       Effect.gen(function*() {
         const early = yield* t.suspended("early", start + 10)
         const inserted = t.newRun("inserted")
-        yield* t.driver.enqueue({ runs: [inserted], claim: { worker: t.worker, slots: 1 } })
+        yield* t.driver.enqueue({ runs: [inserted], claim: { worker: t.worker, capacity: 1 } })
         yield* pass(10)
         yield* t.claimOne(early)
         const other = { ...t.worker, incarnation: t.id("other") }
