@@ -17,7 +17,7 @@ import { CurrentRun, dieOfMisuse, insideOrOutside } from "./CurrentRun.js"
 import type { Disposition } from "./driver/JournalDriver.js"
 import { type JournalError, Misuse, type ValueInvalid, type ValueTooLarge } from "./Errors.js"
 import type { InputOf } from "./internal/codec/construct.js"
-import { makeConstruct, structOf } from "./internal/codec/construct.js"
+import { declaredSchema, makeConstruct, structOf } from "./internal/codec/construct.js"
 import type { Decode } from "./internal/codec/exits.js"
 import { makeIncarnation } from "./internal/codec/ids.js"
 import { encodeSignal, payloadOfSignal } from "./internal/codec/messages.js"
@@ -72,13 +72,13 @@ export interface Any extends AnySignal, Pipeable, Inspectable {
 /**
  * The payload that a run receives.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category types
  */
 export type Payload<S extends Any> = S["payloadSchema"]["Type"]
 
 /**
- * @since 0.1.0
+ * @since 0.2.0
  * @category models
  */
 export interface SendOptions {
@@ -223,8 +223,7 @@ export const make: {
     ...makeValue({ _id: "perdure/Signal", name }),
     [TypeId]: TypeId,
     name,
-    // The overloads say which.
-    payloadSchema: schema as Schema.Schema.Any as P,
+    payloadSchema: declaredSchema<P>(schema),
     receive: Effect.flatMap(
       receive(() => null),
       Option.match({

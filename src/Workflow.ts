@@ -21,7 +21,7 @@ import { CurrentRun, dieOfMisuse, insideOrOutside, outsideOnly } from "./Current
 import type { ConfigurationInvalid, JournalError, ResultError, RuntimeError, StartError } from "./Errors.js"
 import { NoSuchRun } from "./Errors.js"
 import type { InputOf } from "./internal/codec/construct.js"
-import { makeConstruct, structOf } from "./internal/codec/construct.js"
+import { declaredSchema, makeConstruct, structOf } from "./internal/codec/construct.js"
 import { makeExitCodec } from "./internal/codec/exits.js"
 import type { AnySchema, ReturnOf } from "./internal/codec/wire.js"
 import { canBeStored, id as idRule } from "./internal/options/names.js"
@@ -95,7 +95,7 @@ export interface WorkflowOptions<in Payload> extends Options.WorkflowOptions<Pay
 /**
  * A workflow of any types, for code that derives something from its schemas: an HTTP endpoint, an RPC, a form.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category models
  */
 export interface Any extends Pipeable, Inspectable {
@@ -112,7 +112,7 @@ export interface Any extends Pipeable, Inspectable {
 /**
  * The payload that the handler of a workflow receives.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category types
  */
 export type Payload<W extends Any> = W["payloadSchema"]["Type"]
@@ -121,7 +121,7 @@ export type Payload<W extends Any> = W["payloadSchema"]["Type"]
  * What a run of a workflow is started with: the input of its payload schema's constructor. Fields with a constructor
  * default may be left out; for a payload that is a class, its fields suffice.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category types
  */
 export type Input<W extends Any> = InputOf<W["payloadSchema"]>
@@ -129,7 +129,7 @@ export type Input<W extends Any> = InputOf<W["payloadSchema"]>
 /**
  * The success of a workflow.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category types
  */
 export type Success<W extends Any> = W["successSchema"]["Type"]
@@ -137,7 +137,7 @@ export type Success<W extends Any> = W["successSchema"]["Type"]
 /**
  * The typed failure of a workflow.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category types
  */
 export type Failure<W extends Any> = W["errorSchema"]["Type"]
@@ -293,7 +293,7 @@ type AnyDefinition<P extends Schema.Schema.Any> =
 /** A definition as it is kept, for continuations that are added to it. */
 interface Parts<P extends Schema.Schema.Any, S extends AnySchema, E extends AnySchema> {
   readonly name: string
-  readonly payload: AnySchema
+  readonly payload: Schema.Schema.AnyNoContext
   readonly success: S
   readonly error: E
   readonly options: WorkflowOptions<P["Type"]>
@@ -343,8 +343,7 @@ const define = <P extends Schema.Schema.Any, S extends AnySchema, E extends AnyS
     [TypeId]: TypeId,
     name,
     version,
-    // The overloads of `make` say which.
-    payloadSchema: payload as Schema.Schema.Any as P,
+    payloadSchema: declaredSchema<P>(payload),
     successSchema: success,
     errorSchema: error,
     options,

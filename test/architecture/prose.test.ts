@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { documentViolations, MAX_COMMENT_WIDTH, proseViolations } from "./prose.js"
+import { documentViolations, MAX_COMMENT_WIDTH, proseViolations, shellViolations } from "./prose.js"
 import { scan } from "./scan.js"
 
 const found = (text: string, path = "src/internal/util/x.ts") =>
@@ -93,6 +93,14 @@ describe("the width of comments", () => {
     assert.deepStrictEqual(found(`/**\n * ${long}\n */`), ["width@2"])
     assert.deepStrictEqual(found(`const x = 1 // ${long}`), ["width@1"])
     assert.deepStrictEqual(found(`const sql = \`\n  -- ${long}\n\``), ["width@2"])
+  })
+
+  it("is limited in shell scripts, too", () => {
+    const shell = (text: string) =>
+      shellViolations({ path: ".ci/run", text }).map(({ line, rule }) => `${rule}@${line}`)
+    assert.deepStrictEqual(shell(`set -eu\n  # ${long}`), ["width@2"])
+    assert.deepStrictEqual(shell(`echo "${long}"\n# short`), [])
+    assert.deepStrictEqual(shell("# starts anew"), ["words@1"])
   })
 
   it("is no limit of code or strings", () => {

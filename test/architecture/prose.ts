@@ -99,5 +99,15 @@ export const proseViolations = (source: Scanned): ReadonlyArray<Violation> => [
   ...widths(source)
 ]
 
+/** The rules for a shell script: its words, and the width of its comments. */
+export const shellViolations = ({ path, text }: Source): ReadonlyArray<Violation> => [
+  ...words(path, text),
+  ...text.split("\n").flatMap((line, index) =>
+    line.length > MAX_COMMENT_WIDTH && /^\s*#/.test(line)
+      ? [{ rule: "width", path, line: index + 1, detail: `a comment of ${line.length} columns` }]
+      : []
+  )
+]
+
 /** The rules for a document in Markdown: its words. */
 export const documentViolations = ({ path, text }: Source): ReadonlyArray<Violation> => words(path, text)

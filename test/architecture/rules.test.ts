@@ -49,6 +49,8 @@ describe("the checker of a file", () => {
       ["const y = f()! + 1", "non-null"],
       ["const y = x as never", "casts"],
       ["const y = x as unknown as Y", "casts"],
+      ["const y = x as Schema.Schema.Any as Y", "casts"],
+      ["const y = x as Map<A, B>[\"size\"] as Y", "casts"],
       ["const rt = yield* Effect.runtime<never>()", "runtime"],
       ["// @ts-ignore", "suppressed"],
       ["// @ts-expect-error", "suppressed"]
@@ -68,6 +70,8 @@ describe("the checker of a file", () => {
       "const y = `${`${x}`}` // as any",
       "const it = { skip: 1 }\nit.skip",
       "const y = x as const",
+      "const y = [x as A, y as B]",
+      "import * as A from \"./a.js\"\nimport { b as c, d as e } from \"./b.js\"",
       "process.exitCode = 1",
       "const at = new Date(millis)"
     ]

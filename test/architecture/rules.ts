@@ -50,7 +50,11 @@ const bans: ReadonlyArray<{
   { rule: "process.exit", pattern: /\bprocess\.exit\b(?!Code)/g },
   { rule: "any", pattern: /(?<![.\w$"'#])any\b(?!\s*[(:])/g },
   { rule: "non-null", pattern: /[\w$)\]]!(?=[.,;:)\]}[\s]|$)(?!\s*=)/gm },
-  { rule: "casts", pattern: /\bas\s+(?:never|unknown\s+as)\b/g },
+  {
+    rule: "casts",
+    // A cast to `never`, or one cast after another: the compiler checks neither.
+    pattern: /\bas\s+never\b|\bas\s+[\w$.]+(?:<[^;=]*?>)?(?:\[[^\]\n]*\])*\s+as\s+(?=[\w${([])/g
+  },
   {
     rule: "runtime",
     pattern: /\bEffect\.runtime\b|\bRuntime\.(?:run|make|default)\w*/g,

@@ -1,7 +1,7 @@
 /** The files that the architecture test reads, and the few exceptions from its rules. */
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
-import { documentViolations } from "./prose.js"
+import { documentViolations, proseViolations, shellViolations } from "./prose.js"
 import { placeViolations } from "./places.js"
 import { circleViolations } from "./ranks.js"
 import { check } from "./rules.js"
@@ -35,12 +35,20 @@ export const sources: ReadonlyArray<Scanned> = files
   .filter((path) => path.endsWith(".ts") && !path.endsWith(".d.ts"))
   .map((path) => scan(read(path)))
 
+const scripts: ReadonlyArray<Scanned> = filesBelow("scripts").filter((path) => path.endsWith(".mjs")).map((path) =>
+  scan(read(path))
+)
+
+const shellScripts: ReadonlyArray<Source> = [read(".ci/run")]
+
 const documents: ReadonlyArray<Source> = files.filter((path) => path.endsWith(".md")).map(read)
 
 /** Every violation in the repository. */
 export const violations: ReadonlyArray<Violation> = [
   ...sources.flatMap(check),
   ...circleViolations(sources.filter(({ path }) => /^(?:packages\/[^/]+\/)?src\//.test(path))),
+  ...scripts.flatMap(proseViolations),
+  ...shellScripts.flatMap(shellViolations),
   ...documents.flatMap(documentViolations),
   ...placeViolations(files)
 ]

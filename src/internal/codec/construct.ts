@@ -17,8 +17,13 @@ export type InputOf<S extends Schema.Schema.Any> = S extends Schema.Struct<infer
   : S["Type"]
 
 /** Fields as the schema of a struct. Fields whose schemas need services are refused at the first value. */
-export const structOf = (payload: Schema.Struct.Fields | Schema.Schema.AnyNoContext): AnySchema =>
+export const structOf = (
+  payload: Schema.Struct.Fields | Schema.Schema.AnyNoContext
+): Schema.Schema.AnyNoContext =>
   Schema.isSchema(payload) ? payload : Schema.Struct(payload as Record<string, Schema.Schema.AnyNoContext>)
+
+/** The schema of `structOf` with the type that the overloads of a definition's `make` give it. */
+export const declaredSchema = <P extends Schema.Schema.Any>(schema: Schema.Schema.Any): P => schema as P
 
 /** Turns the input of a schema's constructor into a value, without checking it: encoding checks. */
 export type Construct = (input: unknown) => unknown
