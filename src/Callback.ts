@@ -60,7 +60,7 @@ export type TypeId = typeof TypeId
 /**
  * A callback of any types.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category models
  */
 export interface Any extends Pipeable, Inspectable {
@@ -73,7 +73,7 @@ export interface Any extends Pipeable, Inspectable {
 /**
  * The success of a callback.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category types
  */
 export type Success<C extends Any> = C["successSchema"]["Type"]
@@ -81,7 +81,7 @@ export type Success<C extends Any> = C["successSchema"]["Type"]
 /**
  * The failure of a callback.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category types
  */
 export type Failure<C extends Any> = C["errorSchema"]["Type"]

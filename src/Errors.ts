@@ -218,7 +218,7 @@ export class RunEnded extends Schema.TaggedError<RunEnded>("perdure/RunEnded")("
 /**
  * The run ended before the awaited step, signal or value.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category errors
  */
 export class RunEndedEarly extends Schema.TaggedError<RunEndedEarly>("perdure/RunEndedEarly")("RunEndedEarly", {

@@ -39,7 +39,7 @@ export type TypeId = typeof TypeId
 /**
  * A published value of any type.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category models
  */
 export interface Any extends AnyPublished, Pipeable, Inspectable {
@@ -49,7 +49,7 @@ export interface Any extends AnyPublished, Pipeable, Inspectable {
 /**
  * The type of a published value.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category types
  */
 export type Value<P extends Any> = P["schema"]["Type"]

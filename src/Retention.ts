@@ -28,7 +28,7 @@ import { Journal } from "./Journal.js"
  * How long runs are kept after their end, by the state in which they ended. Runs of a state that is left out are kept
  * forever.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category models
  */
 export type TimeToLive = { readonly [Status in FinalStatus]?: Duration.DurationInput | "forever" }
@@ -53,7 +53,7 @@ export interface RetentionOptions {
 /**
  * The result of a sweep.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category models
  */
 export interface Totals {
@@ -133,7 +133,7 @@ const sweeping = (options: RetentionOptions): Stream.Stream<Progress, JournalErr
 /**
  * As `sweep`, with progress after each batch.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category retention
  * @example
  * ```ts
@@ -157,7 +157,7 @@ export const sweepStream = (options: RetentionOptions): Stream.Stream<Progress, 
  * Deletes now what is old enough. Options of the wrong type or out of range are a defect (`Misuse`); nothing is deleted
  * then. Outside of workflows, and in steps.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category retention
  * @example
  * ```ts

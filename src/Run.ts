@@ -52,7 +52,7 @@ import type { Published } from "./Published.js"
 /**
  * Who asks for a change, and why: stored with the change.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category models
  */
 export interface Attribution extends Attributions.Attribution {}
@@ -284,7 +284,7 @@ const isHeldHere = (journal: JournalService, id: string): boolean => {
 /**
  * A run, or its id.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category waiting
  */
 export type Reference = string | { readonly id: string }

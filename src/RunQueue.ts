@@ -101,7 +101,7 @@ export interface RunQueue extends Queues.QueueDefinition, Pipeable, Inspectable 
 /**
  * A queue, or its name.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category models
  */
 export type Reference = Queues.QueueReference
@@ -109,19 +109,19 @@ export type Reference = Queues.QueueReference
 /**
  * A page of queues, in order of name.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category models
  */
 export type Page = Pages.Page<QueueRecord>
 
 /**
- * @since 0.1.0
+ * @since 0.2.0
  * @category models
  */
 export type PageOptions = Pages.PageOptions
 
 /**
- * @since 0.1.0
+ * @since 0.2.0
  * @category models
  */
 export interface CountOptions {
@@ -221,7 +221,7 @@ export const list = (options?: PageOptions): Effect.Effect<Page, ValueInvalid | 
 /**
  * All queues, in order of name.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category operations
  */
 export const stream: Stream.Stream<QueueRecord, JournalError, Journal> = queueList.stream((after, limit) =>

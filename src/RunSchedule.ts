@@ -110,7 +110,7 @@ export interface Changes extends ScheduleChanges {}
 /**
  * How a manual run starts.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category models
  */
 export interface TriggerOptions extends ManualRuns.TriggerOptions {}
@@ -118,7 +118,7 @@ export interface TriggerOptions extends ManualRuns.TriggerOptions {}
 /**
  * The slots of a backfill, and how their runs start.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category models
  */
 export interface BackfillOptions extends ManualRuns.BackfillOptions {}
@@ -126,7 +126,7 @@ export interface BackfillOptions extends ManualRuns.BackfillOptions {}
 /**
  * How much of a schedule is shown.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category models
  */
 export interface InfoOptions extends Listing.InfoOptions {}
@@ -134,7 +134,7 @@ export interface InfoOptions extends Listing.InfoOptions {}
 /**
  * Which page of schedules to read, and how much of each schedule is shown.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category models
  */
 export interface ListOptions extends Listing.ListOptions {}
@@ -142,7 +142,7 @@ export interface ListOptions extends Listing.ListOptions {}
 /**
  * A page of schedules.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category models
  */
 export interface Page extends Pages.Page<ScheduleInfo> {}
@@ -172,7 +172,7 @@ export interface RunSchedule extends Pipeable, Inspectable {
 /**
  * A schedule, or its name.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category models
  */
 export type Reference = RunSchedule | string
@@ -462,7 +462,7 @@ export const list = (options: ListOptions = {}): Effect.Effect<Page, ValueInvali
 /**
  * All schedules, in order of name.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category reading
  * @example
  * ```ts

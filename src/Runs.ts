@@ -100,7 +100,7 @@ export interface BulkOptions extends Attribution {
 /**
  * The result of a change in bulk.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category models
  */
 export interface Totals {
@@ -151,7 +151,7 @@ const handle = (journal: JournalService, { id, workflow }: RunRecord): Run.Run<u
  *
  * Fails with `ValueInvalid` if the cursor is not from such a page.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category finding
  * @example
  * ```ts
@@ -307,7 +307,7 @@ const controlled = (control: "pause" | "resume" | "terminate"): Change<never> =>
 /**
  * As `cancel`, with progress after each batch.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category bulk
  * @example
  * ```ts
@@ -350,7 +350,7 @@ export const cancel: Bulk<never> = total(cancelStream)
 /**
  * As `terminate`, with progress after each batch.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category bulk
  */
 export const terminateStream: BulkStream<never> = bulk<never>("Runs.terminate", liveStatuses, controlled("terminate"))
@@ -373,7 +373,7 @@ export const terminate: Bulk<never> = total(terminateStream)
 /**
  * As `pause`, with progress after each batch.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category bulk
  */
 export const pauseStream: BulkStream<never> = bulk<never>(
@@ -399,7 +399,7 @@ export const pause: Bulk<never> = total(pauseStream)
 /**
  * As `resume`, with progress after each batch.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category bulk
  */
 export const resumeStream: BulkStream<never> = bulk<never>("Runs.resume", ["paused", "diverged"], controlled("resume"))
@@ -426,7 +426,7 @@ const RETRY_CONCURRENCY = 4
 /**
  * As `retry`, with progress after each batch.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category bulk
  */
 export const retryStream: BulkStream<UnknownQueue> = bulk<UnknownQueue>(

@@ -29,7 +29,7 @@ import { Journal } from "./Journal.js"
 export type WorkerOptions = Settings.WorkerOptions
 
 /**
- * @since 0.1.0
+ * @since 0.2.0
  * @category models
  */
 export type HotOptions = Settings.HotOptions

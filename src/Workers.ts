@@ -93,13 +93,13 @@ const stateOf = ({ info, ping: _, ...record }: WorkerRecord): WorkerState => ({
 /**
  * A page of workers, in order of id.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category models
  */
 export type Page = Pages.Page<WorkerState>
 
 /**
- * @since 0.1.0
+ * @since 0.2.0
  * @category models
  */
 export type PageOptions = Pages.PageOptions
@@ -129,7 +129,7 @@ export const list = (options?: PageOptions): Effect.Effect<Page, ValueInvalid | 
 /**
  * All workers that `list` has, in order of id.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category reading
  * @example
  * ```ts
@@ -148,7 +148,7 @@ export const stream: Stream.Stream<WorkerState, JournalError, Journal> = workerL
 )
 
 /**
- * @since 0.1.0
+ * @since 0.2.0
  * @category models
  */
 export interface SampleOptions {
@@ -188,7 +188,7 @@ const lookInterval = (attempt: number): Duration.Duration =>
   Duration.millis(Math.min(1_000, 10 * 2 ** Math.min(attempt, 10)))
 
 /**
- * @since 0.1.0
+ * @since 0.2.0
  * @category models
  */
 export interface PingOptions {

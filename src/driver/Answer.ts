@@ -37,7 +37,7 @@ export interface Answer<A> {
 /**
  * A call of a verb.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category models
  */
 export type Call<A> = Effect.Effect<Answer<A>, JournalError>

@@ -81,7 +81,7 @@ export interface HolderNews {
 /**
  * The result of one commit.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category models
  */
 export type CommitResult =

@@ -76,7 +76,7 @@ export interface ForkRequest {
 /**
  * The result of a fork.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category models
  */
 export type ForkResult =
@@ -91,7 +91,7 @@ export type ForkResult =
 /**
  * The verbs for controls.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category verbs
  */
 export interface ControlVerbs {

@@ -74,7 +74,7 @@ export * from "./Workers.js"
 /**
  * The verbs for runs: insert, claim, commit and read.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category verbs
  */
 export interface RunVerbs {

@@ -15,7 +15,7 @@ import type { Ending } from "./Entry.js"
  * - `cancel`: who asked to cancel the run, and why.
  * - `child`: `child`, a child of the run, ended. `name` is the token of the parent link. The driver sends this message.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category models
  */
 export type MessageContent =
@@ -90,7 +90,7 @@ export interface Inbox {
 /**
  * The verbs for messages.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category verbs
  */
 export interface MessageVerbs {

@@ -106,7 +106,7 @@ export interface QueueCounts {
 /**
  * The verbs for queues.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category verbs
  */
 export interface QueueVerbs {

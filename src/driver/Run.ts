@@ -86,7 +86,7 @@ export interface NewRun {
 /**
  * The result of the insert of one run.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category models
  */
 export type EnqueueResult =

@@ -37,7 +37,7 @@ export type RunStatus = typeof RunStatus.Type
 /**
  * The statuses that a run's own program ends with. Such a run has an exit.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category models
  */
 export const FinishStatus = RunStatus.pipe(Schema.pickLiteral("completed", "failed", "cancelled"))
@@ -45,7 +45,7 @@ export const FinishStatus = RunStatus.pipe(Schema.pickLiteral("completed", "fail
 /**
  * The status that a run's own program ends with.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category models
  */
 export type FinishStatus = typeof FinishStatus.Type
@@ -81,7 +81,7 @@ const finalStatuses: ReadonlySet<RunStatus> = new Set(FinalStatus.literals)
 /**
  * The statuses of runs that have not ended.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category models
  */
 export const liveStatuses: ReadonlyArray<RunStatus> = RunStatus.literals.filter((status) => !isFinal(status))

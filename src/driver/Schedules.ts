@@ -57,7 +57,7 @@ export interface ScheduleRecord extends ScheduleRow {
 /**
  * The verbs for schedules.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category verbs
  */
 export interface ScheduleVerbs {

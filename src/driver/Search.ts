@@ -82,7 +82,7 @@ export interface RetentionRule {
 /**
  * The verbs for search and retention.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category verbs
  */
 export interface SearchVerbs {

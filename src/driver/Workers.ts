@@ -65,7 +65,7 @@ export interface WorkerSample {
 /**
  * The result of a heartbeat.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category models
  */
 export type HeartbeatResult =
@@ -80,7 +80,7 @@ export type HeartbeatResult =
 /**
  * The verbs for workers.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category verbs
  */
 export interface WorkerVerbs {

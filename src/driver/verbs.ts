@@ -2,7 +2,7 @@
  * The verbs of a driver, by name, as a value and as types. They are for code that treats all verbs alike: the façade,
  * and wrappers of drivers. `transaction`, `inTransaction` and `hints` are not verbs: they have no `Answer`.
  *
- * @since 0.1.0
+ * @since 0.2.0
  */
 import type { Call } from "./Answer.js"
 import type { JournalDriver } from "./JournalDriver.js"
@@ -10,7 +10,7 @@ import type { JournalDriver } from "./JournalDriver.js"
 /**
  * The name of a verb.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category verbs
  */
 export type VerbName = Exclude<keyof JournalDriver, "transaction" | "inTransaction" | "hints">
@@ -18,7 +18,7 @@ export type VerbName = Exclude<keyof JournalDriver, "transaction" | "inTransacti
 /**
  * What each verb takes: one request, or nothing.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category verbs
  */
 export type VerbArguments = { readonly [Name in VerbName]: Parameters<JournalDriver[Name]> }
@@ -26,7 +26,7 @@ export type VerbArguments = { readonly [Name in VerbName]: Parameters<JournalDri
 /**
  * What a verb takes.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category verbs
  */
 export type VerbRequest<Name extends VerbName> = VerbArguments[Name][0]
@@ -34,7 +34,7 @@ export type VerbRequest<Name extends VerbName> = VerbArguments[Name][0]
 /**
  * What the answer of each verb holds.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category verbs
  */
 export type VerbValues = {
@@ -44,7 +44,7 @@ export type VerbValues = {
 /**
  * A verb by its name. In generic code, the compiler infers the request and the value from the name.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category verbs
  */
 export type Verb<Name extends VerbName> = (...request: VerbArguments[Name]) => Call<VerbValues[Name]>
@@ -52,7 +52,7 @@ export type Verb<Name extends VerbName> = (...request: VerbArguments[Name]) => C
 /**
  * All verbs. Every `JournalDriver` is assignable to it.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category verbs
  */
 export type Verbs = { readonly [Name in VerbName]: Verb<Name> }
@@ -60,7 +60,7 @@ export type Verbs = { readonly [Name in VerbName]: Verb<Name> }
 /**
  * Each verb with what it does to storage. `await` reads: the hint that it requests is not stored as data.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category verbs
  */
 export const verbs: { readonly [Name in VerbName]: "read" | "write" } = {

@@ -46,7 +46,7 @@ export interface SqlJournalOptions {
 /**
  * The rules of the options, for the options of layers that extend them.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category rules
  */
 export const optionsTable: Rule.Table<SqlJournalOptions> = {

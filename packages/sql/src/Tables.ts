@@ -38,7 +38,7 @@ export interface Tables {
 /**
  * The name of a schema: valid without escapes in SQL, as a channel of NOTIFY, and in a file name.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category rules
  */
 export const schemaName: Rule.Rule<string> = Rule.rule(
