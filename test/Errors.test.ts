@@ -1,9 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import * as Errors from "perdure/Errors"
-import { errorExamples, runtimeErrors } from "./documentation/errorExamples.js"
+import { errorExamples, isRuntimeError, shownMessage } from "./documentation/errorExamples.js"
+
+/** They are produced once. */
+const examplesOnce = Effect.runSync(Effect.cached(errorExamples))
 
 const root = fileURLToPath(new URL("..", import.meta.url))
 
@@ -45,12 +49,14 @@ describe("docs/errors.md", () => {
     )
   })
 
-  it("shows a message that the error really has, in every section", () => {
-    assert.deepStrictEqual(errorExamples.map(({ _tag }) => _tag).sort(), [...tags].sort())
-    const shown = errorSections.map(({ text, title }) => [title, /^```text\n(.*?)\n```$/ms.exec(text)?.[1]] as const)
-    const messages = new Map<string, string>(errorExamples.map((error) => [error._tag, error.message]))
-    assert.deepStrictEqual(shown, shown.map(([title]) => [title, messages.get(title)] as const))
-  })
+  it.effect("shows a message that the library really produces, in every section", () =>
+    Effect.gen(function*() {
+      const examples = yield* examplesOnce
+      assert.deepStrictEqual(examples.map(({ _tag }) => _tag).sort(), [...tags].sort())
+      const shown = errorSections.map(({ text, title }) => [title, /^```text\n(.*?)\n```$/ms.exec(text)?.[1]] as const)
+      const messages = new Map(examples.map((error) => [error._tag, shownMessage(error)]))
+      assert.deepStrictEqual(shown, shown.map(([title]) => [title, messages.get(title)] as const))
+    }))
 })
 
 describe("a section of an error or a fault", () => {
@@ -63,19 +69,21 @@ describe("a section of an error or a fault", () => {
 })
 
 describe("an error of the runtime", () => {
-  it("keeps its class and message across the wire", () => {
-    assert.deepStrictEqual(
-      runtimeErrors.map(({ _tag }) => _tag).sort(),
-      Errors.RuntimeError.members.map((member) => member._tag).sort()
-    )
-    const encode = Schema.encodeSync(Errors.RuntimeError)
-    const decode = Schema.decodeUnknownSync(Errors.RuntimeError)
-    for (const error of runtimeErrors) {
-      const back = decode(JSON.parse(JSON.stringify(encode(error))))
-      assert.instanceOf(back, Error)
-      assert.strictEqual(back._tag, error._tag)
-      assert.strictEqual(back.message, error.message)
-      assert.notStrictEqual(error.message, "")
-    }
-  })
+  it.effect("keeps its class and message across the wire", () =>
+    Effect.gen(function*() {
+      const runtimeErrors = (yield* examplesOnce).filter(isRuntimeError)
+      assert.deepStrictEqual(
+        runtimeErrors.map(({ _tag }) => _tag).sort(),
+        Errors.RuntimeError.members.map((member) => member._tag).sort()
+      )
+      const encode = Schema.encodeSync(Errors.RuntimeError)
+      const decode = Schema.decodeUnknownSync(Errors.RuntimeError)
+      for (const error of runtimeErrors) {
+        const back = decode(JSON.parse(JSON.stringify(encode(error))))
+        assert.instanceOf(back, Error)
+        assert.strictEqual(back._tag, error._tag)
+        assert.strictEqual(back.message, error.message)
+        assert.notStrictEqual(error.message, "")
+      }
+    }))
 })
