@@ -410,6 +410,15 @@ export const next: {
  *
  * @since 0.1.0
  * @category operations
+ * @example
+ * ```ts
+ * import * as Calendar from "perdure/Calendar"
+ *
+ * const before = Calendar.last(Calendar.every("1 hour"), {
+ *   after: new Date("2030-01-01T00:00:00Z"),
+ *   until: new Date("2030-01-02T00:00:00Z")
+ * })
+ * ```
  */
 export const last: {
   (range: { readonly after: Instant; readonly until: Instant }): (self: Calendar) => Option.Option<DateTime.Utc>

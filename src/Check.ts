@@ -78,6 +78,13 @@ const reportOf = (registrations: Registrations, more: ReadonlyArray<Problem> = [
  *
  * @since 0.1.0
  * @category checks
+ * @example
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Check from "perdure/Check"
+ *
+ * const isHealthy = Effect.map(Check.report, ({ ok }) => ok)
+ * ```
  */
 export const report: Effect.Effect<Report, never, Journal> = Effect.map(
   Journal,

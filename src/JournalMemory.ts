@@ -150,6 +150,20 @@ export const layerDriver: Layer.Layer<JournalDriver> = Layer.effect(JournalDrive
  *
  * @since 0.1.0
  * @category layers
+ * @example
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ * import * as JournalMemory from "perdure/JournalMemory"
+ * import * as Worker from "perdure/Worker"
+ * import * as Workflow from "perdure/Workflow"
+ *
+ * const Mail = Workflow.make("Mail", { payload: {} })
+ *
+ * const Test = Layer.mergeAll(Mail.toLayer(() => Effect.void), Worker.layerTest()).pipe(
+ *   Layer.provideMerge(JournalMemory.layer)
+ * )
+ * ```
  */
 export const layer: Layer.Layer<Journal> = Layer.provide(
   // No hint is ever lost, so waiters need not poll. Under `TestClock`, a poll would make each of them wake up.

@@ -190,6 +190,12 @@ const beginsWithQueue = (args: IArguments): boolean =>
  *
  * @since 0.1.0
  * @category operations
+ * @example
+ * ```ts
+ * import * as RunQueue from "perdure/RunQueue"
+ *
+ * const settings = RunQueue.get("emails")
+ * ```
  */
 export const get = (queue: Reference): Effect.Effect<QueueRecord, UnknownQueue | JournalError, Journal> =>
   onQueue("RunQueue.get", queue, [], (name) =>
@@ -214,6 +220,13 @@ const readQueues = (after: string | null, limit: number) =>
  *
  * @since 0.1.0
  * @category operations
+ * @example
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as RunQueue from "perdure/RunQueue"
+ *
+ * const names = Effect.map(RunQueue.list({ limit: 20 }), ({ items, next }) => [items.map(({ name }) => name), next])
+ * ```
  */
 export const list = (options?: PageOptions): Effect.Effect<Page, ValueInvalid | JournalError, Journal> =>
   outsideOnly("RunQueue.list", () => queueList.page(options, readQueues))
@@ -223,6 +236,13 @@ export const list = (options?: PageOptions): Effect.Effect<Page, ValueInvalid | 
  *
  * @since 0.2.0
  * @category operations
+ * @example
+ * ```ts
+ * import * as Stream from "effect/Stream"
+ * import * as RunQueue from "perdure/RunQueue"
+ *
+ * const paused = RunQueue.stream.pipe(Stream.filter(({ paused }) => paused), Stream.runCollect)
+ * ```
  */
 export const stream: Stream.Stream<QueueRecord, JournalError, Journal> = queueList.stream((after, limit) =>
   outsideOnly("RunQueue.stream", () => readQueues(after, limit))
@@ -237,6 +257,12 @@ const DEFAULT_RUN_COUNT = 10_000
  *
  * @since 0.1.0
  * @category operations
+ * @example
+ * ```ts
+ * import * as RunQueue from "perdure/RunQueue"
+ *
+ * const backlog = RunQueue.counts("emails", { limit: 100 })
+ * ```
  */
 export const counts: {
   (options?: CountOptions): (queue: Reference) => Effect.Effect<QueueCounts, UnknownQueue | JournalError, Journal>
@@ -322,6 +348,12 @@ export const pause: {
  *
  * @since 0.1.0
  * @category operations
+ * @example
+ * ```ts
+ * import * as RunQueue from "perdure/RunQueue"
+ *
+ * const again = RunQueue.resume("emails", { by: "ann", reason: "the provider works" })
+ * ```
  */
 export const resume: {
   (by?: Attribution): (queue: Reference) => QueueUpdate
@@ -354,6 +386,12 @@ const onWorkflows = (
  *
  * @since 0.1.0
  * @category operations
+ * @example
+ * ```ts
+ * import * as RunQueue from "perdure/RunQueue"
+ *
+ * const calm = RunQueue.pauseWorkflows(["Fulfil", "Refund"], { by: "ann", reason: "stock count" })
+ * ```
  */
 export const pauseWorkflows = (
   workflows: Workflows,
@@ -371,6 +409,12 @@ export const pauseWorkflows = (
  *
  * @since 0.1.0
  * @category operations
+ * @example
+ * ```ts
+ * import * as RunQueue from "perdure/RunQueue"
+ *
+ * const again = RunQueue.resumeWorkflows(["Fulfil", "Refund"])
+ * ```
  */
 export const resumeWorkflows = (
   workflows: Workflows
@@ -382,6 +426,13 @@ export const resumeWorkflows = (
  *
  * @since 0.1.0
  * @category operations
+ * @example
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as RunQueue from "perdure/RunQueue"
+ *
+ * const reasons = Effect.map(RunQueue.pausedWorkflows, (all) => all.map(({ name, reason }) => `${name}: ${reason}`))
+ * ```
  */
 export const pausedWorkflows: Effect.Effect<ReadonlyArray<PausedWorkflow>, JournalError, Journal> = outsideOnly(
   "RunQueue.pausedWorkflows",

@@ -199,7 +199,6 @@ export const isRunSchedule = (u: unknown): u is RunSchedule => Predicate.hasProp
  * @since 0.1.0
  * @category constructors
  * @example
- * ```ts
  * import * as DateTime from "effect/DateTime"
  * import * as Schema from "effect/Schema"
  * import * as Calendar from "perdure/Calendar"
@@ -217,7 +216,6 @@ export const isRunSchedule = (u: unknown): u is RunSchedule => Predicate.hasProp
  * })
  *
  * const NightlyLive = Nightly.layer // beside Worker.layer()
- * ```
  */
 export const make = <P extends Schema.Schema.Any, S extends AnySchema, E extends AnySchema>(
   name: string,
@@ -288,6 +286,14 @@ const callWith = <A, E, R>(
  *
  * @since 0.1.0
  * @category control
+ * @example
+ * import * as Calendar from "perdure/Calendar"
+ * import * as RunSchedule from "perdure/RunSchedule"
+ * import * as Workflow from "perdure/Workflow"
+ *
+ * const Report = Workflow.make("Report", { payload: {} })
+ * const hourly = RunSchedule.make("hourly", { workflow: Report, payload: {}, calendar: Calendar.every("1 hour") })
+ * const program = RunSchedule.put(hourly)
  */
 export const put = (schedule: RunSchedule): Effect.Effect<void, ConfigurationInvalid | JournalError, Journal> =>
   call("RunSchedule.put", definition.problems(schedule, "schedule"), () => Control.put(schedule.definition))
@@ -301,12 +307,10 @@ export const put = (schedule: RunSchedule): Effect.Effect<void, ConfigurationInv
  * @since 0.1.0
  * @category control
  * @example
- * ```ts
  * import * as Calendar from "perdure/Calendar"
  * import * as RunSchedule from "perdure/RunSchedule"
  *
  * const later = RunSchedule.change("nightly-report", { calendar: Calendar.daily({ at: "04:00" }), overlap: "skip" })
- * ```
  */
 export const change: {
   (changes: Changes): (schedule: Reference) => Effect.Effect<void, ChangeError, Journal>
@@ -327,6 +331,9 @@ export const change: {
  *
  * @since 0.1.0
  * @category control
+ * @example
+ * import * as RunSchedule from "perdure/RunSchedule"
+ * const program = RunSchedule.remove("hourly-report")
  */
 export const remove = (schedule: Reference): Effect.Effect<void, UnknownSchedule | JournalError, Journal> =>
   callWith("RunSchedule.remove", schedule, Control.remove)
@@ -337,6 +344,9 @@ export const remove = (schedule: Reference): Effect.Effect<void, UnknownSchedule
  *
  * @since 0.1.0
  * @category control
+ * @example
+ * import * as RunSchedule from "perdure/RunSchedule"
+ * const calm = RunSchedule.pause("nightly-report", { by: "ann", reason: "the printer is out of paper" })
  */
 export const pause: {
   (options?: Attribution): (schedule: Reference) => Effect.Effect<void, ControlError, Journal>
@@ -355,6 +365,9 @@ export const pause: {
  *
  * @since 0.1.0
  * @category control
+ * @example
+ * import * as RunSchedule from "perdure/RunSchedule"
+ * const again = RunSchedule.resume("nightly-report")
  */
 export const resume = (schedule: Reference): Effect.Effect<void, ControlError, Journal> =>
   callWith("RunSchedule.resume", schedule, Control.resume)
@@ -373,6 +386,9 @@ export const resume = (schedule: Reference): Effect.Effect<void, ControlError, J
  *
  * @since 0.1.0
  * @category control
+ * @example
+ * import * as RunSchedule from "perdure/RunSchedule"
+ * const runId = RunSchedule.trigger("nightly-report", { overlap: "queueAll" })
  */
 export const trigger: {
   (options?: TriggerOptions): (schedule: Reference) => Effect.Effect<string, ControlError, Journal>
@@ -397,7 +413,6 @@ export const trigger: {
  * @since 0.1.0
  * @category control
  * @example
- * ```ts
  * import * as RunSchedule from "perdure/RunSchedule"
  *
  * const again = RunSchedule.backfill("nightly-report", {
@@ -405,7 +420,6 @@ export const trigger: {
  *   to: new Date("2026-03-08T00:00:00Z"),
  *   overlap: "queueAll"
  * })
- * ```
  */
 export const backfill: {
   (options: BackfillOptions): (schedule: Reference) => Effect.Effect<ReadonlyArray<DateTime.Utc>, ControlError, Journal>
@@ -425,6 +439,10 @@ export const backfill: {
  *
  * @since 0.1.0
  * @category reading
+ * @example
+ * import * as Effect from "effect/Effect"
+ * import * as RunSchedule from "perdure/RunSchedule"
+ * const next = Effect.map(RunSchedule.get("nightly-report", { upcoming: 3 }), ({ upcoming }) => upcoming)
  */
 export const get: {
   (options?: InfoOptions): (schedule: Reference) => Effect.Effect<ScheduleInfo, UnknownSchedule | JournalError, Journal>
@@ -445,7 +463,6 @@ export const get: {
  * @since 0.1.0
  * @category reading
  * @example
- * ```ts
  * import * as Effect from "effect/Effect"
  * import * as RunSchedule from "perdure/RunSchedule"
  *
@@ -454,7 +471,6 @@ export const get: {
  *   const second = yield* RunSchedule.list({ limit: 20, cursor: first.next })
  *   return [...first.items, ...second.items]
  * })
- * ```
  */
 export const list = (options: ListOptions = {}): Effect.Effect<Page, ValueInvalid | JournalError, Journal> =>
   call("RunSchedule.list", Listing.listOptions.problems(options, ""), () => Listing.list(options))
@@ -465,7 +481,6 @@ export const list = (options: ListOptions = {}): Effect.Effect<Page, ValueInvali
  * @since 0.2.0
  * @category reading
  * @example
- * ```ts
  * import * as Effect from "effect/Effect"
  * import * as Stream from "effect/Stream"
  * import * as RunSchedule from "perdure/RunSchedule"
@@ -474,7 +489,6 @@ export const list = (options: ListOptions = {}): Effect.Effect<Page, ValueInvali
  *   RunSchedule.stream({ upcoming: 3 }),
  *   ({ name, status, upcoming }) => Effect.log(name, status, upcoming)
  * )
- * ```
  */
 export const stream = (options: InfoOptions = {}): Stream.Stream<ScheduleInfo, JournalError, Journal> =>
   Stream.unwrap(

@@ -58,6 +58,10 @@ export interface All {
  *
  * @since 0.1.0
  * @category filters
+ * @example
+ * import * as Runs from "perdure/Runs"
+ *
+ * const program = Runs.pause(Runs.all, { by: "ann", reason: "the database is moved" })
  */
 export const all: All = { [AllTypeId]: true }
 
@@ -352,6 +356,10 @@ export const cancel: Bulk<never> = total(cancelStream)
  *
  * @since 0.2.0
  * @category bulk
+ * @example
+ * import * as Runs from "perdure/Runs"
+ *
+ * const progress = Runs.terminateStream({ workflow: "Broken", version: "3" }, { by: "ann" })
  */
 export const terminateStream: BulkStream<never> = bulk<never>("Runs.terminate", liveStatuses, controlled("terminate"))
 
@@ -375,6 +383,10 @@ export const terminate: Bulk<never> = total(terminateStream)
  *
  * @since 0.2.0
  * @category bulk
+ * @example
+ * import * as Runs from "perdure/Runs"
+ *
+ * const progress = Runs.pauseStream({ queue: "mail" }, { by: "ann", reason: "the provider is down" })
  */
 export const pauseStream: BulkStream<never> = bulk<never>(
   "Runs.pause",
@@ -401,6 +413,10 @@ export const pause: Bulk<never> = total(pauseStream)
  *
  * @since 0.2.0
  * @category bulk
+ * @example
+ * import * as Runs from "perdure/Runs"
+ *
+ * const progress = Runs.resumeStream({ queue: "mail" }, { by: "ann" })
  */
 export const resumeStream: BulkStream<never> = bulk<never>("Runs.resume", ["paused", "diverged"], controlled("resume"))
 
@@ -428,6 +444,10 @@ const RETRY_CONCURRENCY = 4
  *
  * @since 0.2.0
  * @category bulk
+ * @example
+ * import * as Runs from "perdure/Runs"
+ *
+ * const progress = Runs.retryStream({ workflow: "Fulfil", errorCode: "Unreachable" }, { by: "ann" })
  */
 export const retryStream: BulkStream<UnknownQueue> = bulk<UnknownQueue>(
   "Runs.retry",

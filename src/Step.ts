@@ -322,6 +322,22 @@ export const run: RunStep = dual((args) => Effect.isEffect(args[1]), makeStep(fa
  *
  * @since 0.1.0
  * @category constructors
+ * @example
+ * ```ts
+ * import * as SqlClient from "@effect/sql/SqlClient"
+ * import * as Effect from "effect/Effect"
+ * import * as Step from "perdure/Step"
+ *
+ * const ship = (orderId: string) =>
+ *   Step.transaction(
+ *     "ship",
+ *     SqlClient.SqlClient.pipe(
+ *       Effect.flatMap((sql) => sql`INSERT INTO shipments (order_id) VALUES (${orderId})`),
+ *       Effect.orDie,
+ *       Effect.asVoid
+ *     )
+ *   )
+ * ```
  */
 export const transaction: RunStep = dual((args) => Effect.isEffect(args[1]), makeStep(true))
 

@@ -122,6 +122,13 @@ const read = (after: string | null, limit: number) =>
  *
  * @since 0.1.0
  * @category reading
+ * @example
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Workers from "perdure/Workers"
+ *
+ * const live = Effect.map(Workers.list({ limit: 50 }), ({ items }) => items.filter(({ live }) => live))
+ * ```
  */
 export const list = (options?: PageOptions): Effect.Effect<Page, ValueInvalid | JournalError, Journal> =>
   outsideOnly("Workers.list", () => workerList.page(options, read))
@@ -168,6 +175,12 @@ const workerId = string()
  *
  * @since 0.1.0
  * @category reading
+ * @example
+ * ```ts
+ * import * as Workers from "perdure/Workers"
+ *
+ * const latest = Workers.samples("worker-1", { limit: 60 })
+ * ```
  */
 export const samples = (
   id: string,

@@ -93,12 +93,27 @@ describe("the checker of a file", () => {
     assert.deepStrictEqual(found("test/a.test.ts", "// @ts-expect-error: no payload\nstart()"), [])
   })
 
+  it("rejects public values of the core without an example", () => {
+    const doc = (...tags: ReadonlyArray<string>) =>
+      `/**\n * @since 0.1.0\n${tags.map((tag) => ` * ${tag}\n`).join("")} */\n`
+    const example = doc("@category operations", "@example", "f()")
+    assert.deepStrictEqual(found("src/X.ts", `${doc("@category operations")}export const x = 1`), ["examples@5"])
+    assert.deepStrictEqual(found("src/X.ts", `${doc()}export function f() {}`), ["examples@4"])
+    assert.deepStrictEqual(found("src/X.ts", `${example}export const x = 1`), [])
+    assert.deepStrictEqual(found("src/X.ts", `${example}export function f(): 1\n${doc()}export function f() {}`), [])
+    for (const tag of ["@category errors", "@category guards", "@internal"]) {
+      assert.deepStrictEqual(found("src/X.ts", `${doc(tag)}export const x = 1`), [], tag)
+    }
+    assert.deepStrictEqual(found("src/X.ts", `${doc()}export interface X {}`), [])
+    assert.deepStrictEqual(found("packages/sql/src/X.ts", `${doc()}export const x = 1`), [])
+  })
+
   it("rejects public exports without a docstring", () => {
     const doc = "/**\n * What it does.\n *\n * @since 0.1.0\n */\n"
-    assert.deepStrictEqual(found("src/X.ts", "/** No since. */\nexport const x = 1"), ["documented@2"])
+    assert.deepStrictEqual(found("src/X.ts", "/** No since. */\nexport type X = 1"), ["documented@2"])
     assert.deepStrictEqual(found("src/X.ts", `${doc}const y = 1\n\nexport interface X {}`), ["documented@8"])
     assert.deepStrictEqual(found("packages/sql/src/X.ts", "export class X {}"), ["documented@1"])
-    assert.deepStrictEqual(found("src/X.ts", `${doc}export interface X {}\n\nexport const X = 1`), [])
+    assert.deepStrictEqual(found("src/X.ts", `${doc}export interface X {}\n\nexport type X = 1`), [])
     assert.deepStrictEqual(found("src/internal/util/x.ts", "export const x = 1"), [])
   })
 })

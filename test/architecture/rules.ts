@@ -109,8 +109,24 @@ const documented: Rule = (source) => {
     }))
 }
 
+/** Categories of values that need no example: they are used with others, or as names. */
+const withoutExample = new Set(["constants", "errors", "guards", "models", "schemas", "symbols", "tags", "verbs"])
+
+/** Public values of the core have an example. */
+const exemplified: Rule = (source) => {
+  if (!/^src\/[^/]+\.ts$/.test(source.path)) return []
+  const all = exportsOf(source)
+  return all
+    .filter(({ doc, kind, name }) =>
+      ["class", "const", "function"].includes(kind) && !doc.includes("@internal") &&
+      !withoutExample.has(/@category (\w+)/.exec(doc)?.[1] ?? "") &&
+      !all.some((other) => other.name === name && other.doc.includes("@example"))
+    )
+    .map(({ line, name }) => ({ rule: "examples", path: source.path, line, detail: `${name} has no @example` }))
+}
+
 /** Every violation of a rule by one file. */
 export const check = (source: Scanned): ReadonlyArray<Violation> =>
-  [fileLength, rankViolations, imports, banned, suppressed, sleeps, documented, proseViolations].flatMap((rule) =>
-    rule(source)
+  [fileLength, rankViolations, imports, banned, suppressed, sleeps, documented, exemplified, proseViolations].flatMap(
+    (rule) => rule(source)
   )

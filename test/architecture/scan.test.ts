@@ -22,6 +22,8 @@ describe("scan", () => {
       [2, "src/Errors.ts"],
       [3, "packages/testing/src/index.ts"]
     ])
-    assert.deepStrictEqual(exportsOf(source), [{ name: "f", line: 5, doc: "/** Doc. */\n" } satisfies Export])
+    assert.deepStrictEqual(exportsOf(source), [
+      { name: "f", kind: "function", line: 5, doc: "/** Doc. */\n" } satisfies Export
+    ])
   })
 })

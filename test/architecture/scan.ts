@@ -153,15 +153,18 @@ export const importsOf = ({ code, path, uncommented }: Scanned): ReadonlyArray<I
 /** A declaration that a file exports, with the comment above it. */
 export interface Export {
   readonly name: string
+  /** `const`, `class`, `interface` … */
+  readonly kind: string
   readonly line: number
   readonly doc: string
 }
 
 export const exportsOf = ({ code, text }: Scanned): ReadonlyArray<Export> => {
   const declaration =
-    /^export (?:default )?(?:declare )?(?:abstract )?(?:async )?(?:const|let|function\*?|class|interface|type|enum|namespace) (\w+)/gm
+    /^export (?:default )?(?:declare )?(?:abstract )?(?:async )?(const|let|function\*?|class|interface|type|enum|namespace) (\w+)/gm
   return [...code.matchAll(declaration)].map((match) => ({
-    name: match[1] ?? "",
+    name: match[2] ?? "",
+    kind: match[1] ?? "",
     line: lineOf(code, match.index),
     doc: /\/\*\*(?:(?!\*\/)[^])*\*\/\s*$/.exec(text.slice(0, match.index))?.[0] ?? ""
   }))
