@@ -320,6 +320,11 @@ export const run: RunStep = dual((args) => Effect.isEffect(args[1]), makeStep(fa
  * Like `run`, but the body and its entry are one transaction of the journal's database: the writes happen exactly once.
  * The body uses the `SqlClient` that the journal's layer provides. A failure rolls the body back and is journaled.
  *
+ * If the database will never commit the transaction, the step dies with its message (a `JournalError` with the code
+ * `Refused`): a deferred constraint is violated, or a statement failed and the body continued. To continue after a
+ * statement that may fail, put it into `sql.withTransaction`, which is a savepoint there. After a conflict or a full
+ * disk, the transaction is rolled back and the body runs again.
+ *
  * @since 0.1.0
  * @category constructors
  * @example

@@ -140,7 +140,67 @@ describe("a transaction step", () => {
         }).pipe(Effect.map(([attempt]) => attempt))
       }))
       assert.strictEqual(yield* world.use(Two.execute({ name: "away" })).pipe(within("2 hours")), 1)
-      assert.strictEqual(yield* world.use(Two.execute({ name: "unseen" })).pipe(within("3 hours")), 2)
+      // The message came before a decision that followed the step: the step's entry was committed without it.
+      assert.strictEqual(yield* world.use(Two.execute({ name: "unseen" })).pipe(within("3 hours")), 1)
       assert.isFalse(isAway)
+    }))
+
+  it.scoped("whose body terminates its own run fails once, and the termination is rolled back", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      let bodies = 0
+      const Own = Workflow.make("Own", { payload: {} })
+      yield* world.launch(Own.toLayer(() =>
+        Step.transaction(
+          "own",
+          Effect.gen(function*() {
+            bodies++
+            const { runId } = yield* Step.Current
+            const run = yield* world.use(Own.attach(runId))
+            yield* Effect.orDie(run.terminate())
+          })
+        )
+      ))
+      const run = yield* world.use(Own.start({}))
+      const ended = yield* Effect.flip(soon(run.result))
+      assert.include(JSON.stringify(ended), "ended or released its own run")
+      assert.strictEqual(bodies, 1)
+      assert.strictEqual((yield* world.record(run.id)).status, "failed")
+      assert.deepStrictEqual(shown(yield* world.history(run.id)), ["step own"])
+    }))
+
+  it.scoped("that storage will never commit fails its step once, and the program can continue", () =>
+    Effect.gen(function*() {
+      const never = new JournalError({
+        code: "Refused",
+        operation: "transaction",
+        detail: "a deferred constraint (SQLSTATE 23505)",
+        retryable: false
+      })
+      const world = yield* makeWorld((driver) => ({
+        ...driver,
+        transaction: (self) => driver.transaction(Effect.zipRight(self, never))
+      }))
+      let bodies = 0
+      const Hopeless = Workflow.make("Hopeless", { payload: {}, success: Schema.String })
+      yield* world.launch(Hopeless.toLayer(() =>
+        Step.transaction(
+          "hopeless",
+          Effect.sync(() => {
+            bodies++
+          })
+        ).pipe(
+          Effect.catchAllDefect((defect) => Effect.succeed(String(defect))),
+          Effect.as("continued"),
+          Effect.zipLeft(Step.run("after", Effect.void))
+        )
+      ))
+      const run = yield* world.use(Hopeless.start({}))
+      assert.strictEqual(yield* soon(run.result), "continued")
+      assert.strictEqual(bodies, 1)
+      assert.deepStrictEqual(
+        (yield* world.history(run.id)).map(({ exit, name }) => `${name} ${exit.kind}`),
+        ["hopeless defect", "after success"]
+      )
     }))
 })

@@ -15,7 +15,7 @@ import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { Journal } from "perdure/Journal"
+import { Journal } from "perdure/Journal"
 import * as Published from "perdure/Published"
 import * as Signal from "perdure/Signal"
 import * as Step from "perdure/Step"
@@ -45,6 +45,33 @@ const Progress = Published.make("progress", Schema.Number)
 const Waits = Workflow.make("Waits", { payload: { n: Schema.Number }, success: Schema.Number })
 
 const WaitsLive = Waits.toLayer(() => Effect.map(Paid.receive, ({ n }) => n))
+
+const Doom = Schema.Literal("catches", "defers", "raises", "swallows", "terminates")
+
+/** Its transaction can never be committed. */
+const Doomed = Workflow.make("Doomed", { payload: { doom: Doom } })
+
+const DoomedLive = (bodies: Array<string>) =>
+  Doomed.toLayer(({ doom }) =>
+    Effect.gen(function*() {
+      const sql = yield* SqlClient.SqlClient
+      const journal = yield* Journal
+      const terminate = Effect.flatMap(
+        Step.Current,
+        ({ runId }) => Effect.flatMap(Doomed.attach(runId), (run) => run.terminate())
+      )
+      const insert = (n: number) => sql`insert into public.unique_now values (${n})`
+      const work = {
+        catches: Effect.zipRight(Effect.orDie(insert(1)), Effect.ignore(insert(1))),
+        defers: Effect.orDie(sql`insert into public.unique_later values (1), (1)`),
+        raises: Effect.orDie(sql`insert into public.raises_later values (1)`),
+        // The last statement succeeds in its savepoint, and the transaction is aborted before it.
+        swallows: Effect.zipRight(Effect.ignore(sql`select 1 / 0`), Effect.ignore(insert(2))),
+        terminates: Effect.orDie(Effect.provideService(terminate, Journal, journal))
+      }
+      yield* Step.transaction("doomed", Effect.zipRight(Effect.sync(() => bodies.push(doom)), work[doom]))
+    })
+  )
 
 /** The effect of a test inside the bodies of one worker. */
 class Inside extends Context.Tag("test/faults/Inside")<Inside, { readonly body: Effect.Effect<void> }>() {}
@@ -136,6 +163,35 @@ const suite = (name: string, storage: Effect.Effect<Storage, unknown, Scope.Scop
         )
         yield* use(Paid.send(last.id, { n: 7 }))
         assert.strictEqual(yield* last.result, 7)
+      }))
+
+    it.scopedLive("that the database will never commit fails its step once, with the message of the database", () =>
+      Effect.gen(function*() {
+        const { context, rows, use } = yield* setUp(yield* storage)
+        yield* rows("create table public.unique_now (n int primary key)")
+        yield* rows("create table public.unique_later (n int unique deferrable initially deferred)")
+        yield* rows("create table public.raises_later (n int)")
+        yield* rows(`create function public.never() returns trigger language plpgsql as
+          'begin raise exception ''not on a Sunday'' using errcode = ''U0001''; end'`)
+        yield* rows(`create constraint trigger never after insert on public.raises_later deferrable initially deferred
+          for each row execute function public.never()`)
+        const bodies: Array<string> = []
+        yield* Effect.provide(Layer.build(Layer.merge(DoomedLive(bodies), Worker.layer())), context)
+        const messages = {
+          catches: /duplicate key.*23505/,
+          defers: /duplicate key.*23505/,
+          raises: /not on a Sunday/,
+          swallows: /division by zero.*22012/,
+          terminates: /transaction step doomed of run .* ended or released its own run/
+        }
+        for (const doom of Doom.literals) {
+          const run = yield* use(Doomed.start({ doom }))
+          const ended = yield* Effect.flip(run.result)
+          assert.match(JSON.stringify(ended), messages[doom], doom)
+          assert.deepStrictEqual(yield* rows(entries, [run.id]), [{ name: "doomed", exit_kind: "defect", count: 1 }])
+        }
+        assert.deepStrictEqual(bodies, [...Doom.literals])
+        assert.deepStrictEqual(yield* rows("select n from public.unique_now"), [])
       }))
 
     it.scopedLive("of the caller commits the values that it publishes for a run, which are visible only after it", () =>

@@ -1,7 +1,7 @@
 /** What each failure of the database means to the journal. */
 import { SqlError } from "@effect/sql/SqlError"
 import { assert, describe, it } from "@effect/vitest"
-import { fromSqlError } from "../src/SqlErrors.js"
+import { fromFailedCommit, fromSqlError } from "../src/SqlErrors.js"
 
 const failed = (cause: unknown, message = "Failed to execute statement") =>
   fromSqlError("commit", new SqlError({ cause, message }))
@@ -27,11 +27,23 @@ describe("an error of the database", () => {
     ["42501", "Refused", false],
     ["23505", "Refused", false],
     ["22P05", "Refused", false],
-    ["XX000", "Refused", false],
+    ["P0001", "Refused", false],
+    ["54000", "Refused", false],
+    ["25P02", "Refused", false],
+    ["XX000", "Refused", true],
+    ["XX001", "Refused", true],
+    ["58030", "Refused", true],
+    ["58P01", "Refused", true],
+    ["55000", "Refused", true],
+    ["72000", "Refused", true],
+    ["F0000", "Refused", true],
+    ["25001", "Refused", true],
+    ["U0001", "Refused", true],
     ["42P01", "SchemaVersion", false],
     ["42703", "SchemaVersion", false],
     ["3F000", "SchemaVersion", false],
-    ["26000", "Refused", false]
+    ["26000", "Refused", true],
+    ["42P05", "Refused", true]
   ]
   for (const [code, meaning, retryable] of table) {
     it(`${code} is ${meaning}, ${retryable ? "retryable" : "permanent"}`, () => {
@@ -42,10 +54,38 @@ describe("an error of the database", () => {
     })
   }
 
+  it("0A000 is a retryable Conflict if a table changed under a prepared statement", () => {
+    const stale = Object.assign(new Error("cached plan must not change result type"), { code: "0A000" })
+    assert.deepStrictEqual([failed(stale).code, failed(stale).retryable], ["Conflict", true])
+    assert.isFalse(failed(withCode("0A000")).retryable)
+  })
+
   it("names the cure if it has one", () => {
     assert.include(failed(withCode("26000")).message, "prepare: false")
     assert.include(failed(withCode("42P01")).message, "migrations")
   })
+})
+
+describe("an error of COMMIT", () => {
+  const table: ReadonlyArray<readonly [code: string, meaning: string, retryable: boolean]> = [
+    ["23505", "Refused", false],
+    ["P0001", "Refused", false],
+    // A code that only a user's trigger raises.
+    ["U0001", "Refused", false],
+    // Here the missing table is one that a deferred trigger uses.
+    ["42P01", "Refused", false],
+    ["40001", "Conflict", true],
+    ["53100", "Refused", true],
+    ["XX000", "Refused", true],
+    ["57P01", "OutcomeUnknown", true],
+    ["ECONNRESET", "OutcomeUnknown", true]
+  ]
+  for (const [code, meaning, retryable] of table) {
+    it(`with ${code} is ${meaning}, ${retryable ? "retryable" : "permanent"}`, () => {
+      const error = fromFailedCommit("transaction", new SqlError({ cause: withCode(code), message: "failed" }))
+      assert.deepStrictEqual([error.code, error.retryable], [meaning, retryable])
+    })
+  }
 })
 
 describe("an error of the connection", () => {

@@ -150,6 +150,21 @@ export class Execution {
     this.addEntry(op.id, op.kind, op.name, exit, consumed)
   }
 
+  /**
+   * Write the exit of an op without delivering it: the program has continued from another exit. The next claim replays
+   * the entry.
+   */
+  record(op: Op, exit: WireExit): void {
+    this.draft.addEntry({
+      seq: this.draft.nextSeq,
+      op: op.id,
+      kind: op.kind,
+      name: op.name,
+      exit: toEncoded(exit),
+      at: this.now
+    })
+  }
+
   /** Add the message of a send to the draft. */
   send(op: Op): void {
     if (op.data._tag !== "Send") return

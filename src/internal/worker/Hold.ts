@@ -174,6 +174,19 @@ export class Hold {
     return this.takeCommit()
   }
 
+  /**
+   * Inside the transaction of a step: the commit of its entry without what the program decided after it. It releases
+   * the run, because the program has continued.
+   */
+  transactionAlone(op: Op, exit: Exit.Exit<unknown, unknown>): DraftCommit | undefined {
+    return this.settleAlone(op, exit) ? this.takeCommit() : undefined
+  }
+
+  /** The database rolled the transaction of a step back and always will: the step ends with `exit`. */
+  transactionRefused(op: Op, exit: Exit.Exit<unknown, unknown>): void {
+    this.settleAlone(op, exit)
+  }
+
   /** The transaction of a step is over: other commits can be written. */
   transactionOver(op: Op): void {
     if (this.work.transaction === op) this.work.transaction = undefined
@@ -186,18 +199,18 @@ export class Hold {
     if (this.state === "idle" && this.execution.draft.inFlight === undefined) this.leave(this.execution.suspension())
   }
 
-  /** Release the run, so that it can be claimed again with its whole inbox. */
-  handBack(): void {
+  /** Release the run, so that it can be claimed again with its whole inbox, after a pause. */
+  handBack(pauseMillis: number): void {
     if (this.state === "gone" || this.state === "leaving") return
     this.work.stop()
-    this.leave({ _tag: "Release", at: this.host.now() })
+    this.leave({ _tag: "Release", at: this.host.now() + pauseMillis })
   }
 
   /** As `handBack`, without the commit on its way: it was not written, and the program has continued from it. */
-  handBackDurable(): void {
+  handBackDurable(pauseMillis = 0): void {
     if (this.state === "gone") return
     this.discardDraft()
-    this.leave({ _tag: "Release", at: this.host.now() })
+    this.leave({ _tag: "Release", at: this.host.now() + pauseMillis })
   }
 
   /** Forget the run: another worker holds it, or it will be claimed again. */
@@ -363,6 +376,15 @@ export class Hold {
     this.execution.draft.restore()
     if (this.state === "leaving") this.become("active")
     this.host.readInbox(this)
+  }
+
+  /** Replace all that is not durable by the exit of one step, and release the run. Returns whether the run is held. */
+  private settleAlone(op: Op, exit: Exit.Exit<unknown, unknown>): boolean {
+    if (this.state === "gone" || op.data._tag !== "Step") return false
+    this.discardDraft()
+    this.execution.record(op, op.data.encode(exit))
+    this.leave({ _tag: "Release", at: this.host.now() })
+    return true
   }
 
   /** Discard everything that is not durable. */

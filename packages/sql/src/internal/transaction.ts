@@ -3,14 +3,16 @@
  * that is a fault of the environment, not a mistake in the program.
  */
 import * as SqlClient from "@effect/sql/SqlClient"
+import type { Connection } from "@effect/sql/SqlConnection"
 import { SqlError } from "@effect/sql/SqlError"
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
 import { JournalError } from "perdure/Errors"
-import { fromSqlError } from "../SqlErrors.js"
+import { explainAborted, fromFailedCommit, fromSqlError } from "../SqlErrors.js"
 
 /** Whether the calling fiber is inside a transaction of any `SqlClient`. */
 export const isInside = (context: Context.Context<never>): boolean =>
@@ -26,14 +28,6 @@ const sqlErrorOf = <E>(cause: Cause.Cause<E>): SqlError | null => {
   return Option.getOrNull(found)
 }
 
-/** A failed COMMIT: rolled back if the server refused it; else the transaction may have been committed. */
-const commitFailed = (operation: string, error: SqlError): JournalError => {
-  const failed = fromSqlError(operation, error)
-  return failed.code === "Conflict" || failed.code === "Refused"
-    ? failed
-    : new JournalError({ ...failed, code: "OutcomeUnknown", retryable: true })
-}
-
 /** A failure after which the transaction is rolled back, because its connection is gone. */
 const unavailable = (operation: string, error: SqlError): JournalError =>
   new JournalError({ ...fromSqlError(operation, error), code: "Unavailable", retryable: true })
@@ -44,11 +38,56 @@ const rollbackFailed = <E>(cause: Cause.Cause<E>, body: Cause.Cause<E>): SqlErro
   return error === null || error === sqlErrorOf(body) ? null : error
 }
 
+/** A connection that remembers the failure that may have aborted its transaction. */
+class ObservedConnection implements Connection {
+  failure: SqlError | null = null
+
+  constructor(private readonly inner: Connection) {}
+
+  readonly execute: Connection["execute"] = (...statement) => this.observe(this.inner.execute(...statement))
+  readonly executeRaw: Connection["executeRaw"] = (...statement) => this.observe(this.inner.executeRaw(...statement))
+  readonly executeValues: Connection["executeValues"] = (...statement) =>
+    this.observe(this.inner.executeValues(...statement))
+  readonly executeUnprepared: Connection["executeUnprepared"] = (...statement) =>
+    this.observe(this.inner.executeUnprepared(...statement))
+  readonly executeStream: Connection["executeStream"] = (...statement) =>
+    Stream.mapError(this.inner.executeStream(...statement), (error) => this.note(error))
+
+  /** Fails if an earlier failure has aborted the transaction: its COMMIT would roll back and report success. */
+  readonly check: Effect.Effect<void, SqlError> = Effect.suspend(() =>
+    this.failure === null ? Effect.void : Effect.asVoid(this.executeUnprepared("SELECT 1", [], undefined))
+  )
+
+  private observe<A>(self: Effect.Effect<A, SqlError>): Effect.Effect<A, SqlError> {
+    return Effect.mapError(self, (error) => this.note(error))
+  }
+
+  private note(error: SqlError): SqlError {
+    const explained = explainAborted(error, this.failure)
+    if (explained === error) this.failure = error
+    return explained
+  }
+}
+
+/** Runs an effect of a transaction, and fails if a statement has aborted the transaction and the effect succeeded. */
+const observed = <A, E, R>(operation: string, self: Effect.Effect<A, E, R>): Effect.Effect<A, E | JournalError, R> =>
+  Effect.contextWithEffect((context: Context.Context<R>) => {
+    const current = Context.getOption(context, SqlClient.TransactionConnection)
+    if (Option.isNone(current)) return self
+    const [inner, depth] = current.value
+    const connection = new ObservedConnection(inner)
+    return Effect.zipLeft(
+      Effect.provideService(self, SqlClient.TransactionConnection, [connection, depth]),
+      Effect.mapError(connection.check, (error) => fromSqlError(operation, error))
+    )
+  })
+
 /**
  * Runs an effect in a transaction, or in a savepoint if the fiber is inside a transaction. Its own failures are kept.
  *
- * Fails with `JournalError` if BEGIN, COMMIT or ROLLBACK fails. After a failed ROLLBACK the connection is gone, so the
- * database has rolled back, and the failure of the effect may be only a consequence of that.
+ * Fails with `JournalError` if BEGIN, COMMIT or ROLLBACK fails, or if a statement failed and the effect succeeded: such
+ * a transaction is aborted, and its COMMIT would roll back and report success. After a failed ROLLBACK the connection
+ * is gone, so the database has rolled back, and the failure of the effect may be only a consequence of that.
  */
 export const transactionally = <A, E, R>(
   sql: SqlClient.SqlClient,
@@ -56,12 +95,12 @@ export const transactionally = <A, E, R>(
   self: Effect.Effect<A, E, R>
 ): Effect.Effect<A, E | JournalError, R> =>
   Effect.suspend(() => {
-    const seen: { body: Exit.Exit<A, E> | null } = { body: null }
-    const observed = Effect.onExit(self, (exit) =>
+    const seen: { body: Exit.Exit<A, E | JournalError> | null } = { body: null }
+    const body = Effect.onExit(observed(operation, self), (exit) =>
       Effect.sync(() => {
         seen.body = exit
       }))
-    return Effect.matchCauseEffect(sql.withTransaction(observed), {
+    return Effect.matchCauseEffect(sql.withTransaction(body), {
       onSuccess: (value) => Effect.succeed(value),
       onFailure: (cause): Effect.Effect<A, E | JournalError> => {
         const { body } = seen
@@ -71,7 +110,7 @@ export const transactionally = <A, E, R>(
         }
         const error = sqlErrorOf(cause)
         if (error === null) return Effect.failCause(Cause.stripFailures(cause))
-        return Effect.fail(body === null ? fromSqlError(operation, error) : commitFailed(operation, error))
+        return Effect.fail(body === null ? fromSqlError(operation, error) : fromFailedCommit(operation, error))
       }
     })
   })
