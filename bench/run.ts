@@ -60,7 +60,7 @@ const queues = Effect.gen(function*() {
 const schedules = Effect.gen(function*() {
   // Fewer connections than a server has, so that others can connect.
   const storage = (schema: string, journals = 1) =>
-    PgJournal.layer({ url: Redacted.make(url), schema, maxConnections: journals > 1 ? 3 : 10 })
+    PgJournal.layer({ url: Redacted.make(url), schema, maxConnections: journals > 1 ? 4 : 16 })
   yield* Schedules.nights
   yield* Schedules.flatness(storage, Number(runs))
   yield* Schedules.atOnce(storage)

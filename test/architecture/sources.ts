@@ -73,7 +73,7 @@ export const exceptions: ReadonlyArray<Exception> = [
     why: "records the interval by which Effect.never keeps a process alive"
   },
   {
-    path: "packages/postgres/src/JournalClient.ts",
+    path: "packages/postgres/src/internal/JournalClient.ts",
     rules: ["timers"],
     why: "closes a silent connection below Effect, in the callbacks of pg"
   },

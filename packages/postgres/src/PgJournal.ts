@@ -14,16 +14,17 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Predicate from "effect/Predicate"
-import * as Redacted from "effect/Redacted"
+import type * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
 import * as Struct from "effect/Struct"
 import type { ConfigurationInvalid, JournalError } from "perdure/Errors"
 import { Journal } from "perdure/Journal"
 import { JournalDriver } from "perdure/JournalDriver"
 import * as Rule from "perdure/Rule"
-import * as Pg from "pg"
-import { journalClient } from "./JournalClient.js"
+import type * as Pg from "pg"
+import * as Connection from "./internal/connection.js"
+import * as Pools from "./internal/pools.js"
 import * as PgListener from "./PgListener.js"
 
 /**
@@ -33,18 +34,54 @@ import * as PgListener from "./PgListener.js"
  * @category models
  */
 export interface PgJournalOptions extends SqlJournal.SqlJournalOptions {
-  /** For example `postgres://user:password@host:5432/database?sslmode=require`. */
-  readonly url: Redacted.Redacted
-  /** Connections of the pool, besides one for LISTEN. Default 10. */
+  /**
+   * For example `postgres://user:password@host:5432/database?sslmode=require`. Or give `host`, `pool` or `client`.
+   * Options override what the URL says.
+   */
+  readonly url?: Redacted.Redacted
+  /** The name of the host, or the folder of its socket. */
+  readonly host?: string
+  /** Default 5432. */
+  readonly port?: number
+  /** Default: as the user. */
+  readonly database?: string
+  /** Default: that of the operating system. */
+  readonly user?: string
+  readonly password?: Redacted.Redacted
+  /** As in `pg`. Default: as the URL says. */
+  readonly ssl?: Pg.ClientConfig["ssl"]
+  /** The name of the connections in `pg_stat_activity`. Default `perdure`. */
+  readonly applicationName?: string
+  /**
+   * An existing pool for the SQL of the application. The journal opens its own connections with the settings of the
+   * pool, and does not close the pool.
+   */
+  readonly pool?: Pg.Pool
+  /** As `pool`, an existing `PgClient`. */
+  readonly client?: PgClient.PgClient
+  /**
+   * Connections of this process, besides one for LISTEN and those of an existing pool: one for heartbeats,
+   * `applicationConnections`, and the rest for the journal. At least 4. Default 16.
+   */
   readonly maxConnections?: number
   /**
-   * Transactions (`Step.transaction`) that can be open at the same time. Others wait. Default: four less than
-   * `maxConnections`, at least one, so that steps never delay heartbeats, claims and commits of the worker.
+   * Connections for the SQL of the application, which are the only ones that it can take. Default: two fifths of
+   * `maxConnections` (6).
+   */
+  readonly applicationConnections?: number
+  /**
+   * Transactions (`Step.transaction`) that can be open at the same time. Others wait. Default: as
+   * `applicationConnections`.
    */
   readonly maxTransactions?: number
   /**
-   * Whether the server keeps the journal's statements prepared. Default true. Use false behind a transaction pooler
-   * that does not support prepared statements.
+   * How long a connection is used. Then another one replaces it, perhaps to another server after a failover. Default 30
+   * minutes.
+   */
+  readonly maxConnectionLifetime?: Duration.DurationInput
+  /**
+   * Whether the server keeps the journal's statements prepared. Default true. Behind a transaction pooler that loses
+   * prepared statements, the journal notices and stops preparing.
    */
   readonly prepare?: boolean
   /** Whether to receive hints of other processes by LISTEN. Default true. If false, the journal only polls. */
@@ -58,124 +95,126 @@ export interface PgJournalOptions extends SqlJournal.SqlJournalOptions {
   readonly statementTimeout?: Duration.DurationInput
   /** How long to wait at start for a database that cannot be reached. Default 30 seconds. */
   readonly startTimeout?: Duration.DurationInput
-  /** The name of the connections in `pg_stat_activity`. Default `perdure`. */
-  readonly applicationName?: string
-  /** As in `pg`. Default: as the URL says. */
-  readonly ssl?: Pg.ClientConfig["ssl"]
 }
 
 /** The longest timer of Node. */
 const MAX_TIMER_MILLIS = 2_147_483_647
 
-/** Whether `pg` can read a connection string. */
-const isConnectionString = (url: unknown): boolean => {
-  if (typeof url !== "string" || url === "") return false
-  try {
-    return new Pg.Client(url).host !== undefined
-  } catch {
-    return false
-  }
-}
-
-/** The message does not show the value, because a URL can contain a password. */
-const url: Rule.Rule<Redacted.Redacted> = {
-  expected: "a Redacted connection string",
-  problems: (value, place) =>
-    Redacted.isRedacted(value) && isConnectionString(Redacted.value(value))
-      ? []
-      : [`"${place}" must be a Redacted connection string: use Redacted.make("postgres://host/database")`]
-}
-
 const timeout = Rule.optional(Rule.duration({ min: 1, max: MAX_TIMER_MILLIS }))
 
-const rules = Rule.fields<PgJournalOptions>({
+const each = Rule.fields<PgJournalOptions>({
   ...SqlJournal.optionsTable,
-  url,
-  maxConnections: Rule.optional(Rule.count({ min: 1 })),
+  ...Connection.table,
+  maxConnections: Rule.optional(Rule.count({ min: Pools.MIN_CONNECTIONS })),
+  applicationConnections: Rule.optional(Rule.count({ min: 1 })),
   maxTransactions: Rule.optional(Rule.count({ min: 1 })),
+  maxConnectionLifetime: Rule.optional(Rule.duration({ min: 1_000, max: MAX_TIMER_MILLIS })),
   prepare: Rule.optional(Rule.boolean),
   listen: Rule.optional(Rule.boolean),
   connectTimeout: timeout,
   statementTimeout: timeout,
-  startTimeout: Rule.optional(Rule.duration({ max: Infinity })),
-  applicationName: Rule.optional(Rule.string({ min: 1 })),
-  ssl: Rule.optional(Rule.either(Rule.boolean, Rule.rule("an object of TLS options", Predicate.isRecord)))
+  startTimeout: Rule.optional(Rule.duration({ max: Infinity }))
 })
 
-const DEFAULT_CONNECTIONS = 10
+/** Connections that the options leave to the pools. */
+const poolProblems = (options: PgJournalOptions): Rule.Problems => {
+  const { applicationConnections, maxConnections, maxTransactions } = options
+  if (existingOf(options) !== undefined) {
+    return applicationConnections === undefined
+      ? []
+      : ["\"applicationConnections\" must be left out beside an existing pool or client, which has its own"]
+  }
+  const most = Pools.maxApplicationConnections(maxConnections)
+  if (applicationConnections !== undefined && applicationConnections > most) {
+    return [
+      `"applicationConnections" must be at most ${most}, which is three less than "maxConnections", ` +
+      `got ${applicationConnections}`
+    ]
+  }
+  const { application } = Pools.sizesOf(options)
+  return maxTransactions !== undefined && maxTransactions > application
+    ? [`"maxTransactions" must be at most "applicationConnections" (${application}), got ${maxTransactions}`]
+    : []
+}
 
-/** Connections of the pool that no transaction uses. */
-const RESERVED_CONNECTIONS = 4
+const rules = Rule.refine(each, (options) => [...Connection.problems(options), ...poolProblems(options)])
 
-const clientConfig = (options: PgJournalOptions): Pg.ClientConfig => ({
-  connectionString: Redacted.value(options.url),
-  application_name: options.applicationName ?? "perdure",
-  connectionTimeoutMillis: Duration.toMillis(options.connectTimeout ?? "5 seconds"),
-  keepAlive: true,
-  ...(options.ssl === undefined ? {} : { ssl: options.ssl })
-})
+const existingOf = (options: PgJournalOptions) => options.pool ?? options.client
 
-const transactionLimit = ({ maxConnections = DEFAULT_CONNECTIONS, maxTransactions }: PgJournalOptions): number =>
-  maxTransactions ?? Math.max(1, maxConnections - RESERVED_CONNECTIONS)
+/** The time between two messages that the journal waits for its database. */
+const WAITING_LOG_MILLIS = 5_000
 
-const pool = (options: PgJournalOptions) =>
-  Effect.acquireRelease(
-    Effect.sync(() => {
-      const made = new Pg.Pool({
-        ...clientConfig(options),
-        max: options.maxConnections ?? DEFAULT_CONNECTIONS,
-        Client: journalClient({
-          prepare: options.prepare !== false,
-          statementMillis: Duration.toMillis(options.statementTimeout ?? "1 minute")
-        })
-      })
-      // A connection that breaks while it is idle leaves the pool. Statements report their own errors.
-      made.on("error", () => {})
-      return made
-    }),
-    (made) => Effect.ignore(Effect.timeout(Effect.tryPromise(() => made.end()), "5 seconds"))
-  )
-
-/** The pool as a `SqlClient`. It does not connect yet. */
-const client = (options: PgJournalOptions) =>
-  Layer.scopedContext(
-    Effect.map(
-      // Fails only if the pool cannot be made, which cannot happen.
-      Effect.orDie(PgClient.fromPool({ acquire: pool(options) })),
-      (made) => Context.make(PgClient.PgClient, made).pipe(Context.add(SqlClient.SqlClient, made))
-    )
-  ).pipe(Layer.provide(Reactivity.layer))
-
-/** Retries while the database cannot be reached, for at most `startTimeout` of real time. */
+/** Retries while the database cannot be reached, for at most `startTimeout` of real time, and says so. */
 const retryAtStart = <A, R>(
   self: Effect.Effect<A, ConfigurationInvalid | JournalError, R>,
-  startTimeout: Duration.DurationInput
+  startTimeout: Duration.Duration
 ): Effect.Effect<A, ConfigurationInvalid | JournalError, R> =>
-  Effect.clockWith((clock) =>
-    Effect.retry(Effect.withClock(self, clock), {
+  Effect.clockWith((clock) => {
+    let loggedAt = -Infinity
+    const log = (error: ConfigurationInvalid | JournalError) =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) => {
+        const isWaiting = error._tag === "JournalError" && error.retryable && !Duration.isZero(startTimeout)
+        if (!isWaiting || now - loggedAt < WAITING_LOG_MILLIS) return Effect.void
+        loggedAt = now
+        return Effect.annotateLogs(
+          Effect.logWarning(`waiting up to ${Duration.format(startTimeout)} for the database`),
+          { error: error.message }
+        )
+      })
+    return Effect.retry(Effect.tapError(Effect.withClock(self, clock), log), {
       schedule: Schedule.exponential("100 millis").pipe(
         Schedule.union(Schedule.spaced("2 seconds")),
         Schedule.upTo(startTimeout)
       ),
       while: (error) => error._tag === "JournalError" && error.retryable
     }).pipe(Effect.withClock(Clock.make()))
-  )
+  })
 
-const driver = (options: PgJournalOptions) => {
-  const made = SqlJournal.make(Struct.pick(options, "schema", "clock", "migrate"), transactionLimit(options))
-  const layer = Layer.scoped(JournalDriver, retryAtStart(made, options.startTimeout ?? "30 seconds"))
-  return options.listen === false
-    ? layer
-    : Layer.provide(layer, PgListener.layer({ client: clientConfig(options) }))
-}
+const make = (options: PgJournalOptions) =>
+  Effect.gen(function*() {
+    const connect = Connection.make(options, Duration.toMillis(options.connectTimeout ?? "5 seconds"))
+    const sizes = Pools.sizesOf(options)
+    const existing = existingOf(options)
+    const { application, journal, liveness } = yield* Pools.make({
+      connect,
+      existing,
+      sizes,
+      prepare: options.prepare !== false,
+      statementMillis: Duration.toMillis(options.statementTimeout ?? "1 minute"),
+      lifetimeSeconds: Duration.toSeconds(options.maxConnectionLifetime ?? "30 minutes")
+    })
+    const listener = options.listen === false
+      ? Context.empty()
+      : yield* Layer.build(
+        Layer.provide(PgListener.layer({ client: connect(null) }), Layer.succeed(SqlClient.SqlClient, journal))
+      )
+    const driver = yield* SqlJournal.make(Struct.pick(options, "schema", "clock", "migrate"), {
+      journal,
+      liveness,
+      maxCalls: sizes.calls,
+      maxTransactions: options.maxTransactions ??
+        (existing === undefined ? sizes.application : Number.MAX_SAFE_INTEGER)
+    }).pipe(
+      Effect.provideService(SqlClient.SqlClient, application),
+      Effect.mapInputContext((context: Context.Context<Scope.Scope>) => Context.merge(context, listener)),
+      (self) => retryAtStart(self, Duration.decode(options.startTimeout ?? "30 seconds"))
+    )
+    return Context.make(JournalDriver, driver).pipe(
+      Context.add(SqlClient.SqlClient, application),
+      Context.add(PgClient.PgClient, application)
+    )
+  })
 
 /**
  * The driver on Postgres, with the `SqlClient` that it uses, so that statements of the application and the journal can
  * share a transaction.
  *
+ * The application and the journal use different connections (`applicationConnections`), so slow SQL of the application
+ * delays no heartbeat, claim or commit.
+ *
  * Fails with `ConfigurationInvalid`, which lists all problems of the options, or with a `JournalError`: `Unavailable`
  * if the database cannot be reached for `startTimeout`, `SchemaVersion` if this version cannot use the schema,
- * `Refused` for a wrong password or a missing privilege.
+ * `Refused` for a wrong password, a certificate that cannot be verified, or a missing privilege.
  *
  * @since 0.1.0
  * @category layers
@@ -196,7 +235,7 @@ export const layerDriver = (
 > =>
   Layer.unwrapEffect(Effect.map(
     Rule.requireConfiguration("the options of PgJournal", rules.problems(options, "")),
-    () => Layer.provideMerge(driver(options), client(options))
+    () => Layer.provide(Layer.scopedContext(make(options)), Reactivity.layer)
   ))
 
 /**

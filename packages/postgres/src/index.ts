@@ -3,6 +3,5 @@
  *
  * @since 0.1.0
  */
-export * as JournalClient from "./JournalClient.js"
 export * as PgJournal from "./PgJournal.js"
 export * as PgListener from "./PgListener.js"

@@ -10,7 +10,18 @@ import * as Scope from "effect/Scope"
 import { JournalError } from "perdure/Errors"
 import { JournalDriver } from "perdure/JournalDriver"
 import * as PgJournal from "../src/PgJournal.js"
-import { ask, commit, commitOf, driverOn, held, newRun, server, session } from "./support/driver.js"
+import {
+  ask,
+  bareDriverOn,
+  commit,
+  commitOf,
+  driverOn,
+  held,
+  newRun,
+  server,
+  session,
+  worker
+} from "./support/driver.js"
 
 const withOption = (url: string, name: string, value: string) => {
   const changed = new URL(url)
@@ -29,7 +40,7 @@ const codeOf = <A, R>(self: Effect.Effect<A, unknown, R>) =>
 const proxied = Effect.gen(function*() {
   const { url } = yield* TestDatabase.freshOn(server)
   const proxy = yield* FaultProxy.make(url)
-  const driver = yield* driverOn(proxy.url, { maxConnections: 1 })
+  const driver = yield* driverOn(proxy.url)
   return { url, proxy, driver }
 })
 
@@ -94,7 +105,7 @@ describe("a fault of the connection", () => {
     Effect.gen(function*() {
       const { url } = yield* TestDatabase.freshOn(server)
       const proxy = yield* FaultProxy.make(url)
-      const driver = yield* driverOn(proxy.url, { maxConnections: 1, statementTimeout: "500 millis" })
+      const driver = yield* driverOn(proxy.url, { statementTimeout: "500 millis" })
       yield* held(driver, "a")
       for (const text of ["perdure:commit", "COMMIT"]) {
         const sprung = yield* proxy.arm(text, "hang")
@@ -187,6 +198,24 @@ describe("a fault of the connection", () => {
     }))
 })
 
+describe("a server that became read-only", () => {
+  it.scopedLive("gets no second statement on the same connection, so that the new primary is found", () =>
+    Effect.gen(function*() {
+      const { name, url } = yield* TestDatabase.freshOn(server)
+      yield* driverOn(url)
+      // Connections made now stay read-only, as those to a demoted server do. New ones reach the "new primary".
+      yield* ask(server.url, `ALTER DATABASE ${name} SET default_transaction_read_only = on`)
+      const driver = yield* bareDriverOn(url, { migrate: false })
+      const start = (id: string) => driver.enqueue({ runs: [newRun(id)], claim: null })
+      const read = Effect.forEach(["a", "b", "c"], (id) => driver.get([id]), { concurrency: "unbounded" })
+      yield* read
+      yield* ask(server.url, `ALTER DATABASE ${name} RESET default_transaction_read_only`)
+      assert.deepStrictEqual(yield* codeOf(start("a")), ["Unavailable", true])
+      yield* Effect.forEach(["a", "b", "c", "d", "e", "f"], start, { concurrency: "unbounded" })
+      yield* driver.heartbeat({ worker, leaseMillis: 1_000, info: null })
+    }))
+})
+
 describe("a fault that the server reports", () => {
   for (const limit of ["lock_timeout", "statement_timeout"]) {
     it.scopedLive(`is a retryable Conflict at the server's ${limit}`, () =>
@@ -247,7 +276,7 @@ describe("the client of the journal", () => {
   it.scopedLive("works without prepared statements", () =>
     Effect.gen(function*() {
       const { url } = yield* TestDatabase.freshOn(server)
-      const driver = yield* driverOn(url, { prepare: false, maxConnections: 1 })
+      const driver = yield* driverOn(url, { prepare: false })
       yield* held(driver, "a")
       assert.deepStrictEqual(yield* commit(driver, commitOf("a")), ["Applied"])
       assert.deepStrictEqual((yield* driver.history({ run: "a", from: 0, limit: 9 })).value.length, 1)
@@ -256,13 +285,16 @@ describe("the client of the journal", () => {
   it.scopedLive("prepares the statements of the journal and no others", () =>
     Effect.gen(function*() {
       const { url } = yield* TestDatabase.freshOn(server)
-      const layer = PgJournal.layerDriver({ url: Redacted.make(url), listen: false, maxConnections: 1 })
+      const layer = PgJournal.layerDriver({ url: Redacted.make(url), listen: false })
       const names = yield* Effect.gen(function*() {
         const driver = yield* JournalDriver
         const sql = yield* SqlClient.SqlClient
-        yield* driver.get(["a"])
-        yield* driver.get(["b"])
-        const rows = yield* sql<{ name: string }>`SELECT name FROM pg_prepared_statements ORDER BY name`
+        // Inside of a transaction, the journal uses the connection of the application.
+        const rows = yield* sql.withTransaction(Effect.gen(function*() {
+          yield* driver.get(["a"])
+          yield* driver.get(["b"])
+          return yield* sql<{ name: string }>`SELECT name FROM pg_prepared_statements ORDER BY name`
+        }))
         return rows.map(({ name }) => name.replace(/:[0-9a-f]+$/, ""))
       }).pipe(Effect.provide(layer))
       assert.deepStrictEqual(names, ["perdure:get"])

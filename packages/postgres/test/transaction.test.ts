@@ -65,7 +65,7 @@ describe("a transaction", () => {
           })),
         { concurrency: "unbounded" }
       ))
-      // Six of the ten connections.
+      // All connections of the application.
       yield* Queue.takeN(open, 6)
       yield* driver.enqueue({ runs: [newRun("beside")], claim: null })
       yield* driver.heartbeat({ worker, leaseMillis: 1e9, info: null })
@@ -86,6 +86,23 @@ describe("a transaction", () => {
       }))
       assert.deepStrictEqual(yield* codeOf(doomed), ["Refused", false])
       assert.strictEqual(yield* count(url), 0)
+    }))
+
+  it.scopedLive("that a failed statement has aborted fails with the message of that statement, also if it was caught", () =>
+    Effect.gen(function*() {
+      const { driver, sql, url } = yield* both()
+      const divide = Effect.ignore(sql`SELECT 1 / 0`)
+      const aborted = driver.transaction(Effect.zipRight(driver.enqueue({ runs: [newRun("a")], claim: null }), divide))
+      const error = yield* Effect.flip(aborted)
+      assert.deepStrictEqual([error.code, error.retryable], ["Refused", false])
+      assert.match(error.message, /division by zero \(SQLSTATE 22012\).*savepoint/)
+      assert.strictEqual(yield* count(url), 0)
+      // A savepoint takes back what the failed statement did.
+      yield* driver.transaction(Effect.zipRight(
+        driver.enqueue({ runs: [newRun("b")], claim: null }),
+        Effect.ignore(sql.withTransaction(sql`SELECT 1 / 0`))
+      ))
+      assert.strictEqual(yield* count(url), 1)
     }))
 
   it.scopedLive("whose connection is cut before COMMIT arrives is OutcomeUnknown, and was rolled back", () =>

@@ -18,7 +18,7 @@ import * as Messages from "./migrations/0004_messages.js"
 import * as Controls from "./migrations/0005_controls.js"
 import * as ErrorCodes from "./migrations/0006_error_codes.js"
 import * as Row from "./internal/Row.js"
-import { fromSqlError } from "./SqlErrors.js"
+import { fromSqlError, fromStatement } from "./SqlErrors.js"
 import type { Tables } from "./Tables.js"
 import { transactionally } from "./internal/transaction.js"
 
@@ -69,24 +69,70 @@ const bookkeeping = (t: Tables): string =>
 const record = (t: Tables, { breaking, id, name }: Migration): string =>
   `INSERT INTO ${t.migrations} (id, name, breaking) VALUES (${id}, '${name}', ${breaking})`
 
+/** Each statement after the lock must see what the process that had the lock before has committed. */
+const ISOLATION = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED"
+
 const lock = (t: Tables): string => `SELECT pg_advisory_xact_lock(hashtextextended('perdure:${t.schema}', 0))`
 
+/** A migration in a script: its statements, unless they were applied. */
+const scriptOf = (t: Tables, migration: Migration): string =>
+  `DO $perdure$
+BEGIN
+  IF EXISTS (SELECT FROM ${t.migrations} WHERE id = ${migration.id}) THEN
+    RETURN;
+  END IF;
+${[...migration.statements(t), record(t, migration)].map((text) => `${text};\n`).join("")}END
+$perdure$`
+
+/** Refuses what `migrate` refuses, and creates the schema. */
+const preparation = (t: Tables): string =>
+  `DO $perdure$
+BEGIN
+  IF NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = '${t.schema}') THEN
+    CREATE SCHEMA ${t.quoted};
+  END IF;
+  IF EXISTS (
+    SELECT FROM pg_tables WHERE schemaname = '${t.schema}' AND tablename IN (${tableList(t, nameOf(t))})
+  ) AND NOT EXISTS (
+    SELECT FROM information_schema.columns
+    WHERE table_schema = '${t.schema}' AND table_name = '${nameOf(t)}' AND column_name = 'breaking'
+  ) THEN
+    RAISE EXCEPTION 'the schema ${t.schema} has tables of another application with names of Perdure''s tables'
+      USING HINT = 'Use a schema of its own for Perdure.';
+  END IF;
+END
+$perdure$`
+
+const newerRefusal = (t: Tables): string =>
+  `DO $perdure$
+BEGIN
+  IF EXISTS (SELECT FROM ${t.migrations} WHERE breaking AND id > ${Math.max(...all.map(({ id }) => id))}) THEN
+    RAISE EXCEPTION 'the schema ${t.schema} has a breaking migration that this script lacks'
+      USING HINT = 'Use the script of a newer version.';
+  END IF;
+END
+$perdure$`
+
 /**
- * The schema as one SQL script, for users who run migrations by other means.
+ * The schema as one SQL script, for users who run migrations by other means. It creates the schema or upgrades it, and
+ * changes nothing if it is applied again.
  *
  * @since 0.1.0
  * @category migrations
  */
 export const script = (t: Tables): string =>
   [
-    `-- Perdure's journal in the schema ${t.quoted}. Generated from packages/sql/src/migrations: do not edit.`,
-    "BEGIN",
+    `-- Perdure's journal in the schema ${t.quoted}. Generated from packages/sql/src/migrations: do not edit.
+-- Creates the schema, or upgrades it. It can be applied again at any time.
+BEGIN`,
+    ISOLATION,
     lock(t),
-    `CREATE SCHEMA IF NOT EXISTS ${t.quoted}`,
+    preparation(t),
     bookkeeping(t),
-    ...all.flatMap((migration) => [...migration.statements(t), record(t, migration)]),
+    newerRefusal(t),
+    ...all.map((migration) => scriptOf(t, migration)),
     "COMMIT"
-  ].join(";\n\n").replace(/^(--.*);$/m, "$1") + ";\n"
+  ].join(";\n\n") + ";\n"
 
 const refuse = (detail: string): JournalError =>
   new JournalError({ code: "SchemaVersion", operation: "migrate", detail, retryable: false })
@@ -94,45 +140,92 @@ const refuse = (detail: string): JournalError =>
 const run = (sql: SqlClient.SqlClient, text: string): Effect.Effect<ReadonlyArray<Row.Fields>, SqlError> =>
   Effect.map(sql.unsafe(text).withoutTransform, (rows) => rows.map(Row.fields))
 
-const applied = (sql: SqlClient.SqlClient, t: Tables): Effect.Effect<ReadonlyArray<MigrationRow>, SqlError> =>
-  Effect.flatMap(
+/** The name of a table without its schema and quotes. */
+const unqualified = (t: Tables, table: string): string => table.slice(t.quoted.length + 2, -1)
+
+const nameOf = (t: Tables): string => unqualified(t, t.migrations)
+
+/** Tables of the journal, without that of the migrations. */
+const tableNames = (t: Tables): ReadonlyArray<string> => {
+  const { migrations: _, quoted: __, schema: ___, ...others } = t
+  return Object.values(others).map((table) => unqualified(t, table))
+}
+
+const tableList = (t: Tables, ...more: ReadonlyArray<string>): string =>
+  [...tableNames(t), ...more].map((name) => `'${name}'`).join(", ")
+
+/** The name of the table of migrations. */
+const USUAL_NAME = "migrations"
+
+/** The name of the table of migrations in a schema where another application has the table `migrations`. */
+const OTHER_NAME = "perdure_migrations"
+
+/** What a schema has of Perdure. */
+interface SchemaState {
+  /** The tables, with the name that the table of migrations has or will have. */
+  readonly tables: Tables
+  readonly applied: ReadonlyArray<MigrationRow>
+  /** Names of the journal's tables that the schema has. */
+  readonly existing: ReadonlyArray<string>
+}
+
+const read = (sql: SqlClient.SqlClient, t: Tables): Effect.Effect<SchemaState, SqlError> =>
+  Effect.gen(function*() {
     // Not to_regclass: it may read a cache of this connection that is older than the lock.
-    run(
+    const rows = yield* run(
       sql,
-      `SELECT EXISTS (SELECT FROM pg_tables WHERE schemaname = '${t.schema}' AND tablename = 'migrations') AS there`
-    ),
-    (rows) =>
-      rows[0]?.["there"] === true
-        ? Effect.map(
-          run(sql, `SELECT id, name, breaking FROM ${t.migrations} ORDER BY id`),
-          (found) =>
-            found.map((row) => ({
-              id: Row.integer(row, "id"),
-              name: Row.text(row, "name"),
-              breaking: Row.flag(row, "breaking")
-            }))
-        )
-        : Effect.succeed([])
-  )
+      `SELECT c.relname::text AS name, EXISTS (
+          SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'breaking' AND NOT a.attisdropped
+        ) AS ours
+      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+      WHERE n.nspname = '${t.schema}' AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+        AND c.relname IN (${tableList(t, USUAL_NAME, OTHER_NAME)})`
+    )
+    const has = new Map(rows.map((row) => [Row.text(row, "name"), Row.flag(row, "ours")]))
+    const isOther = has.get(OTHER_NAME) === true || has.get(USUAL_NAME) === false
+    const tables = isOther ? { ...t, migrations: `${t.quoted}."${OTHER_NAME}"` } : t
+    const isThere = has.get(isOther ? OTHER_NAME : USUAL_NAME) === true
+    const found = isThere ? yield* run(sql, `SELECT id, name, breaking FROM ${tables.migrations} ORDER BY id`) : []
+    return {
+      tables,
+      existing: tableNames(t).filter((name) => has.has(name)),
+      applied: found.map((row) => ({
+        id: Row.integer(row, "id"),
+        name: Row.text(row, "name"),
+        breaking: Row.flag(row, "breaking")
+      }))
+    }
+  })
 
 const missing = (found: ReadonlyArray<MigrationRow>, known: ReadonlyArray<Migration>): ReadonlyArray<Migration> =>
   known.filter(({ id }) => !found.some((each) => each.id === id))
 
-const tooNew = (
-  t: Tables,
-  found: ReadonlyArray<MigrationRow>,
-  known: ReadonlyArray<Migration>
-): JournalError | null => {
-  const strange = found.find(({ breaking, id }) => breaking && !known.some((each) => each.id === id))
-  return strange === undefined ? null : refuse(
-    `the schema ${t.quoted} has migration ${strange.id} (${strange.name}), which this version of Perdure ` +
+const tooNew = (t: Tables, id: number, name: string): JournalError =>
+  refuse(
+    `the schema ${t.quoted} has migration ${id} (${name}), which this version of Perdure ` +
       `lacks and cannot work with: upgrade this process`
   )
+
+/** Why this code must not use what was found. */
+const refusal = (
+  { applied, existing, tables: t }: SchemaState,
+  known: ReadonlyArray<Migration>
+): JournalError | null => {
+  if (applied.length === 0 && existing.length > 0) {
+    return refuse(
+      `the schema ${t.quoted} has tables of another application with names of Perdure's tables (${
+        existing.join(", ")
+      }): use a schema of its own for Perdure (option schema)`
+    )
+  }
+  const strange = applied.find(({ breaking, id }) => breaking && !known.some((each) => each.id === id))
+  return strange === undefined ? null : tooNew(t, strange.id, strange.name)
 }
 
 /**
  * Checks that this code can use the schema. Fails with `SchemaVersion` if the schema lacks migrations, or has a
- * breaking migration that this code lacks.
+ * breaking migration that this code lacks, or if the schema is another application's. Returns the tables with the names
+ * that they have: beside another application's table `migrations`, the journal's is `perdure_migrations`.
  *
  * @since 0.1.0
  * @category migrations
@@ -140,16 +233,16 @@ const tooNew = (
 export const check = (
   tables: Tables,
   known: ReadonlyArray<Migration> = all
-): Effect.Effect<void, JournalError, SqlClient.SqlClient> =>
+): Effect.Effect<Tables, JournalError, SqlClient.SqlClient> =>
   Effect.gen(function*() {
     const sql = yield* SqlClient.SqlClient
-    const found = yield* Effect.mapError(applied(sql, tables), (error) => fromSqlError("migrate", error))
-    const strange = tooNew(tables, found, known)
-    if (strange !== null) return yield* strange
-    const [next] = missing(found, known)
-    if (next === undefined) return
+    const found = yield* Effect.mapError(read(sql, tables), (error) => fromSqlError("migrate", error))
+    const refused = refusal(found, known)
+    if (refused !== null) return yield* refused
+    const [next] = missing(found.applied, known)
+    if (next === undefined) return found.tables
     return yield* refuse(
-      found.length === 0
+      found.applied.length === 0
         ? `schema ${tables.quoted} has no tables of Perdure: run the migrations (schema.sql, or migrate: true)`
         : `the schema ${tables.quoted} lacks migration ${next.id} (${next.name}): run the migrations (schema.sql, or ` +
           `migrate: true)`
@@ -157,9 +250,33 @@ export const check = (
   })
 
 /**
+ * The error `SchemaVersion` if the schema has a breaking migration that this code lacks, else null. `tables` are those
+ * that `check` or `migrate` returned. Live workers call it, so that none continues after such a migration.
+ *
+ * @since 0.2.0
+ * @category migrations
+ */
+export const newerError = (
+  sql: SqlClient.SqlClient,
+  tables: Tables,
+  known: ReadonlyArray<Migration> = all
+): Effect.Effect<JournalError | null, JournalError> =>
+  Effect.map(
+    Effect.mapError(
+      run(
+        sql,
+        `SELECT id, name FROM ${tables.migrations} WHERE breaking AND id <> ALL ('{${
+          known.map(({ id }) => id).join(",")
+        }}') ORDER BY id LIMIT 1`
+      ),
+      (error) => fromStatement("migrate", error)
+    ),
+    ([row]) => row === undefined ? null : tooNew(tables, Row.integer(row, "id"), Row.text(row, "name"))
+  )
+
+/**
  * Brings the schema up to date in one transaction: creates it if it does not exist, and applies the migrations that it
- * lacks. Writes nothing if it lacks none. Fails with `SchemaVersion` if the schema has a breaking migration that this
- * code lacks.
+ * lacks. Writes nothing if it lacks none. Fails and returns like `check`.
  *
  * @since 0.1.0
  * @category migrations
@@ -167,32 +284,35 @@ export const check = (
 export const migrate = (
   tables: Tables,
   known: ReadonlyArray<Migration> = all
-): Effect.Effect<void, JournalError, SqlClient.SqlClient> =>
+): Effect.Effect<Tables, JournalError, SqlClient.SqlClient> =>
   Effect.gen(function*() {
     const sql = yield* SqlClient.SqlClient
     const look = Effect.flatMap(
-      Effect.mapError(applied(sql, tables), (error) => fromSqlError("migrate", error)),
-      (found) => tooNew(tables, found, known) ?? Effect.succeed(missing(found, known))
+      Effect.mapError(read(sql, tables), (error) => fromSqlError("migrate", error)),
+      (found) => refusal(found, known) ?? Effect.succeed({ ...found, todo: missing(found.applied, known) })
     )
-    if ((yield* look).length === 0) return
+    const before = yield* look
+    if (before.todo.length === 0) return before.tables
     const execute = (text: string) => Effect.mapError(run(sql, text), (error) => fromSqlError("migrate", error))
-    yield* transactionally(
+    return yield* transactionally(
       sql,
       "migrate",
       Effect.gen(function*() {
+        yield* execute(ISOLATION)
         yield* execute(lock(tables))
-        const todo = yield* look
-        if (todo.length === 0) return
+        const { tables: t, todo } = yield* look
+        if (todo.length === 0) return t
         // Only if the schema does not exist: CREATE, even IF NOT EXISTS, needs a privilege that its owner may lack.
         const [there] = yield* execute(
-          `SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = '${tables.schema}') AS there`
+          `SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = '${t.schema}') AS there`
         )
-        if (there?.["there"] !== true) yield* execute(`CREATE SCHEMA ${tables.quoted}`)
-        yield* execute(bookkeeping(tables))
+        if (there?.["there"] !== true) yield* execute(`CREATE SCHEMA ${t.quoted}`)
+        yield* execute(bookkeeping(t))
         for (const migration of todo) {
-          for (const text of migration.statements(tables)) yield* execute(text)
-          yield* execute(record(tables, migration))
+          for (const text of migration.statements(t)) yield* execute(text)
+          yield* execute(record(t, migration))
         }
+        return t
       })
     )
   })

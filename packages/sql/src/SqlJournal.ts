@@ -4,14 +4,17 @@
  *
  * @since 0.1.0
  */
-import type * as SqlClient from "@effect/sql/SqlClient"
+import * as SqlClient from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import type { ConfigurationInvalid, JournalError } from "perdure/Errors"
+import type { ConfigurationInvalid } from "perdure/Errors"
+import { JournalError } from "perdure/Errors"
 import { JournalDriver } from "perdure/JournalDriver"
 import * as Rule from "perdure/Rule"
+import type * as Row from "./internal/Row.js"
 import * as Migrations from "./Migrations.js"
+import { fromSqlError } from "./SqlErrors.js"
 import * as Tables from "./Tables.js"
 import type { ClockSource } from "./Verb.js"
 import * as ClaimVerb from "./verbs/ClaimVerb.js"
@@ -58,6 +61,47 @@ export const optionsTable: Rule.Table<SqlJournalOptions> = {
 const rules = Rule.fields(optionsTable)
 
 /**
+ * Connections that SQL of the application cannot take. By default, all statements use the `SqlClient` of the
+ * environment.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export interface JournalConnections {
+  /** For statements of the journal outside of transactions of the application. Isolation: `read committed`. */
+  readonly journal: SqlClient.SqlClient
+  /** For heartbeats only. */
+  readonly liveness: SqlClient.SqlClient
+  /** Statements at the same time that calls of user code (starts, signals, reads) can take of `journal`. */
+  readonly maxCalls: number
+  /** Transactions of the application that the driver opens at the same time; others wait. */
+  readonly maxTransactions: number
+}
+
+/**
+ * The journal's statements are written for `read committed`: each must see what others committed before it. A session
+ * with a stricter default would refuse most of them under contention.
+ */
+const requireIsolation = Effect.flatMap(SqlClient.SqlClient, (sql) =>
+  Effect.flatMap(
+    Effect.mapError(
+      sql.unsafe<Row.Fields>("SELECT current_setting('transaction_isolation') AS isolation").withoutTransform,
+      (error) => fromSqlError("open", error)
+    ),
+    ([row = {}]) => {
+      const isolation = String(row["isolation"])
+      return isolation === "read committed" ? Effect.void : new JournalError({
+        code: "Refused",
+        operation: "open",
+        detail:
+          `the journal's connections have the isolation level "${isolation}", and need "read committed": behind ` +
+          `a pooler, use ALTER ROLE … SET default_transaction_isolation = 'read committed' for the role of the journal`,
+        retryable: false
+      })
+    }
+  ))
+
+/**
  * The driver, over the `SqlClient` of the environment. It receives hints of other processes if the environment has a
  * `Listener`.
  *
@@ -69,21 +113,45 @@ const rules = Rule.fields(optionsTable)
  */
 export const make = (
   options: SqlJournalOptions = {},
-  /** Transactions that may be open at the same time; others wait. */
-  maxTransactions = Number.MAX_SAFE_INTEGER
+  connections?: JournalConnections
 ): Effect.Effect<JournalDriver, ConfigurationInvalid | JournalError, SqlClient.SqlClient | Scope.Scope> =>
   Effect.gen(function*() {
     yield* Rule.requireConfiguration("the options of SqlJournal", rules.problems(options, ""))
-    const tables = yield* Tables.make(options.schema ?? "perdure")
-    yield* options.migrate === false ? Migrations.check(tables) : Migrations.migrate(tables)
-    const session = yield* Session.make(tables, options.clock ?? "database", maxTransactions)
+    const named = yield* Tables.make(options.schema ?? "perdure")
+    const application = yield* SqlClient.SqlClient
+    const { journal, liveness, maxCalls, maxTransactions } = connections ?? {
+      journal: application,
+      liveness: application,
+      maxCalls: Number.MAX_SAFE_INTEGER,
+      maxTransactions: Number.MAX_SAFE_INTEGER
+    }
+    const tables = yield* Effect.provideService(
+      Effect.zipRight(
+        requireIsolation,
+        options.migrate === false ? Migrations.check(named) : Migrations.migrate(named)
+      ),
+      SqlClient.SqlClient,
+      journal
+    )
+    const session = yield* Session.make({
+      tables,
+      clock: options.clock ?? "database",
+      application,
+      journal,
+      liveness,
+      newerError: Migrations.newerError(liveness, tables),
+      maxCalls,
+      maxTransactions
+    })
+    /** Statements of the worker, which calls of user code do not delay. */
+    const worker = { ...session, query: session.workerQuery }
     const origins = new RunOrigins()
     return JournalDriver.of({
       ...EnqueueVerb.make(session, origins),
-      ...ClaimVerb.make(session, origins),
-      ...CommitVerb.make(session, origins),
+      ...ClaimVerb.make(worker, origins),
+      ...CommitVerb.make(worker, origins),
       ...InboxVerbs.make(session),
-      ...ReleaseVerbs.make(session),
+      ...ReleaseVerbs.make(worker),
       ...WorkerVerbs.make(session),
       ...ControlVerbs.make(session),
       ...ReadVerbs.make(session),

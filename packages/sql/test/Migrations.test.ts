@@ -68,18 +68,110 @@ for (const [name, client] of kinds) {
           yield* Effect.provide(
             Effect.gen(function*() {
               const sql = yield* SqlClient.SqlClient
-              const statements = Migrations.script(tables).split(";\n").filter((text) => text.trim() !== "")
-              // `withTransaction` sends BEGIN and COMMIT, on one connection.
-              const body = statements.filter((text) =>
-                !["BEGIN", "COMMIT"].includes(text.replace(/^--.*$/m, "").trim())
-              )
-              yield* sql.withTransaction(Effect.forEach(body, (text) => sql.unsafe(text)))
+              yield* sql.unsafe(Migrations.script(tables))
               yield* matchesFile("./catalogue.txt", yield* describeSchema)
               yield* Migrations.check(tables)
             }),
             Layer.fresh(client)
           )
         }),
+      60_000
+    )
+
+    it.scopedLive("as a script can be applied again, and upgrade an older schema", () =>
+      Effect.gen(function*() {
+        const sql = yield* SqlClient.SqlClient
+        const script = sql.unsafe(Migrations.script(tables))
+        yield* Migrations.migrate(tables, Migrations.all.slice(0, 3))
+        yield* sql.unsafe(
+          "INSERT INTO perdure.workers (id, incarnation, lease_until) " +
+            "VALUES ('kept', '1', now())"
+        )
+        yield* script
+        yield* matchesFile("./catalogue.txt", yield* describeSchema)
+        yield* script
+        yield* matchesFile("./catalogue.txt", yield* describeSchema)
+        yield* Migrations.check(tables)
+        const applied = yield* sql.unsafe<{ readonly id: number }>("SELECT id FROM perdure.migrations ORDER BY id")
+        assert.deepStrictEqual(applied.map(({ id }) => id), Migrations.all.map(({ id }) => id))
+        assert.lengthOf(yield* sql.unsafe("SELECT 1 FROM perdure.workers WHERE id = 'kept'"), 1)
+      }).pipe(Effect.provide(Layer.fresh(client))), 60_000)
+
+    it.scopedLive(
+      "as a script are refused by a schema with a newer breaking one, which is not changed",
+      () =>
+        Effect.gen(function*() {
+          const sql = yield* SqlClient.SqlClient
+          yield* Migrations.migrate(tables, [...Migrations.all.slice(0, 3), future(true)])
+          const refused = yield* Effect.flip(sql.unsafe(Migrations.script(tables)))
+          assert.include(String(refused.cause), "breaking migration")
+          yield* Effect.ignore(sql.unsafe("ROLLBACK"))
+          assert.lengthOf(yield* sql.unsafe("SELECT 1 FROM perdure.migrations"), 4)
+        }).pipe(Effect.provide(Layer.fresh(client))),
+      60_000
+    )
+
+    it.scopedLive("work in a schema where another application has the table migrations", () =>
+      Effect.gen(function*() {
+        const sql = yield* SqlClient.SqlClient
+        yield* sql.unsafe(
+          "CREATE TABLE public.migrations (id serial PRIMARY KEY, name text NOT NULL, run_on timestamp)"
+        )
+        yield* sql.unsafe("INSERT INTO public.migrations (name) VALUES ('theirs')")
+        const shared = yield* Tables.make("public")
+        const migrated = yield* Migrations.migrate(shared)
+        assert.strictEqual(migrated.migrations, "\"public\".\"perdure_migrations\"")
+        assert.deepStrictEqual(yield* Migrations.migrate(shared), migrated)
+        assert.deepStrictEqual(yield* Migrations.check(shared), migrated)
+        const driver = yield* SqlJournal.make({ schema: "public" })
+        yield* driver.heartbeat({ worker: { id: "w", incarnation: "1" }, leaseMillis: 1_000, info: null })
+        const theirs = yield* sql.unsafe<{ readonly name: string }>("SELECT name FROM public.migrations")
+        assert.deepStrictEqual(theirs, [{ name: "theirs" }])
+      }).pipe(Effect.provide(Layer.fresh(client))), 60_000)
+
+    it.scopedLive(
+      "are refused by a schema where another application has tables of the same names",
+      () =>
+        Effect.gen(function*() {
+          const sql = yield* SqlClient.SqlClient
+          yield* sql.unsafe("CREATE TABLE public.workers (name text)")
+          const shared = yield* Tables.make("public")
+          for (const attempt of [Migrations.migrate(shared), Migrations.check(shared)]) {
+            const error = yield* Effect.flip(attempt)
+            assert.strictEqual(error.code, "SchemaVersion")
+            assert.match(error.message, /tables of another application.*\(workers\).*a schema of its own/)
+          }
+          const refused = yield* Effect.flip(sql.unsafe(Migrations.script(shared)))
+          assert.include(String(refused.cause), "another application")
+        }).pipe(Effect.provide(Layer.fresh(client))),
+      60_000
+    )
+
+    it.scopedLive(
+      "that are breaking stop a live worker of older code with its next heartbeat",
+      () =>
+        Effect.gen(function*() {
+          const worker = { id: "w", incarnation: "1" }
+          const driver = yield* SqlJournal.make()
+          const beat = driver.heartbeat({ worker, leaseMillis: 60_000, info: null })
+          yield* beat
+          yield* Migrations.migrate(tables, [...Migrations.all, future(false)])
+          yield* beat
+          const sql = yield* SqlClient.SqlClient
+          yield* sql.unsafe("UPDATE perdure.migrations SET breaking = true WHERE id = 9000")
+          const before = yield* sql.unsafe("SELECT lease_until FROM perdure.workers")
+          const operations = [
+            Effect.asVoid(beat),
+            Effect.asVoid(driver.get(["a"])),
+            Effect.asVoid(driver.pong({ worker, nonce: "n" }))
+          ]
+          for (const operation of operations) {
+            const error = yield* Effect.flip(operation)
+            assert.deepStrictEqual([error.code, error.retryable], ["SchemaVersion", false])
+            assert.include(error.message, "9000 (sharding)")
+          }
+          assert.deepStrictEqual(yield* sql.unsafe("SELECT lease_until FROM perdure.workers"), before)
+        }).pipe(Effect.provide(Layer.fresh(client))),
       60_000
     )
 

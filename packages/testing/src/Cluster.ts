@@ -10,10 +10,10 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { type ChildProcess, spawn } from "node:child_process"
 import * as fs from "node:fs/promises"
-import { createServer } from "node:net"
 import * as path from "node:path"
 import { ClusterError } from "./ClusterError.js"
 import { query, withDatabase } from "./internal/admin.js"
+import { freePort } from "./internal/freePort.js"
 import { account, type Account, available, type Binaries, initialise, temporaryFolder } from "./internal/binaries.js"
 
 /**
@@ -69,24 +69,6 @@ pid=$(head -n 1 "$1/data/postmaster.pid" 2>/dev/null) && kill -QUIT "$pid" 2>/de
   n=0; while kill -0 "$pid" 2>/dev/null && [ $n -lt 500 ]; do sleep 0.02; n=$((n+1)); done; }
 rm -rf "$1"
 `
-
-const freePort: Effect.Effect<number, ClusterError> = Effect.async((resume) => {
-  const server = createServer()
-  server.once(
-    "error",
-    (cause) => resume(new ClusterError({ operation: "find a free port", detail: cause.message, cause }))
-  )
-  server.listen(0, "127.0.0.1", () => {
-    const address = server.address()
-    server.close(() =>
-      resume(
-        address !== null && typeof address === "object"
-          ? Effect.succeed(address.port)
-          : new ClusterError({ operation: "find a free port", detail: "no address" })
-      )
-    )
-  })
-})
 
 const folder = (who: Account): Effect.Effect<string, ClusterError, Scope.Scope> =>
   Effect.map(

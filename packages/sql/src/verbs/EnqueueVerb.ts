@@ -100,7 +100,7 @@ export const make = (session: Session, origins: RunOrigins): Pick<Driver.Journal
   return {
     enqueue: (request) =>
       request.runs.some(Singletons.hasSingleton)
-        ? session.transaction(insertSingletons(request.runs))
+        ? session.ownTransaction(insertSingletons(request.runs))
         : insert(request)
   }
 }

@@ -6,7 +6,7 @@ import * as Inbox from "../statements/inbox/inbox.js"
 import type { Session } from "./Session.js"
 
 export const make = (
-  { hints, inTransaction, query }: Session
+  { hints, inTransaction, query, workerQuery }: Session
 ): Pick<Driver.JournalDriver, "deliver" | "inbox"> => ({
   deliver: (messages) =>
     Effect.flatMap(inTransaction, (isInside) =>
@@ -17,5 +17,5 @@ export const make = (
         ),
         ({ now, value }) => ({ now, value })
       )),
-  inbox: (requests) => query(Inbox.inbox, [Inbox.encode(requests)], Inbox.decode)
+  inbox: (requests) => workerQuery(Inbox.inbox, [Inbox.encode(requests)], Inbox.decode)
 })

@@ -8,10 +8,16 @@ import * as Samples from "../statements/workers/samples.js"
 import * as Workers from "../statements/workers/workers.js"
 import type { Session } from "./Session.js"
 
-export const make = ({ hints, query }: Session): Omit<Driver.WorkerVerbs, "reconcile" | "retire" | "reap"> => ({
+export const make = (
+  { hints, livenessQuery, query, requireSchema, workerQuery }: Session
+): Omit<Driver.WorkerVerbs, "reconcile" | "retire" | "reap"> => ({
   heartbeat: ({ info, leaseMillis, worker }) => {
     hints.localWorkers.add(worker.id)
-    return query(Heartbeat.heartbeat, [worker.id, worker.incarnation, leaseMillis, info], Heartbeat.decode)
+    // A worker that must not use the schema any longer must not extend its lease either.
+    return Effect.zipRight(
+      requireSchema,
+      livenessQuery(Heartbeat.heartbeat, [worker.id, worker.incarnation, leaseMillis, info], Heartbeat.decode)
+    )
   },
   workers: ({ after, id, limit }) => query(Workers.workers, [id, after, Math.max(0, limit)], Workers.decode),
   samples: ({ limit, worker }) => query(Samples.samples, [worker, Math.max(0, limit)], Samples.decode),
@@ -20,5 +26,5 @@ export const make = ({ hints, query }: Session): Omit<Driver.WorkerVerbs, "recon
       query(Ping.ping, [worker, nonce], Ping.decode),
       ({ value }) => value === null ? Effect.void : hints.publish([{ _tag: "Ping", worker, nonce: value }])
     ),
-  pong: ({ nonce, worker }) => query(Pong.pong, [worker.id, worker.incarnation, nonce], Pong.decode)
+  pong: ({ nonce, worker }) => workerQuery(Pong.pong, [worker.id, worker.incarnation, nonce], Pong.decode)
 })
