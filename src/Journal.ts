@@ -18,7 +18,7 @@ import type { Operations } from "./internal/journal/operations.js"
 import { makeOperations } from "./internal/journal/operations.js"
 import { storableOnly } from "./internal/journal/storable.js"
 import type { ValueOperations } from "./internal/journal/values.js"
-import { makeValueOperations } from "./internal/journal/values.js"
+import { makeRecordOperations, makeValueOperations } from "./internal/journal/values.js"
 import { requireConfiguration } from "./internal/options/policy.js"
 import { duration, fields, optional } from "./internal/options/Rule.js"
 import { DriverTime } from "./internal/process/DriverTime.js"
@@ -77,7 +77,8 @@ const make = Effect.fnUntraced(function*(options?: JournalOptions) {
   const time = new DriverTime(yield* Effect.clockWith(Effect.succeed))
   const driver = storableOnly(yield* JournalDriver, time)
   const { hints, inTransaction, transaction } = driver
-  const operations = makeOperations(driver, time)
+  const encoded = makeOperations(driver, time)
+  const operations = { ...encoded, ...makeRecordOperations(encoded) }
   const process = Process.make({
     time,
     watch: new RunWatch(operations, time, Duration.decode(options?.pollInterval ?? "2 seconds")),

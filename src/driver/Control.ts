@@ -109,7 +109,7 @@ export interface ControlVerbs {
   readonly resume: (request: ControlRequest) => Call<number>
 
   /**
-   * Ends runs and their attached descendants immediately, without finalizers. `detail` becomes `{"by":…,"reason":…}`.
+   * Ends runs and their attached descendants immediately, without finalizers. Their `endCause` has `by` and `reason`.
    * Returns the number of named runs that ended.
    */
   readonly terminate: (request: ControlRequest) => Call<number>

@@ -18,7 +18,19 @@ export interface EncodedExit {
 }
 
 /**
- * How a run ended. It has an exit if its program ended it, and may have a detail if it was ended from outside.
+ * What ended a run from outside of its program.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export type EndCause =
+  /** A `terminate`: who asked for it, and why. */
+  | { readonly _tag: "Terminated"; readonly by: string | null; readonly reason: string | null }
+  /** A `reap`: how many workers in a row died while they held the run, and the id of the last one. */
+  | { readonly _tag: "Exhausted"; readonly crashes: number; readonly worker: string | null }
+
+/**
+ * How a run ended: `exit` if its program ended it, `endCause` if it is `terminated` or `exhausted`.
  *
  * @since 0.1.0
  * @category models
@@ -26,7 +38,7 @@ export interface EncodedExit {
 export interface Ending {
   readonly status: FinalStatus
   readonly exit: EncodedExit | null
-  readonly detail: Json | null
+  readonly endCause: EndCause | null
 }
 
 /**

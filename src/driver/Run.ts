@@ -5,7 +5,7 @@
  * @since 0.1.0
  */
 import type { Json, Millis } from "./Answer.js"
-import type { EncodedExit, Entry } from "./Entry.js"
+import type { EncodedExit, EndCause, Entry } from "./Entry.js"
 import type { Message } from "./Message.js"
 import type { RunStatus } from "./RunStatus.js"
 
@@ -179,6 +179,11 @@ export interface RunRecord {
   readonly worker: string | null
   /** Set if the run is `completed`, `failed` or `cancelled`. */
   readonly exit: EncodedExit | null
-  /** Why the run is `diverged`, `exhausted` or `terminated`. */
+  /** What ended a `terminated` or `exhausted` run. */
+  readonly endCause: EndCause | null
+  /**
+   * Why the run is `diverged`, `exhausted` or `terminated`. A driver returns that of a `Diverge`, and `Journal` adds
+   * that of an `endCause`.
+   */
   readonly detail: Json | null
 }

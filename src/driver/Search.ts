@@ -42,7 +42,10 @@ export interface RunFilter {
   readonly finishedBefore?: Millis
   /** The `errorCode` with which the run finished. */
   readonly errorCode?: string
-  /** A part of the JSON text of the failure, the defect or the detail. ASCII letters match case-insensitively. */
+  /**
+   * A part of the JSON text of the failure, the defect or the detail, or of a string of `endCause`. ASCII letters match
+   * case-insensitively.
+   */
   readonly text?: string
 }
 

@@ -17,6 +17,7 @@ import * as Schedules from "./migrations/0003_schedules.js"
 import * as Messages from "./migrations/0004_messages.js"
 import * as Controls from "./migrations/0005_controls.js"
 import * as ErrorCodes from "./migrations/0006_error_codes.js"
+import * as EndCauses from "./migrations/0007_end_causes.js"
 import * as Row from "./internal/Row.js"
 import { fromSqlError, fromStatement } from "./SqlErrors.js"
 import type { Tables } from "./Tables.js"
@@ -49,7 +50,8 @@ export const all: ReadonlyArray<Migration> = [
   { id: 3, name: "schedules", breaking: false, statements: Schedules.statements },
   { id: 4, name: "messages", breaking: true, statements: Messages.statements },
   { id: 5, name: "controls", breaking: false, statements: Controls.statements },
-  { id: 6, name: "error_codes", breaking: false, statements: ErrorCodes.statements }
+  { id: 6, name: "error_codes", breaking: false, statements: ErrorCodes.statements },
+  { id: 7, name: "end_causes", breaking: true, statements: EndCauses.statements }
 ]
 
 interface MigrationRow {

@@ -1,4 +1,4 @@
-/* perdure:await:a2ed57b0 */
+/* perdure:await:6d8ab7cf */
 WITH found_runs AS MATERIALIZED (
   SELECT r.*, q.i, NOT r.awaited AND r.status NOT IN ('completed', 'failed', 'cancelled', 'terminated', 'expired', 'exhausted') AS unmarked
   FROM json_array_elements_text($1::json) WITH ORDINALITY AS q(id, i)
@@ -24,7 +24,8 @@ LEFT JOIN (
     n.source, n.source_seq, date_part('epoch', r.expires_at) * 1000 AS expires_at, coalesce(r.pause = 'asked', false) AS pausing,
     r.epoch, r.generation, r.next_seq, r.crashes, date_part('epoch', n.created_at) * 1000 AS created_at,
     date_part('epoch', r.started_at) * 1000 AS started_at, date_part('epoch', r.finished_at) * 1000 AS finished_at,
-    date_part('epoch', r.available_at) * 1000 AS available_at, r.worker, r.exit_kind, r.exit_value, r.detail, r.i
+    date_part('epoch', r.available_at) * 1000 AS available_at, r.worker, r.exit_kind, r.exit_value, r.ended_by, r.end_reason,
+    r.crashed_worker, r.detail, r.i
   FROM (
     SELECT * FROM locked_runs
     UNION ALL

@@ -1,4 +1,4 @@
-/* perdure:claim_contents:991feb61 */
+/* perdure:claim_contents:21d309dd */
 WITH requested_runs AS MATERIALIZED (
   SELECT * FROM json_to_recordset($1::json) AS w(run text, journal boolean)
 )
@@ -11,7 +11,7 @@ SELECT r.id, r.inbox_seq AS seen, n.payload,
     SELECT json_agg(
       json_build_array(
         m.ordinal, m.kind, m.name, date_part('epoch', m.at) * 1000,
-        m.payload, m.requested_by, m.reason, m.child, m.status, m.exit_kind, m.exit_value, m.detail
+        m.payload, m.requested_by, m.reason, m.child, m.status, m.exit_kind, m.exit_value, m.crashes, m.crashed_worker
       ) ORDER BY m.ordinal
     )::text
     FROM "perdure"."inbox" m

@@ -1,4 +1,4 @@
-/* perdure:commitrtefk:7a789aa4 */
+/* perdure:commitrtefk:214254e0 */
 WITH commits AS MATERIALIZED (
   SELECT * FROM json_to_recordset($1::json) AS c(
     i int, run text, epoch int, "from" int, n int, seen int, must boolean, mark bigint, closes text[],
@@ -86,7 +86,7 @@ WITH commits AS MATERIALIZED (
   RETURNING m.run
 ), outgoing_messages AS MATERIALIZED (
   SELECT p.i, 2147483647, p.parent_id, 'child', p.parent_token, 'child:' || s.id,
-    NULL, NULL, NULL, s.id, s.status, s.exit_kind, s.exit_value, NULL
+    NULL, NULL, NULL, s.id, s.status, s.exit_kind, s.exit_value, NULL::int, NULL
   FROM parents p
   JOIN run_states s ON s.i = p.i AND s.applies
 ), numbered_messages AS MATERIALIZED (
@@ -105,7 +105,7 @@ WITH commits AS MATERIALIZED (
       ELSE false
     END AS is_due,
     CASE WHEN r.status = 'paused' AND r.pause = 'pending' AND r.fresh THEN r.key END AS key
-  FROM outgoing_messages AS m(c, k, run, kind, name, id, payload, requested_by, reason, child, status, exit_kind, exit_value, detail)
+  FROM outgoing_messages AS m(c, k, run, kind, name, id, payload, requested_by, reason, child, status, exit_kind, exit_value, crashes, crashed_worker)
   JOIN (
     SELECT s.id, s.queue, s.inbox_seq, s.status, s.waiting, s.closed, s.worker, s.pause, s.fresh, s.key FROM run_states s
   ) r ON r.id = m.run
@@ -114,9 +114,9 @@ WITH commits AS MATERIALIZED (
   WINDOW w AS (PARTITION BY r.id ORDER BY m.c, m.k)
 ), inserted_messages AS (
   INSERT INTO "perdure"."inbox" (at, ordinal, run, id, kind, name,
-    payload, requested_by, reason, child, status, exit_kind, exit_value, detail)
+    payload, requested_by, reason, child, status, exit_kind, exit_value, crashes, crashed_worker)
   SELECT date_trunc('milliseconds', statement_timestamp()), m.ordinal, m.run, m.id, m.kind, m.name,
-    m.payload, m.requested_by, m.reason, m.child, m.status, m.exit_kind, m.exit_value, m.detail
+    m.payload, m.requested_by, m.reason, m.child, m.status, m.exit_kind, m.exit_value, m.crashes, m.crashed_worker
   FROM numbered_messages m
   ORDER BY m.run COLLATE "C", m.ordinal
   ON CONFLICT (run, id) DO NOTHING

@@ -1,4 +1,4 @@
-/* perdure:commitrcmptefgkq:ab5e9407 */
+/* perdure:commitrcmptefgkq:466995fd */
 WITH commits AS MATERIALIZED (
   SELECT * FROM json_to_recordset($1::json) AS c(
     i int, run text, epoch int, "from" int, n int, seen int, must boolean, mark bigint, closes text[],
@@ -7,7 +7,7 @@ WITH commits AS MATERIALIZED (
 ), commit_messages AS MATERIALIZED (
   SELECT * FROM json_to_recordset($6::json) AS m(
     c int, k int, run text, kind text, name text, id text,
-    payload text, requested_by text, reason text, child text, status text, exit_kind text, exit_value text, detail text
+    payload text, requested_by text, reason text, child text, status text, exit_kind text, exit_value text, crashes int, crashed_worker text
   )
 ), parents AS MATERIALIZED (
   SELECT a.i, n.parent_id, n.parent_token
@@ -152,11 +152,11 @@ WITH commits AS MATERIALIZED (
   ON CONFLICT DO NOTHING
 ), outgoing_messages AS MATERIALIZED (
   SELECT m.c, m.k, m.run, m.kind, m.name, m.id,
-    m.payload, m.requested_by, m.reason, m.child, m.status, m.exit_kind, m.exit_value, m.detail
+    m.payload, m.requested_by, m.reason, m.child, m.status, m.exit_kind, m.exit_value, m.crashes, m.crashed_worker
   FROM commit_messages m WHERE coalesce((SELECT verdicts FROM verdicts)[m.c + 1] = 1, false)
   UNION ALL
   SELECT p.i, 2147483647, p.parent_id, 'child', p.parent_token, 'child:' || s.id,
-    NULL, NULL, NULL, s.id, s.status, s.exit_kind, s.exit_value, NULL
+    NULL, NULL, NULL, s.id, s.status, s.exit_kind, s.exit_value, NULL::int, NULL
   FROM parents p
   JOIN run_states s ON s.i = p.i AND s.applies
 ), numbered_messages AS MATERIALIZED (
@@ -175,7 +175,7 @@ WITH commits AS MATERIALIZED (
       ELSE false
     END AS is_due,
     CASE WHEN r.status = 'paused' AND r.pause = 'pending' AND r.fresh THEN r.key END AS key
-  FROM outgoing_messages AS m(c, k, run, kind, name, id, payload, requested_by, reason, child, status, exit_kind, exit_value, detail)
+  FROM outgoing_messages AS m(c, k, run, kind, name, id, payload, requested_by, reason, child, status, exit_kind, exit_value, crashes, crashed_worker)
   JOIN (
     SELECT s.id, s.queue, s.inbox_seq, s.status, s.waiting, s.closed, s.worker, s.pause, s.fresh, s.key FROM run_states s
     UNION ALL
@@ -189,9 +189,9 @@ WITH commits AS MATERIALIZED (
   WINDOW w AS (PARTITION BY r.id ORDER BY m.c, m.k)
 ), inserted_messages AS (
   INSERT INTO "perdure"."inbox" (at, ordinal, run, id, kind, name,
-    payload, requested_by, reason, child, status, exit_kind, exit_value, detail)
+    payload, requested_by, reason, child, status, exit_kind, exit_value, crashes, crashed_worker)
   SELECT date_trunc('milliseconds', statement_timestamp()), m.ordinal, m.run, m.id, m.kind, m.name,
-    m.payload, m.requested_by, m.reason, m.child, m.status, m.exit_kind, m.exit_value, m.detail
+    m.payload, m.requested_by, m.reason, m.child, m.status, m.exit_kind, m.exit_value, m.crashes, m.crashed_worker
   FROM numbered_messages m
   ORDER BY m.run COLLATE "C", m.ordinal
   ON CONFLICT (run, id) DO NOTHING

@@ -1,9 +1,9 @@
-/* perdure:deliver:ea94a4c0 */
+/* perdure:deliver:1233e810 */
 WITH outgoing_messages AS MATERIALIZED (
   SELECT 0 AS c, m.*
   FROM json_to_recordset($1::json) AS m(
     k int, run text, kind text, name text, id text,
-    payload text, requested_by text, reason text, child text, status text, exit_kind text, exit_value text, detail text
+    payload text, requested_by text, reason text, child text, status text, exit_kind text, exit_value text, crashes int, crashed_worker text
   )
 ), locked_runs AS MATERIALIZED (
   SELECT r.*
@@ -28,7 +28,7 @@ WITH outgoing_messages AS MATERIALIZED (
       ELSE false
     END AS is_due,
     CASE WHEN r.status = 'paused' AND r.pause = 'pending' AND r.fresh THEN r.key END AS key
-  FROM outgoing_messages AS m(c, k, run, kind, name, id, payload, requested_by, reason, child, status, exit_kind, exit_value, detail)
+  FROM outgoing_messages AS m(c, k, run, kind, name, id, payload, requested_by, reason, child, status, exit_kind, exit_value, crashes, crashed_worker)
   JOIN (
     SELECT * FROM locked_runs
   ) r ON r.id = m.run
@@ -37,9 +37,9 @@ WITH outgoing_messages AS MATERIALIZED (
   WINDOW w AS (PARTITION BY r.id ORDER BY m.c, m.k)
 ), inserted_messages AS (
   INSERT INTO "perdure"."inbox" (at, ordinal, run, id, kind, name,
-    payload, requested_by, reason, child, status, exit_kind, exit_value, detail)
+    payload, requested_by, reason, child, status, exit_kind, exit_value, crashes, crashed_worker)
   SELECT date_trunc('milliseconds', statement_timestamp()), m.ordinal, m.run, m.id, m.kind, m.name,
-    m.payload, m.requested_by, m.reason, m.child, m.status, m.exit_kind, m.exit_value, m.detail
+    m.payload, m.requested_by, m.reason, m.child, m.status, m.exit_kind, m.exit_value, m.crashes, m.crashed_worker
   FROM numbered_messages m
   ORDER BY m.run COLLATE "C", m.ordinal
   ON CONFLICT (run, id) DO NOTHING

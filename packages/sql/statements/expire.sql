@@ -1,4 +1,4 @@
-/* perdure:expire:aa4d1c62 */
+/* perdure:expire:925862b8 */
 WITH overdue_runs AS MATERIALIZED (
   SELECT r.id FROM "perdure"."runs" r
   WHERE r.expires_at IS NOT NULL AND r.fresh AND r.status NOT IN ('completed', 'failed', 'cancelled', 'terminated', 'expired', 'exhausted') AND r.expires_at <= date_trunc('milliseconds', statement_timestamp())
@@ -32,7 +32,7 @@ WITH overdue_runs AS MATERIALIZED (
 ), outgoing_messages AS MATERIALIZED (
   SELECT 0, row_number() OVER (ORDER BY x.id),
     x.parent_id, 'child', x.parent_token, 'child:' || x.id,
-      NULL, NULL, NULL, x.id, 'expired', NULL, NULL, NULL
+      NULL, NULL, NULL, x.id, 'expired', NULL, NULL, NULL::int, NULL
   FROM expired_runs x
   WHERE x.parent_id IS NOT NULL
 ), numbered_messages AS MATERIALIZED (
@@ -51,7 +51,7 @@ WITH overdue_runs AS MATERIALIZED (
       ELSE false
     END AS is_due,
     CASE WHEN r.status = 'paused' AND r.pause = 'pending' AND r.fresh THEN r.key END AS key
-  FROM outgoing_messages AS m(c, k, run, kind, name, id, payload, requested_by, reason, child, status, exit_kind, exit_value, detail)
+  FROM outgoing_messages AS m(c, k, run, kind, name, id, payload, requested_by, reason, child, status, exit_kind, exit_value, crashes, crashed_worker)
   JOIN (
     SELECT p.id, p.queue, p.inbox_seq, p.status, p.waiting, p.closed, p.worker, p.pause, p.fresh, p.key FROM locked_parents p LEFT JOIN expired_runs x ON x.id = p.id WHERE x.id IS NULL
   ) r ON r.id = m.run
@@ -60,9 +60,9 @@ WITH overdue_runs AS MATERIALIZED (
   WINDOW w AS (PARTITION BY r.id ORDER BY m.c, m.k)
 ), inserted_messages AS (
   INSERT INTO "perdure"."inbox" (at, ordinal, run, id, kind, name,
-    payload, requested_by, reason, child, status, exit_kind, exit_value, detail)
+    payload, requested_by, reason, child, status, exit_kind, exit_value, crashes, crashed_worker)
   SELECT date_trunc('milliseconds', statement_timestamp()), m.ordinal, m.run, m.id, m.kind, m.name,
-    m.payload, m.requested_by, m.reason, m.child, m.status, m.exit_kind, m.exit_value, m.detail
+    m.payload, m.requested_by, m.reason, m.child, m.status, m.exit_kind, m.exit_value, m.crashes, m.crashed_worker
   FROM numbered_messages m
   ORDER BY m.run COLLATE "C", m.ordinal
   ON CONFLICT (run, id) DO NOTHING

@@ -1,4 +1,4 @@
-/* perdure:find_a_101:87b7a921 */
+/* perdure:find_a_101:bf7be2f8 */
 WITH workflows AS MATERIALIZED (
   SELECT a.workflow, 1 AS few FROM (
     WITH RECURSIVE workflow_scan AS (
@@ -51,7 +51,8 @@ LEFT JOIN (
     n.source, n.source_seq, date_part('epoch', r.expires_at) * 1000 AS expires_at, coalesce(r.pause = 'asked', false) AS pausing,
     r.epoch, r.generation, r.next_seq, r.crashes, date_part('epoch', n.created_at) * 1000 AS created_at,
     date_part('epoch', r.started_at) * 1000 AS started_at, date_part('epoch', r.finished_at) * 1000 AS finished_at,
-    date_part('epoch', r.available_at) * 1000 AS available_at, r.worker, r.exit_kind, r.exit_value, r.detail, r.i
+    date_part('epoch', r.available_at) * 1000 AS available_at, r.worker, r.exit_kind, r.exit_value, r.ended_by, r.end_reason,
+    r.crashed_worker, r.detail, r.i
   FROM (
     SELECT r.*, p.i FROM page_runs p
     CROSS JOIN LATERAL (

@@ -1,4 +1,4 @@
-/* perdure:find_s1000ex_101:64ca9be9 */
+/* perdure:find_s1000ex_101:b24d4f8e */
 WITH workflows AS MATERIALIZED (
   SELECT a.workflow, 1 AS few FROM (
     WITH RECURSIVE workflow_scan AS (
@@ -34,7 +34,10 @@ WITH workflows AS MATERIALIZED (
         SELECT r.* FROM "perdure"."runs" r WHERE r.id = n.run OFFSET 0
       ) r
       WHERE w.few = 1 AND r.status = ANY (ARRAY(SELECT json_array_elements_text($1::json))) AND r.error_code = $2::text AND (CASE WHEN r.exit_kind IN ('failure', 'defect') THEN strpos(lower(r.exit_value COLLATE "C"), lower($3::text COLLATE "C")) > 0 ELSE false END
-        OR coalesce(strpos(lower(r.detail COLLATE "C"), lower($3::text COLLATE "C")) > 0, false)) AND NOT (SELECT count(*) FROM candidate_runs) > 10000
+        OR coalesce(strpos(lower(r.detail COLLATE "C"), lower($3::text COLLATE "C")) > 0, false)
+        OR coalesce(strpos(lower(r.ended_by COLLATE "C"), lower($3::text COLLATE "C")) > 0, false)
+        OR coalesce(strpos(lower(r.end_reason COLLATE "C"), lower($3::text COLLATE "C")) > 0, false)
+        OR coalesce(strpos(lower(r.crashed_worker COLLATE "C"), lower($3::text COLLATE "C")) > 0, false)) AND NOT (SELECT count(*) FROM candidate_runs) > 10000
       ORDER BY n.created_at DESC, n.run DESC LIMIT 101
     )
     UNION ALL
@@ -45,7 +48,10 @@ WITH workflows AS MATERIALIZED (
           SELECT r.* FROM "perdure"."runs" r WHERE r.id = n.run OFFSET 0
         ) r
         WHERE n.workflow = f.workflow AND r.status = ANY (ARRAY(SELECT json_array_elements_text($1::json))) AND r.error_code = $2::text AND (CASE WHEN r.exit_kind IN ('failure', 'defect') THEN strpos(lower(r.exit_value COLLATE "C"), lower($3::text COLLATE "C")) > 0 ELSE false END
-          OR coalesce(strpos(lower(r.detail COLLATE "C"), lower($3::text COLLATE "C")) > 0, false))
+          OR coalesce(strpos(lower(r.detail COLLATE "C"), lower($3::text COLLATE "C")) > 0, false)
+          OR coalesce(strpos(lower(r.ended_by COLLATE "C"), lower($3::text COLLATE "C")) > 0, false)
+          OR coalesce(strpos(lower(r.end_reason COLLATE "C"), lower($3::text COLLATE "C")) > 0, false)
+          OR coalesce(strpos(lower(r.crashed_worker COLLATE "C"), lower($3::text COLLATE "C")) > 0, false))
         ORDER BY n.created_at DESC, n.run DESC LIMIT 101
       ) n
       WHERE f.few = 1 AND (SELECT count(*) FROM candidate_runs) > 10000
@@ -62,7 +68,8 @@ LEFT JOIN (
     n.source, n.source_seq, date_part('epoch', r.expires_at) * 1000 AS expires_at, coalesce(r.pause = 'asked', false) AS pausing,
     r.epoch, r.generation, r.next_seq, r.crashes, date_part('epoch', n.created_at) * 1000 AS created_at,
     date_part('epoch', r.started_at) * 1000 AS started_at, date_part('epoch', r.finished_at) * 1000 AS finished_at,
-    date_part('epoch', r.available_at) * 1000 AS available_at, r.worker, r.exit_kind, r.exit_value, r.detail, r.i
+    date_part('epoch', r.available_at) * 1000 AS available_at, r.worker, r.exit_kind, r.exit_value, r.ended_by, r.end_reason,
+    r.crashed_worker, r.detail, r.i
   FROM (
     SELECT r.*, p.i FROM page_runs p
     CROSS JOIN LATERAL (

@@ -1,4 +1,4 @@
-/* perdure:get:a019acf6 */
+/* perdure:get:c12b061f */
 SELECT date_part('epoch', date_trunc('milliseconds', statement_timestamp())) * 1000 AS now, x.*
 FROM (SELECT 1) one_row
 LEFT JOIN (
@@ -7,7 +7,8 @@ LEFT JOIN (
     n.source, n.source_seq, date_part('epoch', r.expires_at) * 1000 AS expires_at, coalesce(r.pause = 'asked', false) AS pausing,
     r.epoch, r.generation, r.next_seq, r.crashes, date_part('epoch', n.created_at) * 1000 AS created_at,
     date_part('epoch', r.started_at) * 1000 AS started_at, date_part('epoch', r.finished_at) * 1000 AS finished_at,
-    date_part('epoch', r.available_at) * 1000 AS available_at, r.worker, r.exit_kind, r.exit_value, r.detail, r.i
+    date_part('epoch', r.available_at) * 1000 AS available_at, r.worker, r.exit_kind, r.exit_value, r.ended_by, r.end_reason,
+    r.crashed_worker, r.detail, r.i
   FROM (
     SELECT r.*, q.i FROM json_array_elements_text($1::json) WITH ORDINALITY AS q(id, i)
     CROSS JOIN LATERAL (

@@ -1,4 +1,4 @@
-/* perdure:inbox:7da92e55 */
+/* perdure:inbox:e67e6c1f */
 SELECT date_part('epoch', date_trunc('milliseconds', statement_timestamp())) * 1000 AS now, (
   SELECT json_agg(
     json_build_array(
@@ -6,7 +6,7 @@ SELECT date_part('epoch', date_trunc('milliseconds', statement_timestamp())) * 1
         SELECT json_agg(
           json_build_array(
             m.ordinal, m.kind, m.name, date_part('epoch', m.at) * 1000,
-            m.payload, m.requested_by, m.reason, m.child, m.status, m.exit_kind, m.exit_value, m.detail
+            m.payload, m.requested_by, m.reason, m.child, m.status, m.exit_kind, m.exit_value, m.crashes, m.crashed_worker
           ) ORDER BY m.ordinal
         )::text
         FROM "perdure"."inbox" m

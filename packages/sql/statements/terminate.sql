@@ -1,4 +1,4 @@
-/* perdure:terminate:b04801b7 */
+/* perdure:terminate:75c8cefb */
 WITH RECURSIVE named_runs AS MATERIALIZED (
   SELECT DISTINCT x.id COLLATE "C" AS id, 1 AS few FROM json_array_elements_text($1::json) AS x(id)
 ), family_runs AS (
@@ -44,7 +44,7 @@ WITH RECURSIVE named_runs AS MATERIALIZED (
 ), outgoing_messages AS MATERIALIZED (
   SELECT 0, row_number() OVER (ORDER BY e.id),
     n.parent_id, 'child', n.parent_token, 'child:' || e.id,
-      NULL, NULL, NULL, e.id, 'terminated', NULL, NULL, $4::text
+      NULL, $2::text, $3::text, e.id, 'terminated', NULL, NULL, NULL::int, NULL
   FROM ended_runs e
   CROSS JOIN LATERAL (
     SELECT n.parent_id, n.parent_token FROM "perdure"."inputs" n WHERE n.run = e.id OFFSET 0
@@ -66,7 +66,7 @@ WITH RECURSIVE named_runs AS MATERIALIZED (
       ELSE false
     END AS is_due,
     CASE WHEN r.status = 'paused' AND r.pause = 'pending' AND r.fresh THEN r.key END AS key
-  FROM outgoing_messages AS m(c, k, run, kind, name, id, payload, requested_by, reason, child, status, exit_kind, exit_value, detail)
+  FROM outgoing_messages AS m(c, k, run, kind, name, id, payload, requested_by, reason, child, status, exit_kind, exit_value, crashes, crashed_worker)
   JOIN (
     SELECT r.id, r.queue, r.inbox_seq, r.status, r.waiting, r.closed, r.worker, r.pause, r.fresh, r.key FROM locked_runs r WHERE NOT r.member
   ) r ON r.id = m.run
@@ -75,9 +75,9 @@ WITH RECURSIVE named_runs AS MATERIALIZED (
   WINDOW w AS (PARTITION BY r.id ORDER BY m.c, m.k)
 ), inserted_messages AS (
   INSERT INTO "perdure"."inbox" (at, ordinal, run, id, kind, name,
-    payload, requested_by, reason, child, status, exit_kind, exit_value, detail)
+    payload, requested_by, reason, child, status, exit_kind, exit_value, crashes, crashed_worker)
   SELECT date_trunc('milliseconds', statement_timestamp()), m.ordinal, m.run, m.id, m.kind, m.name,
-    m.payload, m.requested_by, m.reason, m.child, m.status, m.exit_kind, m.exit_value, m.detail
+    m.payload, m.requested_by, m.reason, m.child, m.status, m.exit_kind, m.exit_value, m.crashes, m.crashed_worker
   FROM numbered_messages m
   ORDER BY m.run COLLATE "C", m.ordinal
   ON CONFLICT (run, id) DO NOTHING
@@ -133,7 +133,9 @@ WITH RECURSIVE named_runs AS MATERIALIZED (
   UPDATE "perdure"."runs" r
   SET status = CASE WHEN x.ends THEN 'terminated' ELSE r.status END,
     pause = CASE WHEN x.ends THEN NULL ELSE r.pause END,
-    detail = CASE WHEN x.ends THEN $4::text ELSE r.detail END,
+    ended_by = CASE WHEN x.ends THEN $2::text ELSE r.ended_by END,
+    end_reason = CASE WHEN x.ends THEN $3::text ELSE r.end_reason END,
+    detail = CASE WHEN x.ends THEN NULL ELSE r.detail END,
     finished_at = CASE WHEN x.ends THEN date_trunc('milliseconds', statement_timestamp()) ELSE r.finished_at END,
     worker = CASE WHEN x.ends THEN NULL ELSE r.worker END,
     incarnation = CASE WHEN x.ends THEN NULL ELSE r.incarnation END,

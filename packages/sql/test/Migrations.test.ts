@@ -264,14 +264,18 @@ for (const [name, client] of kinds) {
               kind: "child",
               name: "a",
               child: "c",
-              ending: { status: "failed", exit: { kind: "failure", value: "{\"n\":1}" }, detail: null }
+              ending: { status: "failed", exit: { kind: "failure", value: "{\"n\":1}" }, endCause: null }
             },
             {
               ...head(2),
               kind: "child",
               name: "b",
               child: "d",
-              ending: { status: "terminated", exit: null, detail: null }
+              ending: {
+                status: "terminated",
+                exit: null,
+                endCause: { _tag: "Terminated", by: null, reason: null }
+              }
             },
             { ...head(3), kind: "signal", name: "s", payload: "{\"by\":7}" },
             { ...head(4), kind: "cancel", name: "cancel", by: "ann", reason: null }
@@ -280,6 +284,55 @@ for (const [name, client] of kinds) {
           assert.deepStrictEqual(controls.map(({ at: _, ...rest }) => rest), [
             { action: "cancel", by: "ann", reason: null, related: null }
           ])
+        }).pipe(Effect.provide(Layer.fresh(client))),
+      60_000
+    )
+
+    it.scopedLive(
+      "take what ended runs from outside from their details, and from messages to parents",
+      () =>
+        Effect.gen(function*() {
+          yield* Migrations.migrate(tables, Migrations.all.slice(0, 6))
+          const sql = yield* SqlClient.SqlClient
+          const runs = [
+            ["parent", "suspended", 0, null],
+            ["ended", "terminated", 0, "{\"by\":\"ann\",\"reason\":\"a \\\"test\\\"\"}"],
+            ["poison", "exhausted", 3, "{\"crashes\" : 3, \"worker\" : \"w1\", \"at\" : 5}"],
+            ["stuck", "diverged", 0, "{\"by\":\"kept\"}"]
+          ] as const
+          for (const [id, status, crashes, detail] of runs) {
+            yield* sql.unsafe(
+              `INSERT INTO perdure.runs (available_at, priority, epoch, inbox_seq, unread, id, status, queue, workflow,
+              version, crashes, detail)
+            VALUES (now(), 0, 1, 2, 2, $1, $2, 'q', 'w', '1', $3, $4)`,
+              [id, status, crashes, detail]
+            )
+            yield* sql.unsafe(
+              `INSERT INTO perdure.inputs (created_at, depth, run, workflow, root, payload)
+            VALUES (now(), 0, $1, 'w', $1, '1')`,
+              [id]
+            )
+            if (detail === null || status === "diverged") continue
+            yield* sql.unsafe(
+              `INSERT INTO perdure.inbox (at, ordinal, run, id, kind, name, child, status, detail)
+            VALUES (now(), $1, 'parent', $2, 'child', 'token', $2, $3, $4)`,
+              [id === "ended" ? 1 : 2, id, status, detail]
+            )
+          }
+          const driver = yield* SqlJournal.make()
+          const records = (yield* driver.get(["ended", "poison", "stuck"])).value
+          const terminated = { _tag: "Terminated", by: "ann", reason: "a \"test\"" } as const
+          const exhausted = { _tag: "Exhausted", crashes: 3, worker: "w1" } as const
+          assert.deepStrictEqual(records.map(({ detail, endCause, id }) => [id, endCause, detail]).sort(), [
+            ["ended", terminated, null],
+            ["poison", exhausted, null],
+            ["stuck", null, "{\"by\":\"kept\"}"]
+          ])
+          const [inbox] = (yield* driver.inbox([{ run: "parent", after: 0 }])).value
+          assert.deepStrictEqual(
+            inbox?.messages.map((message) => message.kind === "child" ? message.ending.endCause : message.kind),
+            [terminated, exhausted]
+          )
         }).pipe(Effect.provide(Layer.fresh(client))),
       60_000
     )

@@ -2,9 +2,9 @@
  * A comparison of two storage drivers: both execute random sequences of operations under one `TestClock`, and every
  * result, and everything that can be read at the end, must be equal.
  *
- * Not compared is what the contract leaves open: gaps between ordinals, the detail of an exhausted run, the number of
- * claims that it takes to get all available runs, whether a second cancel of one delivery wakes its run, and whether a
- * message to a run that continues as new is a duplicate of a message that the run drops.
+ * Not compared is what the contract leaves open: gaps between ordinals, the number of claims that it takes to get all
+ * available runs, whether a second cancel of one delivery wakes its run, and whether a message to a run that continues
+ * as new is a duplicate of a message that the run drops.
  *
  * The first driver is usually the memory driver, the oracle. Nothing else may reap in the databases at the same time.
  *

@@ -2,6 +2,7 @@
 import type * as Either from "effect/Either"
 import type { EncodedExit, Json, Message } from "../../driver/JournalDriver.js"
 import type { ValueInvalid, ValueTooLarge } from "../../Errors.js"
+import { detailOf } from "./endings.js"
 import type { WireExit } from "./exits.js"
 import { fromEncoded, successWire } from "./exits.js"
 import type { AnySchema } from "./wire.js"
@@ -51,8 +52,10 @@ export const wireOfMessage = (message: Message): WireExit => {
     case "cancel":
       return wireOfData({ by: message.by, reason: message.reason })
     case "child": {
-      const { detail, exit, status } = message.ending
-      return wireOfData({ run: message.child, status, exit, ...(detail === null ? {} : { detail }) })
+      const { endCause, exit, status } = message.ending
+      // The message was sent when the child ended.
+      const explained = endCause === null ? {} : { detail: detailOf(endCause, message.at) }
+      return wireOfData({ run: message.child, status, exit, ...explained })
     }
   }
 }

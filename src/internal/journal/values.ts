@@ -7,11 +7,22 @@ import * as Option from "effect/Option"
 import type { Disposition, EncodedExit, Json, NewMessage } from "../../driver/JournalDriver.js"
 import type { JournalError, ValueInvalid, ValueTooLarge, ValueUnreadable } from "../../Errors.js"
 import { Limits } from "../../Limits.js"
+import { withDetail } from "../codec/endings.js"
 import type { SignalShape } from "../codec/messages.js"
 import { cancelContent, encodeCompletion, encodeSignal } from "../codec/messages.js"
 import type { PublishedShape } from "../codec/published.js"
 import { decodePublished, encodePublished } from "../codec/published.js"
 import type { Operations } from "./operations.js"
+
+/** The verbs that read records, whose details are made of fields above the driver. */
+export type RecordOperations = Pick<Operations, "get" | "await" | "find">
+
+/** Reads records with the details of runs that were ended from outside. */
+export const makeRecordOperations = (operations: RecordOperations): RecordOperations => ({
+  get: (runs) => Effect.map(operations.get(runs), (records) => records.map(withDetail)),
+  await: (runs) => Effect.map(operations.await(runs), (records) => records.map(withDetail)),
+  find: (request) => Effect.map(operations.find(request), ({ next, runs }) => ({ next, runs: runs.map(withDetail) }))
+})
 
 /** A run to be cancelled, who asks for it and why. */
 export interface CancelRequest {

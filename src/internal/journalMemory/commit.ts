@@ -87,7 +87,7 @@ const applyTransition = (
       })
     case "Finish": {
       const { errorCode, exit, status } = transition
-      return Messages.end(store, now, run, { status, exit, detail: null }, errorCode)
+      return Messages.end(store, now, run, { status, exit, endCause: null }, errorCode)
     }
     case "Continue": {
       Changes.startGeneration(store, run, ({ consumed, message }) => !consumed && !generationKinds.has(message.kind))

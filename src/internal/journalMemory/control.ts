@@ -89,10 +89,10 @@ const resume = (store: Store.Store, now: Driver.Millis, request: Driver.ControlR
 
 const terminate = (store: Store.Store, now: Driver.Millis, request: Driver.ControlRequest): number => {
   const targets = targetsOf(store, request).filter(({ run }) => isLive(run.row))
-  const detail = JSON.stringify({ by: request.by, reason: request.reason })
+  const endCause = { _tag: "Terminated", by: request.by, reason: request.reason } as const
   for (const { run } of targets) {
     const { fresh, queue } = run.row
-    Messages.end(store, now, run, { status: "terminated", exit: null, detail })
+    Messages.end(store, now, run, { status: "terminated", exit: null, endCause })
     // The end of a started run frees capacity of its queue.
     if (!fresh) Changes.hint(store, { _tag: "Ready", queue })
   }
@@ -108,7 +108,7 @@ const expire = (store: Store.Store, now: Driver.Millis, { limit }: VerbRequest<"
     .filter(({ row }) => isOverdue(row, now))
     .sort((a, b) => (a.row.expiresAt ?? 0) - (b.row.expiresAt ?? 0) || Store.byId(a, b))
     .slice(0, limit)
-  for (const run of overdue) Messages.end(store, now, run, { status: "expired", exit: null, detail: null })
+  for (const run of overdue) Messages.end(store, now, run, { status: "expired", exit: null, endCause: null })
   for (const run of overdue) Messages.notifyParent(store, now, run)
   return { expired: overdue.length }
 }

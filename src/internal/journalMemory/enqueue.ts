@@ -47,6 +47,7 @@ export const insertRun = (
     incarnation: claimant?.incarnation ?? null,
     exit: null,
     errorCode: null,
+    endCause: null,
     detail: null,
     claimedAt: claimant === null ? -Infinity : now,
     inboxSeq: 0,

@@ -61,6 +61,7 @@ export const end = (
   }
   Changes.updateRun(store, run, {
     ...ending,
+    detail: null,
     errorCode,
     finishedAt: now,
     worker: null,
@@ -74,7 +75,7 @@ export const end = (
 
 /** Sends the parent of a run that has ended the message of kind `child`. */
 export const notifyParent = (store: Store.Store, now: Driver.Millis, run: Store.Run): void => {
-  const { detail, exit, id, parent, status } = run.row
+  const { endCause, exit, id, parent, status } = run.row
   if (parent === null || !isFinal(status)) return
   deliver(store, now, {
     to: parent.id,
@@ -82,7 +83,7 @@ export const notifyParent = (store: Store.Store, now: Driver.Millis, run: Store.
     name: parent.token,
     id: `child:${id}`,
     child: id,
-    ending: { status, exit, detail }
+    ending: { status, exit, endCause }
   })
 }
 

@@ -17,9 +17,22 @@ const newestFirst = (a: Driver.RunCursor, b: Driver.RunCursor): number =>
 /** Lower-cases ASCII letters only, as the collation of the SQL driver's columns does. */
 const lowerCase = (text: string): string => text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase())
 
-const includesText = ({ detail, exit }: Store.Row, text: string): boolean => {
+/** The strings of an `endCause`. */
+const stringsOf = (endCause: Driver.EndCause | null): ReadonlyArray<string | null> => {
+  switch (endCause?._tag) {
+    case undefined:
+      return []
+    case "Terminated":
+      return [endCause.by, endCause.reason]
+    case "Exhausted":
+      return [endCause.worker]
+  }
+}
+
+const includesText = ({ detail, endCause, exit }: Store.Row, text: string): boolean => {
   const error = exit !== null && (exit.kind === "failure" || exit.kind === "defect") ? exit.value : null
-  return [error, detail].some((each) => each !== null && lowerCase(each).includes(lowerCase(text)))
+  return [error, detail, ...stringsOf(endCause)]
+    .some((each) => each !== null && lowerCase(each).includes(lowerCase(text)))
 }
 
 const equals = <A>(condition: A | undefined, value: A | null | undefined): boolean =>

@@ -89,8 +89,8 @@ const reap = (store: Store.Store, now: Driver.Millis, { limit, maxCrashes }: Ver
     Changes.updateRun(store, run, { crashes })
     // The end of a run frees capacity of its queue.
     Changes.hint(store, { _tag: "Ready", queue })
-    const detail = JSON.stringify({ crashes, worker, at: now })
-    Messages.end(store, now, run, { status: "exhausted", exit: null, detail })
+    const endCause = { _tag: "Exhausted", crashes, worker } as const
+    Messages.end(store, now, run, { status: "exhausted", exit: null, endCause })
   }
   for (const run of exhausted) Messages.notifyParent(store, now, run)
   return { released: runs.length - exhausted.length, exhausted: exhausted.length }

@@ -47,8 +47,9 @@ export interface RunFilter {
    */
   readonly errorCode?: string
   /**
-   * Part of the JSON of its failure or defect, or of the detail of a diverged, exhausted or ended run. ASCII letters
-   * match case-insensitively. Only runs in states that can have one are searched, unless `status` names others.
+   * Part of the JSON of its failure or defect, of the detail of a diverged run, of who terminated it or why, or of the
+   * last worker of an exhausted run. ASCII letters match case-insensitively. Only runs in states that can have one are
+   * searched, unless `status` names others.
    */
   readonly text?: string
 }

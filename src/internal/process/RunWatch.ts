@@ -5,13 +5,14 @@ import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FiberId from "effect/FiberId"
-import { type Ending, isFinal, type RunRecord } from "../../driver/JournalDriver.js"
+import { isFinal, type RunRecord } from "../../driver/JournalDriver.js"
 import type { JournalError } from "../../Errors.js"
+import type { ReadableEnding } from "../codec/endings.js"
 import type { DriverTime } from "./DriverTime.js"
 
 /** What a waiter learns: the run ended, changed, or does not exist. */
 export type News =
-  | { readonly _tag: "Ended"; readonly ending: Ending }
+  | { readonly _tag: "Ended"; readonly ending: ReadableEnding }
   | { readonly _tag: "Seen"; readonly record: RunRecord }
   | { readonly _tag: "Missing" }
   | { readonly _tag: "Broken"; readonly error: JournalError }
@@ -95,7 +96,7 @@ export class RunWatch {
   }
 
   /** Waits for a run's end. Undefined if the run does not exist. */
-  ending(run: string, options?: { readonly known: boolean }): Effect.Effect<Ending | undefined, JournalError> {
+  ending(run: string, options?: { readonly known: boolean }): Effect.Effect<ReadableEnding | undefined, JournalError> {
     return Effect.async((resume) => {
       const stop = this.listen(run, (news) => {
         if (news._tag === "Seen") return
@@ -125,7 +126,7 @@ export class RunWatch {
   }
 
   /** A worker of this process has ended the run. */
-  ended(run: string, ending: Ending): void {
+  ended(run: string, ending: ReadableEnding): void {
     this.tell(run, { _tag: "Ended", ending })
   }
 

@@ -1,9 +1,9 @@
 /** The end of a run, read as the exit of its workflow. */
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import type { Ending } from "../../driver/JournalDriver.js"
 import type { ResultError } from "../../Errors.js"
 import { RunEnded, ValueUnreadable } from "../../Errors.js"
+import type { ReadableEnding } from "../codec/endings.js"
 import type { ExitCodec } from "../codec/exits.js"
 import { decodeExit, describeDefect, fromEncoded } from "../codec/exits.js"
 
@@ -17,7 +17,7 @@ export interface RunReader {
 export const readEnding = <A, E>(
   { exit: codec, name }: RunReader,
   runId: string,
-  { detail, exit, status }: Ending
+  { detail, exit, status }: ReadableEnding
 ): Effect.Effect<A, E | ResultError> => {
   const ended = (status: RunEnded["status"], detail: string) =>
     Effect.fail(new RunEnded({ runId, workflow: name, status, detail }))

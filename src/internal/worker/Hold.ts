@@ -15,7 +15,8 @@
 import * as Either from "effect/Either"
 import type * as Exit from "effect/Exit"
 import type * as FiberRefs from "effect/FiberRefs"
-import type { ClaimedRun, CommitResult, Ending, HolderNews, Inbox, Transition } from "../../driver/JournalDriver.js"
+import type { ClaimedRun, CommitResult, HolderNews, Inbox, Transition } from "../../driver/JournalDriver.js"
+import type { ReadableEnding } from "../codec/endings.js"
 import { successWire } from "../codec/exits.js"
 import type { Op } from "../machine/Op.js"
 import type { WorkflowRegistration } from "../process/Registration.js"
@@ -425,7 +426,7 @@ export class Hold {
     }
   }
 
-  private over(ending: Ending | null): void {
+  private over(ending: ReadableEnding | null): void {
     this.work.stop()
     this.forget()
     this.become("gone")

@@ -2,7 +2,7 @@
 import type * as Exit from "effect/Exit"
 import type { Op } from "../machine/Op.js"
 import type { Stray } from "../machine/Machine.js"
-import type { Ending } from "../../driver/JournalDriver.js"
+import type { ReadableEnding } from "../codec/endings.js"
 import type { BodyFiber } from "./PendingWork.js"
 
 /** `Hold` is a parameter so that this module does not import the hold. */
@@ -33,5 +33,5 @@ export interface Host<Hold> {
   readonly progressed: (hold: Hold) => void
   readonly suspended: (hold: Hold) => void
   /** The hold is over. `ending` is null if the run has not ended. */
-  readonly ended: (hold: Hold, ending: Ending | null) => void
+  readonly ended: (hold: Hold, ending: ReadableEnding | null) => void
 }

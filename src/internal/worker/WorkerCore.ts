@@ -17,7 +17,8 @@
  */
 import * as Effect from "effect/Effect"
 import type { JournalService } from "../../Journal.js"
-import type { ClaimedRun, Ending, Hint, WorkerRef } from "../../driver/JournalDriver.js"
+import type { ClaimedRun, Hint, WorkerRef } from "../../driver/JournalDriver.js"
+import type { ReadableEnding } from "../codec/endings.js"
 import type { Stray } from "../machine/Machine.js"
 import type { LocalWorker } from "../process/Process.js"
 import { runBody, runTransaction } from "./bodies.js"
@@ -218,7 +219,7 @@ export class WorkerCore implements LocalWorker, Host<Hold> {
     // If a message came since the commit, storage has made the run claimable.
   }
 
-  ended(hold: Hold, ending: Ending | null): void {
+  ended(hold: Hold, ending: ReadableEnding | null): void {
     this.runs.remove(hold)
     if (ending !== null) this.journal.process.watch.ended(hold.id, ending)
     else this.journal.process.watch.left(hold.id)

@@ -27,6 +27,17 @@ export const controlMutants: ReadonlyArray<Mutant> = [
   mutant("terminate", "a terminate always returns 1", (driver) => ({
     terminate: (request) => mapValue(driver.terminate(request), () => 1)
   })),
+  mutant("terminate", "a terminated run does not have who asked and why", (driver) => ({
+    terminate: ({ runs }) => driver.terminate({ runs, by: null, reason: null })
+  })),
+  mutant("terminate", "a terminated run has its detail as JSON", (driver) => ({
+    get: (runs) =>
+      mapValue(driver.get(runs), (records) =>
+        records.map((record) => ({
+          ...record,
+          detail: record.status === "terminated" ? JSON.stringify(record.endCause) : record.detail
+        })))
+  })),
   mutant("control", "a pause changes no run", (driver) => ({ pause: () => driver.pause(noRuns) })),
   mutant("control", "a resume changes no paused run", (driver) => ({ resume: () => driver.resume(noRuns) })),
   mutant("control", "a pause records neither by nor reason", (driver) => ({

@@ -104,7 +104,7 @@ export const runMutants: ReadonlyArray<Mutant> = [
           const [record] = (yield* driver.get([run])).value
           if (transition?._tag !== "Finish" || record?.status !== "completed" || record.parent === null) continue
           const { id, token } = record.parent
-          const ending = { status: record.status, exit: record.exit, detail: record.detail }
+          const ending = { status: record.status, exit: record.exit, endCause: record.endCause }
           const message = { to: id, kind: "child", name: token, id: `unique-${++unique}`, child: run, ending } as const
           yield* driver.deliver([message])
         }

@@ -20,6 +20,27 @@ export const workerMutants: ReadonlyArray<Mutant> = [
   mutant("leases", "no run is exhausted", (driver) => ({
     reap: (request) => driver.reap({ ...request, maxCrashes: Infinity })
   })),
+  mutant("leases", "an exhausted run does not have its last worker", (driver) => ({
+    get: (runs) =>
+      mapValue(driver.get(runs), (records) =>
+        records.map((record) =>
+          record.endCause?._tag === "Exhausted"
+            ? { ...record, endCause: { ...record.endCause, worker: null } }
+            : record
+        ))
+  })),
+  mutant("leases", "the message of an exhausted child does not have its crashes", (driver) => ({
+    claim: (request) =>
+      mapValue(driver.claim(request), (claimed) => ({
+        ...claimed,
+        runs: claimed.runs.map((run) => ({
+          ...run,
+          inbox: run.inbox.map((message) =>
+            message.kind === "child" ? { ...message, ending: { ...message.ending, endCause: null } } : message
+          )
+        }))
+      }))
+  })),
   mutant(
     "leases",
     "the limit of a reaping is ignored",

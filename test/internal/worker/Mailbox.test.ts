@@ -27,7 +27,7 @@ const content = (kind: MessageKind, ordinal: number): MessageContent => {
     case "cancel":
       return { kind, by: null, reason: null }
     case "child":
-      return { kind, child: `c-${ordinal}`, ending: { status: "expired", exit: null, detail: null } }
+      return { kind, child: `c-${ordinal}`, ending: { status: "expired", exit: null, endCause: null } }
     default:
       return { kind, payload: `${ordinal}` }
   }

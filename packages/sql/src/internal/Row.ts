@@ -114,5 +114,21 @@ export const exit = (row: Fields, kind: string | number, value: string | number)
   value: textOrNull(row, value)
 })
 
+/** What ended a run of this status from outside; null for other statuses. `at` has the fields. */
+export const endCauseOrNull = (
+  row: Fields,
+  status: Driver.RunStatus,
+  at: { readonly [Name in "by" | "reason" | "crashes" | "worker"]: string | number }
+): Driver.EndCause | null => {
+  switch (status) {
+    case "terminated":
+      return { _tag: "Terminated", by: textOrNull(row, at.by), reason: textOrNull(row, at.reason) }
+    case "exhausted":
+      return { _tag: "Exhausted", crashes: integer(row, at.crashes), worker: textOrNull(row, at.worker) }
+    default:
+      return null
+  }
+}
+
 export const exitOrNull = (row: Fields, kind: string | number, value: string | number): Driver.EncodedExit | null =>
   row[kind] === null ? null : exit(row, kind, value)

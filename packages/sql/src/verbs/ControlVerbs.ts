@@ -19,10 +19,9 @@ export const make = ({ hints, query }: Session): Driver.ControlVerbs => {
   /** Repeats a statement until it changes nothing, so that descendants started meanwhile are not missed. */
   const untilDone = Effect.fnUntraced(function*(
     verb: Verb,
-    { by, reason, runs }: Driver.ControlRequest,
-    ...more: ReadonlyArray<string>
+    { by, reason, runs }: Driver.ControlRequest
   ) {
-    const parameters = [JSON.stringify([...new Set(runs)]), by, reason, ...more]
+    const parameters = [JSON.stringify([...new Set(runs)]), by, reason]
     const first = yield* query(verb, parameters, decodeControlled)
     const found = [...first.hints]
     let last = first
@@ -55,7 +54,7 @@ export const make = ({ hints, query }: Session): Driver.ControlVerbs => {
   return {
     pause: (request) => untilDone(pause, request),
     resume: (request) => untilDone(resume, request),
-    terminate: (request) => untilDone(terminate, request, JSON.stringify({ by: request.by, reason: request.reason })),
+    terminate: (request) => untilDone(terminate, request),
     expire: ({ limit }) =>
       Effect.map(
         Effect.tap(query(Expire.expire, [limit], Expire.decode), (answer) => hints.publish(answer.hints)),

@@ -87,7 +87,7 @@ export const all: ReadonlyArray<readonly [name: string, verb: Verb, parameters: 
   ["expire", expire, [100]],
   ["pause", pause, [JSON.stringify(["r00000001"]), "by", "reason"]],
   ["resume", resume, [JSON.stringify(["r00000001"]), "by", "reason"]],
-  ["terminate", terminate, [JSON.stringify(["r00000001"]), "by", "reason", "{}"]],
+  ["terminate", terminate, [JSON.stringify(["r00000001"]), "by", "reason"]],
   ["fork", fork, ["r00000001", 1, "fork", "q", 0, "fork", "by", "reason"]],
   ["controls", controls, ["r00000001"]],
   ["get", get, [JSON.stringify(["r00000001"])]],

@@ -4,12 +4,7 @@ import type * as Driver from "perdure/JournalDriver"
 const byKey = <A>(key: (item: A) => string) => (a: A, b: A): number => key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : 0
 
 /** Ordinals can have gaps. */
-const message = ({ ordinal: _, ...rest }: Driver.Message) =>
-  rest.kind === "child" ? { ...rest, ending: ending(rest.ending) } : rest
-
-/** The contract leaves open the detail of an exhausted run. */
-const ending = <E extends Pick<Driver.RunRecord, "status" | "detail">>(each: E): E =>
-  each.status === "exhausted" ? { ...each, detail: null } : each
+const message = ({ ordinal: _, ...rest }: Driver.Message) => rest
 
 export const messages = (all: ReadonlyArray<Driver.Message>) => all.map(message)
 
@@ -42,7 +37,7 @@ export const dispositions = (
 
 /** The contract defines `availableAt` for claimable runs only. */
 export const record = (run: Driver.RunRecord) => ({
-  ...ending(run),
+  ...run,
   availableAt: claimable.has(run.status) ? run.availableAt : null
 })
 

@@ -107,11 +107,16 @@ export const newMessage = (prefix: string, { id, to }: MessageSpec): Driver.NewM
   ...content(prefix, id)
 })
 
+const ending = (id: number): Driver.Ending =>
+  id % 16 === 0
+    ? { status: "terminated", exit: null, endCause: { _tag: "Terminated", by: `by-${id}`, reason: null } }
+    : { status: "exhausted", exit: null, endCause: { _tag: "Exhausted", crashes: id, worker: `worker-${id}` } }
+
 const content = (prefix: string, id: number): Driver.MessageContent => {
   const kind = kinds[id % 8] ?? "signal"
   switch (kind) {
     case "child":
-      return { kind, child: runId(prefix, id), ending: { status: "expired", exit: null, detail: `{"id": ${id}}` } }
+      return { kind, child: runId(prefix, id), ending: ending(id) }
     case "cancel":
       return { kind, by: `by-${id}`, reason: id % 2 === 0 ? null : "because" }
     default:

@@ -96,7 +96,7 @@ export const message = (kind: Driver.MessageKind, to: string, name: string): Dri
     case "cancel":
       return { ...head, kind, by: `by-${messages}`, reason: null }
     case "child":
-      return { ...head, kind, child: `child-${messages}`, ending: { status: "expired", exit: null, detail: null } }
+      return { ...head, kind, child: `child-${messages}`, ending: { status: "expired", exit: null, endCause: null } }
     default:
       return { ...head, kind, payload: `{"n":${messages}}` }
   }

@@ -37,7 +37,7 @@ const markExit = (mark: Mark, exit: Driver.EncodedExit): void => {
 }
 
 const markContent = (mark: Mark, content: Driver.MessageContent): void => {
-  for (const field of Object.values(encodeContent(content))) mark.text(field ?? "")
+  for (const field of Object.values(encodeContent(content))) mark.text(`${field ?? ""}`)
 }
 
 const markTransition = (mark: Mark, transition: Driver.Transition): void => {

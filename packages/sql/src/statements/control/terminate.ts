@@ -50,7 +50,7 @@ const outgoingMessages = (t: Words): string =>
     "outgoing_messages",
     sql`
       SELECT 0, row_number() OVER (ORDER BY e.id),
-        ${endMessage({ parent: "n", run: "e.id", status: "'terminated'", detail: "$4::text" })}
+        ${endMessage({ parent: "n", run: "e.id", status: "'terminated'", by: "$2::text", reason: "$3::text" })}
       FROM ended_runs e
       ${byIndex(`SELECT n.parent_id, n.parent_token FROM ${t.inputs} n WHERE n.run = e.id`, "n")}
       WHERE e.id = e.named AND n.parent_id IS NOT NULL
@@ -71,7 +71,9 @@ const updatedRuns = (t: Words): ReadonlyArray<string> => [
       UPDATE ${t.runs} r
       SET status = CASE WHEN x.ends THEN 'terminated' ELSE r.status END,
         pause = CASE WHEN x.ends THEN NULL ELSE r.pause END,
-        detail = CASE WHEN x.ends THEN $4::text ELSE r.detail END,
+        ended_by = CASE WHEN x.ends THEN $2::text ELSE r.ended_by END,
+        end_reason = CASE WHEN x.ends THEN $3::text ELSE r.end_reason END,
+        detail = CASE WHEN x.ends THEN NULL ELSE r.detail END,
         finished_at = CASE WHEN x.ends THEN ${t.now} ELSE r.finished_at END,
         worker = CASE WHEN x.ends THEN NULL ELSE r.worker END,
         incarnation = CASE WHEN x.ends THEN NULL ELSE r.incarnation END,
@@ -84,10 +86,10 @@ const updatedRuns = (t: Words): ReadonlyArray<string> => [
   )
 ]
 
-/** $1 runs, $2 by, $3 reason, $4 detail */
+/** $1 runs, $2 by, $3 reason */
 export const terminate: Verb = {
   name: "terminate",
-  parameters: 4,
+  parameters: 3,
   text: (t) =>
     withRecursive(
       [

@@ -56,14 +56,20 @@ export interface FilterStatement {
 /** In the collation "C", only ASCII letters have two cases. */
 const lowerCase = (text: string): string => `lower(${text} COLLATE "C")`
 
-/** The failure or the detail of run `r` contains a string. ASCII letters match case-insensitively. */
+/** The columns of a run that say why it ended or diverged, beside its exit. */
+const explanations = ["detail", "ended_by", "end_reason", "crashed_worker"]
+
+/** The failure or an explanation of run `r` contains a string. ASCII letters match case-insensitively. */
 const contains = (parameter: string): string => {
   const sought = lowerCase(`${parameter}::text`)
+  const explained = explanations.map((column) =>
+    `OR coalesce(strpos(${lowerCase(`r.${column}`)}, ${sought}) > 0, false)`
+  )
   return sql`
     (CASE WHEN r.exit_kind IN ('failure', 'defect') THEN strpos(${
     lowerCase("r.exit_value")
   }, ${sought}) > 0 ELSE false END
-      OR coalesce(strpos(${lowerCase("r.detail")}, ${sought}) > 0, false))
+      ${explained.join("\n")})
   `
 }
 

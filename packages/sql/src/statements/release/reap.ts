@@ -68,9 +68,7 @@ const lockedRuns = (t: Words): string => {
   return part(
     "locked_runs",
     sql`
-      SELECT r.*, n.parent_id, n.parent_token, CASE WHEN r.ends THEN json_build_object(
-          'crashes', r.crashes + 1, 'worker', r.worker, 'at', (${millis(t.now)})::bigint
-        )::text END AS detail
+      SELECT r.*, n.parent_id, n.parent_token
       FROM orphan_runs o
       ${byIndex(run, "r")}
       ${byIndex(`SELECT n.parent_id, n.parent_token FROM ${t.inputs} n WHERE n.run = r.id`, "n")}
@@ -110,7 +108,15 @@ const outgoingMessages = part(
   "outgoing_messages",
   sql`
     SELECT 0, row_number() OVER (ORDER BY x.id),
-      ${endMessage({ parent: "x", run: "x.id", status: "'exhausted'", detail: "x.detail" })}
+      ${
+    endMessage({
+      parent: "x",
+      run: "x.id",
+      status: "'exhausted'",
+      crashes: "x.crashes + 1",
+      crashedWorker: "x.worker"
+    })
+  }
     FROM reaped_runs x
     WHERE x.ends AND x.parent_id IS NOT NULL
   `
@@ -130,7 +136,7 @@ const updatedRuns = (t: Words): ReadonlyArray<string> => [
   part(
     "run_changes",
     sql`
-      SELECT coalesce(x.id, a.run) AS id, x.id IS NOT NULL AS reaped, coalesce(x.ends, false) AS ends, x.detail, a.ordinal,
+      SELECT coalesce(x.id, a.run) AS id, x.id IS NOT NULL AS reaped, coalesce(x.ends, false) AS ends, a.ordinal,
         a.count, a.is_due, ${few}
       FROM reaped_runs x
       FULL JOIN inbox_arrivals a ON a.run = x.id
@@ -144,7 +150,7 @@ const updatedRuns = (t: Words): ReadonlyArray<string> => [
           WHEN x.reaped THEN 'pending' ELSE r.status END,
         pause = CASE WHEN x.ends THEN NULL WHEN x.reaped AND r.pause = 'asked' THEN 'pending' ELSE r.pause END,
         crashes = CASE WHEN x.reaped THEN r.crashes + 1 ELSE r.crashes END,
-        detail = CASE WHEN x.ends THEN x.detail ELSE r.detail END,
+        crashed_worker = CASE WHEN x.ends THEN r.worker ELSE r.crashed_worker END,
         finished_at = CASE WHEN x.ends THEN ${t.now} ELSE r.finished_at END,
         worker = CASE WHEN x.reaped THEN NULL ELSE r.worker END,
         incarnation = CASE WHEN x.reaped THEN NULL ELSE r.incarnation END,

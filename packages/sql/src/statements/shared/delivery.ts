@@ -33,18 +33,31 @@ export const targetColumns = (r: string): string =>
  * an expression; `parent` is a row with the parent link.
  */
 export const endMessage = (
-  { detail = "NULL", exitKind = "NULL", exitValue = "NULL", parent, run, status }: {
+  {
+    by = "NULL",
+    crashedWorker = "NULL",
+    crashes = "NULL::int",
+    exitKind = "NULL",
+    exitValue = "NULL",
+    parent,
+    reason = "NULL",
+    run,
+    status
+  }: {
     readonly parent: string
     readonly run: string
     readonly status: string
     readonly exitKind?: string
     readonly exitValue?: string
-    readonly detail?: string
+    readonly by?: string
+    readonly reason?: string
+    readonly crashes?: string
+    readonly crashedWorker?: string
   }
 ): string =>
   sql`
     ${parent}.parent_id, 'child', ${parent}.parent_token, 'child:' || ${run},
-      NULL, NULL, NULL, ${run}, ${status}, ${exitKind}, ${exitValue}, ${detail}
+      NULL, ${by}, ${reason}, ${run}, ${status}, ${exitKind}, ${exitValue}, ${crashes}, ${crashedWorker}
   `
 
 /** The state in which a message finds its run `r`: an earlier cancel of the same request has lifted a pause. */

@@ -5,15 +5,38 @@ import type { Words } from "../../Verb.js"
 import { sql } from "../sql.js"
 import { millis } from "./expressions.js"
 
-const columns = ["payload", "requested_by", "reason", "child", "status", "exit_kind", "exit_value", "detail"]
+/** The columns of `inbox` for what a message says, with their types. */
+const types = {
+  payload: "text",
+  requested_by: "text",
+  reason: "text",
+  child: "text",
+  status: "text",
+  exit_kind: "text",
+  exit_value: "text",
+  crashes: "int",
+  crashed_worker: "text"
+}
 
-/** The columns of `inbox` for what a message says, all of type text. */
+const columns = Object.keys(types)
+
 export const contentColumns = columns.join(", ")
 
 export const contentOf = (m: string): string => columns.map((column) => `${m}.${column}`).join(", ")
 
 /** The columns with their types, for rows of JSON. */
-export const contentFields = columns.map((column) => `${column} text`).join(", ")
+export const contentFields = Object.entries(types).map((column) => column.join(" ")).join(", ")
+
+const encodeEndCause = (endCause: Driver.EndCause | null) => {
+  switch (endCause?._tag) {
+    case undefined:
+      return {}
+    case "Terminated":
+      return { requested_by: endCause.by, reason: endCause.reason }
+    case "Exhausted":
+      return { crashes: endCause.crashes, crashed_worker: endCause.worker }
+  }
+}
 
 export const encodeContent = (content: Driver.MessageContent) => {
   switch (content.kind) {
@@ -24,8 +47,8 @@ export const encodeContent = (content: Driver.MessageContent) => {
     case "cancel":
       return { requested_by: content.by, reason: content.reason }
     case "child": {
-      const { child, ending: { detail, exit, status } } = content
-      return { child, status, exit_kind: exit?.kind, exit_value: exit?.value, detail }
+      const { child, ending: { endCause, exit, status } } = content
+      return { child, status, exit_kind: exit?.kind, exit_value: exit?.value, ...encodeEndCause(endCause) }
     }
   }
 }
@@ -38,16 +61,11 @@ const decodeContent = (kind: Driver.MessageKind, row: Row.Fields): Driver.Messag
       return { kind, payload: Row.text(row, 4) }
     case "cancel":
       return { kind, by: Row.textOrNull(row, 5), reason: Row.textOrNull(row, 6) }
-    case "child":
-      return {
-        kind,
-        child: Row.text(row, 7),
-        ending: {
-          status: Row.finalStatus(row, 8),
-          exit: Row.exitOrNull(row, 9, 10),
-          detail: Row.textOrNull(row, 11)
-        }
-      }
+    case "child": {
+      const status = Row.finalStatus(row, 8)
+      const endCause = Row.endCauseOrNull(row, status, { by: 5, reason: 6, crashes: 11, worker: 12 })
+      return { kind, child: Row.text(row, 7), ending: { status, exit: Row.exitOrNull(row, 9, 10), endCause } }
+    }
   }
 }
 

@@ -20,7 +20,8 @@ export const selectRecords = (t: Words, runs: string): string =>
         n.source, n.source_seq, ${millis("r.expires_at")} AS expires_at, coalesce(r.pause = 'asked', false) AS pausing,
         r.epoch, r.generation, r.next_seq, r.crashes, ${millis("n.created_at")} AS created_at,
         ${millis("r.started_at")} AS started_at, ${millis("r.finished_at")} AS finished_at,
-        ${millis("r.available_at")} AS available_at, r.worker, r.exit_kind, r.exit_value, r.detail, r.i
+        ${millis("r.available_at")} AS available_at, r.worker, r.exit_kind, r.exit_value, r.ended_by, r.end_reason,
+        r.crashed_worker, r.detail, r.i
       FROM (
         ${runs}
       ) r
@@ -39,11 +40,12 @@ const attributes = (text: string | null): Driver.Attributes => {
 const record = (row: Row.Fields): Driver.RunRecord => {
   const parent = Row.textOrNull(row, "parent_id")
   const source = Row.textOrNull(row, "source")
+  const status = Row.status(row, "status")
   return {
     id: Row.text(row, "id"),
     workflow: Row.text(row, "workflow"),
     version: Row.text(row, "version"),
-    status: Row.status(row, "status"),
+    status,
     queue: Row.text(row, "queue"),
     priority: Row.integer(row, "priority"),
     payload: Row.text(row, "payload"),
@@ -69,6 +71,12 @@ const record = (row: Row.Fields): Driver.RunRecord => {
     availableAt: Row.instant(row, "available_at"),
     worker: Row.textOrNull(row, "worker"),
     exit: Row.exitOrNull(row, "exit_kind", "exit_value"),
+    endCause: Row.endCauseOrNull(row, status, {
+      by: "ended_by",
+      reason: "end_reason",
+      crashes: "crashes",
+      worker: "crashed_worker"
+    }),
     detail: Row.textOrNull(row, "detail")
   }
 }

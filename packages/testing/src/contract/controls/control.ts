@@ -411,7 +411,7 @@ export const control = [
         assert.deepStrictEqual([record.finishedAt, record.exit, record.expiresAt], [start + 100, null, start + 100])
         const message = only((yield* t.claimOne(parent)).inbox)
         assert.deepStrictEqual([message.kind, message.name], ["child", "token-late"])
-        assert.deepStrictEqual(endingOf(message), { child: late.id, status: "expired", exit: null, detail: null })
+        assert.deepStrictEqual(endingOf(message), { child: late.id, status: "expired", exit: null, endCause: null })
         assert.deepStrictEqual(yield* t.deliver(signal(late.id, "x")), ["Expired"])
         yield* pass(1)
         yield* sweep

@@ -5,7 +5,7 @@ import { check, endingOf, finish, nothing, only, pass, signal, start, value } fr
 
 export const terminate = [
   check(
-    "a terminated run is final, with its detail and without an exit, from any state",
+    "a terminated run is final, with who asked and why and without an exit, from any state",
     (t) =>
       Effect.gen(function*() {
         const pending = t.newRun("pending", { availableAt: start + 1_000 })
@@ -18,9 +18,10 @@ export const terminate = [
         for (const run of [pending, running, asleep, diverged]) {
           assert.strictEqual(yield* value(t.driver.terminate({ runs: [run.id], by: "ann", reason: null })), 1)
           const record = yield* t.record(run)
+          assert.deepStrictEqual(record.endCause, { _tag: "Terminated", by: "ann", reason: null })
           assert.deepStrictEqual(
             [record.status, record.detail, record.exit, record.finishedAt, record.worker],
-            ["terminated", "{\"by\":\"ann\",\"reason\":null}", null, start + 10, null]
+            ["terminated", null, null, start + 10, null]
           )
         }
         yield* pass(10_000)
@@ -91,7 +92,7 @@ export const terminate = [
         const child = t.newChild(parent, "child")
         const grandchild = t.newRun("grandchild", { parent: { id: child.id, token: "x", attached: true } })
         yield* t.enqueue(child, grandchild)
-        yield* t.driver.terminate({ runs: [child.id], by: null, reason: null })
+        yield* t.driver.terminate({ runs: [child.id], by: "ann", reason: "a \"test\"" })
         yield* t.driver.terminate({ runs: [child.id], by: null, reason: null })
         const message = only((yield* t.claimOne(parent)).inbox)
         assert.deepStrictEqual([message.kind, message.name], ["child", "token-child"])
@@ -99,7 +100,7 @@ export const terminate = [
           child: child.id,
           status: "terminated",
           exit: null,
-          detail: (yield* t.record(child)).detail
+          endCause: { _tag: "Terminated", by: "ann", reason: "a \"test\"" }
         })
         assert.strictEqual(yield* t.status(grandchild), "terminated")
         assert.deepStrictEqual(yield* t.deliver(signal(child.id, "x")), ["Expired"])

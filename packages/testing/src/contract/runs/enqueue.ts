@@ -34,6 +34,7 @@ export const enqueue = [
         availableAt: start,
         worker: null,
         exit: null,
+        endCause: null,
         detail: null
       })
     })),

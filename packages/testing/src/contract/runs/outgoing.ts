@@ -152,7 +152,7 @@ export const outgoing = [
           child: child.id,
           status,
           exit,
-          detail: null
+          endCause: null
         })
       }
       assert.strictEqual((yield* t.inbox(parent)).messages.length, ends.length)

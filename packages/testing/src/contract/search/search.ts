@@ -210,6 +210,8 @@ export const search = [
       yield* t.apply(yield* t.running("diverged"), {
         transition: { _tag: "Diverge", detail: "{\"reason\":\"Undecodable\"}" }
       })
+      yield* t.enqueue(t.newRun("ended"))
+      yield* t.driver.terminate({ runs: [t.id("ended")], by: "Ann-Marie", reason: "wrong \"price\"" })
       const of = (filter: Driver.RunFilter) => names(t, { workflows, ...filter })
       assert.deepStrictEqual(yield* of({ errorCode: "OutOfStock" }), ["tagged"])
       assert.deepStrictEqual(yield* of({ errorCode: "TimedOut" }), ["died"])
@@ -223,6 +225,8 @@ export const search = [
       assert.deepStrictEqual(yield* of({ text: "Ünlucky \\\"50" }), ["other"])
       assert.deepStrictEqual(yield* of({ text: "ünlucky" }), [])
       assert.deepStrictEqual(yield* of({ text: "undecodable" }), ["diverged"])
+      assert.deepStrictEqual(yield* of({ text: "ann-" }), ["ended"])
+      assert.deepStrictEqual(yield* of({ text: "WRONG \"price" }), ["ended"])
       assert.deepStrictEqual(yield* of({ text: "undecodable", errorCode: "OutOfStock" }), [])
     })),
 

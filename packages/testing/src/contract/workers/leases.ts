@@ -241,7 +241,8 @@ export const leases = [
           [record.status, record.crashes, record.exit, record.finishedAt, record.worker],
           ["exhausted", 2, null, yield* now, null]
         )
-        assert.doesNotThrow(() => JSON.parse(record.detail ?? ""))
+        const endCause = { _tag: "Exhausted", crashes: 2, worker: worker.id } as const
+        assert.deepStrictEqual([record.endCause, record.detail], [endCause, null])
         assert.deepStrictEqual(yield* t.claim([run.queue]), [])
         assert.strictEqual((yield* t.commit(held, { transition: finish() }))._tag, "Lost")
         assert.deepStrictEqual(yield* t.deliver(signal(run.id, "x")), ["Expired"])
@@ -251,7 +252,7 @@ export const leases = [
           child: run.id,
           status: "exhausted",
           exit: null,
-          detail: record.detail
+          endCause
         })
       })
   ),
