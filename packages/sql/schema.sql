@@ -32,7 +32,7 @@ CREATE TABLE IF NOT EXISTS "perdure"."migrations" (
 
 DO $perdure$
 BEGIN
-  IF EXISTS (SELECT FROM "perdure"."migrations" WHERE breaking AND id > 6) THEN
+  IF EXISTS (SELECT FROM "perdure"."migrations" WHERE breaking AND id > 7) THEN
     RAISE EXCEPTION 'the schema perdure has a breaking migration that this script lacks'
       USING HINT = 'Use the script of a newer version.';
   END IF;
@@ -332,25 +332,26 @@ INSERT INTO "perdure"."migrations" (id, name, breaking) VALUES (6, 'error_codes'
 END
 $perdure$;
 
+DO $perdure$
+BEGIN
+  IF EXISTS (SELECT FROM "perdure"."migrations" WHERE id = 7) THEN
+    RETURN;
+  END IF;
 ALTER TABLE "perdure"."runs" ADD COLUMN ended_by text, ADD COLUMN end_reason text, ADD COLUMN crashed_worker text;
-
 UPDATE "perdure"."runs"
 SET detail = NULL, ended_by = detail::json ->> 'by', end_reason = detail::json ->> 'reason'
 WHERE status = 'terminated' AND detail IS NOT NULL;
-
 UPDATE "perdure"."runs"
 SET detail = NULL, crashed_worker = detail::json ->> 'worker'
 WHERE status = 'exhausted' AND detail IS NOT NULL;
-
 ALTER TABLE "perdure"."inbox" ADD COLUMN crashes integer, ADD COLUMN crashed_worker text;
-
 UPDATE "perdure"."inbox"
 SET requested_by = detail::json ->> 'by', reason = detail::json ->> 'reason',
   crashes = (detail::json ->> 'crashes')::integer, crashed_worker = detail::json ->> 'worker'
 WHERE kind = 'child' AND NOT consumed AND detail IS NOT NULL;
-
 ALTER TABLE "perdure"."inbox" DROP COLUMN detail;
-
 INSERT INTO "perdure"."migrations" (id, name, breaking) VALUES (7, 'end_causes', true);
+END
+$perdure$;
 
 COMMIT;
