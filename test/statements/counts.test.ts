@@ -1,6 +1,7 @@
 /** The exact number of statements of each operation. */
 import { assert, describe, it } from "@effect/vitest"
 import * as PgJournal from "@perdure/postgres/PgJournal"
+import { nameOf } from "@perdure/sql/Verb"
 import * as TestDatabase from "@perdure/testing/TestDatabase"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -9,7 +10,20 @@ import * as Redacted from "effect/Redacted"
 import { Journal } from "perdure/Journal"
 import * as Worker from "perdure/Worker"
 import * as Pg from "pg"
-import { Go, Naps, NapsLive, Ten, TenLive, Waits, WaitsLive } from "./programs.js"
+import { readdirSync, readFileSync } from "node:fs"
+import { fileURLToPath } from "node:url"
+import {
+  Everything,
+  EverythingLive,
+  Go,
+  Naps,
+  NapsLive,
+  PartsLive,
+  Ten,
+  TenLive,
+  Waits,
+  WaitsLive
+} from "./programs.js"
 import { tap } from "./wire.js"
 
 /** No heartbeat, sweep, poll or LISTEN during a test. */
@@ -36,7 +50,9 @@ const setUp = (server: TestDatabase.Server) =>
       wire,
       counted,
       asClient: <A, E>(effect: Effect.Effect<A, E, Journal>) => counted("client", Effect.provide(effect, client)),
-      workerContext: Layer.build(Layer.provideMerge(Layer.mergeAll(TenLive, WaitsLive, NapsLive), over(url, "worker")))
+      workerContext: Layer.build(
+        Layer.provideMerge(Layer.mergeAll(TenLive, WaitsLive, NapsLive, EverythingLive, PartsLive), over(url, "worker"))
+      )
     }
   })
 
@@ -47,6 +63,13 @@ const manualWorker = (context: Context.Context<Journal>, options: Worker.WorkerO
     assert.isTrue(yield* core.lease.beat)
     return core
   })
+
+const directory = fileURLToPath(new URL("../../packages/sql/statements/", import.meta.url))
+
+/** The names in the committed statements. */
+const committed: ReadonlySet<string | null> = new Set(
+  readdirSync(directory).map((file) => nameOf(readFileSync(`${directory}${file}`, "utf8")))
+)
 
 describe("the counter of statements", () => {
   it.scopedLive("sees every statement, prepared or not, also if it spans several packets", () =>
@@ -157,4 +180,32 @@ describe.each(TestDatabase.servers)("statements on $name", (server) => {
       const { value: all } = yield* asClient(Effect.forEach(runs, (run) => run.record, { concurrency: 8 }))
       assert.isTrue(all.every(({ nextSeq, status }) => status === "completed" && nextSeq === 10))
     }))
+
+  it.scopedLive(
+    "of runs that use every durable operation have a committed text in each shape",
+    () =>
+      Effect.gen(function*() {
+        const { asClient, wire, workerContext } = yield* setUp(server)
+        const core = yield* manualWorker(yield* workerContext)
+        const step = Effect.gen(function*() {
+          yield* core.claimer.runOnce
+          yield* core.inboxReader.runOnce
+          // The bodies of the steps end before their entries are committed.
+          for (let yields = 0; yields < 20; yields++) yield* Effect.yieldNow()
+          yield* core.committer.runOnce
+        })
+        const { value: runs } = yield* asClient(Everything.startAll([{ generation: 0 }, { generation: 1 }]))
+        const { value: alone } = yield* asClient(Waits.start({ n: 0 }))
+        yield* asClient(Go.send(alone.id, { value: 1 }))
+        const areFinal = Effect.map(
+          asClient(Effect.forEach([...runs, alone], (run) => run.record)),
+          ({ value }) => value.every(({ status }) => status === "completed")
+        )
+        yield* Effect.repeat(Effect.zipRight(step, areFinal), { until: (done) => done })
+        const commits = [...wire.names].filter((name) => name.startsWith("perdure:commit"))
+        assert.isAbove(commits.length, 8, "the programs take many shapes of commits")
+        assert.deepStrictEqual([...wire.names].filter((name) => !committed.has(name)), [])
+      }),
+    60_000
+  )
 })

@@ -1,5 +1,7 @@
 /** Programs whose statements are counted. */
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Published from "perdure/Published"
 import * as Schema from "effect/Schema"
 import * as Signal from "perdure/Signal"
 import * as Step from "perdure/Step"
@@ -28,3 +30,33 @@ export const WaitsLive = Waits.toLayer(({ n }) =>
 export const Naps = Workflow.make("Naps", { payload: { n: Schema.Number } })
 
 export const NapsLive = Naps.toLayer(() => Effect.sleep("1 hour"))
+
+const Progress = Published.make("progress", Schema.Number)
+
+const Part = Workflow.make("Part", { payload: { n: Schema.Number }, success: Schema.Number })
+
+const KeyedPart = Workflow.make("KeyedPart", { payload: { n: Schema.Number }, key: ({ n }) => `key ${n}` })
+
+/** Uses each kind of durable operation; its second generation ends. */
+export const Everything = Workflow.make("Everything", { payload: { generation: Schema.Number } })
+
+export const EverythingLive = Everything.toLayer(({ generation }) =>
+  Effect.gen(function*() {
+    yield* Step.run("first", Effect.void)
+    yield* Progress.publish(generation)
+    yield* Step.run("second", Effect.void)
+    yield* KeyedPart.start({ n: 1 }, { detached: true })
+    yield* Step.run("third", Effect.void)
+    yield* KeyedPart.execute({ n: 2 })
+    const child = yield* Part.start({ n: generation })
+    yield* Go.send(child.id, { value: 1 })
+    yield* child.result
+    yield* Effect.forEach([1, 2], (n) => Part.start({ n }), { discard: true })
+    if (generation === 0) return yield* Everything.continueAsNew({ generation: 1 })
+  })
+)
+
+export const PartsLive = Layer.merge(
+  Part.toLayer(({ n }) => Effect.map(Go.receive, ({ value }) => n + value)),
+  KeyedPart.toLayer(() => Step.run("step", Effect.void))
+)

@@ -2,12 +2,15 @@
  * Counts statements in the bytes that this process writes to PostgreSQL, so that no statement escapes. A statement is a
  * Query or an Execute message of the protocol.
  */
+import { nameOf } from "@perdure/sql/Verb"
 import * as Effect from "effect/Effect"
 import { Socket } from "node:net"
 
 export interface Wire {
   /** The statements of this application's connections since `from`: the journal's verbs, or else their text. */
   readonly since: (application: string, from: number) => ReadonlyArray<string>
+  /** The name, with the fingerprint of its text, of each of the journal's statements. */
+  readonly names: ReadonlySet<string>
   /** The number of statements that this application has sent. */
   readonly mark: (application: string) => number
 }
@@ -38,9 +41,12 @@ export const tap = (port: number) =>
   Effect.acquireRelease(
     Effect.sync(() => {
       const sent = new Map<string, Array<string>>()
+      const names = new Set<string>()
       const connections = new WeakMap<Socket, Connection>()
       const record = (connection: Connection, statement: string) => {
         const application = connection.application ?? "?"
+        const name = nameOf(statement)
+        if (name !== null) names.add(name)
         const list = sent.get(application)
         if (list === undefined) sent.set(application, [label(statement)])
         else list.push(label(statement))
@@ -87,6 +93,7 @@ export const tap = (port: number) =>
         }
       })
       const wire: Wire = {
+        names,
         since: (application, from) => (sent.get(application) ?? []).slice(from),
         mark: (application) => sent.get(application)?.length ?? 0
       }

@@ -1,6 +1,7 @@
 /**
  * Every statement of the driver, by the name of the file in `statements/` that has its rendered text. A statement that
- * has shapes is here once for each shape that occurs often.
+ * has shapes is here once for each shape that occurs: `test/statements/counts.test.ts` executes programs with every
+ * durable operation, and fails for a shape that is not here.
  */
 import * as Tables from "@perdure/sql/Tables"
 import { statement, type Verb } from "@perdure/sql/Verb"
@@ -121,6 +122,13 @@ const shapes: ReadonlyArray<ReadonlyArray<Flag>> = [
   ["consumed", "moves", "ends", "finishes", "frees"],
   ["children", "moves", "ends", "finishes"],
   ["moves", "continues"],
+  ["consumed", "children"],
+  ["consumed", "moves", "ends", "finishes"],
+  ["consumed", "published", "moves", "finishes"],
+  ["consumed", "messages", "moves", "finishes"],
+  ["consumed", "moves", "finishes", "continues"],
+  ["moves", "ends", "finishes", "frees"],
+  ["children", "moves", "ends", "finishes", "frees", "keyed"],
   flags
 ]
 
