@@ -53,7 +53,9 @@ const describer = (): () => ProcessInfo => {
     const { process } = globalThis
     const { heapUsed, rss } = process.memoryUsage()
     const cpu = process.cpuUsage()
-    const { active, idle } = globalThis.performance.eventLoopUtilization()
+    // Not the global one: in a project with the types of a browser, that has another type.
+    const { performance } = process.getBuiltinModule("node:perf_hooks")
+    const { active, idle } = performance.eventLoopUtilization()
     const usage = { cpuMicros: cpu.user + cpu.system, loopActive: active, loopTotal: active + idle }
     const millis = usage.loopTotal - before.loopTotal
     if (millis >= MIN_SHARE_MILLIS) {
