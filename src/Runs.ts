@@ -11,8 +11,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { outsideOnly } from "./CurrentRun.js"
-import type * as Driver from "./driver/JournalDriver.js"
-import { liveStatuses, type RunRecord, type RunStatus } from "./driver/JournalDriver.js"
+import * as Driver from "./driver/JournalDriver.js"
 import type { JournalError, UnknownQueue, ValueInvalid } from "./Errors.js"
 import { makeExitCodec } from "./internal/codec/exits.js"
 import type { Attribution } from "./internal/options/Attribution.js"
@@ -72,7 +71,7 @@ export const all: All = { [AllTypeId]: true }
  * @since 0.1.0
  * @category models
  */
-export interface Found extends RunRecord {
+export interface Found extends Driver.RunRecord {
   readonly run: Run.Run<unknown, unknown>
 }
 
@@ -147,7 +146,7 @@ const read = (filter: RunFilter | All) => (after: Driver.RunCursor | null, limit
     return { items: runs.map((record): Found => ({ ...record, run: handle(journal, record) })), next }
   })
 
-const handle = (journal: JournalService, { id, workflow }: RunRecord): Run.Run<unknown, unknown> =>
+const handle = (journal: JournalService, { id, workflow }: Driver.RunRecord): Run.Run<unknown, unknown> =>
   Run.make(journal, { name: workflow, exit: untyped }, id)
 
 /**
@@ -214,7 +213,7 @@ export const stream = (filter: RunFilter | All): Stream.Stream<Found, JournalErr
  */
 export const count = (
   filter: RunFilter | All
-): Effect.Effect<Readonly<Record<RunStatus, number>>, JournalError, Journal> =>
+): Effect.Effect<Readonly<Record<Driver.RunStatus, number>>, JournalError, Journal> =>
   outsideOnly("Runs.count", () =>
     Effect.gen(function*() {
       yield* requireArguments("Runs.count", checkFilter(filter))
@@ -222,7 +221,7 @@ export const count = (
       return { ...zero, ...yield* journal.count(conditionsOf(filter)) }
     }))
 
-const zero: Readonly<Record<RunStatus, number>> = {
+const zero: Readonly<Record<Driver.RunStatus, number>> = {
   pending: 0,
   running: 0,
   suspended: 0,
@@ -267,7 +266,8 @@ type BulkStream<E> = (
  * they hold if the filter names no states.
  */
 const bulk =
-  <E>(operation: string, statuses: ReadonlyArray<RunStatus>, change: Change<E>): BulkStream<E> => (filter, options) =>
+  <E>(operation: string, statuses: ReadonlyArray<Driver.RunStatus>, change: Change<E>): BulkStream<E> =>
+  (filter, options) =>
     Stream.unwrap(outsideOnly(operation, () =>
       Effect.gen(function*() {
         yield* requireArguments(operation, checkBulk(filter, options))
@@ -326,7 +326,7 @@ const controlled = (control: "pause" | "resume" | "terminate"): Change<never> =>
  */
 export const cancelStream: BulkStream<never> = bulk<never>(
   "Runs.cancel",
-  liveStatuses,
+  Driver.liveStatuses,
   (journal, runs, { by, reason }) =>
     Effect.map(
       journal.cancel(runs.map((run) => ({ run, by, reason }))),
@@ -361,7 +361,11 @@ export const cancel: Bulk<never> = total(cancelStream)
  *
  * const progress = Runs.terminateStream({ workflow: "Broken", version: "3" }, { by: "ann" })
  */
-export const terminateStream: BulkStream<never> = bulk<never>("Runs.terminate", liveStatuses, controlled("terminate"))
+export const terminateStream: BulkStream<never> = bulk<never>(
+  "Runs.terminate",
+  Driver.liveStatuses,
+  controlled("terminate")
+)
 
 /**
  * Ends all live runs that match at once, with their attached children, as `Run.terminate` does each; no finalizer runs.
@@ -390,7 +394,7 @@ export const terminate: Bulk<never> = total(terminateStream)
  */
 export const pauseStream: BulkStream<never> = bulk<never>(
   "Runs.pause",
-  ["pending", "running", "suspended"],
+  Driver.PausableStatus.literals,
   controlled("pause")
 )
 
@@ -418,7 +422,11 @@ export const pause: Bulk<never> = total(pauseStream)
  *
  * const progress = Runs.resumeStream({ queue: "mail" }, { by: "ann" })
  */
-export const resumeStream: BulkStream<never> = bulk<never>("Runs.resume", ["paused", "diverged"], controlled("resume"))
+export const resumeStream: BulkStream<never> = bulk<never>(
+  "Runs.resume",
+  Driver.HaltedStatus.literals,
+  controlled("resume")
+)
 
 /**
  * Lets all paused runs that match continue, with their attached children, and retries diverged ones, as `Run.resume`
@@ -451,7 +459,7 @@ const RETRY_CONCURRENCY = 4
  */
 export const retryStream: BulkStream<UnknownQueue> = bulk<UnknownQueue>(
   "Runs.retry",
-  ["failed", "exhausted", "terminated", "expired"],
+  Driver.RetryableStatus.literals,
   (journal, runs, by) =>
     Effect.gen(function*() {
       const records = yield* journal.get(runs.map(retryId))

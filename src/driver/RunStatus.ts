@@ -85,3 +85,62 @@ const finalStatuses: ReadonlySet<RunStatus> = new Set(FinalStatus.literals)
  * @category models
  */
 export const liveStatuses: ReadonlyArray<RunStatus> = RunStatus.literals.filter((status) => !isFinal(status))
+
+/**
+ * The statuses in which a run waits for a claim.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export const ClaimableStatus = RunStatus.pipe(Schema.pickLiteral("pending", "suspended"))
+
+/**
+ * The statuses in which a run waits for a user.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export const HaltedStatus = RunStatus.pipe(Schema.pickLiteral("paused", "diverged"))
+
+/**
+ * The statuses of runs that a pause can stop: they continue without a user.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export const PausableStatus = RunStatus.pipe(Schema.pickLiteral(...ClaimableStatus.literals, "running"))
+
+/**
+ * The final statuses of runs that have no success.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export const UnsuccessfulStatus = RunStatus.pipe(
+  Schema.pickLiteral("failed", "cancelled", "terminated", "expired", "exhausted")
+)
+
+/**
+ * The final statuses of runs that can be retried. A run that was cancelled cannot: its finalizers have compensated its
+ * steps.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export const RetryableStatus = RunStatus.pipe(Schema.pickLiteral("failed", "terminated", "expired", "exhausted"))
+
+/**
+ * A status of runs that can be retried.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export type RetryableStatus = typeof RetryableStatus.Type
+
+/**
+ * Whether a run of this status can be retried.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export const isRetryable: (status: RunStatus) => status is RetryableStatus = Schema.is(RetryableStatus)

@@ -3,7 +3,7 @@ import type * as DateTime from "effect/DateTime"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import type * as Driver from "../../driver/JournalDriver.js"
-import { type Attributes, FinalStatus, RunStatus } from "../../driver/JournalDriver.js"
+import { type Attributes, HaltedStatus, RunStatus, UnsuccessfulStatus } from "../../driver/JournalDriver.js"
 import { MIN_STORED_MILLIS, instantOf } from "../util/time.js"
 import { attribute, label } from "./labels.js"
 import type { WorkflowReference } from "./names.js"
@@ -99,9 +99,8 @@ export const runFilter: Rule<RunFilter> = fields<RunFilter>({
 
 /** The states in which a run can have a failure or a detail. */
 const explained: ReadonlyArray<RunStatus> = [
-  ...FinalStatus.literals.filter((status) => status !== "completed"),
-  "diverged",
-  "paused"
+  ...UnsuccessfulStatus.literals,
+  ...HaltedStatus.literals
 ]
 
 const isMany = <A>(value: A | ReadonlyArray<A>): value is ReadonlyArray<A> => Array.isArray(value)

@@ -14,7 +14,7 @@ import {
   ValueInvalid
 } from "../../Errors.js"
 import type { JournalService } from "../../Journal.js"
-import type { ForkRequest, HistoryEntry, RunRecord } from "../../driver/JournalDriver.js"
+import { type ForkRequest, type HistoryEntry, isRetryable, type RunRecord } from "../../driver/JournalDriver.js"
 import { makeRunId } from "../codec/ids.js"
 import type { ForkOptions, RetryOptions } from "../options/forkOptions.js"
 import { forkOptions, RETRY_ID, retryOptions } from "../options/forkOptions.js"
@@ -101,12 +101,8 @@ export const retryId = (id: string): string => {
 
 /** Why a run cannot be retried, or undefined. */
 const notRetryable = ({ status }: RunRecord): string | undefined => {
+  if (isRetryable(status)) return undefined
   switch (status) {
-    case "failed":
-    case "exhausted":
-    case "terminated":
-    case "expired":
-      return undefined
     case "completed":
       return "it has succeeded: use Run.fork to repeat a part of it, or start a new run"
     case "cancelled":

@@ -1,6 +1,7 @@
 /** Random commands: sequences of operations over the pool, with repetitions, transactions and time between them. */
 import * as FastCheck from "effect/FastCheck"
-import type { FinalStatus, MessageKind, RunStatus } from "perdure/JournalDriver"
+import type { MessageKind } from "perdure/JournalDriver"
+import { FinalStatus, RunStatus } from "perdure/JournalDriver"
 import type { Command, CommitSpec, Conditions, FilterSpec, Index, Operation, TransitionSpec } from "./Command.js"
 import { childCount, forkCount, messageCount, runCount } from "./pool.js"
 import { scheduleOpening, scheduleOperation } from "./scheduleCommands.js"
@@ -76,27 +77,13 @@ const commit: FastCheck.Arbitrary<CommitSpec> = record({
 
 const versions = ["1", "2"]
 
-const statuses: ReadonlyArray<RunStatus> = [
-  "pending",
-  "running",
-  "suspended",
-  "paused",
-  "diverged",
-  "completed",
-  "failed",
-  "cancelled",
-  "terminated",
-  "expired",
-  "exhausted"
-]
-
 const texts = ["EXPECTED", "\"v\": 1", "oops"]
 
 const ago = constantFrom(0, 10, 50, 500)
 
 const conditions: { readonly [Name in keyof Conditions]: FastCheck.Arbitrary<Conditions[Name]> } = {
   version: constantFrom(...versions),
-  statuses: uniqueArray(constantFrom(...statuses), { maxLength: 4 }),
+  statuses: uniqueArray(constantFrom(...RunStatus.literals), { maxLength: 4 }),
   queues: uniqueArray(index(2), { minLength: 1, maxLength: 2 }),
   key: index(2),
   tags: uniqueArray(index(3), { minLength: 1, maxLength: 2 }),
@@ -118,7 +105,7 @@ const numbers = (count: number): ReadonlyArray<Index> => Array.from({ length: co
 /** Filters with one condition each, on values that runs often have. The player uses them at the end of a sequence. */
 export const singleConditions: ReadonlyArray<FilterSpec> = [
   ...versions.map((version) => ({ version })),
-  ...statuses.map((status) => ({ statuses: [status] })),
+  ...RunStatus.literals.map((status) => ({ statuses: [status] })),
   ...numbers(2).flatMap((n) => [{ queues: [n] }, { key: n }]),
   ...numbers(3).flatMap((n) => [{ tags: [n] }, { idempotencyKey: n }, { attribute: { n } }]),
   ...numbers(runCount).flatMap((n) => [{ parent: n }, { source: n }, { root: n }]),
@@ -283,7 +270,7 @@ const operation: FastCheck.Arbitrary<Operation> = oneof(
         record({
           workflow: index(2),
           statuses: uniqueArray(
-            constantFrom<FinalStatus>("completed", "failed", "cancelled", "terminated", "exhausted"),
+            constantFrom(...FinalStatus.literals),
             {
               minLength: 1,
               maxLength: 3

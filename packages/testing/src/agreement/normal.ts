@@ -1,5 +1,6 @@
 /** Results without what the contract leaves open, so that the results of two drivers can be compared. */
 import type * as Driver from "perdure/JournalDriver"
+import { ClaimableStatus } from "perdure/JournalDriver"
 
 const byKey = <A>(key: (item: A) => string) => (a: A, b: A): number => key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : 0
 
@@ -17,7 +18,7 @@ export const claimedRun = (run: Driver.ClaimedRun) => {
   return { ...rest, inbox: messages(inbox) }
 }
 
-const claimable: ReadonlySet<Driver.RunStatus> = new Set<Driver.RunStatus>(["pending", "suspended"])
+const claimable: ReadonlySet<Driver.RunStatus> = new Set(ClaimableStatus.literals)
 
 /**
  * The dispositions of messages that were sent together. The contract leaves open whether a second cancel to one run

@@ -6,7 +6,7 @@
 import * as Driver from "perdure/JournalDriver"
 import * as Row from "../../internal/Row.js"
 import type { Words } from "../../Verb.js"
-import { claimable, claimableStatuses, millis, halted, haltedStatuses } from "../shared/expressions.js"
+import { claimable, halted, millis } from "../shared/expressions.js"
 import { expectFew, few } from "../shared/planner.js"
 import { and, part, sql, withParts } from "../sql.js"
 import type { FilterStatement, Shape } from "./filter.js"
@@ -28,9 +28,9 @@ const endedRuns = (t: Words, statuses: string): string =>
 
 /** Groups of statuses with an index of their own, and its predicate. */
 const groups: ReadonlyArray<readonly [ReadonlyArray<Driver.RunStatus>, string]> = [
-  [claimableStatuses, `r.status IN ${claimable}`],
+  [Driver.ClaimableStatus.literals, `r.status IN ${claimable}`],
   [["running"], "r.worker IS NOT NULL"],
-  [haltedStatuses, `r.status IN ${halted}`]
+  [Driver.HaltedStatus.literals, `r.status IN ${halted}`]
 ]
 
 const predicatesOf = (statuses: ReadonlyArray<Driver.RunStatus> | undefined): ReadonlyArray<string> =>

@@ -10,15 +10,7 @@
 import * as Driver from "perdure/JournalDriver"
 import { encodeInstant } from "../../internal/json.js"
 import type { Verb, Words } from "../../Verb.js"
-import {
-  claimable,
-  claimableStatuses,
-  finals,
-  instant,
-  halted,
-  haltedStatuses,
-  textArray
-} from "../shared/expressions.js"
+import { claimable, finals, halted, instant, textArray } from "../shared/expressions.js"
 import { byIndex, expectFew, few } from "../shared/planner.js"
 import { and, part, sql, unionAll } from "../sql.js"
 
@@ -119,12 +111,12 @@ const byStatus = (statuses: ReadonlyArray<Status>, conditions: RunConditions): R
   const isLive = statuses.some((status) => !Driver.isFinal(status))
   return [
     ...(statuses.length === 0 ? [() => "SELECT NULL::text AS id WHERE false"] : []),
-    ...(has(claimableStatuses) ? ofIndexes(waiting, ...(hasKey ? [] : [claims])) : []),
+    ...(has(Driver.ClaimableStatus.literals) ? ofIndexes(waiting, ...(hasKey ? [] : [claims])) : []),
     ...(hasKey && isLive
-      ? ofIndexes(holding, ...(has(haltedStatuses) ? [haltedFresh] : []))
+      ? ofIndexes(holding, ...(has(Driver.HaltedStatus.literals) ? [haltedFresh] : []))
       : ofIndexes(
         ...(has(["running"]) ? [held] : []),
-        ...(has(haltedStatuses) ? [haltedLater, haltedFresh] : [])
+        ...(has(Driver.HaltedStatus.literals) ? [haltedLater, haltedFresh] : [])
       )),
     ...(has(Driver.FinalStatus.literals) ? [ofFinished(conditions)] : [])
   ]
@@ -213,7 +205,10 @@ const addRunConditions = (shape: ShapeBuilder, filter: Driver.RunFilter): string
     statuses = textArray(shape.add("s", JSON.stringify(wanted)))
     const ids = byStatus(wanted, { statuses, queues, key, finished })
     // The queries follow from which of these groups are wanted.
-    for (const group of [Driver.FinalStatus.literals, claimableStatuses, haltedStatuses, ["running"]]) {
+    const groups = [Driver.FinalStatus.literals, Driver.ClaimableStatus.literals, Driver.HaltedStatus.literals, [
+      "running"
+    ]]
+    for (const group of groups) {
       shape.names.push(group.some((status) => wanted.some((each) => each === status)) ? "1" : "0")
     }
     if (shape.leading.length === 0 && shape.capped.length === 0) {

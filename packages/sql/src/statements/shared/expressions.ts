@@ -1,5 +1,5 @@
 /** Expressions that many statements use. */
-import { FinalStatus, FinishStatus, type RunStatus } from "perdure/JournalDriver"
+import { ClaimableStatus, FinalStatus, FinishStatus, HaltedStatus, type RunStatus } from "perdure/JournalDriver"
 
 /** A parameter in milliseconds, which may be Infinity, as a timestamptz. */
 export const instant = (millis: string): string => `to_timestamp(${millis} / 1000.0::float8)`
@@ -20,15 +20,11 @@ export const finals = statusList(FinalStatus.literals)
 /** The statuses that a `Finish` leads to. */
 export const finishes = statusList(FinishStatus.literals)
 
-export const claimableStatuses = ["pending", "suspended"] as const satisfies ReadonlyArray<RunStatus>
-
 /** The statuses in which a run waits for a claim. Part of the predicate of `runs_claim`. */
-export const claimable = statusList(claimableStatuses)
-
-export const haltedStatuses = ["paused", "diverged"] as const satisfies ReadonlyArray<RunStatus>
+export const claimable = statusList(ClaimableStatus.literals)
 
 /** The statuses in which a run waits for a user. Part of the predicates of `runs_parked` and `runs_shelved`. */
-export const halted = statusList(haltedStatuses)
+export const halted = statusList(HaltedStatus.literals)
 
 /** The strings of a JSON array, as an array. */
 export const textArray = (parameter: string): string => `ARRAY(SELECT json_array_elements_text(${parameter}::json))`
