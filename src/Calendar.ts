@@ -19,8 +19,9 @@
  *
  * - A time that clocks skip fires at the first instant after the gap, together with the other slots of that instant.
  *   The same holds for a day that a place leaves out, as Apia did on 2011-12-30.
- * - A time that clocks show twice fires the first time; with `repeated: "both"`, each time. So an hourly calendar
- *   pauses for the repeated hour by default.
+ * - A time that clocks show twice fires the first time; with `repeated: "both"`, each time. Calendars that fire in each
+ *   hour or minute (`hourly`, fields with `"any"`, cron strings with a star in the hours or minutes) have `"both"` by
+ *   default, so they do not pause for the repeated hour.
  * - Fixed intervals (`every`) ignore clocks.
  *
  * ## Invalid calendars
@@ -276,8 +277,8 @@ export const fields = (options: ClockFields & DayFields): Calendar =>
  *
  * - A field is `*`, a value, a range `1-5`, or several of them, separated by commas. `/2` after `*` or a range selects
  *   each second value; after a value, each second value from it on.
- * - Months are 1 to 12 or `jan` to `dec`. Days of the week are 0 to 6 or `sun` to `sat`; 7 is also Sunday, so a range
- *   can end on it (`5-7`, but not `fri-sun`).
+ * - Months are 1 to 12 or `jan` to `dec`. Days of the week are 0 to 6 or `sun` to `sat`; 7 is also Sunday. A range can
+ *   go over the end of its field: `22-2`, `fri-mon`.
  * - `?`, `L`, `W` and `#` are not supported. For the last day of a month, use `monthly` or `fields`.
  *
  * If days of the month and of the week are both given, a day must match `"either"` of the two, as in crontabs. As

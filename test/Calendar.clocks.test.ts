@@ -1,6 +1,6 @@
 import { describe } from "@effect/vitest"
 import * as Calendar from "perdure/Calendar"
-import { fires } from "./fixtures/calendarTable.js"
+import { fires, type Row } from "./fixtures/calendarTable.js"
 
 const Berlin = { zone: "Europe/Berlin" }
 
@@ -144,19 +144,42 @@ describe("when clocks are set back", () => {
       ["2026-10-24T00:30Z", "2026-10-25T00:30Z", "2026-10-25T01:30Z", "2026-10-26T01:30Z"]
     ],
     [
-      "each hour with a pause",
-      Calendar.hourly(Berlin),
+      "each hour with a pause, by option",
+      Calendar.hourly({ ...Berlin, repeated: "first" }),
       "2026-10-24T23:00:00Z",
       "2026-10-25T04:00:00Z",
       ["2026-10-24T23:00Z", "2026-10-25", "2026-10-25T02:00Z", "2026-10-25T03:00Z"]
     ],
     [
-      "each hour without a pause, by option",
-      Calendar.hourly({ ...Berlin, repeated: "both" }),
+      "each hour without a pause",
+      Calendar.hourly(Berlin),
       "2026-10-24T23:00:00Z",
       "2026-10-25T04:00:00Z",
       ["2026-10-24T23:00Z", "2026-10-25", "2026-10-25T01:00Z", "2026-10-25T02:00Z", "2026-10-25T03:00Z"]
     ],
+    ...[
+      Calendar.cron("*/30 * * * *", Berlin),
+      Calendar.cron("0,30 */1 * * *", Berlin),
+      Calendar.fields({ minutes: [0, 30], ...Berlin }),
+      Calendar.fields({ hours: "any", minutes: [0, 30], ...Berlin })
+    ].map((calendar): Row => [
+      "each half hour without a pause, by a wildcard",
+      calendar,
+      "2026-10-25T00:00:00Z",
+      "2026-10-25T02:30:00Z",
+      ["2026-10-25", "2026-10-25T00:30Z", "2026-10-25T01:00Z", "2026-10-25T01:30Z", "2026-10-25T02:00Z"]
+    ]),
+    ...[
+      Calendar.cron("*/30 * * * *", { ...Berlin, repeated: "first" }),
+      Calendar.cron("0,30 0-23 * * *", Berlin),
+      Calendar.fields({ minutes: [0, 30], repeated: "first", ...Berlin })
+    ].map((calendar): Row => [
+      "each half hour with a pause, by option or by single times",
+      calendar,
+      "2026-10-25T00:00:00Z",
+      "2026-10-25T02:30:00Z",
+      ["2026-10-25", "2026-10-25T00:30Z", "2026-10-25T02:00Z"]
+    ]),
     [
       "at the change itself, which shows a time again",
       Calendar.daily({ at: ["02:00", "03:00"], ...Berlin, repeated: "both" }),

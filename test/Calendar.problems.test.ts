@@ -14,6 +14,8 @@ const zone = (got: string) =>
 const expression = (got: string, why: string) =>
   `cron: "expression" must be a cron string of 5 or 6 fields, or an alias, got "${got}" (${why})`
 
+const fieldCure = "a field is *, or values and ranges such as 1,15-20, each with or without a step such as */15"
+
 const noDay = (days: string, months: string) =>
   `calendar: no year has day ${days} in month ${months}: correct the days or the months, ` +
   `or use "last" for the last day of a month`
@@ -97,10 +99,24 @@ describe("a constructor with invalid arguments", () => {
     [Calendar.fields({ daysOfMonth: [30, 31], months: 2, hours: 9 }), noDay("30 or 31", "2")],
     [
       Calendar.cron("0 25 * * *"),
-      expression("0 25 * * *", `Expected a value between 0 and 23, at "25"`)
+      expression("0 25 * * *", `Expected a value between 0 and 23, at "25": ${fieldCure}`)
     ],
-    [Calendar.cron("* *"), expression("* *", `Invalid number of segments in cron expression, at "* *"`)],
-    [Calendar.cron("0 0 ? * 1"), expression("0 0 ? * 1", `Expected a positive integer, at "?"`)],
+    [
+      Calendar.cron("* *"),
+      expression(
+        "* *",
+        "write 5 fields (minute, hour, day of the month, month, day of the week), or 6 with the seconds first"
+      )
+    ],
+    [Calendar.cron("0 0 ? * 1"), expression("0 0 ? * 1", `Expected a positive integer, at "?": ${fieldCure}`)],
+    [
+      Calendar.cron("0,*/60 * * * *"),
+      expression(
+        "0,*/60 * * * *",
+        `"*/60" has a step of 60 in a field of 60 minutes, and steps start again in each field, so only the first value ` +
+          "is left: write that value, or use Calendar.every for an interval of another length"
+      )
+    ],
     [
       Calendar.cron("@reboot"),
       expression("@reboot", "the aliases are @yearly, @annually, @monthly, @weekly, @daily, @midnight, @hourly")

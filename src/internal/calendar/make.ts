@@ -70,8 +70,11 @@ const wall = (clock: ClockOptions, fields: WallFields): Wall => ({
   repeated: clock.repeated ?? "first"
 })
 
+/** The clock of a calendar that fires in each hour or minute: it continues while clocks show an hour again. */
+const continuing = (clock: ClockOptions): ClockOptions => ({ ...clock, repeated: clock.repeated ?? "both" })
+
 export const hourlyWall = (clock: ClockOptions, minutes: number | ReadonlyArray<number>): Wall =>
-  wall(clock, { minutes: listOf(minutes), hours: ALL_HOURS })
+  wall(continuing(clock), { minutes: listOf(minutes), hours: ALL_HOURS })
 
 /** The times of day on these days. Times with the same minute and second are one wall clock. */
 export const dailyWalls = (
@@ -114,7 +117,9 @@ export const fieldsWall = (options: FieldsOptions): Wall => {
     isCoarser: boolean
   ) => field === "any" || (field === undefined && isCoarser) ? all : listOf(field ?? 0)
   const days = daysOfMonth === undefined ? undefined : dayNumbers(daysOfMonth)
-  return wall(options, {
+  const isAny = [seconds, minutes, hours].includes("any") || (bySecond && minutes === undefined) ||
+    (byMinute && hours === undefined)
+  return wall(isAny ? continuing(options) : options, {
     seconds: valuesOf(seconds, ALL_MINUTES, false),
     minutes: valuesOf(minutes, ALL_MINUTES, bySecond),
     hours: valuesOf(hours, ALL_HOURS, byMinute),
@@ -143,7 +148,8 @@ const wallOf = (cron: Cron.Cron, clock: ClockOptions, match: Match): Wall =>
 export const cronWall = (text: string, options: CronOptions): Calendar =>
   Either.match(parseCron(text), {
     onLeft: (problem) => invalid("cron", [problem]),
-    onRight: ({ cron, match }) => wallOf(cron, options, options.match ?? match)
+    onRight: ({ cron, match, repeated }) =>
+      wallOf(cron, { ...options, repeated: options.repeated ?? repeated }, options.match ?? match)
   })
 
 // --- instants and exclusions ---

@@ -78,7 +78,10 @@ export const everyOptions: Rule<EveryOptions> = fields<EveryOptions>({ anchor: o
 export interface ClockOptions {
   /** The zone of the clocks. Default `"UTC"`. */
   readonly zone?: Zone
-  /** When clocks show a time twice, fire the `"first"` time or `"both"` times. Default `"first"`. */
+  /**
+   * When clocks show a time twice, fire the `"first"` time or `"both"` times. Default `"both"` for calendars that fire
+   * in each hour or minute (`hourly`, `"any"`, a star), so that they do not pause; else `"first"`.
+   */
   readonly repeated?: Repeated
 }
 

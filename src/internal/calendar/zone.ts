@@ -107,7 +107,9 @@ const find = (name: string): Zone | undefined => {
   const [, sign, hours, minutes] = fixedOffset.exec(name) ?? []
   if (sign !== undefined) return fixed((sign === "+" ? 1 : -1) * (Number(hours) * 60 + Number(minutes)) * 60_000)
   if (/^[+-]/.test(name)) return undefined
-  return Option.getOrUndefined(Option.map(DateTime.zoneFromString(name), named))
+  // First by its name: Effect reads GMT, GMT0 and GMT+0 as offsets without digits.
+  const zone = Option.orElse(DateTime.zoneMakeNamed(name), () => DateTime.zoneFromString(name))
+  return Option.getOrUndefined(Option.map(zone, named))
 }
 
 /** The zone with an IANA name or a fixed offset; undefined if this platform does not have it. */
