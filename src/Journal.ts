@@ -13,7 +13,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import { JournalDriver } from "./driver/JournalDriver.js"
-import type { ConfigurationInvalid } from "./Errors.js"
+import type { ConfigurationInvalid, JournalError } from "./Errors.js"
 import type { Operations } from "./internal/journal/operations.js"
 import { makeOperations } from "./internal/journal/operations.js"
 import { storableOnly } from "./internal/journal/storable.js"
@@ -43,6 +43,8 @@ export interface JournalService
 {
   /** The driver's time as estimated, in whole milliseconds since the epoch. */
   readonly now: () => number
+  /** As `now`. Asks storage once, if no operation of this process has returned its time yet. */
+  readonly currentTime: Effect.Effect<number, JournalError>
   /** @internal */
   readonly process: Process.Process
 }
@@ -75,7 +77,7 @@ const journalOptions = optional(fields<JournalOptions>({ pollInterval: optional(
 
 const make = Effect.fnUntraced(function*(options?: JournalOptions) {
   const time = new DriverTime(yield* Effect.clockWith(Effect.succeed))
-  const driver = storableOnly(yield* JournalDriver, time)
+  const driver = storableOnly(yield* JournalDriver)
   const { hints, inTransaction, transaction } = driver
   const encoded = makeOperations(driver, time)
   const operations = { ...encoded, ...makeRecordOperations(encoded) }
@@ -96,6 +98,7 @@ const make = Effect.fnUntraced(function*(options?: JournalOptions) {
     transaction,
     inTransaction,
     now: () => time.now(),
+    currentTime: Effect.suspend(() => Effect.map(time.isKnown ? Effect.void : operations.get([]), () => time.now())),
     process
   }
   return service

@@ -76,7 +76,8 @@ export const make: Effect.Effect<JournalDriver> = Effect.gen(function*() {
       const inside = isInside(fiber.currentContext)
       if (open !== null && !inside) return Effect.zipRight(Deferred.await(open), whenAlone(run))
       const clock = Context.get(fiber.currentDefaultServices, Clock.Clock)
-      return Effect.succeed(run(clock.unsafeCurrentTimeMillis(), inside))
+      // Whole milliseconds, as the estimate of a process: a fraction could be due here, and not there.
+      return Effect.succeed(run(Math.floor(clock.unsafeCurrentTimeMillis()), inside))
     })
 
   const operate: Operate = (run) =>

@@ -12,7 +12,6 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import { outsideOnly } from "./CurrentRun.js"
 import { FinalStatus, type RetentionRule } from "./driver/JournalDriver.js"
@@ -23,6 +22,7 @@ import type { Rule, Table } from "./internal/options/Rule.js"
 import { count, duration, either, fields, oneOf, optional, recordOf, refine } from "./internal/options/Rule.js"
 import { badOptions } from "./internal/process/Problem.js"
 import { Journal } from "./Journal.js"
+import { sleep } from "./internal/util/timers.js"
 
 /**
  * How long runs are kept after their end, by the state in which they ended. Runs of a state that is left out are kept
@@ -121,7 +121,7 @@ const sweeping = (options: RetentionOptions): Stream.Stream<Progress, JournalErr
   return Stream.paginateEffect(0, (before: number) =>
     Effect.gen(function*() {
       const journal = yield* Journal
-      if (before > 0) yield* Effect.sleep(batchInterval)
+      if (before > 0) yield* sleep(batchInterval)
       const now = yield* journal.retain({ rules, limit })
       const deleted = before + now
       // A batch that is not full may have skipped runs that others had locked; they, or the next sweep, delete them.
@@ -195,7 +195,8 @@ export const layer = (options: RetentionOptions): Layer.Layer<never, Configurati
     yield* Stream.runDrain(sweeping(options)).pipe(
       Effect.sandbox,
       Effect.catchAll((cause) => Effect.logWarning("deleting old runs failed, the next sweep retries", cause)),
-      Effect.repeat(Schedule.spaced(options.sweepInterval ?? "1 minute")),
+      Effect.zipRight(sleep(options.sweepInterval ?? "1 minute")),
+      Effect.forever,
       Effect.interruptible,
       Effect.forkScoped
     )

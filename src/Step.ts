@@ -29,6 +29,7 @@ import type { AnySchema, ReturnOf } from "./internal/codec/wire.js"
 import { shown } from "./internal/util/show.js"
 import { stepOptions } from "./internal/options/stepOptions.js"
 import { Limits } from "./Limits.js"
+import { timeoutFail } from "./internal/util/timers.js"
 
 /**
  * What the body of a step can read about its step.
@@ -241,7 +242,7 @@ const makeStep = (transaction: boolean) => (name: string, body: AnyBody, options
     : Schema.Union(options.error as Schema.Schema.AnyNoContext, TimedOut)
   // The services that it needs are in its fiber's context: they are in the `R` of the public signatures.
   const given = body as Effect.Effect<unknown, unknown>
-  const limited = timeout === undefined ? given : Effect.timeoutFail(given, {
+  const limited = timeout === undefined ? given : timeoutFail(given, {
     duration: timeout,
     onTimeout: () => new TimedOut({ what: `step ${name}`, millis: Duration.toMillis(timeout) })
   })

@@ -25,6 +25,7 @@ import { makeList, sliceOf } from "./internal/options/pages.js"
 import { requireArguments } from "./internal/options/policy.js"
 import { count, duration, fields, optional, string } from "./internal/options/Rule.js"
 import { storable } from "./internal/util/show.js"
+import { timeoutFail } from "./internal/util/timers.js"
 import { Journal } from "./Journal.js"
 
 /**
@@ -255,7 +256,7 @@ export const ping = (
           yield* Effect.sleep(lookInterval(attempt))
         }
       })
-      yield* Effect.timeoutFail(answered, {
+      yield* timeoutFail(answered, {
         duration: limit,
         onTimeout: () => new WorkerUnresponsive({ workerId: id, millis: Duration.toMillis(limit) })
       })

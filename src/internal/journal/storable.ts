@@ -8,7 +8,6 @@ import type { Answer, JournalDriver } from "../../driver/JournalDriver.js"
 import { mapDriver } from "../../driver/mapDriver.js"
 import { storable } from "../util/show.js"
 import { canBeStored } from "../options/names.js"
-import type { DriverTime } from "../process/DriverTime.js"
 
 /** The strings by which a request says who asks, and why. */
 interface Explanation {
@@ -22,10 +21,11 @@ const storableStrings = <Request extends Explanation>(request: Request): Request
   ...(typeof request.reason === "string" ? { reason: storable(request.reason) } : {})
 })
 
-export const storableOnly = (original: JournalDriver, time: DriverTime): JournalDriver => {
+export const storableOnly = (original: JournalDriver): JournalDriver => {
   // The driver's verbs as own properties: a driver that is an instance of a class has them on its prototype.
   const driver = mapDriver(original, (call) => call)
-  const answer = <A>(value: A): Effect.Effect<Answer<A>> => Effect.sync(() => ({ now: time.now(), value }))
+  /** Storage was not asked, so its time is not known. */
+  const answer = <A>(value: A): Effect.Effect<Answer<A>> => Effect.succeed({ now: NaN, value })
 
   const read = (ask: JournalDriver["get"]): JournalDriver["get"] => (runs) => {
     if (runs.every(canBeStored)) return ask(runs)

@@ -7,7 +7,9 @@ import { priority } from "./names.js"
 import type { QueueReference } from "./queues.js"
 import { namedQueue } from "./queues.js"
 import type { Rule, Table } from "./Rule.js"
-import { boolean, duration, fields, instant, optional } from "./Rule.js"
+import { boolean, duration, fields, instant, optional, refine } from "./Rule.js"
+import { quote } from "../util/show.js"
+import { millisOf } from "../util/time.js"
 
 /** Public as `Workflow.StartOptions`. */
 export interface StartOptions {
@@ -40,7 +42,7 @@ export type ContinuationOptions = Omit<StartOptions, "detached">
 const placeTable: Table<Omit<ContinuationOptions, "tags" | "attributes">> = {
   delay: optional(duration({ max: Infinity })),
   startsAt: optional(instant()),
-  expiresIn: optional(duration({ max: Infinity })),
+  expiresIn: optional(duration({ min: 1, max: Infinity })),
   expiresAt: optional(instant()),
   priority: optional(priority),
   queue: optional(namedQueue)
@@ -55,8 +57,17 @@ export const startOptions: Rule<StartOptions> = fields<StartOptions>({
 })
 
 /** Part of a definition, labels and all. */
-export const continuationOptions: Rule<ContinuationOptions> = fields<ContinuationOptions>({
-  ...placeTable,
-  tags: optional(tags),
-  attributes: optional(attributes)
-})
+export const continuationOptions: Rule<ContinuationOptions> = refine(
+  fields<ContinuationOptions>({
+    ...placeTable,
+    tags: optional(tags),
+    attributes: optional(attributes)
+  }),
+  ({ delay, expiresAt, expiresIn, startsAt }) => {
+    const start = startsAt === undefined && delay !== undefined ? millisOf(delay) : undefined
+    const end = expiresAt === undefined && expiresIn !== undefined ? millisOf(expiresIn) : undefined
+    return start === undefined || end === undefined || start < end || end === Infinity ? [] : [
+      `"expiresIn" must be longer than "delay", or the run never starts, got ${quote(expiresIn)} after ${quote(delay)}`
+    ]
+  }
+)

@@ -22,8 +22,14 @@ export class DriverTime {
     return Number(this.clock.unsafeCurrentTimeNanos() / 1000n) / 1000
   }
 
-  /** Refreshes the estimate by an answer's `now`. */
+  /** Whether an answer has had the driver's time. Until then, `now` is this process's clock. */
+  get isKnown(): boolean {
+    return this.offset !== undefined
+  }
+
+  /** Refreshes the estimate by an answer's `now`; not by one that is not finite, which no storage gave. */
   observe(now: number): void {
+    if (!Number.isFinite(now)) return
     const seen = now - this.monotonic()
     if (this.offset === undefined || seen > this.offset || this.offset - seen > JUMP_MILLIS) this.offset = seen
     else this.offset -= (this.offset - seen) * DRIFT_SHARE

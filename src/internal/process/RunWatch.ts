@@ -9,6 +9,7 @@ import { isFinal, type RunRecord } from "../../driver/JournalDriver.js"
 import type { JournalError } from "../../Errors.js"
 import type { ReadableEnding } from "../codec/endings.js"
 import type { DriverTime } from "./DriverTime.js"
+import { sleep } from "../util/timers.js"
 
 /** What a waiter learns: the run ended, changed, or does not exist. */
 export type News =
@@ -149,7 +150,7 @@ export class RunWatch {
     if (this.due.size === 0 && this.fresh.size === 0) {
       const next = Math.min(this.pollAt, this.looked.size > 0 ? this.askAt : Infinity)
       const pause = Duration.millis(Math.max(0, next - this.time.monotonic()))
-      yield* Effect.raceFirst(Deferred.await(this.wake), Effect.sleep(pause))
+      yield* Effect.raceFirst(Deferred.await(this.wake), sleep(pause))
     }
     // Deadlines, not pauses: a steady stream of new waits must not delay them.
     const now = this.time.monotonic()

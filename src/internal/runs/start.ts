@@ -26,7 +26,7 @@ import { queueName } from "../options/queues.js"
 import { optional } from "../options/Rule.js"
 import type { StartOptions } from "../options/startOptions.js"
 import { startOptions } from "../options/startOptions.js"
-import { dueAt } from "../util/time.js"
+import { dueAt, MAX_DATE_MILLIS } from "../util/time.js"
 import { encodeText, sameJson } from "../codec/wire.js"
 
 const encodePayload = (shape: Shape, payload: unknown) =>
@@ -51,21 +51,45 @@ const maybeStartOptions = optional(startOptions)
 
 type Placement = Pick<NewRun, "queue" | "priority" | "availableAt" | "expiresAt">
 
+/** The instants of a run that never starts, because its deadline comes first. */
+const neverStarts = (availableAt: number | null, expiresAt: number | null): ReadonlyArray<string> => {
+  if (availableAt === null || expiresAt === null || availableAt < expiresAt) return []
+  const due = new Date(Math.min(availableAt, MAX_DATE_MILLIS)).toISOString()
+  return [
+    `the run starts at ${due} at the earliest, but expires at ${new Date(expiresAt).toISOString()}, so it never ` +
+    `starts: use a longer "expiresIn" or a later "expiresAt", or a shorter "delay" or an earlier "startsAt"`
+  ]
+}
+
+const startOf = (shape: Shape): string => `start of workflow ${shape.name}`
+
 /** Where, when and until when a run waits. Wrong options are a programmer's mistake. */
-const placementOf = (shape: Shape, options: StartOptions | undefined, now: number): Effect.Effect<Placement> =>
-  Effect.zipRight(
-    requireArguments(`start of workflow ${shape.name}`, maybeStartOptions.problems(options, "")),
-    Effect.sync(() => {
-      const { delay, expiresAt, expiresIn, priority, queue, startsAt } = options ?? {}
-      const expires = whenOf(now, expiresAt, expiresIn)
-      return {
-        queue: queueName(queue ?? shape.options.queue),
-        priority: priority ?? shape.options.priority,
-        availableAt: whenOf(now, startsAt, delay),
-        expiresAt: expires === Infinity ? null : expires
-      }
-    })
-  )
+const placementOf = <E>(
+  shape: Shape,
+  options: StartOptions | undefined,
+  currentTime: Effect.Effect<number, E>
+): Effect.Effect<Placement, E> =>
+  Effect.gen(function*() {
+    yield* requireArguments(startOf(shape), maybeStartOptions.problems(options, ""))
+    const { delay, expiresAt, expiresIn, priority, queue, startsAt } = options ?? {}
+    const { debounce } = shape.options
+    const isRelative = delay !== undefined || expiresIn !== undefined ||
+      (debounce !== undefined && expiresAt !== undefined)
+    const now = isRelative ? yield* currentTime : 0
+    const expires = whenOf(now, expiresAt, expiresIn)
+    const place = {
+      queue: queueName(queue ?? shape.options.queue),
+      priority: priority ?? shape.options.priority,
+      availableAt: whenOf(now, startsAt, delay),
+      expiresAt: expires === Infinity ? null : expires
+    }
+    const settled = debounce === undefined ? null : whenOf(now, undefined, debounce.quiet)
+    yield* requireArguments(startOf(shape), [
+      ...neverStarts(place.availableAt, place.expiresAt),
+      ...neverStarts(settled, place.expiresAt)
+    ])
+    return place
+  })
 
 const nothing = Effect.succeed(null)
 
@@ -141,7 +165,11 @@ export const freshRun = (
   payload: unknown,
   options: StartOptions | undefined,
   { id, now }: { readonly id: string; readonly now: number }
-) => Effect.flatMap(placementOf(shape, options, now), (place) => placedRun(shape, payload, options, place, id))
+) =>
+  Effect.flatMap(
+    placementOf(shape, options, Effect.succeed(now)),
+    (place) => placedRun(shape, payload, options, place, id)
+  )
 
 /**
  * Starts runs of one workflow in one statement. Returns their ids; for a known idempotency key, that of the older run.
@@ -154,7 +182,7 @@ export const startRuns = Effect.fnUntraced(function*(
 ) {
   if (payloads.length === 0) return []
   yield* requireDefinition(shape)
-  const place = yield* placementOf(shape, options, journal.now())
+  const place = yield* placementOf(shape, options, journal.currentTime)
   yield* journal.process.queues.require(place.queue)
   const millis = yield* Clock.currentTimeMillis
   const runs: Array<NewRun> = []
@@ -305,7 +333,7 @@ export const startChild = (
     yield* requireDefinition(shape)
     const payload = shape.construct(input)
     const text = yield* encodePayload(shape, payload)
-    const place = yield* placementOf(shape, options, machine.now)
+    const place = yield* placementOf(shape, options, Effect.succeed(machine.now))
     const labels = yield* labelsOf(shape, payload, options)
     const key = yield* queueKey(shape, payload)
     const parent = current.id

@@ -58,7 +58,7 @@ export const put = (definition: Definition): Effect.Effect<void, ConfigurationIn
   Effect.gen(function*() {
     const journal = yield* Journal
     const { name } = definition
-    const verified = yield* verify(definition, journal.now())
+    const verified = yield* verify(definition, yield* journal.currentTime)
     const computed = payloadOf(definition) === null ? [] : [
       `"payload" must be a value, got a function, which cannot be stored: use the schedule's layer`
     ]

@@ -11,8 +11,11 @@ export const MAX_DATE_MILLIS = 8.64e15
 /** The first instant that every storage can hold: year -4000, some centuries after Postgres begins. */
 export const MIN_STORED_MILLIS = -188_395_027_200_000
 
-/** The instant at which something is due; `Infinity` (never) beyond the last date. */
-export const dueAt = (millis: number): number => millis > MAX_DATE_MILLIS ? Infinity : millis
+/**
+ * The instant at which something is due, rounded up: the clocks of storage and of workers count whole milliseconds, and
+ * nothing is early. `Infinity` (never) beyond the last date.
+ */
+export const dueAt = (millis: number): number => millis > MAX_DATE_MILLIS ? Infinity : Math.ceil(millis)
 
 /** Milliseconds since the epoch of a `Date` or `DateTime`; undefined for other values. */
 export const instantOf = (value: unknown): number | undefined => {

@@ -2,7 +2,6 @@
  * The claim loop: takes runs while the worker has capacity. Then it waits for a hint, for the next due time, or for the
  * next poll.
  */
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import type { JournalError } from "../../Errors.js"
@@ -10,6 +9,7 @@ import type { JournalService } from "../../Journal.js"
 import type { ClaimedRun, WorkerRef } from "../../driver/JournalDriver.js"
 import { logFailure, retryWhileAway } from "./faults.js"
 import { Latch } from "./Latch.js"
+import { sleep } from "../util/timers.js"
 
 /** Pauses after hints that led to no claim. A claim skips rows that another statement has locked for a moment. */
 const HINT_RETRY_MILLIS: ReadonlyArray<number> = [5, 25]
@@ -107,8 +107,8 @@ export class Claimer {
     )
     if (claimed > 0) this.emptyClaims = Infinity
     if (claimed > 0 && (this.backlog || this.more) && this.hasFreeShare) return
-    const pause = Duration.millis(yield* this.pauseMillis)
-    const hinted = yield* Effect.raceFirst(Effect.as(this.wake.await, true), Effect.as(Effect.sleep(pause), false))
+    const pause = sleep(yield* this.pauseMillis)
+    const hinted = yield* Effect.raceFirst(Effect.as(this.wake.await, true), Effect.as(pause, false))
     if (hinted) this.emptyClaims = 0
   }))
 

@@ -2,13 +2,13 @@
  * The lease of a worker: one row, which heartbeats extend. While the lease is good, no other worker can take the
  * worker's runs. The reaper of each worker releases the runs of workers whose lease has run out.
  */
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { JournalError } from "../../Errors.js"
 import { WorkerIdTaken } from "../../Errors.js"
 import type { JournalService } from "../../Journal.js"
 import type { WorkerRef } from "../../driver/JournalDriver.js"
 import { logFailure } from "./faults.js"
+import { sleep } from "../util/timers.js"
 
 /** Most runs that one sweep releases or ends. */
 const SWEEP_RUN_COUNT = 100
@@ -107,7 +107,7 @@ export class Lease {
       if (isOwner) return Effect.void
       return this.journal.process.time.monotonic() >= deadline
         ? new WorkerIdTaken({ workerId: this.options.worker.id })
-        : Effect.zipRight(Effect.sleep(Duration.millis(Math.max(1, this.options.leaseMillis / 10))), attempt)
+        : Effect.zipRight(sleep(Math.max(1, this.options.leaseMillis / 10)), attempt)
     })
     return attempt
   })
@@ -115,7 +115,7 @@ export class Lease {
   /** Sends heartbeats forever. */
   readonly run: Effect.Effect<never> = Effect.forever(
     Effect.zipRight(
-      Effect.suspend(() => Effect.sleep(Duration.millis(this.options.leaseMillis / BEATS_PER_LEASE))),
+      Effect.suspend(() => sleep(this.options.leaseMillis / BEATS_PER_LEASE)),
       Effect.suspend(() => this.beat).pipe(
         Effect.flatMap((isOwner) =>
           isOwner
@@ -149,7 +149,7 @@ export class Lease {
   readonly reaper: Effect.Effect<never> = Effect.forever(
     Effect.flatMap(
       Effect.zipWith(sweep("reaping", this.reapOnce), sweep("expiring", this.expireOnce), Math.max),
-      (most) => most >= SWEEP_RUN_COUNT ? Effect.void : Effect.sleep(Duration.millis(this.options.leaseMillis / 2))
+      (most) => most >= SWEEP_RUN_COUNT ? Effect.void : sleep(this.options.leaseMillis / 2)
     )
   )
 }

@@ -2,7 +2,6 @@
  * The schedule loop: fires due schedules. Then it waits for the next due time, a hint, the end of a run that a schedule
  * waits for, or the next poll.
  */
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import type { JournalError } from "../../Errors.js"
@@ -10,6 +9,7 @@ import type { JournalService } from "../../Journal.js"
 import { fireDue } from "../schedules/firing.js"
 import { logFailure, retryWhileAway } from "./faults.js"
 import { Latch } from "./Latch.js"
+import { sleep } from "../util/timers.js"
 
 /**
  * The longest pause while another process fires the due schedules: at least this multiple of the time that the read
@@ -61,7 +61,7 @@ export class ScheduleLoop {
     if (fired > 0) return
     const pause = this.contentionMillis === 0 ? this.pollMillis : yield* Random.nextRange(2, this.contentionMillis)
     const due = this.nextDue === null ? Infinity : Math.max(1, this.nextDue - this.journal.now())
-    yield* Effect.raceFirst(this.wake.await, Effect.sleep(Duration.millis(Math.min(pause, due))))
+    yield* Effect.raceFirst(this.wake.await, sleep(Math.min(pause, due)))
   })).pipe(Effect.ensuring(Effect.sync(() => this.listen(new Set()))))
 
   private nextContentionMillis(readMillis: number): number {

@@ -2,7 +2,6 @@
  * Upkeep of a worker: what hints and results did not bring is found by asking storage. It reads the inbox of every held
  * run from time to time, and hands back runs that storage counts as held by this worker although it does not hold them.
  */
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { JournalError } from "../../Errors.js"
 import type { JournalService } from "../../Journal.js"
@@ -10,6 +9,7 @@ import type { WorkerRef } from "../../driver/JournalDriver.js"
 import { logFailure } from "./faults.js"
 import type { HeldRuns } from "./HeldRuns.js"
 import type { InboxReader } from "./InboxReader.js"
+import { sleep } from "../util/timers.js"
 
 /** Rounds of upkeep within the duration of a lease. */
 const ROUNDS_PER_LEASE = 3
@@ -47,7 +47,7 @@ export class Upkeep {
 
   readonly run: Effect.Effect<never> = Effect.forever(Effect.suspend(() =>
     Effect.zipRight(
-      Effect.sleep(Duration.millis(this.intervalMillis)),
+      sleep(this.intervalMillis),
       Effect.catchAll(this.runOnce, logFailure(Effect.logWarning, "upkeep failed"))
     )
   ))

@@ -13,6 +13,7 @@ import type { WorkerRef } from "../../driver/JournalDriver.js"
 import { logFailure } from "./faults.js"
 import type { HeldRuns } from "./HeldRuns.js"
 import type { Latch } from "./Latch.js"
+import { timeoutOption } from "../util/timers.js"
 
 /** How long the second and the third stage can take, each. */
 const STAGE_TIMEOUT_MILLIS = 5_000
@@ -54,4 +55,4 @@ export const drain = (options: {
 
 /** A drain is a finalizer, which is uninterruptible: a timeout needs an interruptible region. */
 const finishWithin = <A, E>(self: Effect.Effect<A, E>, duration: Duration.DurationInput) =>
-  Effect.timeoutOption(Effect.interruptible(self), duration)
+  timeoutOption(Effect.interruptible(self), duration)
