@@ -478,9 +478,7 @@ export const retryStream: BulkStream<UnknownQueue> = bulk<UnknownQueue>(
             ValueInvalid: unchanged
           })
         ), { concurrency: RETRY_CONCURRENCY })
-      return changes.filter((isChanged) =>
-        isChanged
-      ).length
+      return changes.filter(Boolean).length
     })
 )
 
