@@ -148,7 +148,7 @@ export const make = <S extends AnySchema = typeof Schema.Void, E extends AnySche
   // What is left out has these types, as the defaults of the type parameters say.
   const success = (options?.success ?? Schema.Void) as S
   const failure = (options?.error ?? Schema.Never) as E
-  const codec = (limitBytes: number) => makeExitCodec({ success, failure, what, limitBytes })
+  const codec = (limitBytes: number) => makeExitCodec({ success, failure, what, limitBytes, excess: "refuse" })
   const reader = codec(Infinity)
 
   const complete = (token: string, exit: Exit.Exit<unknown, unknown>) =>

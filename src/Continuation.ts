@@ -35,7 +35,7 @@ export interface FailedRun<out E> {
   readonly status: "failed"
   /** The error of the handler; `None` if it died. */
   readonly error: Option.Option<E | RuntimeError>
-  /** The defect, or the stored error, as a string. */
+  /** The defect, or the stored error, as a string. An error whose schema has `Redacted` values is not shown. */
   readonly detail: string
 }
 

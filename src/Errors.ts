@@ -95,26 +95,47 @@ export class ValueUnreadable extends Schema.TaggedError<ValueUnreadable>("perdur
   }
 }
 
+const conflictFields = {
+  workflow: Schema.String,
+  key: Schema.String,
+  runId: Schema.String,
+  /** The keys of the payload that differ. Empty if a payload is no object. */
+  differing: Schema.optionalWith(Schema.Array(Schema.String), { default: () => [] }),
+  /** The encoded payload of the existing run. */
+  existing: Schema.String,
+  /** The encoded payload that was refused. */
+  payload: Schema.String
+}
+
 /**
- * A run with the same idempotency key and another payload exists.
+ * A run with the same idempotency key and another payload exists. The message, logs and `console.log` do not show the
+ * payloads, which may have secrets. Read them from the error's properties.
  *
  * @since 0.1.0
  * @category errors
  */
 export class IdempotencyConflict
-  extends Schema.TaggedError<IdempotencyConflict>("perdure/IdempotencyConflict")("IdempotencyConflict", {
-    workflow: Schema.String,
-    key: Schema.String,
-    runId: Schema.String,
-    /** The encoded payload of the existing run. */
-    existing: Schema.String,
-    /** The encoded payload that was refused. */
-    payload: Schema.String
-  })
+  extends Schema.TaggedError<IdempotencyConflict>("perdure/IdempotencyConflict")("IdempotencyConflict", conflictFields)
 {
+  constructor(props: Schema.Struct.Constructor<typeof conflictFields>, options?: Schema.MakeOptions) {
+    super(props, options)
+    // What prints an error lists its enumerable properties.
+    for (const key of ["existing", "payload"]) Object.defineProperty(this, key, { enumerable: false })
+  }
+
+  override toJSON(): object {
+    const { _tag, differing, key, message, runId, workflow } = this
+    return { _tag, workflow, key, runId, differing, message }
+  }
+
+  override toString(): string {
+    return `${this.name}: ${this.message}`
+  }
+
   override get message(): string {
-    return `run ${this.runId} of workflow ${this.workflow} has the idempotency key "${this.key}" and another payload ` +
-      `(${this.existing}): use another key, or the same payload, got ${this.payload}`
+    const keys = this.differing.map((key) => JSON.stringify(key)).join(", ")
+    return `run ${this.runId} of workflow ${this.workflow} has the idempotency key "${this.key}" and another payload` +
+      `${keys === "" ? "" : ` (different: ${keys})`}: use another key, or the same payload`
   }
 }
 

@@ -21,6 +21,7 @@ import { requireArguments } from "./internal/options/policy.js"
 import type { Rule, Table } from "./internal/options/Rule.js"
 import { count, duration, either, fields, oneOf, optional, recordOf, refine } from "./internal/options/Rule.js"
 import { badOptions } from "./internal/process/Problem.js"
+import { guardingLoggers } from "./internal/util/guard.js"
 import { Journal } from "./Journal.js"
 import { sleep } from "./internal/util/timers.js"
 
@@ -188,7 +189,7 @@ export const sweep = (options: RetentionOptions): Effect.Effect<Totals, JournalE
  * ```
  */
 export const layer = (options: RetentionOptions): Layer.Layer<never, ConfigurationInvalid, Journal> =>
-  Layer.scopedDiscard(Effect.gen(function*() {
+  Layer.scopedDiscard(guardingLoggers(Effect.gen(function*() {
     const journal = yield* Journal
     const problems = retentionOptions.problems(options, "")
     if (!(yield* journal.process.admit(badOptions("the options of Retention", problems)))) return
@@ -200,4 +201,4 @@ export const layer = (options: RetentionOptions): Layer.Layer<never, Configurati
       Effect.interruptible,
       Effect.forkScoped
     )
-  }))
+  })))

@@ -21,7 +21,7 @@ import { declaredSchema, makeConstruct, structOf } from "./internal/codec/constr
 import type { Decode } from "./internal/codec/exits.js"
 import { makeIncarnation } from "./internal/codec/ids.js"
 import { encodeSignal, payloadOfSignal } from "./internal/codec/messages.js"
-import { codecOf } from "./internal/codec/wire.js"
+import { decodeData } from "./internal/codec/wire.js"
 import type { SentContent } from "./internal/machine/Op.js"
 import { canBeStored, id as idRule } from "./internal/options/names.js"
 import { optional } from "./internal/options/Rule.js"
@@ -161,13 +161,12 @@ export const make: {
 ): Signal<P> => {
   const schema = structOf(options.payload)
   const shape = { name, schema }
-  const codec = codecOf(schema)
   const construct = makeConstruct(schema)
 
   const decode: Decode = (exit) =>
     exit.kind === "failure"
       ? Either.right(Effect.succeedNone)
-      : Either.mapBoth(codec.decode(exit.data, payloadOfSignal(name)), {
+      : Either.mapBoth(decodeData(schema, exit.data, payloadOfSignal(name)), {
         onLeft: (error) => error.message,
         onRight: (value) => Effect.succeedSome(value)
       })

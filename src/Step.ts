@@ -266,6 +266,7 @@ const makeStep = (transaction: boolean) => (name: string, body: AnyBody, options
           context: bodyContext(fiber.currentContext, step, scope),
           fiberRefs: fiber.getFiberRefs(),
           encode: (exit) => codec.encode(explained(exit, step)),
+          attempt: n,
           transaction
         },
         name,

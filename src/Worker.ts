@@ -19,6 +19,7 @@ import { queueName } from "./internal/options/queues.js"
 import type * as Settings from "./internal/worker/settings.js"
 import { declaredWorker, workerOptions, workerSettings } from "./internal/worker/settings.js"
 import { defineQueue, queueFingerprint } from "./internal/workflow/queueDefinition.js"
+import { guardingLoggers } from "./internal/util/guard.js"
 import { WorkerCore } from "./internal/worker/WorkerCore.js"
 import { Journal } from "./Journal.js"
 
@@ -104,7 +105,7 @@ export const layer = (
 ): Layer.Layer<Worker, ConfigurationInvalid | WorkerIdTaken | JournalError, Journal> =>
   Layer.scoped(
     Worker,
-    Effect.gen(function*() {
+    guardingLoggers(Effect.gen(function*() {
       const journal = yield* Journal
       const { admit, registrations } = journal.process
       const problems = workerOptions.problems(options, "")
@@ -126,7 +127,7 @@ export const layer = (
       yield* supervise("heartbeat", core.lease.run)
       for (let i = 0; i < core.settings.commitsInFlight; i++) yield* supervise("committer", core.committer.run)
       yield* Effect.acquireRelease(Effect.sync(() => journal.process.workers.add(core)), () =>
-        Effect.zipRight(Effect.sync(() => journal.process.workers.delete(core)), core.drain))
+        Effect.zipRight(Effect.sync(() => journal.process.workers.delete(core)), guardingLoggers(core.drain)))
       yield* supervise("answers to pings", core.pingResponder.run)
       yield* supervise("reaper", core.lease.reaper)
       yield* supervise("upkeep", core.upkeep.run)
@@ -140,7 +141,7 @@ export const layer = (
         Effect.sync(stop)
       )
       return { id: core.ref.id, core }
-    })
+    }))
   )
 
 /**

@@ -294,6 +294,24 @@ describe("the result of sending a signal", () => {
     }))
 })
 
+describe("a signal whose payload may be undefined", () => {
+  it.scoped("is received as undefined", () =>
+    Effect.gen(function*() {
+      const Maybe = Signal.make("Maybe", { payload: Schema.UndefinedOr(Schema.String) })
+      const world = yield* makeWorld()
+      yield* world.launch(Job.toLayer(() =>
+        Effect.map(
+          Effect.all([Maybe.receive, Maybe.receive]),
+          (received) => received.map((each) => each ?? "undefined")
+        )
+      ))
+      const run = yield* world.use(Job.start({}))
+      yield* world.use(Maybe.send(run.id, undefined))
+      yield* world.use(Maybe.send(run.id, "text"))
+      assert.deepStrictEqual(yield* soon(run.result), ["undefined", "text"])
+    }))
+})
+
 describe("a signal from inside a run", () => {
   const Sender = Workflow.make("Sender", { payload: { to: Schema.String }, success: Schema.Array(Schema.String) })
 

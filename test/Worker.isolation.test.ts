@@ -4,9 +4,12 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
+import * as Metric from "effect/Metric"
 import * as Schema from "effect/Schema"
 import * as TestClock from "effect/TestClock"
+import * as Tracer from "effect/Tracer"
 import type { CurrentRun } from "perdure/CurrentRun"
+import { JournalError } from "perdure/Errors"
 import * as Signal from "perdure/Signal"
 import * as Step from "perdure/Step"
 import * as Workflow from "perdure/Workflow"
@@ -128,36 +131,73 @@ describe("a run with", () => {
       yield* assertOthersComplete(world, good)
     }))
 
-  it.scoped("a logger that throws between its fibers is parked alone", () =>
+  it.scoped("a logger, a metric and a tracer that throw continues: each culprit is reported once, by the others", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
+      const lines: Array<string> = []
       const hostile = Layer.mergeAll(
         Logger.minimumLogLevel(LogLevel.Debug),
-        Logger.replace(
-          Logger.defaultLogger,
-          Logger.make(({ message }) => {
-            if (String(message).includes("unhandled")) throw new Error("the logger is broken")
+        Logger.add(Logger.make(() => {
+          throw new Error("the logger is broken")
+        })),
+        Logger.add(Logger.make(({ message }) => void lines.push(String(message)))),
+        Layer.setTracer(
+          Tracer.make({
+            span: () => {
+              throw new Error("the tracer is broken")
+            },
+            context: (run) => run()
           })
         )
       )
+      // A counter of numbers refuses a bigint, if it is updated with one.
+      const counter = Metric.counter("isolation.hostile")
+      const broken = Metric.map(Metric.counter("isolation.hostile", { bigint: true }), () => 0)
       const noisy = Bad.toLayer(() =>
-        Effect.zipRight(
-          Effect.fork(Effect.zipRight(Step.run("s", Effect.void), Effect.fail("x"))),
-          Effect.sleep("1 day")
-        )
+        Effect.gen(function*() {
+          yield* Effect.log("first")
+          yield* Effect.fork(Effect.zipRight(Step.run("s", Effect.log("in a step")), Effect.fail("unhandled")))
+          yield* Metric.increment(counter)
+          yield* Metric.update(broken, 1n)
+          yield* Effect.withSpan(Effect.sleep("1 day"), "span")
+          yield* Effect.log("last")
+          return "done"
+        })
       )
       yield* world.launch(Layer.mergeAll(GoodLive, Layer.provide(noisy, hostile)))
       const good = yield* world.use(Good.start({}))
       const run = yield* world.use(Bad.start({}))
-      yield* TestClock.adjust("1 second")
-      const { detail, status } = yield* world.record(run.id)
-      assert.strictEqual(status, "diverged")
-      assert.include(detail ?? "", "the logger is broken")
+      assert.strictEqual(yield* run.result.pipe(within("2 days")), "done")
+      assert.include(lines, "first")
+      assert.include(lines, "in a step")
+      assert.include(lines, "last")
+      assert.strictEqual(lines.filter((line) => line.includes("the logger is broken")).length, 1)
       yield* assertOthersComplete(world, good)
     }))
 })
 
 describe("a worker", () => {
+  it.scoped("whose logger throws keeps its loops", () =>
+    Effect.gen(function*() {
+      const failures = new Set(["claim"])
+      const down = new JournalError({ code: "Unavailable", operation: "any", detail: "away", retryable: true })
+      const world = yield* makeWorld((driver) => ({
+        ...driver,
+        claim: (request) => failures.delete("claim") ? Effect.fail(down) : driver.claim(request)
+      }))
+      const hostile = Logger.replace(
+        Logger.defaultLogger,
+        Logger.make(() => {
+          throw new Error("the logger is broken")
+        })
+      )
+      yield* Effect.provide(world.launch(GoodLive), hostile)
+      const good = yield* world.use(Good.start({}))
+      yield* TestClock.adjust("10 seconds")
+      assert.isFalse(failures.has("claim"))
+      yield* assertOthersComplete(world, good)
+    }))
+
   it.scoped("restarts its loops when they die", () =>
     Effect.gen(function*() {
       const deaths = new Set(["claim", "inbox"])

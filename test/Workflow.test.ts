@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
@@ -6,9 +7,11 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Random from "effect/Random"
+import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as TestClock from "effect/TestClock"
+import { inspect } from "node:util"
 import { CurrentRun } from "perdure/CurrentRun"
 import { IdempotencyConflict, RunEnded, TimedOut, ValueInvalid } from "perdure/Errors"
 import * as RunQueue from "perdure/RunQueue"
@@ -125,7 +128,7 @@ describe("a run", () => {
 })
 
 describe("a start", () => {
-  it.scoped("repeated with one idempotency key is one run; with another payload it fails and shows both", () =>
+  it.scoped("repeated with one idempotency key is one run; with another payload it fails and says what differs", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const first = yield* world.use(Greet.start({ name: "Ann" }))
@@ -140,7 +143,40 @@ describe("a start", () => {
         existing: `{"name":"Ann"}`,
         payload: `{"name":"Ann","times":2}`
       })
-      for (const part of [`{"name":"Ann"}`, `{"name":"Ann","times":2}`, first.id]) assert.include(error.message, part)
+      for (const part of [`"times"`, `"Ann"`, first.id]) assert.include(error.message, part)
+    }))
+
+  it.scoped("that is refused shows no value of its payload: not in messages, and not where the error is printed", () =>
+    Effect.gen(function*() {
+      const Login = Workflow.make("Login", {
+        payload: { user: Schema.String, password: Schema.Redacted(Schema.String.pipe(Schema.minLength(8))) },
+        idempotencyKey: ({ user }) => user
+      })
+      const world = yield* makeWorld()
+      const login = (password: string) => world.use(Login.start({ user: "ann", password: Redacted.make(password) }))
+      yield* login("hunter2-hunter2")
+      const conflict = yield* Effect.flip(login("correct-horse"))
+      assert.instanceOf(conflict, IdempotencyConflict)
+      assert.include(conflict.message, `different: "password"`)
+      assert.include(conflict.payload, "correct-horse")
+      const short = yield* Effect.flip(login("tiny"))
+      assert.instanceOf(short, ValueInvalid)
+      assert.include(short.message, `$["password"]`)
+      // @ts-expect-error: untyped code passes the plain string
+      const plain = yield* Effect.flip(world.use(Login.start({ user: "bob", password: "plain-secret" })))
+      const lines: Array<string> = []
+      const logger = Logger.make((options) => {
+        for (const made of [Logger.stringLogger, Logger.logfmtLogger]) lines.push(made.log(options))
+        lines.push(JSON.stringify(Logger.structuredLogger.log(options)))
+      })
+      for (const error of [conflict, short, plain]) {
+        lines.push(error.message, inspect(error), JSON.stringify(error), String(error), Cause.pretty(Cause.fail(error)))
+        yield* Effect.logError("refused", error, Cause.die(error)).pipe(
+          Effect.provide(Logger.replace(Logger.defaultLogger, logger))
+        )
+      }
+      assert.isAbove(lines.length, 15)
+      for (const line of lines) assert.notMatch(line, /hunter2|correct-horse|tiny|plain-secret/)
     }))
 
   it.scoped("with a used key returns the run even when it has ended; keys belong to one workflow", () =>

@@ -9,6 +9,7 @@ import * as PgliteJournal from "@perdure/pglite/PgliteJournal"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
@@ -54,7 +55,11 @@ const operate = Effect.gen(function*() {
   const { failed, suspended } = yield* Runs.count({ workflow: Newsletter, attributes: { issue: 7 } })
   yield* Console.log(`${suspended} wait for their reminder, ${failed} failed`)
   const { items } = yield* Runs.list({ tags: ["eu"], errorCode: "Bounced" }, { limit: 10 })
-  for (const { detail, exit, status } of items) yield* Console.log(`  ${status}: ${exit?.value ?? detail}`)
+  for (const { id, status } of items) {
+    const error = yield* Effect.flatMap(Newsletter.attach(id), ({ result }) => Effect.flip(result))
+    const shown = error._tag === "Bounced" ? JSON.stringify(yield* Schema.encode(Bounced)(error)) : error.message
+    yield* Console.log(`  ${status}: ${shown}`)
+  }
 
   // No reminders for America: a batch at a time, each with its progress.
   yield* Runs.cancelStream({ tags: ["us"] }, { by: "ann", reason: "wrong edition", batchSize: 10 }).pipe(
@@ -75,4 +80,11 @@ const operate = Effect.gen(function*() {
 
 const Main = Layer.mergeAll(NewsletterLive, Worker.layer()).pipe(Layer.provideMerge(PgliteJournal.layer()))
 
-NodeRuntime.runMain(Effect.provide(operate, Main))
+/** Standard output is for results. */
+const logger = Logger.replace(Logger.defaultLogger, Logger.withConsoleError(Logger.stringLogger))
+
+operate.pipe(
+  Effect.provide(Main),
+  Effect.provide(logger),
+  NodeRuntime.runMain({ disablePrettyLogger: true })
+)

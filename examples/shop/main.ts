@@ -11,6 +11,7 @@ import * as PgliteJournal from "@perdure/pglite/PgliteJournal"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
 import * as Schema from "effect/Schema"
 import * as Check from "perdure/Check"
 import * as Continuation from "perdure/Continuation"
@@ -81,8 +82,11 @@ const checked = Effect.tap(
   ({ workflows }) => Console.log(`checked ${workflows.map(({ name }) => name).sort().join(", ")}`)
 )
 
-NodeRuntime.runMain(
-  process.argv.includes("--check")
-    ? checked
-    : Effect.zipRight(checked, Effect.provide(shop, Layer.provideMerge(Main, PgliteJournal.layer())))
-)
+/** Standard output is for results. */
+const logger = Logger.replace(Logger.defaultLogger, Logger.withConsoleError(Logger.stringLogger))
+
+const program = process.argv.includes("--check")
+  ? checked
+  : Effect.zipRight(checked, Effect.provide(shop, Layer.provideMerge(Main, PgliteJournal.layer())))
+
+program.pipe(Effect.provide(logger), NodeRuntime.runMain({ disablePrettyLogger: true }))

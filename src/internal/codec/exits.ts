@@ -8,20 +8,32 @@
  * | `EncodedExit` | JSON text                                    | the driver                           |
  *
  * A `Cause` tree is never stored. Its first failure counts; without one its first defect; without one interruption.
+ * What failed beside it, the stack and the causes are kept, bounded: with a defect in its data, with a failure under
+ * one more key of its data.
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type * as Exit from "effect/Exit"
-import * as Inspectable from "effect/Inspectable"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import type { NotDurable, ValueUnreadable } from "../../Errors.js"
-import { RuntimeError } from "../../Errors.js"
 import type { EncodedExit } from "../../driver/JournalDriver.js"
-import { shown, storable } from "../util/show.js"
-import type { AnySchema } from "./wire.js"
+import { isFields, storable } from "../util/show.js"
+import {
+  decodeDefect,
+  describeDefect,
+  encodeDefect,
+  encodeDefectOf,
+  encodeOrigin,
+  isRuntimeError,
+  restoreOrigin,
+  runtimeErrors
+} from "./defects.js"
+import type { AnySchema, Codec } from "./wire.js"
 import { codecOf, stringify } from "./wire.js"
+
+export { decodeDefect, describeDefect, encodeDefect } from "./defects.js"
 
 export type AnyExit = Exit.Exit<unknown, unknown>
 
@@ -43,63 +55,9 @@ export type Encode = (exit: AnyExit) => WireExit
 export interface ExitCodec {
   readonly encode: Encode
   readonly decode: Decode
+  /** A failure or a defect as a string, without secrets. */
+  readonly describe: (exit: WireExit) => string
   readonly limitBytes: number
-}
-
-const runtimeErrors = codecOf(RuntimeError)
-
-/** Longest stored string of a defect, in UTF-16 units. */
-const DEFECT_STRING_LENGTH = 8192
-
-const defectString = (value: unknown, absent?: string): string => {
-  const string = typeof value === "string" ? value : value === undefined && absent !== undefined ? absent : shown(value)
-  return storable(string.slice(0, DEFECT_STRING_LENGTH))
-}
-
-const isRuntimeError = (value: unknown): boolean =>
-  value instanceof Error && RuntimeError.members.some((member) => value instanceof member)
-
-const defectData = (defect: unknown): object => {
-  if (Predicate.isTagged(defect, "JournalError") || isRuntimeError(defect)) {
-    const encoded = runtimeErrors.encode(defect, "defect")
-    if (Either.isRight(encoded)) return { runtimeError: encoded.right }
-  }
-  if (defect instanceof Error) {
-    return {
-      name: defectString(defect.name, "Error"),
-      message: defectString(defect.message),
-      stack: defectString(defect.stack, "")
-    }
-  }
-  return { name: "Defect", message: defectString(defect) }
-}
-
-/** Any thrown value as JSON data: errors of the runtime whole, other values by name, message and stack. */
-export const encodeDefect = (defect: unknown): object =>
-  Either.getOrElse(
-    Either.try(() => defectData(defect)),
-    () => ({ name: "Defect", message: "a defect that cannot be shown" })
-  )
-
-/** The error that a program dies with, from the data of a stored defect. */
-export const decodeDefect = (data: unknown): unknown => {
-  if (Predicate.hasProperty(data, "runtimeError")) {
-    const decoded = runtimeErrors.decode(data.runtimeError, "defect")
-    if (Either.isRight(decoded)) return decoded.right
-  }
-  const field = (name: string): string | undefined =>
-    Predicate.hasProperty(data, name) && Predicate.isString(data[name]) ? data[name] : undefined
-  const error = new Error(field("message") ?? Inspectable.toStringUnknown(data))
-  error.name = field("name") ?? "Defect"
-  const stack = field("stack")
-  if (stack !== undefined && stack !== "") error.stack = stack
-  return error
-}
-
-/** The name and message of a stored defect. */
-export const describeDefect = (data: unknown): string => {
-  const defect = decodeDefect(data)
-  return defect instanceof Error ? `${defect.name}: ${defect.message}` : Inspectable.toStringUnknown(defect)
 }
 
 const wireOf = (kind: WireExit["kind"], data: unknown, text: string | null): WireExit => ({ kind, data, text })
@@ -141,6 +99,15 @@ const codeIn = (data: unknown, field: string): string | null =>
 /** The success `data` whose JSON text is `text`. */
 export const successWire = (data: unknown, text: string): WireExit => wireOf("success", data, text)
 
+/** The key, in the data of a failure, of its stack, its causes and what failed beside it. */
+const ORIGIN_KEY = "perdure:origin"
+
+const withoutOrigin = (data: unknown): { readonly value: unknown; readonly origin: unknown } => {
+  if (!isFields(data) || !(ORIGIN_KEY in data)) return { value: data, origin: undefined }
+  const { [ORIGIN_KEY]: origin, ...value } = data
+  return { value, origin }
+}
+
 const messageOf = (error: ValueUnreadable): string => error.message
 
 export const makeExitCodec = (options: {
@@ -149,42 +116,70 @@ export const makeExitCodec = (options: {
   /** The role of the value in error messages, for example `result of step reserve`. */
   readonly what: string
   readonly limitBytes: number
+  /** Keys of a value that its schema does not declare. Default: they are dropped. */
+  readonly excess?: "drop" | "refuse"
 }): ExitCodec => {
   const { limitBytes, what } = options
+  const encodeBy = ({ encode, encodeResult }: Codec) => options.excess === "refuse" ? encode : encodeResult
   const success = codecOf(options.success)
   const failure = codecOf(options.failure)
-  const write = (kind: "success" | "failure", encoded: Either.Either<unknown, unknown>): WireExit => {
+  const write = (kind: "success" | "failure", codec: Codec, value: unknown): WireExit => {
+    const encoded = encodeBy(codec)(value, what)
     if (Either.isLeft(encoded)) return defectWire(encoded.left)
     if (encoded.right === undefined) return wireOf(kind, undefined, null)
     const text = stringify(encoded.right, what, limitBytes)
-    return Either.isLeft(text) ? defectWire(text.left) : wireOf(kind, encoded.right, text.right)
+    if (Either.isLeft(text)) return defectWire(text.left)
+    // The program is given what a replay reads, not the objects of the body.
+    return wireOf(kind, codec.isAsStored(encoded.right) ? encoded.right : JSON.parse(text.right), text.right)
+  }
+  const writeFailure = (cause: Cause.Cause<unknown>, error: unknown): WireExit => {
+    const isUndeclared = isRuntimeError(error) && Either.isLeft(encodeBy(failure)(error, what))
+    const written = write("failure", isUndeclared ? runtimeErrors : failure, error)
+    // The program dies of an error that it may not fail with: that error is the one to be found.
+    if (written.kind === "defect" && isFields(written.data)) {
+      return wireOfDefectData({ ...written.data, suppressed: [encodeDefect(error)] })
+    }
+    if (written.kind !== "failure" || !isFields(written.data)) return written
+    const origin = encodeOrigin(cause, error)
+    if (origin === undefined) return written
+    const data = { ...written.data, [ORIGIN_KEY]: origin }
+    const text = stringify(data, what, limitBytes)
+    return Either.isLeft(text) ? written : wireOf("failure", data, text.right)
   }
   return {
     limitBytes,
+    describe: ({ data, kind }) =>
+      kind === "defect"
+        ? describeDefect(data)
+        : failure.isSecret
+        ? "its failure is not shown, because its schema has Redacted values"
+        : JSON.stringify(withoutOrigin(data).value) ?? "",
     encode: (exit) => {
-      if (exit._tag === "Success") return write("success", success.encode(exit.value, what))
+      if (exit._tag === "Success") return write("success", success, exit.value)
       const error = Cause.failureOption(exit.cause)
-      if (Option.isSome(error)) {
-        const encoded = failure.encode(error.value, what)
-        return write(
-          "failure",
-          Either.isLeft(encoded) && isRuntimeError(error.value) ? runtimeErrors.encode(error.value, what) : encoded
-        )
-      }
-      return Cause.isInterruptedOnly(exit.cause) ? interruptWire : defectWire(Cause.squash(exit.cause))
+      if (Option.isSome(error)) return writeFailure(exit.cause, error.value)
+      return Cause.isInterruptedOnly(exit.cause) ? interruptWire : wireOfDefectData(encodeDefectOf(exit.cause))
     },
     decode: ({ data, kind }) => {
       switch (kind) {
         case "success":
           return Either.mapBoth(success.decode(data, what), { onLeft: messageOf, onRight: Effect.succeed })
-        case "failure":
+        case "failure": {
+          const { origin, value } = withoutOrigin(data)
           return Either.mapBoth(
             Either.orElse(
-              failure.decode(data, what),
-              (left) => Either.mapLeft(runtimeErrors.decode(data, what), () => left)
+              failure.decode(value, what),
+              (left) => Either.mapLeft(runtimeErrors.decode(value, what), () => left)
             ),
-            { onLeft: messageOf, onRight: Effect.fail }
+            {
+              onLeft: messageOf,
+              onRight: (error) => {
+                if (origin !== undefined) restoreOrigin(error, origin)
+                return Effect.fail(error)
+              }
+            }
           )
+        }
         case "defect":
           return Either.right(Effect.die(decodeDefect(data)))
         case "interrupt":

@@ -3,12 +3,19 @@
  * that would not come back the same, before anything is written. Decoding uses the reader's schema.
  */
 import * as Either from "effect/Either"
-import { identity, pipe } from "effect/Function"
+import { identity } from "effect/Function"
 import * as ParseResult from "effect/ParseResult"
-import * as Predicate from "effect/Predicate"
-import type * as Schema from "effect/Schema"
+import * as Schema from "effect/Schema"
+import * as AST from "effect/SchemaAST"
 import { ValueInvalid, ValueTooLarge, ValueUnreadable } from "../../Errors.js"
-import { loneSurrogate, shown } from "../util/show.js"
+import { isFields, shown } from "../util/show.js"
+import { notJson } from "./notJson.js"
+import { hasRedacted } from "./redacted.js"
+import { sameValue } from "./sameValue.js"
+import { freshnessOf, isAsStored, withoutUndefined } from "./stored.js"
+import { fitUnions } from "./unions.js"
+
+export { notJson } from "./notJson.js"
 
 /** A schema that needs no services: encoding and decoding are synchronous and pure. */
 export type AnySchema = Schema.Schema.AnyNoContext | Schema.Schema<never>
@@ -18,55 +25,6 @@ export type AnySchema = Schema.Schema.AnyNoContext | Schema.Schema<never>
  * would go unnoticed; for `void | undefined` it does not.
  */
 export type ReturnOf<A> = void extends A ? A | undefined : A
-
-/** Levels of nesting. Deeper data is refused: readers, here and in the database, recurse. */
-const MAX_DEPTH_LEVELS = 1000
-
-/** Why JSON cannot represent the value without change, with the path to the place; undefined if it can. */
-export const notJson = (value: unknown, path = "$", ancestors: ReadonlyArray<object> = []): string | undefined => {
-  switch (typeof value) {
-    case "string":
-      return notStorable(value, path)
-    case "boolean":
-      return undefined
-    case "number":
-      return Number.isFinite(value) ? undefined : `${path} is ${value}, which JSON cannot represent`
-    case "object":
-      break
-    default:
-      return `${path} is ${typeof value === "undefined" ? "undefined: leave it out, or use null" : `a ${typeof value}`}`
-  }
-  if (value === null) return undefined
-  if (ancestors.includes(value)) return `${path} refers back to a value that contains it`
-  if (ancestors.length >= MAX_DEPTH_LEVELS) return `the value is nested more than ${MAX_DEPTH_LEVELS} deep`
-  const within = [...ancestors, value]
-  if (Array.isArray(value)) {
-    for (let i = 0; i < value.length; i++) {
-      const problem = i in value ? notJson(value[i], `${path}[${i}]`, within) : `${path}[${i}] is a hole`
-      if (problem !== undefined) return problem
-    }
-    return undefined
-  }
-  const prototype: unknown = Object.getPrototypeOf(value)
-  if (prototype !== Object.prototype && prototype !== null) {
-    const name = Predicate.hasProperty(value, "constructor") && Predicate.isFunction(value.constructor)
-      ? value.constructor.name
-      : "unknown"
-    return `${path} is an instance of ${name}, not plain data`
-  }
-  if ("toJSON" in value) return `${path} has a toJSON method`
-  for (const [key, each] of Object.entries(value)) {
-    const problem = notStorable(key, `a key of ${path}`) ?? notJson(each, `${path}.${key}`, within)
-    if (problem !== undefined) return problem
-  }
-  return Object.getOwnPropertySymbols(value).length > 0 ? `${path} has a symbol as key` : undefined
-}
-
-/** Why storage cannot hold the string; undefined if it can. */
-const notStorable = (text: string, path: string): string | undefined => {
-  if (text.includes("\u0000")) return `${path} contains the character NUL, which Postgres cannot store`
-  return loneSurrogate.test(text) ? `${path} contains a lone surrogate, which UTF-8 cannot carry` : undefined
-}
 
 const utf8 = new TextEncoder()
 
@@ -90,9 +48,18 @@ export const stringify = (data: unknown, what: string, limit: number): Either.Ei
 
 /** Both directions of a schema, compiled once. */
 export interface Codec {
-  /** To JSON data; undefined stands for the value of `Schema.Void`. */
+  /** To JSON data; undefined stands for the value of `Schema.Void`. Refuses excess keys of plain data. */
   readonly encode: (value: unknown, what: string) => Either.Either<unknown, ValueInvalid>
+  /**
+   * As `encode`, for a value that exists because a side effect happened: the result of a step or a run. Keys that the
+   * schema does not declare are dropped, as its type allows them.
+   */
+  readonly encodeResult: (value: unknown, what: string) => Either.Either<unknown, ValueInvalid>
   readonly decode: (data: unknown, what: string) => Either.Either<unknown, ValueUnreadable>
+  /** Whether encoded data can have secrets, which messages must not show. */
+  readonly isSecret: boolean
+  /** Whether the JSON text of encoded data reads as this data. */
+  readonly isAsStored: (data: unknown) => boolean
 }
 
 const codecs = new WeakMap<object, Codec>()
@@ -100,42 +67,84 @@ const codecs = new WeakMap<object, Codec>()
 export const codecOf = (schema: AnySchema): Codec => {
   const compiled = codecs.get(schema.ast)
   if (compiled !== undefined) return compiled
-  // `Schema.Never` works as any other schema; only its invariant type parameters differ.
-  const plain = schema as Schema.Schema.AnyNoContext
-  const encode = ParseResult.encodeUnknownEither(plain, { onExcessProperty: "error", errors: "all" })
-  const decode = ParseResult.decodeUnknownEither(plain, { errors: "all" })
-  const encodeLoosely = ParseResult.encodeUnknownEither(plain, { errors: "all" })
-  const codec: Codec = {
-    encode: (value, what) =>
-      Either.mapLeft(
-        totally(() =>
-          pipe(
-            encode(value),
-            Either.orElse((issue) => onlyInstanceExtras(issue, value) ? encodeLoosely(value) : Either.left(issue)),
-            Either.mapLeft(formatIssue),
-            Either.flatMap((encoded) => {
-              const problem = encoded === undefined ? undefined : notJson(encoded)
-              return problem === undefined ? Either.right(encoded) : Either.left(problem)
-            })
-          )
-        ),
-        (detail) => new ValueInvalid({ what, detail })
-      ),
-    decode: (data, what) =>
-      Either.mapLeft(
-        totally(() => Either.mapLeft(decode(data), formatIssue)),
-        (detail) => new ValueUnreadable({ what, detail })
-      )
-  }
+  const codec = makeCodec(schema)
   codecs.set(schema.ast, codec)
   return codec
 }
 
+const makeCodec = (schema: AnySchema): Codec => {
+  const { ast, isAmbiguous } = fitUnions(schema.ast)
+  const plain = Schema.make<unknown, unknown>(ast)
+  const encodedSide = AST.encodedAST(schema.ast)
+  const freshness = freshnessOf(encodedSide)
+  const isSecret = hasRedacted(schema.ast)
+  const format = isSecret ? formatPlaces : formatIssue
+  const encode = ParseResult.encodeUnknownEither(plain, { onExcessProperty: "error", errors: "all" })
+  const encodeLoosely = ParseResult.encodeUnknownEither(plain, { errors: "all" })
+  const decode = ParseResult.decodeUnknownEither(plain, { errors: "all" })
+
+  /** The data as JSON has it, if the value comes back from it. */
+  const storable = (value: unknown, encoded: unknown): Either.Either<unknown, string> => {
+    if (encoded === undefined) return Either.right(undefined)
+    const problem = notJson(encoded)
+    const data = problem === undefined ? encoded : withoutUndefined(encodedSide, encoded)
+    const remaining = problem === undefined ? undefined : notJson(data)
+    if (remaining !== undefined) return Either.left(remaining)
+    if (problem === undefined && !isAmbiguous) return Either.right(data)
+    return Either.flatMap(Either.mapLeft(decode(data), format), (back) =>
+      isAmbiguous && !sameValue(value, back)
+        ? Either.left(
+          "it would be read as another member of a union: give the members a tag " +
+            "(Schema.TaggedStruct, Schema.TaggedClass, Schema.TaggedError)"
+        )
+        : Either.right(data))
+  }
+
+  const encodeWith =
+    (run: (value: unknown) => Either.Either<unknown, ParseResult.ParseIssue>): Codec["encode"] => (value, what) =>
+      Either.mapLeft(
+        totally(
+          isSecret,
+          () => Either.flatMap(Either.mapLeft(run(value), format), (encoded) => storable(value, encoded))
+        ),
+        (detail) => new ValueInvalid({ what, detail })
+      )
+
+  return {
+    encode: encodeWith((value) =>
+      Either.orElse(
+        encode(value),
+        (issue) => onlyInstanceExtras(issue, value) ? encodeLoosely(value) : Either.left(issue)
+      )
+    ),
+    encodeResult: encodeWith(encodeLoosely),
+    decode: (data, what) =>
+      Either.mapLeft(
+        totally(isSecret, () => Either.mapLeft(decode(data), format)),
+        (detail) => new ValueUnreadable({ what, detail })
+      ),
+    isSecret,
+    isAsStored: (data) => isAsStored(freshness, data)
+  }
+}
+
 /** Functions of a schema may throw, also because a value is nested too deeply for them: the value is refused. */
-const totally = <A>(run: () => Either.Either<A, string>): Either.Either<A, string> =>
-  Either.flatMap(Either.try({ try: run, catch: (cause) => `the schema throws: ${shown(cause)}` }), identity)
+const totally = <A>(hidden: boolean, run: () => Either.Either<A, string>): Either.Either<A, string> =>
+  Either.flatMap(
+    Either.try({ try: run, catch: (cause) => `the schema throws${hidden ? "" : `: ${shown(cause)}`}` }),
+    identity
+  )
 
 const formatIssue = (issue: ParseResult.ParseIssue): string => ParseResult.TreeFormatter.formatIssueSync(issue)
+
+/** Only the places of what does not match: the values may be secrets. */
+const formatPlaces = (issue: ParseResult.ParseIssue): string => {
+  const places = ParseResult.ArrayFormatter.formatIssueSync(issue).map(({ _tag, path }) =>
+    `$${path.map((key) => `[${typeof key === "symbol" ? String(key) : JSON.stringify(key)}]`).join("")} (${_tag})`
+  )
+  return `these places do not match: ${[...new Set(places)].join(", ")}. ` +
+    "Values are not shown, because the schema has Redacted ones"
+}
 
 /**
  * Whether a value was refused only for properties that an instance of a class has besides its fields, such as the
@@ -163,7 +172,7 @@ const onlyInstanceExtras = (issue: ParseResult.ParseIssue, owner: unknown): bool
   }
 }
 
-/** JSON text of at most `limit` bytes. Void is encoded as `null`. */
+/** JSON text of at most `limit` bytes. Void and undefined are encoded as `null`. */
 export const encodeText = (
   schema: AnySchema,
   value: unknown,
@@ -172,8 +181,17 @@ export const encodeText = (
 ): Either.Either<string, ValueInvalid | ValueTooLarge> =>
   Either.flatMap(
     codecOf(schema).encode(value, what),
-    (encoded) => encoded === undefined ? Either.right("null") : stringify(encoded, what, limit)
+    (encoded): Either.Either<string, ValueInvalid | ValueTooLarge> =>
+      encoded !== undefined
+        ? stringify(encoded, what, limit)
+        : readsNull(schema)
+        ? Either.left(new ValueInvalid({ what, detail: "undefined would be read as null: use null" }))
+        : Either.right("null")
   )
+
+/** Whether `null` is a value of the schema, and so does not stand for undefined. */
+const readsNull = (schema: AnySchema): boolean =>
+  schema.ast._tag !== "VoidKeyword" && Either.isRight(codecOf(schema).decode(null, ""))
 
 export const decodeText = (schema: AnySchema, text: string, what: string): Either.Either<unknown, ValueUnreadable> =>
   Either.flatMap(
@@ -181,18 +199,34 @@ export const decodeText = (schema: AnySchema, text: string, what: string): Eithe
       try: (): unknown => JSON.parse(text),
       catch: (cause) => new ValueUnreadable({ what, detail: `not JSON: ${String(cause)}` })
     }),
-    (data) => {
-      const codec = codecOf(schema)
-      // Undefined is also written as `null`. `Schema.Void` accepts any data and decodes to undefined.
-      return data === null && schema.ast._tag !== "VoidKeyword"
-        ? Either.orElse(codec.decode(null, what), () => codec.decode(undefined, what))
-        : codec.decode(data ?? undefined, what)
-    }
+    (data) => decodeData(schema, data, what)
   )
+
+/** Decodes what `encodeText` wrote. Undefined is also written as `null`; for `Schema.Void`, any data is undefined. */
+export const decodeData = (
+  schema: AnySchema,
+  data: unknown,
+  what: string
+): Either.Either<unknown, ValueUnreadable> => {
+  const codec = codecOf(schema)
+  return data === null && schema.ast._tag !== "VoidKeyword"
+    ? Either.orElse(codec.decode(null, what), () => codec.decode(undefined, what))
+    : codec.decode(data ?? undefined, what)
+}
 
 /** Whether both are the same JSON data; the order of keys does not matter. */
 export const sameJson = (a: string, b: string): boolean =>
   a === b || JSON.stringify(withSortedKeys(JSON.parse(a))) === JSON.stringify(withSortedKeys(JSON.parse(b)))
+
+/** The keys, of two objects as JSON text, whose values differ; none for other values. */
+export const differingKeys = (a: string, b: string): ReadonlyArray<string> => {
+  const one: unknown = JSON.parse(a)
+  const other: unknown = JSON.parse(b)
+  if (!isFields(one) || !isFields(other)) return []
+  return [...new Set([...Object.keys(one), ...Object.keys(other)])].filter((key) =>
+    JSON.stringify(withSortedKeys(one[key])) !== JSON.stringify(withSortedKeys(other[key]))
+  )
+}
 
 const withSortedKeys = (value: unknown): unknown =>
   Array.isArray(value)

@@ -63,6 +63,8 @@ export type OpData =
     readonly context: Context.Context<never>
     readonly fiberRefs: FiberRefs.FiberRefs
     readonly encode: Encode
+    /** 1 for the first attempt of the step. */
+    readonly attempt: number
     /** The body and its entry are written in one storage transaction. */
     readonly transaction: boolean
   }

@@ -19,6 +19,8 @@ import * as Logger from "effect/Logger"
 import * as Metric from "effect/Metric"
 import * as Random from "effect/Random"
 import * as Tracer from "effect/Tracer"
+import type { Loggers } from "../util/guard.js"
+import { guardHook, guardLoggers } from "../util/guard.js"
 
 /** The part of a run that the services use. */
 export interface RunState {
@@ -50,6 +52,8 @@ export const actingAs = (run: RunState, activation: () => void): void => {
   }
 }
 
+const now = () => current.now
+
 const nanos = () => BigInt(Math.floor(current.now)) * 1_000_000n
 
 const clock: Clock.Clock = {
@@ -79,8 +83,9 @@ const silentTracer = Context.get(DefaultServices.liveServices, Tracer.Tracer)
 
 const makeTracer = (outer: Tracer.Tracer): Tracer.Tracer =>
   Tracer.make({
-    span: (name, parent, context, links, startTime, kind, options) =>
-      (current.replaying ? silentTracer : outer).span(name, parent, context, links, startTime, kind, options),
+    span: (...args) =>
+      (current.replaying ? undefined : guardHook("tracer", outer, now, () => outer.span(...args))) ??
+        silentTracer.span(...args),
     context: (f, fiber) => outer.context(f, fiber)
   })
 
@@ -111,13 +116,13 @@ const makeConsole = (outer: Console.Console): Console.Console => ({
   unsafe: outer.unsafe
 })
 
-const makeLoggers = (
-  outer: HashSet.HashSet<Logger.Logger<unknown, unknown>>
-): HashSet.HashSet<Logger.Logger<unknown, unknown>> =>
-  HashSet.make(Logger.make<unknown, void>((options) => {
+const makeLoggers = (outer: Loggers): Loggers => {
+  const guarded = guardLoggers(outer)
+  return HashSet.make(Logger.make<unknown, void>((options) => {
     if (current.replaying) return
-    for (const logger of outer) logger.log(options)
+    for (const logger of guarded) logger.log(options)
   }))
+}
 
 // Each metric caches its hook, so the hooks check for replay.
 const registry = Metric.globalMetricRegistry
@@ -126,8 +131,15 @@ registry.get = (key) => {
   const hook = getHook(key)
   return {
     ...hook,
-    update: (input) => current.replaying ? undefined : hook.update(input),
-    modify: (input) => current.replaying ? undefined : hook.modify(input)
+    // Outside of activations, a hook that throws fails its caller, as without Perdure.
+    update: (input) => {
+      if (current === noRun) return hook.update(input)
+      if (!current.replaying) guardHook("metric", hook, now, () => hook.update(input))
+    },
+    modify: (input) => {
+      if (current === noRun) return hook.modify(input)
+      if (!current.replaying) guardHook("metric", hook, now, () => hook.modify(input))
+    }
   }
 }
 
@@ -168,7 +180,7 @@ export const outsideRefs = (inside: FiberRefs.FiberRefs, base: FiberRefs.FiberRe
     entries: [
       [DefaultServices.currentServices, [[FiberId.none, Context.unsafeMake(services)]]],
       [FiberRef.currentScheduler, [[FiberId.none, FiberRefs.getOrDefault(base, FiberRef.currentScheduler)]]],
-      [FiberRef.currentLoggers, [[FiberId.none, FiberRefs.getOrDefault(base, FiberRef.currentLoggers)]]]
+      [FiberRef.currentLoggers, [[FiberId.none, guardLoggers(FiberRefs.getOrDefault(base, FiberRef.currentLoggers))]]]
     ]
   })
 }

@@ -1,4 +1,5 @@
 /** What the layers of a process declare: workflows with handlers, schedules, queues and workers. */
+import type * as Effect from "effect/Effect"
 import type * as Either from "effect/Either"
 import type { ClaimedRun, NewRun } from "../../driver/JournalDriver.js"
 import type { AnyExit, WireExit } from "../codec/exits.js"
@@ -9,8 +10,7 @@ import type { Shape } from "./Shape.js"
 
 /** The end of a run, from which its continuations follow. */
 export interface End {
-  readonly exit: AnyExit
-  /** The same exit as it is stored. A value that cannot be stored is a defect here. */
+  /** The exit as it is stored. A value that cannot be stored is a defect here. */
   readonly wire: WireExit
   /** The `seq` after the run's last entry. */
   readonly seq: number
@@ -45,6 +45,8 @@ export interface WorkflowRegistration {
   readonly problems: ReadonlyArray<string>
   /** Makes the machine of a run. The left side says why its payload cannot be read. */
   readonly open: (run: ClaimedRun, onStray: (stray: Stray) => void) => Either.Either<OpenedRun, string>
+  /** Runs an effect that logs, with the loggers of the workflow's layer. Without it nothing is logged. */
+  readonly log?: (line: Effect.Effect<void>) => void
 }
 
 /** A schedule whose definition this process has. */

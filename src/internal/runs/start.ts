@@ -27,7 +27,7 @@ import { optional } from "../options/Rule.js"
 import type { StartOptions } from "../options/startOptions.js"
 import { startOptions } from "../options/startOptions.js"
 import { dueAt, MAX_DATE_MILLIS } from "../util/time.js"
-import { encodeText, sameJson } from "../codec/wire.js"
+import { differingKeys, encodeText, sameJson } from "../codec/wire.js"
 
 const encodePayload = (shape: Shape, payload: unknown) =>
   Effect.flatMap(
@@ -199,6 +199,16 @@ export const startRuns = Effect.fnUntraced(function*(
   return yield* settle(local ? yield* enqueueLocally(journal, runs) : yield* enqueue)
 })
 
+const conflict = (run: NewRun, existing: { readonly id: string; readonly payload: string }): IdempotencyConflict =>
+  new IdempotencyConflict({
+    workflow: run.workflow,
+    key: run.idempotencyKey ?? "",
+    runId: existing.id,
+    differing: differingKeys(existing.payload, run.payload),
+    existing: existing.payload,
+    payload: run.payload
+  })
+
 /** The id of the run that each start got. Fails if that run has another payload, or if its singleton key is taken. */
 const startedIds = (
   runs: ReadonlyArray<NewRun>,
@@ -211,13 +221,7 @@ const startedIds = (
     if (
       run !== undefined && answer._tag === "Existing" && answer.id !== run.id && !sameJson(answer.payload, run.payload)
     ) {
-      return new IdempotencyConflict({
-        workflow: run.workflow,
-        key: run.idempotencyKey ?? "",
-        runId: answer.id,
-        existing: answer.payload,
-        payload: run.payload
-      })
+      return conflict(run, { id: answer.id, payload: answer.payload })
     }
     if (run !== undefined && answer._tag === "Joined" && refuses) {
       return new SingletonBusy({ workflow: run.workflow, key: run.singleton?.key ?? "", runId: answer.id })
@@ -235,13 +239,7 @@ const conflictsWithin = (runs: ReadonlyArray<NewRun>): Effect.Effect<void, Idemp
     const first = byKey.get(run.idempotencyKey)
     if (first === undefined) byKey.set(run.idempotencyKey, run)
     else if (!sameJson(first.payload, run.payload)) {
-      return new IdempotencyConflict({
-        workflow: run.workflow,
-        key: run.idempotencyKey,
-        runId: first.id,
-        existing: first.payload,
-        payload: run.payload
-      })
+      return conflict(run, first)
     }
   }
   return Effect.void

@@ -10,6 +10,7 @@
  * | receive, child, callback | a wait in the mailbox (and a timer, if `due`) | a message (or the time)   |
  * | child, publish, close, patch | content of the draft                      | –                         |
  */
+import type * as Cause from "effect/Cause"
 import * as Either from "effect/Either"
 import type * as FiberRefs from "effect/FiberRefs"
 import { NotDurable } from "../../Errors.js"
@@ -52,6 +53,8 @@ export class Execution {
   readonly mailbox = new Mailbox()
   /** Requested steps and sends that have no entry. */
   readonly openWork = new Set<Op>()
+  /** Why the program ended, if it did not succeed. */
+  failure: Cause.Cause<unknown> | undefined
   /** Why the run must be parked. */
   parking: unknown
   private opened: OpenedRun | undefined
@@ -195,7 +198,8 @@ export class Execution {
       return { _tag: "Continue", payload: machine.continuation, at: this.now }
     }
     const wire = this.opened.encodeExit(exit)
-    const end = { exit, wire, seq: this.draft.nextSeq, now: this.now }
+    const end = { wire, seq: this.draft.nextSeq, now: this.now }
+    if (exit._tag === "Failure") this.failure = exit.cause
     for (const next of this.opened.continuations(end)) {
       if (Either.isLeft(next)) this.draft.publish(PROBLEM_KEY, JSON.stringify(next.left))
       else if (!this.draft.hasChild(next.right.id)) this.draft.addChild(next.right)

@@ -20,11 +20,13 @@ import type { ReadableEnding } from "../codec/endings.js"
 import { successWire } from "../codec/exits.js"
 import type { Op } from "../machine/Op.js"
 import type { WorkflowRegistration } from "../process/Registration.js"
+import { runForkWith } from "../util/runtime.js"
 import { shown } from "../util/show.js"
 import type { DraftCommit } from "./Draft.js"
 import { cancelled, Execution } from "./Execution.js"
 import type { Host } from "./Host.js"
 import { PendingWork } from "./PendingWork.js"
+import { attemptReport, divergenceReport, failureReport } from "./reports.js"
 import { Alarm } from "./TimerQueue.js"
 
 export type HoldState = "active" | "idle" | "leaving" | "gone"
@@ -99,9 +101,8 @@ export class Hold {
   }
 
   bodyDone(op: Op, exit: Exit.Exit<unknown, unknown>): void {
-    if (this.state === "gone" || op.data._tag !== "Step" || !this.work.finish(op)) return
-    const { encode } = op.data
-    this.enqueue(() => this.execution.settle(op, encode(exit)))
+    if (this.state === "gone" || !this.work.finish(op)) return
+    this.finishStep(op, exit)
   }
 
   /** Do everything that can be done now: a time has come, or the permissions of the worker have changed. */
@@ -169,9 +170,8 @@ export class Hold {
 
   /** Inside the transaction of a step: deliver the exit of its body. Returns the commit to write in the transaction. */
   transactionDone(op: Op, exit: Exit.Exit<unknown, unknown>): DraftCommit | undefined {
-    if (this.state === "gone" || op.data._tag !== "Step" || !this.work.finish(op)) return undefined
-    const { encode } = op.data
-    this.enqueue(() => this.execution.settle(op, encode(exit)))
+    if (this.state === "gone" || !this.work.finish(op)) return undefined
+    this.finishStep(op, exit)
     return this.takeCommit()
   }
 
@@ -241,6 +241,17 @@ export class Hold {
         if (this.state === "leaving" || this.state === "gone") this.host.stray(this, stray)
         else this.advance()
       }
+    })
+  }
+
+  private finishStep(op: Op, exit: Exit.Exit<unknown, unknown>): void {
+    const { data } = op
+    if (data._tag !== "Step") return
+    this.enqueue(() => {
+      const wire = data.encode(exit)
+      const report = attemptReport(this.run, op, exit, wire)
+      if (report !== undefined) runForkWith(report, data.context, this.outsideRefs(data.fiberRefs))
+      this.execution.settle(op, wire)
     })
   }
 
@@ -412,6 +423,7 @@ export class Hold {
 
   /** The commit that ends the hold was applied. */
   private left({ commit }: DraftCommit, transition: Transition): void {
+    this.report(transition)
     switch (transition._tag) {
       case "Suspend":
         this.become("gone")
@@ -423,6 +435,15 @@ export class Hold {
       case "Diverge":
       case "Release":
         return this.over(null)
+    }
+  }
+
+  private report(transition: Transition): void {
+    const { failure } = this.execution
+    if (transition._tag === "Diverge") {
+      this.registration.log?.(divergenceReport(this.run, transition.detail))
+    } else if (transition._tag === "Finish" && transition.status === "failed" && failure !== undefined) {
+      this.registration.log?.(failureReport(this.run, failure))
     }
   }
 

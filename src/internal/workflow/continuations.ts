@@ -5,13 +5,14 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import type * as FiberRefs from "effect/FiberRefs"
+import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import type { ClaimedRun, NewRun } from "../../driver/JournalDriver.js"
 import { optional } from "../options/Rule.js"
 import type { ContinuationOptions } from "../options/startOptions.js"
 import { continuationOptions } from "../options/startOptions.js"
 import type { Shape } from "../process/Shape.js"
-import { describeDefect } from "../codec/exits.js"
+import type { ExitCodec, WireExit } from "../codec/exits.js"
 import { continuationId } from "../codec/ids.js"
 import type { End, WorkflowRegistration } from "../process/Registration.js"
 import { queueName } from "../options/queues.js"
@@ -44,19 +45,24 @@ export const checkLinks = (name: string, links: ReadonlyArray<Link>): ReadonlyAr
     ]
   })
 
-const failureOf = (run: ClaimedRun, { exit, wire }: End) => ({
+const failureOf = (run: ClaimedRun, codec: ExitCodec, wire: WireExit, cause: Cause.Cause<unknown>) => ({
   runId: run.id,
   workflow: run.workflow,
   status: "failed" as const,
-  error: wire.kind === "failure" && Exit.isFailure(exit) ? Cause.failureOption(exit.cause) : { _tag: "None" },
-  detail: wire.kind === "defect" ? describeDefect(wire.data) : wire.text ?? ""
+  error: wire.kind === "failure" ? Cause.failureOption(cause) : Option.none(),
+  detail: codec.describe(wire)
 })
+
+/** The end as it was stored, which is also what others read. */
+const storedEnd = ({ decode }: ExitCodec, wire: WireExit): Either.Either<Exit.Exit<unknown, unknown>, string> =>
+  Either.map(decode(wire), Effect.runSyncExit)
 
 /** The runs that follow the end of a run. A run that cannot start is a problem in words. */
 export const makeContinuations = (options: {
   readonly links: ReadonlyArray<Link>
   readonly context: Context.Context<never>
   readonly fiberRefs: FiberRefs.FiberRefs
+  readonly codec: ExitCodec
 }) =>
 (run: ClaimedRun, payload: unknown) =>
 (end: End): ReadonlyArray<Either.Either<NewRun, string>> => {
@@ -64,10 +70,12 @@ export const makeContinuations = (options: {
   return options.links.flatMap((link, index): ReadonlyArray<Either.Either<NewRun, string>> => {
     if (link.on !== on) return []
     const id = continuationId(run.id, end.seq, index, link.to.name)
-    const ended = on === "success" && Exit.isSuccess(end.exit) ? end.exit.value : failureOf(run, end)
-    const made = Effect.flatMap(
-      Effect.try({ try: () => link.payload(ended, payload), catch: shown }),
-      (next) => freshRun(link.to, next, link.options, { id, now: end.now })
+    const made = storedEnd(options.codec, end.wire).pipe(
+      Either.map((stored) =>
+        Exit.isSuccess(stored) ? stored.value : failureOf(run, options.codec, end.wire, stored.cause)
+      ),
+      Effect.flatMap((ended) => Effect.try({ try: () => link.payload(ended, payload), catch: shown })),
+      Effect.flatMap((next) => freshRun(link.to, next, link.options, { id, now: end.now }))
     )
     const exit = Effect.runSyncExit(Effect.provide(made, options.context))
     if (Exit.isSuccess(exit)) return [Either.right(exit.value)]

@@ -14,6 +14,8 @@ import type { QueueReference } from "../options/queues.js"
 import { isQueueDefinition } from "../options/queues.js"
 import type { WorkflowRegistration } from "../process/Registration.js"
 import type { Shape } from "../process/Shape.js"
+import { withGuardedLoggers } from "../util/guard.js"
+import { runForkWith } from "../util/runtime.js"
 import type { Link } from "./continuations.js"
 import { checkLinks, linkedTo, makeContinuations } from "./continuations.js"
 import { makeOpen } from "./program.js"
@@ -44,6 +46,8 @@ export const handlerLayer = <R>(
         duration: timeout,
         onTimeout: () => new TimedOut({ what: `workflow ${name}`, millis: Duration.toMillis(timeout) })
       })
+    const exit = exitCodec(limits.payloadBytes)
+    const logging = withGuardedLoggers(fiberRefs)
     const registration: WorkflowRegistration = {
       name,
       version,
@@ -53,10 +57,11 @@ export const handlerLayer = <R>(
       signals: Array.isArray(options.signals) ? options.signals.filter(Predicate.isNotNullable) : [],
       continuations: linkedTo(links),
       problems: [...shape.problems, ...checkLinks(name, links)],
+      log: (line) => void runForkWith(line, context, logging),
       open: makeOpen({
-        continuations: makeContinuations({ links, context, fiberRefs }),
+        continuations: makeContinuations({ links, context, fiberRefs: logging, codec: exit }),
         shape,
-        exit: exitCodec(limits.payloadBytes),
+        exit,
         context,
         fiberRefs,
         isContinueAsNew,

@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
+import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import { RunEnded, ValueTooLarge } from "perdure/Errors"
 import {
@@ -15,6 +16,7 @@ import {
   makeExitCodec,
   toEncoded
 } from "perdure/internal/codec/exits"
+import { notJson } from "perdure/internal/codec/notJson"
 
 class Failed extends Schema.TaggedError<Failed>()("Failed", { at: Schema.Date }) {}
 
@@ -66,6 +68,57 @@ describe("an exit codec", () => {
   })
 })
 
+describe("the origin of a failure", () => {
+  const roomy = makeExitCodec({ success: Schema.Void, failure: Failed, what: "it", limitBytes: 100_000 })
+  const back = (exit: Exit.Exit<unknown, unknown>) =>
+    Effect.runSyncExit(Either.getOrThrow(roomy.decode(fromEncoded(toEncoded(roomy.encode(exit))))))
+  const failWith = (error: unknown) => Exit.fail(error)
+  const failureOf = (exit: Exit.Exit<unknown, unknown>): unknown =>
+    Exit.isFailure(exit) ? Cause.squash(exit.cause) : assert.fail("no failure")
+
+  it("is kept for a typed error: its stack, its causes and what failed beside it, which is not in its fields", () => {
+    const cause = new Error("connect ECONNREFUSED", { cause: new TypeError("socket") })
+    const error = Object.assign(new Failed({ at: new Date(1) }), { cause })
+    const beside = Cause.parallel(Cause.fail(error), Cause.die(new RangeError("other fiber")))
+    const read = failureOf(back(Exit.failCause(beside)))
+    assert.instanceOf(read, Failed)
+    assert.strictEqual(read.stack, error.stack)
+    assert.instanceOf(read.cause, Error)
+    assert.include(String(read.cause), "connect ECONNREFUSED")
+    assert.include(String(Object(read.cause).cause), "socket")
+    assert.include(String(Object(read).suppressed), "RangeError: other fiber")
+    assert.deepStrictEqual(Object.keys(read), Object.keys(new Failed({ at: new Date(1) })))
+  })
+
+  it("survives a second store, as of a step's failure that a run fails with", () => {
+    const error = new Failed({ at: new Date(1) })
+    const twice = failureOf(back(failWith(failureOf(back(failWith(error))))))
+    assert.strictEqual(Object(twice).stack, error.stack)
+  })
+
+  it("is left out where the failure would be too large with it, and where it is not an object", () => {
+    const tight = makeExitCodec({ success: Schema.Void, failure: Failed, what: "it", limitBytes: 60 })
+    assert.strictEqual(tight.encode(Exit.fail(new Failed({ at: new Date(1) }))).kind, "failure")
+    const plain = makeExitCodec({ success: Schema.Void, failure: Schema.String, what: "it", limitBytes: 60 })
+    assert.strictEqual(plain.encode(Exit.fail("no")).text, "\"no\"")
+  })
+
+  it("does not disturb a schema that reads every key", () => {
+    const Keys = Schema.Record({ key: Schema.String, value: Schema.Number })
+    const codec = makeExitCodec({ success: Schema.Void, failure: Keys, what: "it", limitBytes: Infinity })
+    const cause = Cause.parallel(Cause.fail({ a: 1 }), Cause.die("beside"))
+    const wire = codec.encode(Exit.failCause(cause))
+    assert.include(wire.text ?? "", "beside")
+    assert.deepStrictEqual(Effect.runSyncExit(Either.getOrThrow(codec.decode(wire))), Exit.fail({ a: 1 }))
+  })
+
+  it("names an error that its schema does not declare", () => {
+    const wire = codec.encode(Exit.fail(new RangeError("undeclared")))
+    assert.strictEqual(wire.kind, "defect")
+    assert.include(describeDefect(wire.data), "RangeError: undeclared")
+  })
+})
+
 describe("the error code of an exit", () => {
   const codeOf = (exit: Exit.Exit<unknown, unknown>) => errorCodeOf(codec.encode(exit))
 
@@ -93,6 +146,52 @@ describe("a stored defect", () => {
     assert.instanceOf(read, Error)
     assert.strictEqual(read.name, "RangeError")
     assert.include(read.stack, "exits.test.ts")
+  })
+
+  it("keeps its fields and the chain of its causes", () => {
+    const socket = Object.assign(new Error("connect ECONNREFUSED"), { code: "ECONNREFUSED", port: 5432 })
+    const error = new Error("An unknown error occurred", { cause: new Error("query failed", { cause: socket }) })
+    const read = decodeDefect(JSON.parse(JSON.stringify(encodeDefect(error))))
+    assert.instanceOf(read, Error)
+    const deepest: unknown = Object(read.cause).cause
+    assert.instanceOf(deepest, Error)
+    assert.deepInclude(Object(deepest), { message: "connect ECONNREFUSED", code: "ECONNREFUSED", port: 5432 })
+    assert.strictEqual(
+      describeDefect(encodeDefect(error)),
+      "Error: An unknown error occurred, caused by Error: query failed, caused by Error: connect ECONNREFUSED"
+    )
+  })
+
+  it("keeps what failed beside it", () => {
+    const exit = Exit.failCause(Cause.parallel(Cause.die(new Error("first")), Cause.die(new Error("second"))))
+    assert.strictEqual(describeDefect(codec.encode(exit).data), "Error: first; at the same time Error: second")
+  })
+
+  it("is bounded, whatever its causes and fields are", () => {
+    const large = "x".repeat(100_000)
+    const loop = Object.assign(new Error(large), { large, list: Array.from({ length: 1000 }, () => large) })
+    loop.cause = new Error(large, { cause: loop })
+    const beside = Array.from(
+      { length: 20 },
+      (_, index) => Cause.die(Object.assign(new Error(`${index}`), { cause: loop }))
+    )
+    const wire = codec.encode(Exit.failCause(beside.reduce((left, right) => Cause.parallel(left, right))))
+    assert.isBelow(wire.text?.length ?? Infinity, 200_000)
+  })
+
+  it("has no secrets and nothing that storage refuses", () => {
+    const error = Object.assign(new Error("no"), {
+      token: Redacted.make("hunter2"),
+      nul: "a\u0000b",
+      when: new Date(0),
+      big: 10n,
+      call: () => 1,
+      nested: { map: new Map([[1, 2]]), text: "\uD800" }
+    })
+    const stored = JSON.stringify(encodeDefect(error))
+    assert.notInclude(stored, "hunter2")
+    assert.isUndefined(notJson(JSON.parse(stored)))
+    assert.deepInclude(decodeDefect(JSON.parse(stored)), { token: "<redacted>", nul: "a\uFFFDb" })
   })
 
   it("of any thrown value has a bounded description", () => {

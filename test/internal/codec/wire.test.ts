@@ -3,6 +3,7 @@ import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import * as fc from "fast-check"
 import { byteLength, codecOf, decodeText, encodeText, notJson, sameJson, stringify } from "perdure/internal/codec/wire"
+import { fitUnions } from "perdure/internal/codec/unions"
 
 const text = fc.string({ unit: "grapheme" }).filter((s) => !s.includes("\u0000"))
 
@@ -71,6 +72,37 @@ describe("a codec", () => {
     assert.deepStrictEqual(back(Schema.UndefinedOr(Schema.String), undefined), Either.right(undefined))
   })
 
+  it("drops undeclared keys of a result, but of no payload", () => {
+    const schema = Schema.Struct({ n: Schema.Number, inner: Schema.Array(Schema.Struct({ m: Schema.Number })) })
+    const value = { n: 1, inner: [{ m: 2, more: 3 }], more: 4 }
+    assert.isTrue(Either.isLeft(codecOf(schema).encode(value, "it")))
+    assert.deepStrictEqual(codecOf(schema).encodeResult(value, "it"), Either.right({ n: 1, inner: [{ m: 2 }] }))
+  })
+
+  it("drops a declared key whose value is undefined, and refuses undefined elsewhere", () => {
+    const schema = Schema.Struct({
+      a: Schema.optional(Schema.String),
+      b: Schema.UndefinedOr(Schema.String),
+      c: Schema.optional(Schema.Array(Schema.Struct({ d: Schema.optional(Schema.Number) }))),
+      e: Schema.optional(Schema.Unknown)
+    })
+    const text = (value: unknown) => encodeText(schema, value, "it", 1000)
+    assert.deepStrictEqual(text({ a: undefined, b: undefined, c: [{ d: undefined }] }), Either.right(`{"c":[{}]}`))
+    assert.deepStrictEqual(
+      Either.flatMap(text({ b: undefined }), (written) => decodeText(schema, written, "it")),
+      Either.right({ b: undefined })
+    )
+    const refused = text({ b: "b", e: { f: undefined } })
+    assert.include(Either.isLeft(refused) ? refused.left.message : "", "$.e.f is undefined")
+    const list = encodeText(Schema.Array(Schema.UndefinedOr(Schema.String)), [undefined], "it", 100)
+    assert.include(Either.isLeft(list) ? list.left.message : "", "$[0] is undefined")
+  })
+
+  it("refuses undefined where it would be read as null", () => {
+    assert.isTrue(Either.isLeft(encodeText(Schema.NullishOr(Schema.String), undefined, "it", 100)))
+    assert.isTrue(Either.isRight(encodeText(Schema.NullishOr(Schema.String), null, "it", 100)))
+  })
+
   it("names the role of a value whose text is not JSON", () => {
     const read = decodeText(Schema.String, "{", "payload of run r")
     assert.include(
@@ -78,6 +110,109 @@ describe("a codec", () => {
       "payload of run r cannot be read by its schema: not JSON"
     )
   })
+})
+
+describe("a union whose members have the same keys", () => {
+  const Email = Schema.Struct({ email: Schema.String })
+  const Both = Schema.Struct({ email: Schema.String, phone: Schema.String })
+  class Parent extends Schema.Class<Parent>("Parent")({ a: Schema.Number }) {}
+  class Wide extends Parent.extend<Wide>("Wide")({ b: Schema.Number }) {}
+  class Same extends Parent.extend<Same>("Same")({}) {}
+
+  const back = (schema: Schema.Schema.AnyNoContext, value: unknown) =>
+    Either.flatMap(
+      codecOf(schema).encodeResult(value, "it"),
+      (data) => codecOf(schema).decode(JSON.parse(JSON.stringify(data)), "it")
+    )
+
+  it("keeps the member of a value, at any depth", () => {
+    const both = { email: "e", phone: "p" }
+    const unions = [Schema.Union(Email, Both), Schema.Union(Both, Email)]
+    for (const union of unions) {
+      const List = Schema.Struct({ list: Schema.Array(union), one: Schema.optional(union) })
+      for (const value of [{ list: [both, { email: "e" }], one: both }, { list: [], one: { email: "e" } }]) {
+        assert.deepStrictEqual(back(List, value), Either.right(value))
+      }
+    }
+    assert.deepStrictEqual(back(Schema.Union(Email, Both), { ...both, more: 1 }), Either.right(both))
+  })
+
+  it("keeps the member when a later schema lacks other keys of the stored value", () => {
+    const Later = Schema.Struct({ contact: Schema.Union(Email, Both) })
+    const stored = { contact: { email: "e", phone: "p", fax: "f" }, removed: true }
+    assert.deepStrictEqual(codecOf(Later).decode(stored, "it"), Either.right({ contact: { email: "e", phone: "p" } }))
+  })
+
+  it("keeps the class of an instance, or refuses it", () => {
+    for (const union of [Schema.Union(Parent, Wide), Schema.Union(Wide, Parent)]) {
+      for (const value of [new Parent({ a: 1 }), new Wide({ a: 1, b: 2 })]) {
+        const read = Either.getOrThrow(back(union, value))
+        assert.strictEqual(Object(read).constructor, value.constructor)
+        assert.deepStrictEqual(read, value)
+      }
+    }
+    const union = Schema.Union(Parent, Same)
+    assert.instanceOf(Either.getOrThrow(back(union, new Parent({ a: 1 }))), Parent)
+    const refused = back(union, new Same({ a: 1 }))
+    assert.include(Either.isLeft(refused) ? refused.left.message : "", "another member of a union")
+  })
+
+  it("refuses a string that would be read as a date", () => {
+    const union = Schema.Union(Schema.Date, Schema.String)
+    assert.deepStrictEqual(back(union, new Date(5)), Either.right(new Date(5)))
+    assert.isTrue(Either.isLeft(back(union, "2020-01-01T00:00:00.000Z")))
+  })
+
+  it("can be recursive", () => {
+    interface Tree {
+      readonly name: string
+      readonly left?: Tree
+      readonly size?: number
+    }
+    const Leaf = Schema.Struct({ name: Schema.String })
+    const Tree: Schema.Schema<Tree> = Schema.suspend(() =>
+      Schema.Union(Leaf, Schema.Struct({ name: Schema.String, left: Tree, size: Schema.Number }))
+    )
+    const tree = { name: "a", left: { name: "b", left: { name: "c" }, size: 1 }, size: 2 }
+    assert.deepStrictEqual(back(Tree, tree), Either.right(tree))
+  })
+
+  it("does not change a schema whose unions have tags", () => {
+    const Tagged = Schema.Union(
+      Schema.TaggedStruct("A", { a: Schema.Number }),
+      Schema.TaggedStruct("B", { a: Schema.Number }),
+      Schema.NullOr(Schema.String)
+    )
+    assert.deepStrictEqual(fitUnions(Tagged.ast), { ast: Tagged.ast, isAmbiguous: false })
+  })
+})
+
+describe("encoded data", () => {
+  const isAsStored = (schema: Schema.Schema.AnyNoContext, data: unknown) => codecOf(schema).isAsStored(data)
+
+  it("is what its text reads as only where the encoding has made it, and without -0", () => {
+    const Plain = Schema.Struct({ name: Schema.String, list: Schema.Array(Schema.Number) })
+    assert.isTrue(isAsStored(Plain, { name: "x", list: [0, 1] }))
+    assert.isFalse(isAsStored(Plain, { name: "x", list: [-0] }))
+    assert.isFalse(isAsStored(Schema.Number, -0))
+    assert.isTrue(isAsStored(Schema.Unknown, "x"))
+    for (const schema of [Schema.Unknown, Schema.Any, Schema.Object, Schema.Void, Schema.Struct({})]) {
+      assert.isFalse(isAsStored(schema, {}))
+    }
+    assert.isFalse(isAsStored(Schema.Array(Schema.Unknown), []))
+  })
+
+  it("that is proven to be fresh shares no object with the value", () =>
+    fc.assert(fc.property(json, (value) => {
+      const schema = Schema.Struct({ v: Schema.Array(Schema.Record({ key: Schema.String, value: Schema.String })) })
+      const given = { v: [{ a: JSON.stringify(value) }] }
+      const data: unknown = Either.getOrThrow(codecOf(schema).encodeResult(given, "it"))
+      assert.isTrue(codecOf(schema).isAsStored(data))
+      assert.deepStrictEqual(data, given)
+      assert.notStrictEqual(data, given)
+      assert.notStrictEqual(Object(data).v, given.v)
+      assert.notStrictEqual(Object(data).v[0], given.v[0])
+    })))
 })
 
 describe("sameJson", () => {
