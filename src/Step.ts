@@ -26,6 +26,7 @@ import type { ExitCodec } from "./internal/codec/exits.js"
 import { makeExitCodec } from "./internal/codec/exits.js"
 import { id } from "./internal/options/names.js"
 import type { AnySchema, ReturnOf } from "./internal/codec/wire.js"
+import { restoreWaits } from "./internal/machine/interruption.js"
 import { shown } from "./internal/util/show.js"
 import { stepOptions } from "./internal/options/stepOptions.js"
 import { Limits } from "./Limits.js"
@@ -94,6 +95,10 @@ interface TimeoutOption {
   readonly timeout: Duration.DurationInput
 }
 
+interface OptionalTimeoutOption {
+  readonly timeout?: Duration.DurationInput | undefined
+}
+
 interface NoTimeoutOption {
   readonly timeout?: undefined
 }
@@ -139,6 +144,12 @@ interface RunStep {
     body: Effect.Effect<ReturnOf<NoInfer<S["Type"]>>, NoInfer<E["Type"]>, R>,
     options?: StepOptions<S, E, NoInfer<E["Type"]>> & NoTimeoutOption
   ): Effect.Effect<S["Type"], E["Type"], StepContext<R>>
+  /** For an optional timeout. The compiler reports the errors of this one. */
+  <S extends AnySchema = typeof Schema.Void, E extends AnySchema = typeof Schema.Never, R = never>(
+    name: string,
+    body: Effect.Effect<ReturnOf<NoInfer<S["Type"]>>, NoInfer<E["Type"]>, R>,
+    options?: StepOptions<S, E, NoInfer<E["Type"]> | TimedOut> & OptionalTimeoutOption
+  ): Effect.Effect<S["Type"], E["Type"] | TimedOut, StepContext<R>>
 }
 
 /** Excludes an effect from the place of the options: there, an effect is the body. */
@@ -391,3 +402,50 @@ export function make<Args extends ReadonlyArray<unknown>>(
 ): (...args: Args) => AnyStep {
   return (...args) => makeStep(false)(name, Effect.suspend(() => body(...args)), options)
 }
+
+/**
+ * Registers a compensation for the success of a step: it runs when the run fails or is cancelled, in reverse order of
+ * the registrations. It is a finalizer of the scope, so it may run steps, which are journaled, too.
+ *
+ * No success is lost: an attempt that executes is finished before the run is interrupted, so give a long one a
+ * `timeout`. Everything else can be cancelled while it waits: delays between attempts, `Effect.sleep`, signals and
+ * children; but not fibers that it forks. `Effect.acquireRelease` cannot be cancelled: `cancel` and `timeout` would
+ * wait for all retries.
+ *
+ * @since 0.2.0
+ * @category compensation
+ * @example
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Schema from "effect/Schema"
+ * import * as Step from "perdure/Step"
+ *
+ * declare const charge: Effect.Effect<string>
+ * declare const refund: (id: string) => Effect.Effect<void>
+ *
+ * const paid = Step.run("charge", charge, { success: Schema.String, timeout: "1 minute" }).pipe(
+ *   Step.withCompensation((id) => Step.run("refund", refund(id)))
+ * )
+ * ```
+ */
+export const withCompensation: {
+  <A, X, R2>(
+    compensate: (value: A, exit: Exit.Exit<unknown, unknown>) => Effect.Effect<X, never, R2>
+  ): <E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R | R2 | Scope.Scope>
+  <A, E, R, X, R2>(
+    self: Effect.Effect<A, E, R>,
+    compensate: (value: A, exit: Exit.Exit<unknown, unknown>) => Effect.Effect<X, never, R2>
+  ): Effect.Effect<A, E, R | R2 | Scope.Scope>
+} = dual(
+  2,
+  <A, E, R, X, R2>(
+    self: Effect.Effect<A, E, R>,
+    compensate: (value: A, exit: Exit.Exit<unknown, unknown>) => Effect.Effect<X, never, R2>
+  ): Effect.Effect<A, E, R | R2 | Scope.Scope> =>
+    Effect.uninterruptibleMask((restore) =>
+      Effect.tap(
+        Effect.locally(self, restoreWaits, restore),
+        (value) => Effect.addFinalizer((exit) => Exit.isFailure(exit) ? compensate(value, exit) : Effect.void)
+      )
+    )
+)

@@ -1,6 +1,5 @@
 /** How an order is fulfilled: plain Effects, which continue in another process when their process dies. */
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
@@ -72,19 +71,19 @@ export const Fulfil = Workflow.make("Fulfil", {
   signals: [Approval]
 })
 
-/** Reserves a line; the finalizer releases it if the order fails. */
+/** Reserves a line; the compensation releases it if the order fails. */
 const reserve = (order: Order, line: Line) =>
   Effect.gen(function*() {
     const inventory = yield* Inventory
-    yield* Effect.acquireRelease(
-      Step.transaction("reserve", inventory.reserve(order, line), {
-        error: Schema.Union(OutOfStock, Unreachable),
-        retry: untilReached
-      }),
-      (_, exit) =>
-        Exit.isSuccess(exit) ? Effect.void : Effect.orDie(
+    yield* Step.transaction("reserve", inventory.reserve(order, line), {
+      error: Schema.Union(OutOfStock, Unreachable),
+      retry: untilReached
+    }).pipe(
+      Step.withCompensation(() =>
+        Effect.orDie(
           Step.transaction("release", inventory.release(order, line), { error: Unreachable, retry: untilReached })
         )
+      )
     )
   })
 
@@ -100,20 +99,18 @@ const approval = (order: Order) =>
     if (!decision.value.approved) return yield* new Rejected({ by: decision.value.by })
   })
 
-/** Charges the customer; the finalizer refunds the payment if the order fails. */
+/** Charges the customer; the compensation refunds the payment if the order fails. */
 const charge = (order: Order) =>
   Effect.gen(function*() {
     const payments = yield* Payments
-    return yield* Effect.acquireRelease(
-      Step.run("charge", payments.charge(order), {
-        success: Schema.String,
-        error: Schema.Union(Declined, Unreachable),
-        retry: untilReached
-      }),
-      (_, exit) =>
-        Exit.isSuccess(exit) ? Effect.void : Effect.orDie(
-          Step.run("refund", payments.refund(order), { error: Unreachable, retry: untilReached })
-        )
+    return yield* Step.run("charge", payments.charge(order), {
+      success: Schema.String,
+      error: Schema.Union(Declined, Unreachable),
+      retry: untilReached
+    }).pipe(
+      Step.withCompensation(() =>
+        Effect.orDie(Step.run("refund", payments.refund(order), { error: Unreachable, retry: untilReached }))
+      )
     )
   })
 

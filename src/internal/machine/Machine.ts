@@ -32,6 +32,7 @@ import { divergenceOf } from "./Divergence.js"
 import { FiberNumbers, NO_FIBER } from "./FiberNumbers.js"
 import { RunFibers } from "./fibers.js"
 import { Inheritance } from "./Inheritance.js"
+import { restoreWaits } from "./interruption.js"
 import type { ChildSpec, MachineEntry, Op, OpData, SharedOpData } from "./Op.js"
 import { kindOf, RUN_ENTRY } from "./Op.js"
 import { emptyOutbox, type MutableOutbox, noOutbox, type Outbox } from "./Outbox.js"
@@ -261,12 +262,13 @@ export class Machine implements RunState {
 
   /** Request an op and wait for its entry. `decode` guarantees that the entry is an `A` or an `E`. */
   request<A, E>(data: OpData, name: string, decode: Decode): Effect.Effect<A, E> {
-    const wait = Effect.withFiberRuntime<unknown, unknown>((fiber) =>
-      Effect.async((resume) => {
+    const wait = Effect.withFiberRuntime<unknown, unknown>((fiber) => {
+      const finished = Effect.async<unknown, unknown>((resume) => {
         const op = this.addOp(data, name, decode, resume, () => [fiber])
         return Effect.sync(() => this.cancel(op))
       })
-    )
+      return data._tag === "Step" ? finished : fiber.getFiberRef(restoreWaits)(finished)
+    })
     return wait as Effect.Effect<A, E>
   }
 
@@ -276,7 +278,7 @@ export class Machine implements RunState {
    */
   requestOnce<A, E>(data: SharedOpData, name: string, decode: Decode): Effect.Effect<A, E> {
     const once = Effect.withFiberRuntime<unknown, unknown>((fiber) =>
-      Effect.async((resume) => {
+      fiber.getFiberRef(restoreWaits)(Effect.async<unknown, unknown>((resume) => {
         const wait = this.sharedWait(`${data._tag} ${data.token}`)
         if (wait.result !== undefined) return resume(wait.result)
         wait.add(resume, fiber)
@@ -285,7 +287,7 @@ export class Machine implements RunState {
           const unwanted = wait.remove(resume)
           if (unwanted !== undefined) this.cancel(unwanted)
         })
-      })
+      }))
     )
     return once as Effect.Effect<A, E>
   }
