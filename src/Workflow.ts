@@ -27,7 +27,8 @@ import type { AnySchema, ReturnOf } from "./internal/codec/wire.js"
 import { canBeStored, id as idRule } from "./internal/options/names.js"
 import { DEFAULT_QUEUE, queueName } from "./internal/options/queues.js"
 import type * as Options from "./internal/options/workflowOptions.js"
-import { checkWorkflow } from "./internal/options/workflowOptions.js"
+import { checkWorkflow, isPayload, schemaOr } from "./internal/options/workflowOptions.js"
+import type { Problems } from "./internal/options/Rule.js"
 import type { StartOptions } from "./internal/options/startOptions.js"
 import type { Shape } from "./internal/process/Shape.js"
 import { awaitChild } from "./internal/runs/children.js"
@@ -143,6 +144,21 @@ export type Success<W extends Any> = W["successSchema"]["Type"]
 export type Failure<W extends Any> = W["errorSchema"]["Type"]
 
 /**
+ * The failures of a handler that its workflow does not declare. Nothing is assignable to it: the compiler names the
+ * failure, and this type the cure.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export interface AddItToTheErrorOfTheWorkflow {
+  readonly AddItToTheErrorOfTheWorkflow: unique symbol
+}
+
+/** Accepts an effect whose failures are declared. */
+type DeclaredFailure<Failure, Allowed, Declared> = [Failure] extends [Allowed] ? unknown
+  : Effect.Effect<unknown, Declared | AddItToTheErrorOfTheWorkflow, unknown>
+
+/**
  * A workflow definition with payload schema `P`, success schema `S` and error schema `E`.
  *
  * @since 0.1.0
@@ -164,12 +180,12 @@ export interface Workflow<P extends Schema.Schema.Any, S extends AnySchema, E ex
    * A queue that the workflow, or a continuation of it, names by its definition is stored first, as `RunQueue.layer`
    * does.
    */
-  readonly toLayer: <R>(
-    handler: (payload: P["Type"]) => Effect.Effect<
-      ReturnOf<S["Type"]> | ContinueAsNew<P["Type"]>,
-      E["Type"] | RuntimeError,
-      R
-    >
+  readonly toLayer: <R, Failure = never>(
+    handler: (
+      payload: P["Type"]
+    ) =>
+      & Effect.Effect<ReturnOf<S["Type"]> | ContinueAsNew<P["Type"]>, Failure, R>
+      & DeclaredFailure<Failure, E["Type"] | RuntimeError, E["Type"]>
   ) => Layer.Layer<never, ConfigurationInvalid | JournalError, Journal | Exclude<R, CurrentRun | Scope.Scope>>
 
   /**
@@ -267,18 +283,34 @@ export const make: {
     name: string,
     definition: Definition<P, S, E> & WorkflowOptions<P["Type"]>
   ): Workflow<P, S, E>
+  /** Never chosen. The compiler reports the errors of this one, which is of both kinds of payload. */
+  <
+    P extends Schema.Struct.Fields | Schema.Schema.AnyNoContext,
+    S extends AnySchema = typeof Schema.Void,
+    E extends AnySchema = typeof Schema.Never
+  >(
+    name: string,
+    definition: Definition<P, S, E> & WorkflowOptions<PayloadOf<P>>
+  ): Workflow<Schema.Schema.AnyNoContext, S, E>
 } = <P extends Schema.Schema.Any, S extends AnySchema, E extends AnySchema>(
   name: string,
-  { error, payload, success, ...options }: AnyDefinition<P>
-): Workflow<P, S, E> =>
-  define<P, S, E>({
+  definition: AnyDefinition<P>
+): Workflow<P, S, E> => {
+  const { error, payload, success, ...options } = definition
+  return define<P, S, E>({
     name,
-    payload: structOf(payload),
-    success: (success ?? Schema.Void) as S,
-    error: (error ?? Schema.Never) as E,
+    payload: isPayload(payload) ? structOf(payload) : Schema.Unknown,
+    success: schemaOr<AnySchema>(success, Schema.Void) as S,
+    error: schemaOr<AnySchema>(error, Schema.Never) as E,
     options,
+    problems: checkWorkflow(name, definition),
     links: []
   })
+}
+
+type PayloadOf<P> = P extends Schema.Schema.AnyNoContext ? P["Type"]
+  : P extends Schema.Struct.Fields ? Types.Simplify<Schema.Struct.Type<P>>
+  : never
 
 interface Definition<P, S, E> {
   readonly payload: P
@@ -297,19 +329,20 @@ interface Parts<P extends Schema.Schema.Any, S extends AnySchema, E extends AnyS
   readonly success: S
   readonly error: E
   readonly options: WorkflowOptions<P["Type"]>
+  readonly problems: Problems
   readonly links: ReadonlyArray<Link>
 }
 
 const define = <P extends Schema.Schema.Any, S extends AnySchema, E extends AnySchema>(
   parts: Parts<P, S, E>
 ): Workflow<P, S, E> => {
-  const { error, links, name, options, payload, success } = parts
+  const { error, links, name, options, payload, problems, success } = parts
   const version = options.version ?? "1"
   const shape: Shape = {
     name,
     version,
     payloadSchema: payload,
-    problems: checkWorkflow(name, options),
+    problems,
     construct: makeConstruct(payload),
     options: { ...options, queue: queueName(options.queue ?? DEFAULT_QUEUE), priority: options.priority ?? 0 }
   }

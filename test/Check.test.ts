@@ -179,6 +179,18 @@ describe("Check.run", () => {
   for (
     const [options, ...details] of [
       [{ piority: 1, singelton: {} }, `did you mean "priority"?`, `did you mean "singleton"?`],
+      [{ sucess: Schema.Number, eror: Schema.Never }, `did you mean "success"?`, `did you mean "error"?`],
+      [
+        { payload: undefined, paylod: {} },
+        `did you mean "payload"?`,
+        `"payload" must be a Schema, or an object of schemas`
+      ],
+      [{ payload: { n: "number" } }, `"payload" must be a Schema, or an object of schemas`],
+      [
+        { success: "number", error: {} },
+        `"success" must be a Schema, got "number"`,
+        `"error" must be a Schema, got {}`
+      ],
       [{ timeout: -1 }, `"timeout" must be a duration, such as "1 minute", got -1`],
       [{ timeout: "zz" }, `"timeout" must be a duration, such as "1 minute", got "zz"`],
       [{ priority: "high" }, `"priority" must be an integer from -32768 to 32767, got "high"`],

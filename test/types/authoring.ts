@@ -3,6 +3,7 @@
  * line compiles, and `test/types.test.ts` fails where it is refused for another reason.
  */
 import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -66,6 +67,30 @@ export const payloads = () => {
   void Fulfil.continueAsNew({ sku: "x", at: "today" })
   // @ts-expect-error: Property 'name' does not exist
   Workflow.make("Keyed", { payload: { sku: Schema.String }, idempotencyKey: ({ name }) => name })
+}
+
+export const misspelled = () => {
+  // @ts-expect-error: 'sucess' does not exist in type
+  Workflow.make("Typo", { payload: { sku: Schema.String }, sucess: Schema.Number })
+  // @ts-expect-error: Did you mean to write 'timeout'?
+  Workflow.make("Typo", { payload: Schema.Struct({ sku: Schema.String }), timeOut: "1 second" })
+  // @ts-expect-error: Did you mean to write 'payload'?
+  Workflow.make("Typo", { paylod: { sku: Schema.String } })
+  // @ts-expect-error: 'retries' does not exist in type
+  Step.run("typo", Effect.void, { timeout: "1 second", retries: 1 })
+  // @ts-expect-error: 'maxAttempt' does not exist in type
+  Step.run("typo", Effect.void, { retry: { maxAttempt: 3 } })
+}
+
+export const undeclared = () => {
+  // @ts-expect-error: AddItToTheErrorOfTheWorkflow
+  Plain.toLayer(() => new OutOfStock({ sku: "x" }))
+  // @ts-expect-error: Type 'Refused' is not assignable to type 'AddItToTheErrorOfTheWorkflow | OutOfStock'
+  Fulfil.toLayer(() => Effect.as(Step.run("x", new Refused(), { error: Refused }), 1))
+  // Declared ones, in any combination, and errors of the runtime pass.
+  Fulfil.toLayer(() => Effect.as(Step.run("x", new OutOfStock({ sku: "x" }), { error: OutOfStock }), 1))
+  Fulfil.toLayer(() => Plain.execute({ sku: "x" }).pipe(Effect.zipRight(new OutOfStock({ sku: "x" }))))
+  Fulfil.toLayer(() => Effect.succeed(1))
 }
 
 export const schemas = () => {
@@ -210,6 +235,8 @@ export const places = () => {
   return complete
 }
 
+declare const maybe: { readonly timeout: Duration.DurationInput | undefined }
+
 /** Code that compiles, with its exact types. */
 export const results = () => {
   const layer = Fulfil.toLayer(() =>
@@ -231,6 +258,8 @@ export const results = () => {
     retry: { schedule: Schedule.forever, while: (error) => error._tag === "TimedOut" || error.sku === "x" }
   })
   exactly<Effect.Effect<number, OutOfStock | TimedOut, Inventory | CurrentRun>>()(limited)
+  const optional = Step.run("optional", Effect.void, maybe)
+  exactly<Effect.Effect<void, TimedOut, CurrentRun>>()(optional)
   const scoped = Step.run("scoped", Effect.asVoid(Effect.scope))
   exactly<Effect.Effect<void, never, CurrentRun>>()(scoped)
   const outer = Step.run("outer", Signal.make("s", { payload: Schema.Void }).receive)

@@ -1,12 +1,14 @@
 /** The options of a workflow's definition: the type below `Workflow`, and its rules. */
 import * as Duration from "effect/Duration"
+import * as Schema from "effect/Schema"
 import type { Attributes } from "../../driver/JournalDriver.js"
 import { tags } from "./labels.js"
 import { name, priority } from "./names.js"
 import type { QueueReference } from "./queues.js"
 import { namedQueue } from "./queues.js"
 import type { Problems, Rule } from "./Rule.js"
-import { arrayOf, duration, fields, func, oneOf, optional, refine } from "./Rule.js"
+import { arrayOf, duration, fields, func, oneOf, optional, refine, rule } from "./Rule.js"
+import { isFields } from "../util/show.js"
 import type { AnySignal } from "./signals.js"
 import { signalReference } from "./signals.js"
 
@@ -69,6 +71,22 @@ export interface WorkflowOptions<in Payload> {
 
 type AnyOptions = WorkflowOptions<never>
 
+/** A definition whose types are not known. */
+interface AnyDefinition extends AnyOptions {
+  readonly payload: Schema.Schema.All | Schema.Struct.Fields
+  readonly success?: Schema.Schema.All
+  readonly error?: Schema.Schema.All
+}
+
+export const schema: Rule<Schema.Schema.All> = rule("a Schema", Schema.isSchema)
+
+const isField = (value: unknown): boolean => Schema.isSchema(value) || Schema.isPropertySignature(value)
+
+const payload: Rule<Schema.Schema.All | Schema.Struct.Fields> = rule(
+  "a Schema, or an object of schemas",
+  (value) => Schema.isSchema(value) || (isFields(value) && Object.values(value).every(isField))
+)
+
 const debounce: Rule<DebounceOptions<never>> = refine(
   fields<DebounceOptions<never>>({
     key: func(),
@@ -81,8 +99,11 @@ const debounce: Rule<DebounceOptions<never>> = refine(
       : []
 )
 
-/** The rules of a definition, its name and schemas apart. */
-const workflowOptions: Rule<AnyOptions> = fields<AnyOptions>({
+/** The rules of a definition, its name apart. */
+const workflowOptions: Rule<AnyDefinition> = fields<AnyDefinition>({
+  payload,
+  success: optional(schema),
+  error: optional(schema),
   version: optional(name),
   idempotencyKey: optional(func()),
   queue: optional(namedQueue),
@@ -106,9 +127,15 @@ const checkExclusions = ({ debounce, idempotencyKey, singleton }: AnyOptions): P
   ]
 
 /** The problems of a definition, each with the workflow's name. */
-export const checkWorkflow = (given: string, options: AnyOptions): Problems => [
+export const checkWorkflow = (given: string, definition: AnyDefinition): Problems => [
   ...name.problems(given, "name").map((problem) => `workflow: ${problem}`),
-  ...[...workflowOptions.problems(options, ""), ...checkExclusions(options)].map((problem) =>
+  ...[...workflowOptions.problems(definition, ""), ...checkExclusions(definition)].map((problem) =>
     `workflow "${given}": ${problem}`
   )
 ]
+
+/** A schema that may come from code without types, or the one to use in its place until its problem is reported. */
+export const schemaOr = <S>(given: S | undefined, other: S): S => Schema.isSchema(given) ? given : other
+
+/** The payload of a definition that may come from code without types. */
+export const isPayload = (value: unknown): boolean => payload.problems(value, "payload").length === 0
