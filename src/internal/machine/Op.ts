@@ -82,6 +82,9 @@ export type OpData =
     readonly content: SentContent
   }
 
+/** A step. */
+export type StepData = Extract<OpData, { readonly _tag: "Step" }>
+
 /** Ops that finish at most once in a generation, by their token. */
 export type SharedOpData = Extract<OpData, { readonly _tag: "Child" | "Callback" }>
 

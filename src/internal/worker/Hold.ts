@@ -17,8 +17,9 @@ import type * as Exit from "effect/Exit"
 import type * as FiberRefs from "effect/FiberRefs"
 import type { ClaimedRun, CommitResult, HolderNews, Inbox, Transition } from "../../driver/JournalDriver.js"
 import type { ReadableEnding } from "../codec/endings.js"
+import type { WireExit } from "../codec/exits.js"
 import { successWire } from "../codec/exits.js"
-import type { Op } from "../machine/Op.js"
+import type { Op, StepData } from "../machine/Op.js"
 import type { WorkflowRegistration } from "../process/Registration.js"
 import { runForkWith } from "../util/runtime.js"
 import { shown } from "../util/show.js"
@@ -246,13 +247,15 @@ export class Hold {
 
   private finishStep(op: Op, exit: Exit.Exit<unknown, unknown>): void {
     const { data } = op
-    if (data._tag !== "Step") return
-    this.enqueue(() => {
-      const wire = data.encode(exit)
-      const report = attemptReport(this.run, op, exit, wire)
-      if (report !== undefined) runForkWith(report, data.context, this.outsideRefs(data.fiberRefs))
-      this.execution.settle(op, wire)
-    })
+    if (data._tag === "Step") this.enqueue(() => this.execution.settle(op, this.encode(op, data, exit)))
+  }
+
+  /** The exit as it is stored. A failure is logged. */
+  private encode(op: Op, data: StepData, exit: Exit.Exit<unknown, unknown>): WireExit {
+    const wire = data.encode(exit)
+    const report = attemptReport(this.run, op, exit, wire)
+    if (report !== undefined) runForkWith(report, data.context, this.outsideRefs(data.fiberRefs))
+    return wire
   }
 
   private enqueue(event: () => void): void {
@@ -394,7 +397,8 @@ export class Hold {
   private settleAlone(op: Op, exit: Exit.Exit<unknown, unknown>): boolean {
     if (this.state === "gone" || op.data._tag !== "Step") return false
     this.discardDraft()
-    this.execution.record(op, op.data.encode(exit))
+    // A success was delivered before.
+    this.execution.record(op, exit._tag === "Success" ? op.data.encode(exit) : this.encode(op, op.data, exit))
     this.leave({ _tag: "Release", at: this.host.now() })
     return true
   }
