@@ -2,7 +2,7 @@
  * Wraps every verb of a driver by one function. It enumerates the list of verbs, not the driver's own properties: a
  * driver may be an instance of a class, whose verbs are methods of its prototype.
  *
- * @since 0.1.0
+ * @since 0.2.0
  */
 import * as Record from "effect/Record"
 import type { Call } from "./Answer.js"
@@ -14,7 +14,7 @@ import { verbs } from "./verbs.js"
  * A wrapper of calls: takes a call that has not run yet, the name of the verb and its request, and returns the call
  * that runs instead.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category models
  */
 export type AroundVerb = <Name extends VerbName>(
@@ -27,7 +27,7 @@ export type AroundVerb = <Name extends VerbName>(
  * A driver whose verbs are those of `driver`, each call wrapped by `around`, as a plain object that can be spread. Its
  * `transaction`, `inTransaction` and `hints` are those of `driver`.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category combinators
  * @example
  * import * as Effect from "effect/Effect"
