@@ -10,7 +10,7 @@ import * as Store from "./Store.js"
 
 type Request = VerbRequest<"claim">
 
-type Claimed = VerbValues["claim"]
+type ClaimValue = VerbValues["claim"]
 
 /** Sorts a queue's claimable runs into those that are due now and those that are due later. */
 const sortByTime = (runs: Store.ClaimableRuns, now: Driver.Millis): void => {
@@ -146,7 +146,7 @@ const inRotation = (offers: ReadonlyArray<Offer>): ReadonlyArray<Store.Row> =>
 const earliest = (instants: ReadonlyArray<Driver.Millis>): Driver.Millis | null =>
   instants.length === 0 ? null : Math.min(...instants)
 
-export const claim = (store: Store.Store, now: Driver.Millis, request: Request): Claimed => {
+export const claim = (store: Store.Store, now: Driver.Millis, request: Request): ClaimValue => {
   const workflows = new Set(
     request.workflows
       .filter(({ name }) => !store.pausedWorkflows.has(name))

@@ -22,17 +22,17 @@ export interface DraftCommit {
   /** Everything up to this mark is durable when the commit is applied. */
   readonly mark: number
   /** What leaves the run with this commit, without what the end of the program added; null if it has not ended. */
-  readonly beforeEnd: Outgoing | null
+  readonly beforeEnd: DraftContent | null
 }
 
 /** What leaves the run with a commit. */
-interface Outgoing {
+interface DraftContent {
   readonly children: ReadonlyArray<NewRun>
   readonly messages: ReadonlyArray<DraftMessage>
   readonly published: Iterable<readonly [string, string]>
 }
 
-const noOutgoing: Outgoing = { children: [], messages: [], published: [] }
+const noOutgoing: DraftContent = { children: [], messages: [], published: [] }
 
 export class Draft {
   transition: Transition | null = null
@@ -48,7 +48,7 @@ export class Draft {
   private closes: Array<string> = []
   /** The inbox sequence of the earliest decision that holds only if no later message exists. */
   private decidedAt: number | undefined
-  private beforeEnd: Outgoing | null = null
+  private beforeEnd: DraftContent | null = null
 
   /** `from` is the `seq` of the first entry that is not in a commit. */
   constructor(private from: number) {}
@@ -203,7 +203,7 @@ export class Draft {
     return new Draft(this.current?.commit.from ?? this.from)
   }
 
-  private putBack({ commit }: DraftCommit, { children, messages, published }: Outgoing): void {
+  private putBack({ commit }: DraftCommit, { children, messages, published }: DraftContent): void {
     this.current = undefined
     this.from = commit.from
     this.entries = [...commit.entries, ...this.entries]
@@ -228,7 +228,7 @@ export class Draft {
   }
 }
 
-const outgoingOf = ({ commit: { children, published }, messages }: DraftCommit): Outgoing => ({
+const outgoingOf = ({ commit: { children, published }, messages }: DraftCommit): DraftContent => ({
   children,
   messages,
   published: published.map(({ key, value }) => [key, value] as const)

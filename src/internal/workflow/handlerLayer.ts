@@ -21,7 +21,7 @@ import { checkLinks, linkedTo, makeContinuations } from "./continuations.js"
 import { makeOpen } from "./program.js"
 import { checkQueue, defineQueue } from "./queueDefinition.js"
 
-interface Handling<R> {
+interface HandlerParts<R> {
   readonly shape: Shape
   /** The queue as the definition names it. */
   readonly queue: QueueReference | undefined
@@ -32,7 +32,7 @@ interface Handling<R> {
 }
 
 export const handlerLayer = <R>(
-  handling: Handling<R>
+  handling: HandlerParts<R>
 ): Layer.Layer<never, ConfigurationInvalid | JournalError, Journal | Exclude<R, CurrentRun | Scope.Scope>> =>
   Layer.scopedDiscard(Effect.gen(function*() {
     const { exitCodec, handler, isContinueAsNew, links, shape } = handling

@@ -10,12 +10,12 @@ import * as Driver from "perdure/JournalDriver"
 export type Fields = { readonly [key: string | number]: unknown }
 
 /** Thrown by the readers below, and caught only where rows are decoded. */
-export class Unreadable extends Error {
-  override readonly name = "Unreadable"
+export class FieldError extends Error {
+  override readonly name = "FieldError"
 }
 
 const unreadable = (key: string | number, expected: string, value: unknown): never => {
-  throw new Unreadable(`field ${key} must be ${expected}, got ${JSON.stringify(value) ?? typeof value}`)
+  throw new FieldError(`field ${key} must be ${expected}, got ${JSON.stringify(value) ?? typeof value}`)
 }
 
 export const text = (row: Fields, key: string | number): string => {

@@ -4,11 +4,11 @@ import * as Effect from "effect/Effect"
 import type * as Driver from "perdure/JournalDriver"
 import { check, finish, type Fixture, only, pass, start, value } from "./Fixture.js"
 
-type Written = Driver.ScheduleRow & { readonly revision: number }
+type StoredRow = Driver.ScheduleRow & { readonly revision: number }
 
 const needs = (t: Fixture): string => t.id("needs")
 
-const row = (t: Fixture, name: string, change: Partial<Written> = {}): Written => ({
+const row = (t: Fixture, name: string, change: Partial<StoredRow> = {}): StoredRow => ({
   name: t.id(name),
   needs: needs(t),
   dueAt: Infinity,
@@ -21,7 +21,7 @@ const row = (t: Fixture, name: string, change: Partial<Written> = {}): Written =
   ...change
 })
 
-const write = (t: Fixture, ...schedules: ReadonlyArray<Written>) =>
+const write = (t: Fixture, ...schedules: ReadonlyArray<StoredRow>) =>
   value(t.driver.writeSchedules({ schedules, hint: false }))
 
 const find = (t: Fixture, ...names: ReadonlyArray<string>) =>
@@ -33,7 +33,7 @@ const dueAnswer = (t: Fixture, limit = 100) => value(t.driver.dueSchedules({ nee
 const due = (t: Fixture, limit?: number) =>
   Effect.map(dueAnswer(t, limit), ({ schedules }) => schedules.map(({ name }) => name.slice(t.prefix.length + 1)))
 
-const shown = ({ revision, ...schedule }: Written, change: Partial<Driver.ScheduleRecord> = {}) => ({
+const shown = ({ revision, ...schedule }: StoredRow, change: Partial<Driver.ScheduleRecord> = {}) => ({
   ...schedule,
   revision: revision + 1,
   seenAt: start,

@@ -31,7 +31,7 @@ export interface Fault {
 }
 
 /** What the processes of a simulation share. */
-export interface Shared {
+export interface Environment {
   readonly time: SimTime
   readonly world: World
   readonly ledger: Ledger
@@ -97,7 +97,7 @@ export class Process implements Sleeper {
   private readonly machines: Array<{ readonly forget: () => void }> = []
   private readonly dying: Array<() => void> = []
 
-  constructor(readonly id: string, readonly fault: Fault | undefined, readonly shared: Shared) {
+  constructor(readonly id: string, readonly fault: Fault | undefined, readonly shared: Environment) {
     this.roll = dice(seedOf(id))
   }
 

@@ -12,7 +12,7 @@ import { JournalDriver as DriverTag } from "perdure/JournalDriver"
 import type { WorkerOptions } from "perdure/Worker"
 import { Approval, logKey, simLive } from "./interpret.js"
 import { type Account, Ledger } from "./Ledger.js"
-import { type Fault, forgetFibersSince, rootFibers, Process, type Shared } from "./Process.js"
+import { type Fault, forgetFibersSince, rootFibers, Process, type Environment } from "./Process.js"
 import type { Event, Program } from "./Program.js"
 import { signalNames } from "./Program.js"
 import { type Sleeper, SimTime } from "./SimTime.js"
@@ -31,7 +31,7 @@ export interface Plan {
 }
 
 export interface Hooks {
-  readonly mutate?: Shared["mutate"]
+  readonly mutate?: Environment["mutate"]
   readonly probe?: Probe
 }
 
@@ -72,7 +72,7 @@ class Life {
   readonly world: World
   readonly processes: Array<Process> = []
   readonly root: string
-  private readonly shared: Shared
+  private readonly shared: Environment
   private readonly client: Layer.Layer<Journal>
   private checking = false
 

@@ -42,7 +42,7 @@ export const Approval = Callback.make("Approval", { success: Schema.String, erro
 
 const Progress = Published.make("progress", Schema.String)
 
-type Durable = Effect.Effect<void, Refused | RuntimeError, CurrentRun | Scope.Scope | Journal>
+type DurableEffect = Effect.Effect<void, Refused | RuntimeError, CurrentRun | Scope.Scope | Journal>
 
 const codec = { success: Schema.String, error: Refused }
 
@@ -73,10 +73,10 @@ const interpret = (world: World, say: (what: string) => void, run: {
       return Effect.void
     })
 
-  const each = (nodes: ReadonlyArray<Node>, path: string): ReadonlyArray<Durable> =>
+  const each = (nodes: ReadonlyArray<Node>, path: string): ReadonlyArray<DurableEffect> =>
     nodes.map((child, index) => go(child, `${path}.${index}`))
 
-  const go = (node: Node, path: string): Durable => {
+  const go = (node: Node, path: string): DurableEffect => {
     const tell = (what: string) => say(`${path} ${what}`)
     switch (node.t) {
       case "step":
@@ -223,7 +223,7 @@ const interpret = (world: World, say: (what: string) => void, run: {
       (value) => say(`${value} ${how}`)
     ))
 
-  const child = (node: Extract<Node, { t: "child" }>, path: string, tell: (what: string) => void): Durable => {
+  const child = (node: Extract<Node, { t: "child" }>, path: string, tell: (what: string) => void): DurableEffect => {
     const { queue } = run
     const payload = { program: JSON.stringify(node.of), again: 0, queue }
     switch (node.how) {
@@ -248,7 +248,7 @@ const interpret = (world: World, say: (what: string) => void, run: {
     }
   }
 
-  const fork = (node: Extract<Node, { t: "fork" }>, path: string): Durable =>
+  const fork = (node: Extract<Node, { t: "fork" }>, path: string): DurableEffect =>
     Effect.gen(function*() {
       const forked = go(node.of, `${path}.0`)
       const fiber = yield* node.how === "daemon"

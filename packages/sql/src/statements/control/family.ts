@@ -75,7 +75,7 @@ export const controlResult = (t: Words, isReady: string): string =>
       NULL::text AS changed
   `
 
-export interface Controlled {
+export interface ControlAnswer {
   readonly now: Driver.Millis
   /** How many runs were changed, and how many of those were named in the request. */
   readonly all: number
@@ -83,7 +83,7 @@ export interface Controlled {
   readonly hints: ReadonlyArray<Driver.Hint>
 }
 
-export const decodeControlled = (rows: ReadonlyArray<Row.Fields>): Controlled => {
+export const decodeControlled = (rows: ReadonlyArray<Row.Fields>): ControlAnswer => {
   const row = Row.first(rows)
   return {
     now: Row.instant(row, "now"),

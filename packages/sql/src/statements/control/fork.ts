@@ -164,7 +164,7 @@ export const fork: Verb = {
 }
 
 /** The result of a fork; a null value: the source has changed meanwhile. */
-export interface Forking {
+export interface ForkAnswer {
   readonly now: Driver.Millis
   readonly value: Driver.ForkResult | null
   /** The queue of the new run, if there is one. */
@@ -175,7 +175,7 @@ const verdicts: ReadonlySet<Driver.ForkResult["_tag"] | "Moved"> = new Set(
   ["Forked", "Existing", "NoSuchRun", "OutOfRange", "Moved"] as const
 )
 
-export const decode = (rows: ReadonlyArray<Row.Fields>): Forking => {
+export const decode = (rows: ReadonlyArray<Row.Fields>): ForkAnswer => {
   const row = Row.first(rows)
   const verdict = Row.oneOf(row, "verdict", verdicts)
   return {
