@@ -335,8 +335,9 @@ export const run: RunStep = dual((args) => Effect.isEffect(args[1]), makeStep(fa
  *
  * If the database will never commit the transaction, the step dies with its message (a `JournalError` with the code
  * `Refused`): a deferred constraint is violated, or a statement failed and the body continued. To continue after a
- * statement that may fail, put it into `sql.withTransaction`, which is a savepoint there. After a conflict or a full
- * disk, the transaction is rolled back and the body runs again.
+ * statement that may fail, put it into `sql.withTransaction`, which is a savepoint there. After a conflict with
+ * another transaction (serialization failure, deadlock), a failover or a full disk, the body runs again, whatever it
+ * made of the error.
  *
  * @since 0.1.0
  * @category constructors

@@ -194,6 +194,29 @@ const suite = (name: string, storage: Effect.Effect<Storage, unknown, Scope.Scop
         assert.deepStrictEqual(yield* rows("select n from public.unique_now"), [])
       }))
 
+    it.scopedLive("that met another transaction runs again, though its body dies of the conflict", () =>
+      Effect.gen(function*() {
+        const { context, rows, use } = yield* setUp(yield* storage)
+        const Met = Workflow.make("Met", { payload: {}, success: Schema.Number })
+        let bodies = 0
+        const live = Met.toLayer(() =>
+          Effect.gen(function*() {
+            const sql = yield* SqlClient.SqlClient
+            const conflict = sql.unsafe("do 'begin raise exception ''serialize'' using errcode = ''40001''; end'")
+            const body = Effect.gen(function*() {
+              bodies++
+              yield* sql`insert into public.account (run, n, attempt) values ('met', ${bodies}, 1)`
+              if (bodies === 1) yield* conflict
+              return bodies
+            })
+            return yield* Step.transaction("meet", Effect.orDie(body), { success: Schema.Number })
+          })
+        )
+        yield* Effect.provide(Layer.build(Layer.merge(live, Worker.layer())), context)
+        assert.strictEqual(yield* use(Met.execute({})), 2)
+        assert.deepStrictEqual(yield* rows("select n from public.account"), [{ n: 2 }])
+      }))
+
     it.scopedLive("of the caller commits the values that it publishes for a run, which are visible only after it", () =>
       Effect.gen(function*() {
         const { context, launch, rows, use } = yield* setUp(yield* storage)

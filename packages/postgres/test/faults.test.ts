@@ -10,18 +10,7 @@ import * as Scope from "effect/Scope"
 import { JournalError } from "perdure/Errors"
 import { JournalDriver } from "perdure/JournalDriver"
 import * as PgJournal from "../src/PgJournal.js"
-import {
-  ask,
-  bareDriverOn,
-  commit,
-  commitOf,
-  driverOn,
-  held,
-  newRun,
-  server,
-  session,
-  worker
-} from "./support/driver.js"
+import { ask, commit, commitOf, driverOn, held, newRun, server, session } from "./support/driver.js"
 
 const withOption = (url: string, name: string, value: string) => {
   const changed = new URL(url)
@@ -195,24 +184,6 @@ describe("a fault of the connection", () => {
       // The pool may return the terminated connection once more before its socket is closed.
       const again = Effect.retry(commit(driver, commitOf("a")), { times: 3 })
       assert.deepStrictEqual(yield* again, ["Applied"])
-    }))
-})
-
-describe("a server that became read-only", () => {
-  it.scopedLive("gets no second statement on the same connection, so that the new primary is found", () =>
-    Effect.gen(function*() {
-      const { name, url } = yield* TestDatabase.freshOn(server)
-      yield* driverOn(url)
-      // Connections made now stay read-only, as those to a demoted server do. New ones reach the "new primary".
-      yield* ask(server.url, `ALTER DATABASE ${name} SET default_transaction_read_only = on`)
-      const driver = yield* bareDriverOn(url, { migrate: false })
-      const start = (id: string) => driver.enqueue({ runs: [newRun(id)], claim: null })
-      const read = Effect.forEach(["a", "b", "c"], (id) => driver.get([id]), { concurrency: "unbounded" })
-      yield* read
-      yield* ask(server.url, `ALTER DATABASE ${name} RESET default_transaction_read_only`)
-      assert.deepStrictEqual(yield* codeOf(start("a")), ["Unavailable", true])
-      yield* Effect.forEach(["a", "b", "c", "d", "e", "f"], start, { concurrency: "unbounded" })
-      yield* driver.heartbeat({ worker, leaseMillis: 1_000, info: null })
     }))
 })
 

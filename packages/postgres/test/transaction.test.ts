@@ -105,6 +105,22 @@ describe("a transaction", () => {
       assert.strictEqual(yield* count(url), 1)
     }))
 
+  it.scopedLive("that met another transaction is a retryable Conflict, whatever its effect makes of it", () =>
+    Effect.gen(function*() {
+      const { driver, sql } = yield* both()
+      const raise = (code: string) => sql.unsafe(`DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '${code}'; END $$`)
+      const failing = (code: string) =>
+        driver.transaction(Effect.zipRight(Effect.ignore(raise(code)), Effect.fail(new Oops())))
+      assert.deepStrictEqual(yield* codeOf(failing("40001")), ["Conflict", true])
+      assert.deepStrictEqual(yield* codeOf(failing("40P01")), ["Conflict", true])
+      assert.deepStrictEqual(yield* codeOf(failing("25006")), ["Unavailable", true])
+      for (const code of ["55P03", "23505", "57014"]) {
+        assert.instanceOf(yield* Effect.flip(failing(code)), Oops, code)
+      }
+      const recovered = Effect.zipRight(Effect.ignore(sql.withTransaction(raise("40001"))), Effect.fail(new Oops()))
+      assert.instanceOf(yield* Effect.flip(driver.transaction(recovered)), Oops)
+    }))
+
   it.scopedLive("whose connection is cut before COMMIT arrives is OutcomeUnknown, and was rolled back", () =>
     Effect.gen(function*() {
       const { driver, proxy, url } = yield* both()

@@ -116,6 +116,9 @@ const root = (cause: unknown): unknown => {
 
 const sqlState = /^[0-9A-Z]{5}$/
 
+/** Serialization failure, deadlock, read-only server. */
+const collisions: ReadonlySet<string | null> = new Set(["40001", "40P01", "25006"])
+
 /** Codes of Node for a certificate that cannot be verified, or a server that speaks another protocol. */
 const tlsCode =
   /^(?:ERR_TLS_|ERR_SSL_|ERR_OSSL|CERT_|CRL_|SELF_SIGNED_CERT|DEPTH_ZERO_|UNABLE_TO_|HOSTNAME_MISMATCH|INVALID_CA|INVALID_PURPOSE)/
@@ -135,6 +138,16 @@ export const sqlStateOf = (error: unknown): string | null => {
   const code = field(root(error), "code")
   return code !== null && sqlState.test(code) ? code : null
 }
+
+/**
+ * Whether an error has nothing to do with what the transaction wants: it met another transaction, or a server that is
+ * no longer the primary. The whole transaction can be executed again. (A lock that was not available, or a time limit,
+ * can be what the transaction asked for.)
+ *
+ * @since 0.2.0
+ * @category accessors
+ */
+export const isCollision = (error: SqlError): boolean => collisions.has(sqlStateOf(error))
 
 /**
  * The error of a statement in an aborted transaction, with the message of the statement that aborted it.

@@ -36,6 +36,8 @@ export interface Cluster {
   readonly stop: (mode: "fast" | "immediate") => Effect.Effect<void, ClusterError>
   /** Runs `stop`, then `start`. */
   readonly restart: (mode: "fast" | "immediate") => Effect.Effect<void, ClusterError>
+  /** Makes a standby a primary. */
+  readonly promote: Effect.Effect<void, ClusterError>
   /** Cuts every client connection with `pg_terminate_backend`. Returns their number. */
   readonly killBackends: Effect.Effect<number, ClusterError>
   /** Freezes the server processes of all current client connections with SIGSTOP until the scope closes. */
@@ -56,6 +58,8 @@ export interface Options {
   readonly fsync?: boolean
   /** Further settings, as in `postgresql.conf`. */
   readonly settings?: Readonly<Record<string, string>>
+  /** A server of the same version to copy and to follow as a streaming standby. It is restarted for the copy. */
+  readonly standbyOf?: Cluster
 }
 
 /**
@@ -120,7 +124,7 @@ const launch = (binaries: Binaries, args: ReadonlyArray<string>, who: Account) =
     )
     child.stderr.setEncoding("utf8").on("data", (chunk: string) => {
       log = (log + chunk).slice(-16_384)
-      if (chunk.includes("ready to accept connections")) resume(Effect.succeed(child))
+      if (/ready to accept (?:read-only )?connections/.test(chunk)) resume(Effect.succeed(child))
     })
   })
 
@@ -129,6 +133,37 @@ const awaitExit = (child: ChildProcess): Effect.Effect<void> =>
     if (child.exitCode !== null || child.signalCode !== null) resume(Effect.void)
     else child.once("exit", () => resume(Effect.void))
   })
+
+/** Copies the files of a stopped server, to be those of its standby. */
+const copy = (primary: Cluster, dataDir: string, who: Account): Effect.Effect<void, ClusterError> =>
+  Effect.acquireUseRelease(
+    primary.stop("fast"),
+    () =>
+      Effect.tryPromise({
+        try: async () => {
+          await fs.cp(primary.dataDir, dataDir, { recursive: true })
+          await fs.rm(path.join(dataDir, "postmaster.pid"), { force: true })
+          await fs.writeFile(path.join(dataDir, "standby.signal"), "")
+          await giveTo(dataDir, who)
+          await fs.chmod(dataDir, 0o700)
+        },
+        catch: (cause) => new ClusterError({ operation: "copy the primary", detail: String(cause), cause })
+      }),
+    () => Effect.orDie(primary.start)
+  )
+
+/** Makes a folder and all in it the account's. */
+const giveTo = async (folder: string, { gid, uid }: Account): Promise<void> => {
+  if (uid === undefined || gid === undefined) return
+  const names = await fs.readdir(folder, { recursive: true })
+  await Promise.all([folder, ...names.map((name) => path.join(folder, name))].map((name) => fs.chown(name, uid, gid)))
+}
+
+/** How a standby connects to its primary. */
+const connectionInfo = ({ url }: Cluster): string => {
+  const { hostname, port, username } = new URL(url)
+  return `host=${hostname} port=${port} user=${username}`
+}
 
 const findBinaries = (who: Account, version: number | undefined): Effect.Effect<Binaries, ClusterError> =>
   Effect.flatMap(available(who), (all) => {
@@ -176,13 +211,16 @@ export const start = (options: Options = {}): Effect.Effect<Cluster, ClusterErro
     const binaries = yield* findBinaries(who, options.version)
     const home = yield* folder(who)
     const dataDir = path.join(home, "data")
-    yield* initialise(binaries, dataDir, who)
+    yield* options.standbyOf === undefined
+      ? initialise(binaries, dataDir, who)
+      : copy(options.standbyOf, dataDir, who)
     const port = yield* freePort
     const settings = {
       listen_addresses: "127.0.0.1",
       port: `${port}`,
       unix_socket_directories: "",
       fsync: options.fsync === false ? "off" : "on",
+      ...(options.standbyOf === undefined ? {} : { primary_conninfo: connectionInfo(options.standbyOf) }),
       ...options.settings
     }
     const args = ["-D", dataDir, ...Object.entries(settings).flatMap(([key, value]) => ["-c", `${key}=${value}`])]
@@ -216,6 +254,7 @@ export const start = (options: Options = {}): Effect.Effect<Cluster, ClusterErro
       start: exclusively(up),
       stop: (mode) => exclusively(down(mode)),
       restart: (mode) => exclusively(Effect.zipRight(down(mode), up)),
+      promote: Effect.asVoid(query(url, "select pg_promote(true, 60)")),
       killBackends: Effect.map(query(url, `select pg_terminate_backend(pid, 5000) ${clients}`), (rows) => rows.length),
       pauseBackends: Effect.map(
         Effect.acquireRelease(

@@ -45,6 +45,8 @@ export interface FaultProxy {
   readonly stalled: Effect.Effect<void, never, Scope.Scope>
   /** Delays all bytes by this real time, in each direction, until the scope closes. */
   readonly delayed: (by: Duration.DurationInput) => Effect.Effect<void, never, Scope.Scope>
+  /** Sends new connections to the server of this URL. Open ones stay where they are. */
+  readonly redirect: (url: string) => Effect.Effect<void>
   /** Arms a cut of the next request that contains `text`. The inner effect ends when the connection is cut. */
   readonly arm: (text: string, point: Point) => Effect.Effect<Effect.Effect<void>>
 }
@@ -90,7 +92,7 @@ const reset = (link: Link) => {
  */
 export const make = (url: string): Effect.Effect<FaultProxy, ClusterError, Scope.Scope> =>
   Effect.gen(function*() {
-    const target = new URL(url)
+    let target = new URL(url)
     const links = new Set<Link>()
     const traps: Array<Trap> = []
     let refusing = 0
@@ -229,6 +231,10 @@ export const make = (url: string): Effect.Effect<FaultProxy, ClusterError, Scope
               delay = before
             })
         ),
+      redirect: (to) =>
+        Effect.sync(() => {
+          target = new URL(to)
+        }),
       arm: (text, point) =>
         Effect.map(Deferred.make<void>(), (sprung) => {
           traps.push({ text, point, sprung })

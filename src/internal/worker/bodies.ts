@@ -138,9 +138,10 @@ export const runTransaction = (options: {
         : undefined
       // Storage that fails while the body runs is not a failure of the step: the next claim of the run tries again.
       if (failure === undefined && !Exit.isInterrupted(exit)) {
+        const error = storageError(exit.cause)
         return Effect.zipRight(
-          logged("storage failed in the transaction of a step, which will run again", storageError(exit.cause)),
-          Effect.sync(() => hold.handBack(PAUSE_MILLIS))
+          logged("storage failed in the transaction of a step, which will run again", error),
+          Effect.sync(() => hold.handBack(error?.code === "Conflict" ? 0 : PAUSE_MILLIS))
         )
       }
       return Effect.sync(() => {

@@ -12,7 +12,7 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { JournalError } from "perdure/Errors"
-import { explainAborted, fromFailedCommit, fromSqlError } from "../SqlErrors.js"
+import { explainAborted, fromFailedCommit, fromSqlError, isCollision } from "../SqlErrors.js"
 
 /** Whether the calling fiber is inside a transaction of any `SqlClient`. */
 export const isInside = (context: Context.Context<never>): boolean =>
@@ -69,17 +69,30 @@ class ObservedConnection implements Connection {
   }
 }
 
-/** Runs an effect of a transaction, and fails if a statement has aborted the transaction and the effect succeeded. */
+/**
+ * Runs an effect of a transaction. Fails if a statement has aborted the transaction and the effect succeeded. If the
+ * statement only met another transaction, fails with its error, whatever the effect made of it.
+ */
 const observed = <A, E, R>(operation: string, self: Effect.Effect<A, E, R>): Effect.Effect<A, E | JournalError, R> =>
   Effect.contextWithEffect((context: Context.Context<R>) => {
     const current = Context.getOption(context, SqlClient.TransactionConnection)
     if (Option.isNone(current)) return self
     const [inner, depth] = current.value
     const connection = new ObservedConnection(inner)
-    return Effect.zipLeft(
-      Effect.provideService(self, SqlClient.TransactionConnection, [connection, depth]),
-      Effect.mapError(connection.check, (error) => fromSqlError(operation, error))
-    )
+    return Effect.matchCauseEffect(Effect.provideService(self, SqlClient.TransactionConnection, [connection, depth]), {
+      onSuccess: (value) =>
+        Effect.as(Effect.mapError(connection.check, (error) => fromSqlError(operation, error)), value),
+      onFailure: (cause): Effect.Effect<A, E | JournalError> => {
+        const { failure } = connection
+        return failure === null || !isCollision(failure) || Cause.isInterrupted(cause)
+          ? Effect.failCause(cause)
+          : Effect.matchEffect(connection.check, {
+            // A savepoint took the failure back.
+            onSuccess: () => Effect.failCause(cause),
+            onFailure: () => Effect.fail(fromSqlError(operation, failure))
+          })
+      }
+    })
   })
 
 /**
