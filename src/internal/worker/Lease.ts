@@ -131,9 +131,9 @@ export class Lease {
 
   /** Release runs of workers whose lease has run out. Returns their number. */
   readonly reapOnce: Effect.Effect<number, JournalError> = Effect.suspend(() =>
-    Effect.map(
-      this.journal.reap({ limit: SWEEP_RUN_COUNT, maxCrashes: this.options.maxCrashes }),
-      ({ exhausted, released }) => exhausted + released
+    this.journal.reap({ limit: SWEEP_RUN_COUNT, maxCrashes: this.options.maxCrashes }).pipe(
+      Effect.tap(({ exhausted }) => exhausted === 0 ? Effect.void : logExhausted(exhausted)),
+      Effect.map(({ exhausted, released }) => exhausted + released)
     )
   )
 
@@ -153,6 +153,12 @@ export class Lease {
     )
   )
 }
+
+const logExhausted = (count: number): Effect.Effect<void> =>
+  Effect.logError(
+    `${count} run(s) ended as exhausted, because too many workers in a row died with them: ` +
+      `list them by Runs.list({ status: "exhausted" })`
+  )
 
 const sweep = (what: string, once: Effect.Effect<number, JournalError>): Effect.Effect<number> =>
   Effect.catchAll(once, (error) => Effect.as(logFailure(Effect.logWarning, `${what} failed`)(error), 0))

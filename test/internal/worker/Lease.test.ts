@@ -4,6 +4,7 @@ import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
 import * as Schema from "effect/Schema"
 import * as TestClock from "effect/TestClock"
 import { JournalError } from "perdure/Errors"
@@ -88,8 +89,10 @@ describe("a lease", () => {
       assert.isTrue(lease.isGood)
     }))
 
-  it.scoped("of a dead worker runs out: its runs are released, and exhausted after the last allowed crash", () =>
+  it.scoped("of a dead worker runs out: its runs are released, and exhausted, which is logged, after the last crash", () =>
     Effect.gen(function*() {
+      const lines: Array<string> = []
+      const logger = Logger.make(({ message }) => void lines.push(String(message)))
       const { journal, memory } = yield* journalWith()
       const dead = makeLease(journal, "1", "dead")
       const reaper = makeLease(journal, "1", "reaper")
@@ -107,7 +110,9 @@ describe("a lease", () => {
         assert.strictEqual((yield* claim).runs.length, 1)
         assert.strictEqual(yield* reaper.lease.reapOnce, 0)
         yield* TestClock.adjust("9 seconds")
-        assert.strictEqual(yield* reaper.lease.reapOnce, 1)
+        const reaped = Effect.provide(reaper.lease.reapOnce, Logger.replace(Logger.defaultLogger, logger))
+        assert.strictEqual(yield* reaped, 1)
+        assert.strictEqual(lines.length, crashes < 3 ? 0 : 1)
         const { value: [record] } = yield* memory.get([run.id])
         assert.deepInclude(record, { crashes, status: crashes < 3 ? "pending" : "exhausted" })
       }
