@@ -93,7 +93,7 @@ describe("the checker of a file", () => {
     assert.deepStrictEqual(found("test/a.test.ts", "// @ts-expect-error: no payload\nstart()"), [])
   })
 
-  it("rejects public values of the core without an example", () => {
+  it("rejects public values without an example", () => {
     const doc = (...tags: ReadonlyArray<string>) =>
       `/**\n * @since 0.1.0\n${tags.map((tag) => ` * ${tag}\n`).join("")} */\n`
     const example = doc("@category operations", "@example", "f()")
@@ -106,6 +106,9 @@ describe("the checker of a file", () => {
     }
     assert.deepStrictEqual(found("src/X.ts", `${doc()}export interface X {}`), [])
     assert.deepStrictEqual(found("packages/sql/src/X.ts", `${doc()}export const x = 1`), [])
+    assert.deepStrictEqual(found("packages/sql/src/X.ts", `${doc("@category layers")}export const x = 1`), [
+      "examples@5"
+    ])
   })
 
   it("rejects public exports without a docstring", () => {

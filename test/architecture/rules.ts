@@ -112,14 +112,21 @@ const documented: Rule = (source) => {
 /** Categories of values that need no example: they are used with others, or as names. */
 const withoutExample = new Set(["constants", "errors", "guards", "models", "schemas", "symbols", "tags", "verbs"])
 
-/** Public values of the core have an example. */
+/** The values of packages that programs begin with. */
+const entrances = new Set(["constructors", "layers"])
+
+const needsExample = (path: string, doc: string): boolean => {
+  const category = /@category (\w+)/.exec(doc)?.[1] ?? ""
+  return !doc.includes("@internal") && (inCore(path) ? !withoutExample.has(category) : entrances.has(category))
+}
+
+/** Public values of the core, and layers and constructors of packages, have an example. */
 const exemplified: Rule = (source) => {
-  if (!/^src\/[^/]+\.ts$/.test(source.path)) return []
+  if (!/^(?:packages\/[^/]+\/)?src\/[^/]+\.ts$/.test(source.path)) return []
   const all = exportsOf(source)
   return all
     .filter(({ doc, kind, name }) =>
-      ["class", "const", "function"].includes(kind) && !doc.includes("@internal") &&
-      !withoutExample.has(/@category (\w+)/.exec(doc)?.[1] ?? "") &&
+      ["class", "const", "function"].includes(kind) && needsExample(source.path, doc) &&
       !all.some((other) => other.name === name && other.doc.includes("@example"))
     )
     .map(({ line, name }) => ({ rule: "examples", path: source.path, line, detail: `${name} has no @example` }))

@@ -76,6 +76,11 @@ const isLock = (name: string) => name.startsWith("perdure-") && name.endsWith(".
  *
  * @since 0.1.0
  * @category constructors
+ * @example
+ * import * as FolderLock from "@perdure/pglite/FolderLock"
+ * import * as Effect from "effect/Effect"
+ *
+ * const program = Effect.scoped(Effect.zipRight(FolderLock.acquire("data"), Effect.log("this process has the folder")))
  */
 export const acquire = (folder: string): Effect.Effect<void, FolderInUse | FolderUnusable, Scope.Scope> =>
   Effect.gen(function*() {

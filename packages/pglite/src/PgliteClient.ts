@@ -184,6 +184,11 @@ const connection = (db: PGlite, guard: Guard): Connection => {
  *
  * @since 0.1.0
  * @category constructors
+ * @example
+ * import * as PgliteClient from "@perdure/pglite/PgliteClient"
+ * import * as Effect from "effect/Effect"
+ *
+ * const one = Effect.flatMap(PgliteClient.make({ dataDir: "data" }), (sql) => sql`SELECT 1 AS one`)
  */
 export const make = (
   config: PgliteClientConfig = {}

@@ -157,6 +157,10 @@ const make = (options: PgListenerOptions) =>
  *
  * @since 0.1.0
  * @category layers
+ * @example
+ * import * as PgListener from "@perdure/postgres/PgListener"
+ *
+ * const ListenerLive = PgListener.layer({ client: { host: "localhost", database: "app" } })
  */
 export const layer = (options: PgListenerOptions): Layer.Layer<Listener, never, SqlClient.SqlClient> =>
   Layer.effect(Listener, make(options))

@@ -121,6 +121,12 @@ $perdure$`
  *
  * @since 0.1.0
  * @category migrations
+ * @example
+ * import * as Migrations from "@perdure/sql/Migrations"
+ * import * as Tables from "@perdure/sql/Tables"
+ * import * as Effect from "effect/Effect"
+ *
+ * const text = Effect.map(Tables.make("perdure"), Migrations.script)
  */
 export const script = (t: Tables): string =>
   [
@@ -231,6 +237,12 @@ const refusal = (
  *
  * @since 0.1.0
  * @category migrations
+ * @example
+ * import * as Migrations from "@perdure/sql/Migrations"
+ * import * as Tables from "@perdure/sql/Tables"
+ * import * as Effect from "effect/Effect"
+ *
+ * const program = Effect.flatMap(Tables.make("perdure"), (tables) => Migrations.check(tables))
  */
 export const check = (
   tables: Tables,
@@ -282,6 +294,12 @@ export const newerError = (
  *
  * @since 0.1.0
  * @category migrations
+ * @example
+ * import * as Migrations from "@perdure/sql/Migrations"
+ * import * as Tables from "@perdure/sql/Tables"
+ * import * as Effect from "effect/Effect"
+ *
+ * const program = Effect.flatMap(Tables.make("perdure"), (tables) => Migrations.migrate(tables))
  */
 export const migrate = (
   tables: Tables,

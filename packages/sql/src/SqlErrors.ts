@@ -208,6 +208,14 @@ export const fromFailedCommit = (operation: string, error: SqlError): JournalErr
  *
  * @since 0.1.0
  * @category conversions
+ * @example
+ * import * as SqlClient from "@effect/sql/SqlClient"
+ * import { fromSqlError } from "@perdure/sql/SqlErrors"
+ * import * as Effect from "effect/Effect"
+ *
+ * const version = Effect.flatMap(SqlClient.SqlClient, (sql) => sql`SELECT version()`).pipe(
+ *   Effect.mapError((error) => fromSqlError("version", error))
+ * )
  */
 export const fromSqlError = (operation: string, error: SqlError): JournalError => {
   const cause = root(error.cause)

@@ -110,6 +110,16 @@ const requireIsolation = Effect.flatMap(SqlClient.SqlClient, (sql) =>
  *
  * @since 0.1.0
  * @category constructors
+ * @example
+ * import * as SqlJournal from "@perdure/sql/SqlJournal"
+ * import * as Effect from "effect/Effect"
+ * import { JournalDriver } from "perdure/JournalDriver"
+ * import * as Layer from "effect/Layer"
+ *
+ * const DriverLive = Layer.scoped(
+ *   JournalDriver,
+ *   Effect.tap(SqlJournal.make({ schema: "jobs" }), () => Effect.log("the schema is up to date"))
+ * )
  */
 export const make = (
   options: SqlJournalOptions = {},
@@ -169,6 +179,13 @@ export const make = (
  *
  * @since 0.1.0
  * @category layers
+ * @example
+ * import * as SqlJournal from "@perdure/sql/SqlJournal"
+ * import * as Layer from "effect/Layer"
+ * import { Journal } from "perdure/Journal"
+ *
+ * // Over the SqlClient of the environment.
+ * const JournalLive = Layer.provide(Journal.layer(), SqlJournal.layer({ schema: "jobs" }))
  */
 export const layer = (
   options: SqlJournalOptions = {}

@@ -66,6 +66,13 @@ const prefix = "/* perdure:"
  *
  * @since 0.1.0
  * @category constructors
+ * @example
+ * import * as Tables from "@perdure/sql/Tables"
+ * import * as Verb from "@perdure/sql/Verb"
+ * import * as Effect from "effect/Effect"
+ *
+ * const now: Verb.Verb = { name: "now", parameters: 0, text: (words) => `SELECT ${words.now} AS now` }
+ * const text = Effect.map(Tables.make("perdure"), (tables) => Verb.statement(now, tables, "database").text)
  */
 export const statement = (verb: Verb, tables: Tables, clock: ClockSource): Statement => {
   const now = clock === "database"

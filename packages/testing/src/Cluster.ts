@@ -181,6 +181,11 @@ const findBinaries = (who: Account, version: number | undefined): Effect.Effect<
  *
  * @since 0.1.0
  * @category constructors
+ * @example
+ * import * as Cluster from "@perdure/testing/Cluster"
+ * import * as Effect from "effect/Effect"
+ *
+ * const has15 = Effect.map(Cluster.versions, (versions) => versions.includes(15))
  */
 export const versions: Effect.Effect<ReadonlyArray<number>, ClusterError> = Effect.flatMap(
   account,

@@ -118,6 +118,11 @@ const template = ({ key, prepare }: Template, server: Server): Effect.Effect<str
  *
  * @since 0.1.0
  * @category constructors
+ * @example
+ * import * as TestDatabase from "@perdure/testing/TestDatabase"
+ * import * as Effect from "effect/Effect"
+ *
+ * const databases = Effect.forEach(TestDatabase.servers, (server) => TestDatabase.freshOn(server))
  */
 export const freshOn = (
   server: Server,
@@ -138,5 +143,10 @@ export const freshOn = (
  *
  * @since 0.1.0
  * @category constructors
+ * @example
+ * import * as TestDatabase from "@perdure/testing/TestDatabase"
+ * import * as Effect from "effect/Effect"
+ *
+ * const url = Effect.map(TestDatabase.fresh, (database) => database.url)
  */
 export const fresh: Effect.Effect<Database, ClusterError, Scope.Scope> = freshOn(servers[0])
