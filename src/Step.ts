@@ -340,6 +340,9 @@ export const run: RunStep = dual((args) => Effect.isEffect(args[1]), makeStep(fa
  * made of the error.
  *
  * @since 0.1.0
+ * The body occupies a connection of the journal while it executes, so do only SQL in it. PGlite has one connection:
+ * there, everything else waits for the body.
+ *
  * @category constructors
  * @example
  * ```ts

@@ -3,8 +3,11 @@
  *
  * It behaves like the client of `@effect/sql-pg`: the same parameters, the same JavaScript values, the same SQLSTATE in
  * the cause of an error. There is one connection. A transaction owns it until it ends, and statements of other fibers
- * wait. A statement that has started always ends before the next one starts, also if its fiber is interrupted.
- * Before a statement starts, the event loop serves timers and sockets. While it executes, it blocks the event loop.
+ * wait, those of the journal too: while the body of a `Step.transaction` or of `sql.withTransaction` executes, no run
+ * starts, commits or keeps its lease. Keep transactions short. One that takes longer than 5 seconds is reported.
+ *
+ * A statement that has started always ends before the next one starts, also if its fiber is interrupted. Before a
+ * statement starts, the event loop serves timers and sockets. While it executes, it blocks the event loop.
  *
  * In a folder, acknowledged statements and commits survive the death of the process (SIGKILL). They do not survive a
  * power failure at that moment, because PGlite does not wait for the disk. Use PostgreSQL if they must.
@@ -141,6 +144,16 @@ const create = (dataDir: string | undefined) =>
     (db) => Effect.promise(() => db.close())
   )
 
+/** A transaction that owns the connection for longer is reported. */
+const LONG_TRANSACTION = "5 seconds"
+
+/** Reports a transaction that takes long, unless the scope closes before. */
+const warnOfLongTransaction = Effect.logWarning(
+  `a transaction has owned the only connection of PGlite for ${LONG_TRANSACTION}: all other statements wait, also the ` +
+    `worker's heartbeat, so its lease can run out. Move what takes long out of the body of Step.transaction or ` +
+    `sql.withTransaction, or use PostgreSQL`
+).pipe(Effect.delay(LONG_TRANSACTION), Effect.interruptible, Effect.forkScoped)
+
 type Transform = Parameters<Connection["execute"]>[2]
 type Guard = <A>(self: Effect.Effect<A, SqlError>) => Effect.Effect<A, SqlError>
 
@@ -222,7 +235,7 @@ export const make = (
 
     const client = yield* SqlClient.make({
       acquirer: Effect.succeed(shared),
-      transactionAcquirer: Effect.as(mutex.lock, owned),
+      transactionAcquirer: Effect.as(Effect.zipRight(mutex.lock, warnOfLongTransaction), owned),
       compiler: makeCompiler(config.transformQueryNames, config.transformJson),
       spanAttributes: [
         ...Object.entries(config.spanAttributes ?? {}),

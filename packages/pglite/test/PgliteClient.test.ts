@@ -12,11 +12,13 @@ import * as Exit from "effect/Exit"
 import * as FastCheck from "effect/FastCheck"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import * as TestClock from "effect/TestClock"
 import { scheduler } from "node:timers/promises"
 
 /** Both clients, for comparison. */
@@ -50,6 +52,33 @@ const sqlState = (exit: Exit.Exit<unknown, SqlError>): unknown => {
     ? error.cause.code
     : undefined
 }
+
+describe("a transaction of PGlite that takes long", () => {
+  it.scoped("is reported after five seconds, while other statements wait", () =>
+    Effect.gen(function*() {
+      const lines: Array<string> = []
+      const logger = Logger.make(({ message }) => void lines.push(String(message)))
+      const sql = yield* PgliteClient.make().pipe(Effect.provide(Reactivity.layer))
+      const gate = yield* Deferred.make<void>()
+      const isOpen = yield* Deferred.make<void>()
+      const body = Effect.zipRight(Deferred.succeed(isOpen, undefined), Deferred.await(gate))
+      const long = yield* Effect.fork(Effect.provide(sql.withTransaction(body), Logger.add(logger)))
+      yield* Deferred.await(isOpen)
+      const other = yield* Effect.fork(sql`select 1 as one`)
+      yield* TestClock.adjust("4 seconds")
+      assert.deepStrictEqual(lines, [])
+      yield* TestClock.adjust("1 second")
+      assert.lengthOf(lines, 1)
+      assert.include(lines[0], "the only connection of PGlite for 5 seconds")
+      assert.strictEqual((yield* Fiber.poll(other))._tag, "None")
+      yield* Deferred.succeed(gate, undefined)
+      yield* Fiber.join(long)
+      assert.deepStrictEqual(yield* Fiber.join(other), [{ one: 1 }])
+      yield* Effect.provide(sql.withTransaction(Effect.void), Logger.add(logger))
+      yield* TestClock.adjust("1 minute")
+      assert.lengthOf(lines, 1)
+    }), 60_000)
+})
 
 layer(Clients.layer)("PgliteClient beside PgClient", (it) => {
   it.effect("reads every type as the same JavaScript value", () =>

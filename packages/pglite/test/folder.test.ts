@@ -3,9 +3,11 @@ import { assert, describe, it } from "@effect/vitest"
 import * as FolderLock from "@perdure/pglite/FolderLock"
 import * as PgliteClient from "@perdure/pglite/PgliteClient"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import { type ChildProcess, spawn } from "node:child_process"
 import * as fs from "node:fs/promises"
+import { createServer, type Server } from "node:net"
 import { tmpdir } from "node:os"
 import * as path from "node:path"
 import { createInterface } from "node:readline"
@@ -145,20 +147,86 @@ describe("FolderLock", () => {
       assert.lengthOf(yield* locks(folder), 1)
     }))
 
-  it.scoped("respects the lock of another machine while it is renewed", () =>
+  /** Sets when a lock was renewed last, in milliseconds before it was planted. */
+  const age = (file: string, millis: number) =>
+    Effect.promise(async () => {
+      const { mtimeMs } = await fs.stat(file)
+      await fs.utimes(file, (mtimeMs - millis) / 1000, (mtimeMs - millis) / 1000)
+    })
+
+  const elsewhere = (folder: string) =>
+    Effect.flatMap(
+      incarnation,
+      (self) => plant(folder, "elsewhere", { ...self, space: "another machine", host: "far", pid: 7 })
+    )
+
+  it.scoped("respects the lock of another machine that is renewed while it waits", () =>
     Effect.gen(function*() {
       const folder = yield* temporary
-      const file = yield* plant(folder, "elsewhere", {
-        ...(yield* incarnation),
-        space: "another machine",
-        host: "far",
-        pid: 7
-      })
-      const error = yield* refused(folder)
-      assert.include(error.message, "process 7 on far")
-      const { mtimeMs } = yield* Effect.promise(() => fs.stat(file))
-      yield* Effect.promise(() => fs.utimes(file, mtimeMs / 1000 - 60, mtimeMs / 1000 - 60))
+      const file = yield* elsewhere(folder)
+      const waiting = yield* Effect.fork(refused(folder))
+      // The waiting process has read the lock when its own lock exists beside it, and looks again until it ends.
+      const renewal = Effect.zipRight(Effect.yieldNow(), age(file, -1_000))
+      yield* Effect.raceFirst(Fiber.await(waiting), Effect.forever(renewal))
+      assert.include((yield* Fiber.join(waiting)).message, "process 7 on far")
+    }), 60_000)
+
+  it.scoped("waits for the lock of a dead process of another machine to get too old", () =>
+    Effect.gen(function*() {
+      const folder = yield* temporary
+      const file = yield* elsewhere(folder)
+      yield* age(file, 29_000)
       yield* FolderLock.acquire(folder)
+      assert.lengthOf(yield* locks(folder), 1)
+    }), 60_000)
+
+  /** The lock of a process with this process's id in another container on this machine. */
+  const contained = (folder: string) =>
+    Effect.gen(function*() {
+      const self = yield* incarnation
+      const [boot] = self.space.split(" ")
+      yield* plant(folder, "contained", { ...self, space: `${boot} pid:[1]`, socket: true })
+      yield* Effect.acquireRelease(
+        Effect.async<Server>((resume) => {
+          const listening = createServer()
+          listening.listen(path.join(folder, "perdure-contained.sock"), () => resume(Effect.succeed(listening)))
+        }),
+        (listening) => Effect.async<void>((resume) => void listening.close(() => resume(Effect.void)))
+      )
+    })
+
+  it.scoped("is free as soon as its owner in another container is dead, although its id is that of this process", () =>
+    Effect.gen(function*() {
+      const folder = yield* temporary
+      yield* Effect.scoped(Effect.gen(function*() {
+        yield* contained(folder)
+        const error = yield* refused(folder)
+        assert.include(error.message, `process ${process.pid} on `)
+        assert.notInclude(error.message, "this process")
+        // What a killed process leaves: a socket file on which no process listens.
+        yield* Effect.promise(() =>
+          fs.rename(path.join(folder, "perdure-contained.sock"), path.join(folder, "kept.sock"))
+        )
+      }))
+      yield* Effect.promise(() =>
+        fs.rename(path.join(folder, "kept.sock"), path.join(folder, "perdure-contained.sock"))
+      )
+      assert.lengthOf(yield* locks(folder), 1)
+      yield* FolderLock.acquire(folder)
+      const names = yield* Effect.promise(() => fs.readdir(folder))
+      assert.deepStrictEqual(names.filter((name) => name.includes("contained")), [])
+    }))
+
+  it.scoped("leaves no file when it is refused or released", () =>
+    Effect.gen(function*() {
+      const folder = yield* temporary
+      yield* Effect.scoped(Effect.gen(function*() {
+        yield* FolderLock.acquire(folder)
+        const before = yield* Effect.promise(() => fs.readdir(folder))
+        yield* refused(folder)
+        assert.deepStrictEqual(yield* Effect.promise(() => fs.readdir(folder)), before)
+      }))
+      assert.deepStrictEqual(yield* Effect.promise(() => fs.readdir(folder)), [])
     }))
 
   it.scoped("respects a lock file that it cannot read", () =>

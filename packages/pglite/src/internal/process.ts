@@ -50,6 +50,13 @@ export const incarnation: Effect.Effect<Process> = Effect.gen(function*() {
   }
 })
 
+/** Whether a process runs on the kernel of this one, maybe in another container. */
+export const isOnThisKernel = (other: Process): Effect.Effect<boolean> =>
+  Effect.map(space, (own) => {
+    const [boot, namespace] = own.split(" ")
+    return namespace !== undefined && other.space.split(" ")[0] === boot
+  })
+
 /** Whether a process is alive. `unknown` for a process of another space. */
 export const isAlive = (other: Process): Effect.Effect<"alive" | "dead" | "unknown"> =>
   Effect.gen(function*() {
