@@ -31,6 +31,16 @@ export const WorkerBounds = {
 } as const
 
 /**
+ * When suspects of a crash are available again: one after another, so that few of them execute side by side and each
+ * claim takes one. The pause before each is `pauseMillis`, doubled with each crash, `doublings` times at most. No run
+ * waits longer than `longestMillis`.
+ *
+ * @since 0.2.0
+ * @category constants
+ */
+export const SuspectPauses = { pauseMillis: 1_000, doublings: 5, longestMillis: 600_000 } as const
+
+/**
  * A worker as storage has it.
  *
  * @since 0.1.0
@@ -108,8 +118,12 @@ export interface WorkerVerbs {
   readonly retire: (worker: WorkerRef) => Call<{ readonly released: number }>
 
   /**
-   * Releases up to `limit` runs of workers whose lease has run out: `pending`, available now, with one crash more. A
-   * run that reaches `maxCrashes` becomes `exhausted` instead, with a message to its parent.
+   * Releases up to `limit` runs of workers whose lease has run out, those claimed first at first: `pending`, available
+   * now. A run without a crash gets its first one, and is a *suspect* until its next commit. Of the suspects that one
+   * worker held, only those that were claimed last get one crash more: they had just started when it died. Released
+   * suspects are available one after another (`SuspectPauses`), in order of id.
+   *
+   * A run that reaches `maxCrashes` becomes `exhausted` instead, with a message to its parent.
    */
   readonly reap: (request: { readonly limit: number; readonly maxCrashes: number }) => Call<{
     readonly released: number

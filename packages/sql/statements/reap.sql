@@ -1,4 +1,4 @@
-/* perdure:reap:315a6c34 */
+/* perdure:reap:3b1f998a */
 WITH RECURSIVE holders AS (
   (
     SELECT r.queue, r.worker, r.incarnation FROM "perdure"."runs" r WHERE r.worker IS NOT NULL
@@ -13,25 +13,29 @@ WITH RECURSIVE holders AS (
     ORDER BY r.queue, r.worker, r.incarnation LIMIT 1
   ) next
 ), orphan_runs AS MATERIALIZED (
-  SELECT r.id, h.worker, h.incarnation
+  SELECT r.id, h.worker, h.incarnation,
+    r.crashes = 0 OR r.claimed_at = max(CASE WHEN r.crashes > 0 THEN r.claimed_at END)
+      OVER (PARTITION BY h.worker, h.incarnation) AS blamed
   FROM holders h
   CROSS JOIN LATERAL (
-    SELECT r.id FROM "perdure"."runs" r
+    SELECT r.id, r.crashes, r.claimed_at FROM "perdure"."runs" r
     WHERE r.queue = h.queue AND r.worker = h.worker AND r.incarnation = h.incarnation
-    ORDER BY r.id LIMIT $1::int
+    ORDER BY r.id
   ) r
   WHERE NOT EXISTS (
     SELECT FROM "perdure"."workers" w
     WHERE w.id = h.worker AND w.incarnation = h.incarnation AND w.lease_until > date_trunc('milliseconds', statement_timestamp())
   )
-  ORDER BY r.id
+  ORDER BY r.claimed_at, r.id
   LIMIT $1::int
 ), locked_runs AS MATERIALIZED (
-  SELECT r.*, n.parent_id, n.parent_token
+  SELECT r.*, n.parent_id, n.parent_token, CASE WHEN r.ends THEN json_build_object(
+      'crashes', r.crashes_now, 'worker', r.worker, 'at', (date_part('epoch', date_trunc('milliseconds', statement_timestamp())) * 1000)::bigint
+    )::text END AS detail
   FROM orphan_runs o
   CROSS JOIN LATERAL (
     SELECT r.id, r.queue, r.key, r.inbox_seq, r.waiting, r.closed, r.awaited, r.worker, r.incarnation, r.pause, r.crashes,
-      r.crashes + 1 >= $2::int AS ends
+      r.crashes + o.blamed::int AS crashes_now, o.blamed AND r.crashes + 1 >= $2::int AS ends
     FROM "perdure"."runs" r WHERE r.id = o.id
     FOR UPDATE SKIP LOCKED OFFSET 0
   ) r
@@ -48,7 +52,11 @@ WITH RECURSIVE holders AS (
     SELECT r.id, r.queue, r.inbox_seq, r.status, r.waiting, r.closed, r.worker, r.pause, r.fresh, r.key FROM "perdure"."runs" r WHERE r.id = p.id FOR UPDATE SKIP LOCKED
   ) r
 ), reaped_runs AS MATERIALIZED (
-  SELECT x.*
+  SELECT x.*, CASE WHEN x.crashes > 0 AND NOT x.ends THEN least(
+    row_number() OVER (PARTITION BY x.crashes > 0 AND NOT x.ends ORDER BY x.id)
+      * power(2, least(x.crashes - 1, 5)) * 1000,
+    600000
+  ) * interval '1 millisecond' ELSE interval '0' END AS pause_for
   FROM locked_runs x
   LEFT JOIN locked_parents p ON p.id = x.parent_id
   LEFT JOIN LATERAL (
@@ -58,7 +66,7 @@ WITH RECURSIVE holders AS (
 ), outgoing_messages AS MATERIALIZED (
   SELECT 0, row_number() OVER (ORDER BY x.id),
     x.parent_id, 'child', x.parent_token, 'child:' || x.id,
-      NULL, NULL, NULL, x.id, 'exhausted', NULL, NULL, x.crashes + 1, x.worker
+      NULL, NULL, NULL, x.id, 'exhausted', NULL, NULL, x.detail
   FROM reaped_runs x
   WHERE x.ends AND x.parent_id IS NOT NULL
 ), numbered_messages AS MATERIALIZED (
@@ -77,7 +85,7 @@ WITH RECURSIVE holders AS (
       ELSE false
     END AS is_due,
     CASE WHEN r.status = 'paused' AND r.pause = 'pending' AND r.fresh THEN r.key END AS key
-  FROM outgoing_messages AS m(c, k, run, kind, name, id, payload, requested_by, reason, child, status, exit_kind, exit_value, crashes, crashed_worker)
+  FROM outgoing_messages AS m(c, k, run, kind, name, id, payload, requested_by, reason, child, status, exit_kind, exit_value, detail)
   JOIN (
     SELECT p.id, p.queue, p.inbox_seq, CASE WHEN x.id IS NULL THEN p.status WHEN x.ends THEN 'exhausted'
         WHEN x.pause = 'asked' THEN 'paused' ELSE 'pending' END AS status, p.waiting, p.closed,
@@ -91,9 +99,9 @@ WITH RECURSIVE holders AS (
   WINDOW w AS (PARTITION BY r.id ORDER BY m.c, m.k)
 ), inserted_messages AS (
   INSERT INTO "perdure"."inbox" (at, ordinal, run, id, kind, name,
-    payload, requested_by, reason, child, status, exit_kind, exit_value, crashes, crashed_worker)
+    payload, requested_by, reason, child, status, exit_kind, exit_value, detail)
   SELECT date_trunc('milliseconds', statement_timestamp()), m.ordinal, m.run, m.id, m.kind, m.name,
-    m.payload, m.requested_by, m.reason, m.child, m.status, m.exit_kind, m.exit_value, m.crashes, m.crashed_worker
+    m.payload, m.requested_by, m.reason, m.child, m.status, m.exit_kind, m.exit_value, m.detail
   FROM numbered_messages m
   ORDER BY m.run COLLATE "C", m.ordinal
   ON CONFLICT (run, id) DO NOTHING
@@ -130,8 +138,8 @@ WITH RECURSIVE holders AS (
   ) k
   GROUP BY k.queue, k.part
 ), run_changes AS MATERIALIZED (
-  SELECT coalesce(x.id, a.run) AS id, x.id IS NOT NULL AS reaped, coalesce(x.ends, false) AS ends, a.ordinal,
-    a.count, a.is_due, 1 AS few
+  SELECT coalesce(x.id, a.run) AS id, x.id IS NOT NULL AS reaped, coalesce(x.ends, false) AS ends, x.detail,
+    x.crashes_now, x.pause_for, a.ordinal, a.count, a.is_due, 1 AS few
   FROM reaped_runs x
   FULL JOIN inbox_arrivals a ON a.run = x.id
 ), updated_runs AS (
@@ -139,12 +147,12 @@ WITH RECURSIVE holders AS (
   SET status = CASE WHEN x.ends THEN 'exhausted' WHEN x.reaped AND r.pause = 'asked' THEN 'paused'
       WHEN x.reaped THEN 'pending' ELSE r.status END,
     pause = CASE WHEN x.ends THEN NULL WHEN x.reaped AND r.pause = 'asked' THEN 'pending' ELSE r.pause END,
-    crashes = CASE WHEN x.reaped THEN r.crashes + 1 ELSE r.crashes END,
-    crashed_worker = CASE WHEN x.ends THEN r.worker ELSE r.crashed_worker END,
+    crashes = CASE WHEN x.reaped THEN x.crashes_now ELSE r.crashes END,
+    detail = CASE WHEN x.ends THEN x.detail ELSE r.detail END,
     finished_at = CASE WHEN x.ends THEN date_trunc('milliseconds', statement_timestamp()) ELSE r.finished_at END,
     worker = CASE WHEN x.reaped THEN NULL ELSE r.worker END,
     incarnation = CASE WHEN x.reaped THEN NULL ELSE r.incarnation END,
-    available_at = CASE WHEN x.reaped AND NOT x.ends THEN date_trunc('milliseconds', statement_timestamp())
+    available_at = CASE WHEN x.reaped AND NOT x.ends THEN date_trunc('milliseconds', statement_timestamp()) + x.pause_for
       WHEN x.is_due THEN least(r.available_at, date_trunc('milliseconds', statement_timestamp())) ELSE r.available_at END,
     inbox_seq = coalesce(x.ordinal, r.inbox_seq),
     unread = r.unread + coalesce(x.count, 0)

@@ -1,7 +1,7 @@
 /** Workers: leases, the release of the runs that they hold, reports, and pings. */
 import type * as Driver from "../../driver/JournalDriver.js"
 import type { VerbRequest } from "../../driver/verbs.js"
-import { WorkerBounds } from "../../driver/Workers.js"
+import { SuspectPauses, WorkerBounds } from "../../driver/Workers.js"
 import * as Changes from "./changes.js"
 import * as Messages from "./messages.js"
 import type { Operate } from "./operate.js"
@@ -72,17 +72,34 @@ const retire = (store: Store.Store, now: Driver.Millis, worker: Driver.WorkerRef
 const hasLiveHolder = (store: Store.Store, now: Driver.Millis, { incarnation, worker }: Store.Row): boolean =>
   worker !== null && incarnation !== null && Store.isLive(store, { id: worker, incarnation }, now)
 
+/** Of runs that one dead worker held: those without a crash, and the suspects that were claimed last. */
+const blamedRuns = (held: ReadonlyArray<Store.Run>): ReadonlyArray<Store.Run> => {
+  const lastClaim = Math.max(...held.map(({ row }) => row.crashes > 0 ? row.claimedAt : -Infinity))
+  return held.filter(({ row }) => row.crashes === 0 || row.claimedAt === lastClaim)
+}
+
+/** How long a released suspect waits. The first one has place 1. */
+const suspectPause = (place: number, crashes: number): Driver.Millis => {
+  const { doublings, longestMillis, pauseMillis } = SuspectPauses
+  return Math.min(place * pauseMillis * 2 ** Math.min(crashes - 1, doublings), longestMillis)
+}
+
+const byClaim = (one: Store.Run, other: Store.Run): number =>
+  one.row.claimedAt - other.row.claimedAt || Store.byId(one, other)
+
 const reap = (store: Store.Store, now: Driver.Millis, { limit, maxCrashes }: VerbRequest<"reap">) => {
-  const runs = [...store.held.values()]
-    .flatMap((held) => [...held].filter(({ row }) => !hasLiveHolder(store, now, row)))
-    .sort(Store.byId)
-    .slice(0, limit)
+  const orphans = [...store.held.values()]
+    .map((held) => [...held].filter(({ row }) => !hasLiveHolder(store, now, row)))
+  const blamed = new Set(orphans.flatMap(blamedRuns))
+  const runs = orphans.flat().sort(byClaim).slice(0, limit).sort(Store.byId)
   const exhausted: Array<Store.Run> = []
+  let suspects = 0
   for (const run of runs) {
     const { queue, worker } = run.row
-    const crashes = run.row.crashes + 1
-    if (crashes < maxCrashes) {
-      Messages.release(store, run, { status: "pending", availableAt: now, crashes })
+    const crashes = run.row.crashes + (blamed.has(run) ? 1 : 0)
+    if (crashes < maxCrashes || !blamed.has(run)) {
+      const pause = run.row.crashes === 0 ? 0 : suspectPause(++suspects, run.row.crashes)
+      Messages.release(store, run, { status: "pending", availableAt: now + pause, crashes })
       continue
     }
     exhausted.push(run)

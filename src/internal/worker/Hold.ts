@@ -338,7 +338,8 @@ export class Hold {
   }
 
   private isTimeToSuspend(): boolean {
-    if (this.isLettingGo) return true
+    // A suspect of a crash that only waits is cleared by the commit that suspends it.
+    if (this.isLettingGo || this.run.crashes > 0) return true
     const now = this.host.now()
     const { lingerMillis } = this.host
     if (this.execution.wakeTime - now <= lingerMillis) return false

@@ -46,6 +46,20 @@ export const workerMutants: ReadonlyArray<Mutant> = [
     "the limit of a reaping is ignored",
     (driver) => ({ reap: (request) => driver.reap({ ...request, limit: Infinity }) })
   ),
+  mutant("leases", "suspects of a crash are available at once", (driver) => ({
+    reap: (request) => {
+      const once = driver.reap({ ...request, limit: 1 })
+      const rest = (exhausted: number, released: number): ReturnType<typeof driver.reap> =>
+        Effect.flatMap(
+          once,
+          ({ now, value }) =>
+            value.exhausted + value.released === 0 || exhausted + released === request.limit
+              ? Effect.succeed({ now, value: { exhausted, released } })
+              : rest(exhausted + value.exhausted, released + value.released)
+        )
+      return rest(0, 0)
+    }
+  })),
   mutant("leases", "workers without a lease claim runs", (driver) => ({
     claim: (request) =>
       Effect.zipRight(driver.heartbeat({ worker: request.worker, leaseMillis: 1, info: null }), driver.claim(request))

@@ -153,6 +153,8 @@ describe("a lease that had run out", () => {
       yield* lease.beat
       yield* TestClock.adjust("10 seconds")
       events()
+        // A suspect of a crash is available after a pause.
+        yield* TestClock.adjust("1 minute")
       isLost = true
       assert.strictEqual(yield* Effect.flip(lease.beat), down)
       isLost = false

@@ -2,10 +2,12 @@
  * Releases runs of workers whose lease has run out. A run whose workers died too many times in a row ends, and its
  * parent is notified.
  *
- * Indexes: `runs_holder`, by a skip scan over the queues and workers with held runs; `runs_pkey` to lock and update.
+ * Indexes: `runs_holder`, by a skip scan over the queues and workers with held runs, then all runs of each dead worker
+ * (at most those that it can hold); `runs_pkey` to lock and update.
  * Locks: the rows of the runs, and of the parents of runs that end, all with SKIP LOCKED: the statement never waits, so
  * it cannot deadlock. A run whose parent another transaction has locked is left for the next sweep.
  */
+import { SuspectPauses } from "perdure/JournalDriver"
 import * as Row from "../../internal/Row.js"
 import type { Verb, Words } from "../../Verb.js"
 import { delivery, endMessage, targetColumns } from "../shared/delivery.js"
@@ -37,23 +39,28 @@ const holders = (t: Words): string =>
     ])
   )
 
-/** `orphan_runs`: runs whose holder has no lease. */
+/**
+ * `orphan_runs`: runs whose holder has no lease, those claimed first at first, so that the suspects claimed last are in
+ * the last batch. `blamed`: the crash counts for this run.
+ */
 const orphanRuns = (t: Words): string =>
   part(
     "orphan_runs",
     sql`
-      SELECT r.id, h.worker, h.incarnation
+      SELECT r.id, h.worker, h.incarnation,
+        r.crashes = 0 OR r.claimed_at = max(CASE WHEN r.crashes > 0 THEN r.claimed_at END)
+          OVER (PARTITION BY h.worker, h.incarnation) AS blamed
       FROM holders h
       CROSS JOIN LATERAL (
-        SELECT r.id FROM ${t.runs} r
+        SELECT r.id, r.crashes, r.claimed_at FROM ${t.runs} r
         WHERE r.queue = h.queue AND r.worker = h.worker AND r.incarnation = h.incarnation
-        ORDER BY r.id LIMIT $1::int
+        ORDER BY r.id
       ) r
       WHERE NOT EXISTS (
         SELECT FROM ${t.workers} w
         WHERE w.id = h.worker AND w.incarnation = h.incarnation AND w.lease_until > ${t.now}
       )
-      ORDER BY r.id
+      ORDER BY r.claimed_at, r.id
       LIMIT $1::int
     `
   )
@@ -61,7 +68,7 @@ const orphanRuns = (t: Words): string =>
 const lockedRuns = (t: Words): string => {
   const run = sql`
     SELECT r.id, r.queue, r.key, r.inbox_seq, r.waiting, r.closed, r.awaited, r.worker, r.incarnation, r.pause, r.crashes,
-      r.crashes + 1 >= $2::int AS ends
+      r.crashes + o.blamed::int AS crashes_now, o.blamed AND r.crashes + 1 >= $2::int AS ends
     FROM ${t.runs} r WHERE r.id = o.id
     FOR UPDATE SKIP LOCKED
   `
@@ -91,12 +98,21 @@ const lockedParents = (t: Words): string =>
     `
   )
 
+/** How long a released suspect waits, by its place among them. */
+const pause = sql`
+  least(
+    row_number() OVER (PARTITION BY x.crashes > 0 AND NOT x.ends ORDER BY x.id)
+      * power(2, least(x.crashes - 1, ${`${SuspectPauses.doublings}`})) * ${`${SuspectPauses.pauseMillis}`},
+    ${`${SuspectPauses.longestMillis}`}
+  ) * interval '1 millisecond'
+`
+
 /** `reaped_runs`: the locked runs; of those that end, the ones whose parents are locked, or do not exist. */
 const reapedRuns = (t: Words): string =>
   part(
     "reaped_runs",
     sql`
-      SELECT x.*
+      SELECT x.*, CASE WHEN x.crashes > 0 AND NOT x.ends THEN ${pause} ELSE interval '0' END AS pause_for
       FROM locked_runs x
       LEFT JOIN locked_parents p ON p.id = x.parent_id
       ${byIndexIfAny(`SELECT true AS found FROM ${t.runs} r WHERE r.id = x.parent_id`, "stored_parent")}
@@ -136,8 +152,8 @@ const updatedRuns = (t: Words): ReadonlyArray<string> => [
   part(
     "run_changes",
     sql`
-      SELECT coalesce(x.id, a.run) AS id, x.id IS NOT NULL AS reaped, coalesce(x.ends, false) AS ends, a.ordinal,
-        a.count, a.is_due, ${few}
+      SELECT coalesce(x.id, a.run) AS id, x.id IS NOT NULL AS reaped, coalesce(x.ends, false) AS ends, x.crashes_now,
+        x.pause_for, a.ordinal, a.count, a.is_due, ${few}
       FROM reaped_runs x
       FULL JOIN inbox_arrivals a ON a.run = x.id
     `
@@ -149,12 +165,12 @@ const updatedRuns = (t: Words): ReadonlyArray<string> => [
       SET status = CASE WHEN x.ends THEN 'exhausted' WHEN x.reaped AND r.pause = 'asked' THEN 'paused'
           WHEN x.reaped THEN 'pending' ELSE r.status END,
         pause = CASE WHEN x.ends THEN NULL WHEN x.reaped AND r.pause = 'asked' THEN 'pending' ELSE r.pause END,
-        crashes = CASE WHEN x.reaped THEN r.crashes + 1 ELSE r.crashes END,
+        crashes = CASE WHEN x.reaped THEN x.crashes_now ELSE r.crashes END,
         crashed_worker = CASE WHEN x.ends THEN r.worker ELSE r.crashed_worker END,
         finished_at = CASE WHEN x.ends THEN ${t.now} ELSE r.finished_at END,
         worker = CASE WHEN x.reaped THEN NULL ELSE r.worker END,
         incarnation = CASE WHEN x.reaped THEN NULL ELSE r.incarnation END,
-        available_at = CASE WHEN x.reaped AND NOT x.ends THEN ${t.now}
+        available_at = CASE WHEN x.reaped AND NOT x.ends THEN ${t.now} + x.pause_for
           WHEN x.is_due THEN least(r.available_at, ${t.now}) ELSE r.available_at END,
         inbox_seq = coalesce(x.ordinal, r.inbox_seq),
         unread = r.unread + coalesce(x.count, 0)

@@ -1,6 +1,7 @@
 /** The leases of workers, and the release of the runs of lost workers. */
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import type { ClaimedRun } from "perdure/JournalDriver"
 import { check, endingOf, entries, finish, now, only, pass, signal, start, suspend, value } from "../Fixture.js"
 
 const kept = { _tag: "Renewed", lapsed: false, ping: null } as const
@@ -204,6 +205,8 @@ export const leases = [
       const run = t.newRun("a")
       yield* t.enqueue(run)
       const crash = Effect.gen(function*() {
+        // A suspect is available after a pause.
+        yield* pass(60_000)
         yield* t.heartbeat(worker, 1_000)
         const held = yield* t.claimOne(run, { worker })
         yield* pass(1_500)
@@ -211,11 +214,118 @@ export const leases = [
         return held.crashes
       })
       assert.deepStrictEqual(yield* Effect.all([crash, crash, crash]), [0, 1, 2])
+      yield* pass(60_000)
       const held = yield* t.claimOne(run)
       assert.strictEqual(held.crashes, 3)
       yield* t.apply(held, { entries: entries(0, 1), transition: suspend(yield* now) })
       assert.strictEqual((yield* t.record(run)).crashes, 0)
       assert.deepStrictEqual(yield* Effect.all([crash, crash]), [0, 1])
+    })),
+
+  check(
+    "a crash counts for all runs without one, then for the suspects that were claimed last",
+    (t) =>
+      Effect.gen(function*() {
+        yield* t.sweep
+        const worker = yield* t.workerWith("w", 1_000)
+        const runs = ["a", "b", "c"].map((name) => t.newRun(name))
+        yield* Effect.forEach(runs, (run) => t.enqueue(run))
+        const crash = Effect.gen(function*() {
+          yield* t.heartbeat(worker, 1_000)
+          for (const run of runs) {
+            yield* t.claimOne(run, { worker })
+            yield* pass(1)
+          }
+          yield* pass(1_500)
+          yield* t.reapAll(3)
+          return yield* Effect.forEach(
+            runs,
+            (run) => Effect.map(t.record(run), ({ crashes, status }) => [status, crashes])
+          )
+        })
+        assert.deepStrictEqual(yield* crash, [["pending", 1], ["pending", 1], ["pending", 1]])
+        assert.deepStrictEqual(yield* crash, [["pending", 1], ["pending", 1], ["pending", 2]])
+        yield* pass(10_000)
+        assert.deepStrictEqual(yield* crash, [["pending", 1], ["pending", 1], ["exhausted", 3]])
+      })
+  ),
+
+  check("a crash counts once for a worker, however many reapings its runs need", (t) =>
+    Effect.gen(function*() {
+      yield* t.sweep
+      const worker = yield* t.workerWith("w", 1_000)
+      // In order of id the run that is claimed last is the first one.
+      const runs = ["c", "b", "a"].map((name) => t.newRun(name))
+      yield* Effect.forEach(runs, (run) => t.enqueue(run))
+      for (let round = 0; round < 2; round++) {
+        yield* t.heartbeat(worker, 1_000)
+        for (const run of runs) {
+          yield* t.claimOne(run, { worker })
+          yield* pass(1)
+        }
+        yield* pass(1_500)
+        for (const _ of runs) yield* t.driver.reap({ limit: 1, maxCrashes: 9 })
+      }
+      const crashes = yield* Effect.forEach(runs, (run) => Effect.map(t.record(run), (record) => record.crashes))
+      assert.deepStrictEqual(crashes, [1, 1, 2])
+    })),
+
+  check("suspects of a crash are available one after another", (t) =>
+    Effect.gen(function*() {
+      yield* t.sweep
+      const worker = yield* t.workerWith("w", 1_000)
+      const runs = ["a", "b", "c"].map((name) => t.newRun(name))
+      yield* Effect.forEach(runs, (run) => t.enqueue(run))
+      const crash = Effect.gen(function*() {
+        yield* t.heartbeat(worker, 1_000)
+        for (const run of runs) yield* t.claimOne(run, { worker })
+        yield* pass(1_500)
+        yield* t.reapAll(9)
+        const at = yield* now
+        return yield* Effect.forEach(runs, (run) => Effect.map(t.record(run), (record) => record.availableAt - at))
+      })
+      assert.deepStrictEqual(yield* crash, [0, 0, 0])
+      assert.deepStrictEqual(yield* crash, [1_000, 2_000, 3_000])
+      yield* pass(3_000)
+      assert.deepStrictEqual(yield* crash, [2_000, 4_000, 6_000])
+    })),
+
+  check("a run that kills its workers does not exhaust the runs beside it", (t) =>
+    Effect.gen(function*() {
+      yield* t.sweep
+      const steps = 20_000
+      const poison = t.newRun("m-poison")
+      const runs = ["a", "b", "c", "x", "y", "z"].map((name) => t.newRun(name))
+      yield* t.enqueue(poison, ...runs)
+      const queues = [poison, ...runs].map(({ queue }) => queue)
+      const held = new Map<string, readonly [run: ClaimedRun, at: number]>()
+      let deaths = 0
+      let finished = 0
+      // One worker after another: each dies when it claims the poison, with all that it holds.
+      while (finished < runs.length || (yield* t.status(poison)) !== "exhausted") {
+        assert.isBelow(deaths, 10)
+        const worker = { id: t.id(`w-${deaths}`), incarnation: t.id("i") }
+        yield* t.heartbeat(worker, 1_500)
+        yield* value(t.driver.reap({ limit: 1_000, maxCrashes: 4 }))
+        for (const run of yield* t.claim(queues, { worker })) held.set(run.id, [run, yield* now])
+        if (held.has(poison.id)) {
+          deaths++
+          held.clear()
+          yield* pass(1_501)
+          continue
+        }
+        yield* pass(500)
+        for (const [run, at] of held.values()) {
+          if ((yield* now) - at < steps) continue
+          yield* t.apply(run, { entries: entries(0, 1), transition: finish() })
+          held.delete(run.id)
+          finished++
+        }
+      }
+      assert.deepStrictEqual(
+        yield* Effect.forEach(runs, (run) => t.status(run)),
+        runs.map(() => "completed" as const)
+      )
     })),
 
   check(
