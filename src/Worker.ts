@@ -78,6 +78,36 @@ const supervise = (name: string, loop: Effect.Effect<never>) =>
     Effect.forkScoped
   )
 
+/** The layers of a process are built side by side: a worker may be ready before the handlers are. */
+const SETTLING = "1 second"
+
+/** Says which workflows the worker executes, or that it executes none. */
+const reportHandlers = (id: string, queues: ReadonlyArray<string>) =>
+  Effect.gen(function*() {
+    yield* Effect.sleep(SETTLING)
+    const { registrations } = (yield* Journal).process
+    const all = registrations.queued
+    const served = all.filter(({ queue }) => queues.includes(queue))
+    const others = all.filter(({ queue }) => !queues.includes(queue)).map(({ queue, workflow }) =>
+      `${workflow} (queue "${queue}")`
+    )
+    const place = `worker "${id}" serves ${queues.map((queue) => `queue "${queue}"`).join(", ")}`
+    if (all.length === 0) {
+      return yield* Effect.logWarning(
+        `${place}, but its process has no workflow with a handler, so it executes no run: add the layers of ` +
+          `workflows (Workflow.toLayer) beside Worker.layer`
+      )
+    }
+    if (served.length === 0) {
+      return yield* Effect.logWarning(
+        `${place}, but the workflows of its process wait in others: ${others.join(", ")}. It executes only runs ` +
+          `whose start names one of its queues: add the queues to the options of Worker.layer`
+      )
+    }
+    const names = served.map(({ workflow }) => workflow).join(", ")
+    yield* Effect.logInfo(`${place}: ${names}${others.length === 0 ? "" : `. In other queues: ${others.join(", ")}`}`)
+  })
+
 /** Stores the definitions among its queues, and makes the others exist. */
 const prepareQueues = (names: ReadonlyArray<string>, queues: ReadonlyArray<QueueReference>) =>
   Effect.gen(function*() {
@@ -134,6 +164,7 @@ export const layer = (
       yield* supervise("claimer", core.claimer.run)
       yield* supervise("schedules", core.scheduleLoop.run)
       const stop = journal.process.registrations.onChange(() => {
+      yield* Effect.forkScoped(Effect.interruptible(reportHandlers(core.ref.id, core.settings.queues)))
         core.claimer.hint()
         core.scheduleLoop.hint()
       })

@@ -81,6 +81,11 @@ export class Registrations {
     return [...this.workflows.values()].map(({ name, version }) => ({ name, version }))
   }
 
+  /** The workflows with the queues that their runs wait in, unless a start names another queue. */
+  get queued(): ReadonlyArray<{ readonly workflow: string; readonly queue: string }> {
+    return [...this.workflows.values()].map(({ name, queue, version }) => ({ workflow: `${name}@${version}`, queue }))
+  }
+
   /** How a run of this version starts; without one, how a run of the newest version of the process does. */
   shapeOf(name: string, version: string): Shape | undefined {
     const newest = [...this.workflows.values()].filter((workflow) => workflow.name === name)
