@@ -39,7 +39,7 @@ export interface JournalService
   extends
     Omit<Operations, "deliver" | keyof ValueOperations>,
     ValueOperations,
-    Pick<JournalDriver, "inTransaction" | "transaction">
+    Pick<JournalDriver, "inTransaction" | "keepLease" | "transaction">
 {
   /** The driver's time as estimated, in whole milliseconds since the epoch. */
   readonly now: () => number
@@ -78,7 +78,7 @@ const journalOptions = optional(fields<JournalOptions>({ pollInterval: optional(
 const make = Effect.fnUntraced(function*(options?: JournalOptions) {
   const time = new DriverTime(yield* Effect.clockWith(Effect.succeed))
   const driver = storableOnly(yield* JournalDriver)
-  const { hints, inTransaction, transaction } = driver
+  const { hints, inTransaction, keepLease, transaction } = driver
   const encoded = makeOperations(driver, time)
   const operations = { ...encoded, ...makeRecordOperations(encoded) }
   const process = Process.make({
@@ -97,6 +97,7 @@ const make = Effect.fnUntraced(function*(options?: JournalOptions) {
     ...makeValueOperations(operations),
     transaction,
     inTransaction,
+    ...(keepLease === undefined ? {} : { keepLease }),
     now: () => time.now(),
     currentTime: Effect.suspend(() => Effect.map(time.isKnown ? Effect.void : operations.get([]), () => time.now())),
     process

@@ -30,7 +30,6 @@ import { restoreWaits } from "./internal/machine/interruption.js"
 import { shown } from "./internal/util/show.js"
 import { stepOptions } from "./internal/options/stepOptions.js"
 import { Limits } from "./Limits.js"
-import { timeoutFail } from "./internal/util/timers.js"
 
 /**
  * What the body of a step can read about its step.
@@ -91,7 +90,10 @@ export interface StepOptions<S, E, Failure> {
 }
 
 interface TimeoutOption {
-  /** Interrupts an attempt that takes longer (its `AbortSignal` fires) and fails it with `TimedOut`. */
+  /**
+   * Interrupts an attempt that takes longer (its `AbortSignal` fires) and fails it with `TimedOut`. If the body ignores
+   * the interruption, the attempt fails after the worker's `interruptTimeout`, and the body continues unheard.
+   */
   readonly timeout: Duration.DurationInput
 }
 
@@ -253,10 +255,7 @@ const makeStep = (transaction: boolean) => (name: string, body: AnyBody, options
     : Schema.Union(options.error as Schema.Schema.AnyNoContext, TimedOut)
   // The services that it needs are in its fiber's context: they are in the `R` of the public signatures.
   const given = body as Effect.Effect<unknown, unknown>
-  const limited = timeout === undefined ? given : timeoutFail(given, {
-    duration: timeout,
-    onTimeout: () => new TimedOut({ what: `step ${name}`, millis: Duration.toMillis(timeout) })
-  })
+  const timeoutMillis = timeout === undefined ? undefined : Duration.toMillis(timeout)
   return Effect.withFiberRuntime<never, never, CurrentRun>((fiber) => {
     const { machine, ...run } = Context.unsafeGet(fiber.currentContext as Context.Context<CurrentRun>, CurrentRun)
     const { stepResultBytes } = Context.get(fiber.currentContext, Limits)
@@ -272,13 +271,14 @@ const makeStep = (transaction: boolean) => (name: string, body: AnyBody, options
       return machine.request<never, never>(
         {
           _tag: "Step",
-          body: limited,
+          body: given,
           close: (exit) => scope.close(exit),
           context: bodyContext(fiber.currentContext, step, scope),
           fiberRefs: fiber.getFiberRefs(),
           encode: (exit) => codec.encode(explained(exit, step)),
           attempt: n,
-          transaction
+          transaction,
+          timeoutMillis
         },
         name,
         codec.decode
@@ -339,10 +339,10 @@ export const run: RunStep = dual((args) => Effect.isEffect(args[1]), makeStep(fa
  * another transaction (serialization failure, deadlock), a failover or a full disk, the body runs again, whatever it
  * made of the error.
  *
- * @since 0.1.0
  * The body occupies a connection of the journal while it executes, so do only SQL in it. PGlite has one connection:
  * there, everything else waits for the body.
  *
+ * @since 0.1.0
  * @category constructors
  * @example
  * ```ts

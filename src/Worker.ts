@@ -151,6 +151,7 @@ export const layer = (
       if (!(yield* admit(badOptions(place, problems)))) return { id: core.ref.id, core }
       yield* prepareQueues(core.settings.queues, queues)
       yield* core.lease.acquire
+      yield* core.keepLease
       // Finalizers run in reverse: the loops that a drain needs are stopped after it.
       yield* supervise("timers", core.timers.run)
       yield* supervise("inbox reader", core.inboxReader.run)
@@ -163,8 +164,8 @@ export const layer = (
       yield* supervise("upkeep", core.upkeep.run)
       yield* supervise("claimer", core.claimer.run)
       yield* supervise("schedules", core.scheduleLoop.run)
-      const stop = journal.process.registrations.onChange(() => {
       yield* Effect.forkScoped(Effect.interruptible(reportHandlers(core.ref.id, core.settings.queues)))
+      const stop = journal.process.registrations.onChange(() => {
         core.claimer.hint()
         core.scheduleLoop.hint()
       })

@@ -52,6 +52,15 @@ export const WorkerInfo = Schema.Struct({
     idle: Schema.Number,
     hot: Schema.Number
   }),
+  /**
+   * The step bodies that execute. Abandoned are those that ignore their interruption after a time limit. `oldest` is
+   * the one that started first.
+   */
+  steps: Schema.optional(Schema.Struct({
+    executing: Schema.Number,
+    abandoned: Schema.Number,
+    oldest: Schema.optional(Schema.Struct({ run: Schema.String, step: Schema.String, millis: Schema.Number }))
+  })),
   memory: Schema.optional(Schema.Struct({ rssBytes: Schema.Number, heapBytes: Schema.Number })),
   /** Shares of the time since the beat before: of one core, and of the event loop. */
   load: Schema.optional(Schema.Struct({ cpu: Schema.Number, eventLoop: Schema.Number }))

@@ -44,6 +44,7 @@
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { JournalError } from "../Errors.js"
 import type { Call, Json, Millis } from "./Answer.js"
@@ -56,7 +57,7 @@ import type { QueueVerbs } from "./Queues.js"
 import type { ClaimedRun, EnqueueResult, NewRun, RunRecord } from "./Run.js"
 import type { ScheduleVerbs } from "./Schedules.js"
 import type { SearchVerbs } from "./Search.js"
-import type { WorkerRef, WorkerVerbs } from "./Workers.js"
+import type { LeaseKeeper, LeaseRequest, WorkerRef, WorkerVerbs } from "./Workers.js"
 
 export type * from "./Answer.js"
 export type * from "./Commit.js"
@@ -167,6 +168,12 @@ export interface JournalDriver
    * back. Does not access storage.
    */
   readonly inTransaction: Effect.Effect<boolean>
+
+  /**
+   * Keeps the lease of a worker while the event loop of this process is busy, until the scope closes. Only drivers have
+   * it whose storage can be reached without the event loop. Heartbeats alone are correct.
+   */
+  readonly keepLease?: (request: LeaseRequest) => Effect.Effect<LeaseKeeper, never, Scope.Scope>
 
   /** Hints from this process and from others. A subscriber receives the hints that are sent while it is subscribed. */
   readonly hints: Stream.Stream<Hint>

@@ -73,6 +73,33 @@ export interface WorkerSample {
 }
 
 /**
+ * Which lease to keep. `busyMillis`: how long after the last heartbeat it may still be extended.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export interface LeaseRequest {
+  readonly worker: WorkerRef
+  readonly leaseMillis: Millis
+  readonly busyMillis: Millis
+}
+
+/**
+ * Extends a valid lease while the event loop of the process is too busy to send heartbeats.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export interface LeaseKeeper {
+  /** A heartbeat was acknowledged now. */
+  readonly beat: () => void
+  /** The lease must not be extended any more, until the next `beat`. */
+  readonly stop: () => void
+  /** How long the lease that the keeper extended is certainly valid, in milliseconds; negative if it is not. */
+  readonly remainingMillis: () => Millis
+}
+
+/**
  * The result of a heartbeat.
  *
  * @since 0.2.0

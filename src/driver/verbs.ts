@@ -1,6 +1,7 @@
 /**
  * The verbs of a driver, by name, as a value and as types. They are for code that treats all verbs alike: the façade,
- * and wrappers of drivers. `transaction`, `inTransaction` and `hints` are not verbs: they have no `Answer`.
+ * and wrappers of drivers. `transaction`, `inTransaction`, `keepLease` and `hints` are not verbs: they have no
+ * `Answer`.
  *
  * @since 0.2.0
  */
@@ -13,7 +14,7 @@ import type { JournalDriver } from "./JournalDriver.js"
  * @since 0.2.0
  * @category verbs
  */
-export type VerbName = Exclude<keyof JournalDriver, "transaction" | "inTransaction" | "hints">
+export type VerbName = Exclude<keyof JournalDriver, "transaction" | "inTransaction" | "keepLease" | "hints">
 
 /**
  * What each verb takes: one request, or nothing.

@@ -25,6 +25,7 @@ import * as Rule from "perdure/Rule"
 import type * as Pg from "pg"
 import * as Connection from "./internal/connection.js"
 import * as Pools from "./internal/pools.js"
+import * as LeaseThread from "./LeaseThread.js"
 import * as PgListener from "./PgListener.js"
 
 /**
@@ -199,7 +200,11 @@ const make = (options: PgJournalOptions) =>
       Effect.mapInputContext((context: Context.Context<Scope.Scope>) => Context.merge(context, listener)),
       (self) => retryAtStart(self, Duration.decode(options.startTimeout ?? "30 seconds"))
     )
-    return Context.make(JournalDriver, driver).pipe(
+    // A thread has no other clock than the database's.
+    const keeping = options.clock === "effect"
+      ? driver
+      : { ...driver, keepLease: LeaseThread.keepLease(connect(null), options.schema ?? "perdure") }
+    return Context.make(JournalDriver, keeping).pipe(
       Context.add(SqlClient.SqlClient, application),
       Context.add(PgClient.PgClient, application)
     )

@@ -15,6 +15,7 @@
  *
  * @since 0.1.0
  */
+export * as LeaseExtension from "./LeaseExtension.js"
 export * as Listener from "./Listener.js"
 export * as Migrations from "./Migrations.js"
 export * as SqlErrors from "./SqlErrors.js"

@@ -67,6 +67,8 @@ export type OpData =
     readonly attempt: number
     /** The body and its entry are written in one storage transaction. */
     readonly transaction: boolean
+    /** The step's own time limit for the body. Undefined: the default of its workflow or worker. */
+    readonly timeoutMillis: number | undefined
   }
   | { readonly _tag: "Timer"; readonly due: number }
   /** A message of kind `signal`. At `due` the op fails with undefined, and the window closes. */

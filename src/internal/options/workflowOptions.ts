@@ -51,6 +51,11 @@ export interface WorkflowOptions<in Payload> {
    */
   readonly timeout?: Duration.DurationInput
   /**
+   * The time limit of its steps that have no `timeout` of their own. A step that exceeds it dies with the defect
+   * `TimedOut`. Default: the worker's `stepTimeout`.
+   */
+  readonly stepTimeout?: Duration.DurationInput
+  /**
    * One run at a time for each key. While a run is not final, a start with its key returns that run (`join`) or fails
    * with `SingletonBusy` (`refuse`). Not for children. Retries and forks ignore the key: they are an operator's
    * decision.
@@ -110,6 +115,7 @@ const workflowOptions: Rule<AnyDefinition> = fields<AnyDefinition>({
   key: optional(func()),
   priority: optional(priority),
   timeout: optional(duration({ max: Infinity })),
+  stepTimeout: optional(duration({ max: Infinity })),
   singleton: optional(fields<SingletonOptions<never>>({ key: func(), mode: oneOf("join", "refuse") })),
   debounce: optional(debounce),
   signals: optional(arrayOf(signalReference)),

@@ -31,6 +31,8 @@ export interface WorkflowRegistration {
   readonly name: string
   readonly version: string
   readonly queue: string
+  /** The time limit of its steps without an own one. `Infinity`: the worker's. */
+  readonly stepMillis: number
   readonly shape: Shape
   /** The signals that the workflow declares. In one process, one name has one definition. */
   readonly signals: ReadonlyArray<{ readonly name: string }>

@@ -57,6 +57,11 @@ export class Hold {
     return this.run.id
   }
 
+  /** The time limit that the workflow sets for its steps. `Infinity`: none. */
+  get stepMillis(): number {
+    return this.registration.stepMillis
+  }
+
   /** The sequence number after the last durable entry, while no commit is on its way. */
   get nextSeq(): number {
     return this.execution.draft.nextSeq

@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import type { JournalError } from "../../Errors.js"
 import { WorkerIdTaken } from "../../Errors.js"
 import type { JournalService } from "../../Journal.js"
-import type { WorkerRef } from "../../driver/JournalDriver.js"
+import type { LeaseKeeper, WorkerRef } from "../../driver/JournalDriver.js"
 import { logFailure } from "./faults.js"
 import { sleep } from "../util/timers.js"
 
@@ -28,6 +28,8 @@ export interface LeaseOptions {
   readonly onLapse: Effect.Effect<void, JournalError>
   /** The lease became good again, or was lost. */
   readonly onChange: () => void
+  /** Names the step bodies that execute, for a message. Default none. */
+  readonly executing?: () => string
   /** The description of the worker in each heartbeat, as JSON text. Default none. */
   readonly info?: () => string
   /** A heartbeat returned an unanswered ping. */
@@ -41,6 +43,8 @@ export class Lease {
   private lapsed = false
   /** Heartbeats that found the lease run out. Other workers may have the runs of a claim that was sent before. */
   lapses = 0
+  /** Extends the lease while the event loop is busy. */
+  private keeper: LeaseKeeper | undefined
   /** The driver time of the last lapse, in milliseconds since the epoch. */
   lapsedAt = -Infinity
 
@@ -48,7 +52,13 @@ export class Lease {
 
   /** Whether the lease is good. It is false in a process that was frozen for too long. */
   get isGood(): boolean {
-    return this.journal.process.time.monotonic() < this.goodUntil
+    return this.journal.process.time.monotonic() < this.goodUntil || (this.keeper?.remainingMillis() ?? 0) > 0
+  }
+
+  /** From now on, `keeper` extends the lease while the event loop is busy. */
+  keepWith(keeper: LeaseKeeper): void {
+    this.keeper = keeper
+    keeper.beat()
   }
 
   /** Acquire or extend the lease. Returns false if another process has it. */
@@ -71,6 +81,7 @@ export class Lease {
   private readonly lose: Effect.Effect<void> = Effect.sync(() => {
     this.lapsed = true
     this.goodUntil = -Infinity
+    this.keeper?.stop()
     this.options.onChange()
   })
 
@@ -80,6 +91,7 @@ export class Lease {
     if (!this.lapsed) return
     // Nothing starts before `recover` has found out which runs the worker still holds.
     this.goodUntil = -Infinity
+    this.keeper?.stop()
     this.lapsedAt = now
     this.lapses++
   }
@@ -97,6 +109,7 @@ export class Lease {
     this.lapsed = false
     const wasGood = this.isGood
     this.goodUntil = goodUntil
+    this.keeper?.beat()
     if (!wasGood) this.options.onChange()
   }
 
@@ -112,10 +125,29 @@ export class Lease {
     return attempt
   })
 
+  /** Waits for the time of the next heartbeat. Says so if the event loop was busy at that time. */
+  private get pause(): Effect.Effect<void> {
+    const { executing, leaseMillis } = this.options
+    const pauseMillis = leaseMillis / BEATS_PER_LEASE
+    const due = this.journal.process.time.monotonic() + pauseMillis
+    return Effect.zipRight(
+      sleep(pauseMillis),
+      Effect.suspend(() => {
+        const late = this.journal.process.time.monotonic() - due
+        if (late < pauseMillis) return Effect.void
+        const names = executing?.() ?? ""
+        return Effect.logWarning(
+          `a heartbeat is ${Math.round(late)} ms late, of a lease of ${leaseMillis} ms: the process was frozen, or a ` +
+            `step computed without a pause. ${names === "" ? "No step executes now" : `Executing now: ${names}`}`
+        )
+      })
+    )
+  }
+
   /** Sends heartbeats forever. */
   readonly run: Effect.Effect<never> = Effect.forever(
     Effect.zipRight(
-      Effect.suspend(() => sleep(this.options.leaseMillis / BEATS_PER_LEASE)),
+      Effect.suspend(() => this.pause),
       Effect.suspend(() => this.beat).pipe(
         Effect.flatMap((isOwner) =>
           isOwner
@@ -145,10 +177,17 @@ export class Lease {
     )
   )
 
-  /** Reaps and expires forever, without a pause after a full batch. */
+  /**
+   * Reaps and expires forever, without a pause after a full batch. Without a good lease it does not reap: after a pause
+   * of the process, the next heartbeat must come first, or the worker would release its own runs.
+   */
   readonly reaper: Effect.Effect<never> = Effect.forever(
     Effect.flatMap(
-      Effect.zipWith(sweep("reaping", this.reapOnce), sweep("expiring", this.expireOnce), Math.max),
+      Effect.zipWith(
+        sweep("reaping", Effect.suspend(() => this.isGood ? this.reapOnce : Effect.succeed(0))),
+        sweep("expiring", this.expireOnce),
+        Math.max
+      ),
       (most) => most >= SWEEP_RUN_COUNT ? Effect.void : sleep(this.options.leaseMillis / 2)
     )
   )

@@ -9,6 +9,7 @@ import type { WorkerRef } from "../../driver/JournalDriver.js"
 import { logFailure } from "./faults.js"
 import type { HeldRuns } from "./HeldRuns.js"
 import type { InboxReader } from "./InboxReader.js"
+import type { RunningBodies } from "./RunningBodies.js"
 import { sleep } from "../util/timers.js"
 
 /** Rounds of upkeep within the duration of a lease. */
@@ -23,6 +24,7 @@ export class Upkeep {
     private readonly worker: WorkerRef,
     private readonly runs: HeldRuns,
     private readonly inboxes: InboxReader,
+    private readonly bodies: RunningBodies,
     leaseMillis: number
   ) {
     this.intervalMillis = leaseMillis / ROUNDS_PER_LEASE
@@ -48,7 +50,10 @@ export class Upkeep {
   readonly run: Effect.Effect<never> = Effect.forever(Effect.suspend(() =>
     Effect.zipRight(
       sleep(this.intervalMillis),
-      Effect.catchAll(this.runOnce, logFailure(Effect.logWarning, "upkeep failed"))
+      Effect.zipRight(
+        this.bodies.runOnce,
+        Effect.catchAll(this.runOnce, logFailure(Effect.logWarning, "upkeep failed"))
+      )
     )
   ))
 

@@ -11,11 +11,13 @@
  * | `inboxReader`   | reads the inboxes of holds                                            |
  * | `timers`        | wakes holds at their times                                            |
  * | `lease`         | heartbeats; releases the runs of dead workers                         |
+ * | `bodies`        | the step bodies that execute; warns of long ones                      |
  * | `upkeep`        | finds what lost hints and lost results left behind                    |
  * | `scheduleLoop`  | fires due schedules                                                   |
  * | `pingResponder` | answers pings                                                         |
  */
 import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import type { JournalService } from "../../Journal.js"
 import type { ClaimedRun, Hint, WorkerRef } from "../../driver/JournalDriver.js"
 import type { ReadableEnding } from "../codec/endings.js"
@@ -33,6 +35,7 @@ import { InboxReader } from "./InboxReader.js"
 import { Latch } from "./Latch.js"
 import { Lease } from "./Lease.js"
 import { PingResponder } from "./PingResponder.js"
+import { RunningBodies } from "./RunningBodies.js"
 import { ScheduleLoop } from "./ScheduleLoop.js"
 import { TimerQueue } from "./TimerQueue.js"
 import { Upkeep } from "./Upkeep.js"
@@ -46,10 +49,14 @@ export interface WorkerSettings {
   readonly commitsInFlight: number
   readonly pollMillis: number
   readonly leaseMillis: number
+  readonly busyMillis: number
   readonly maxCrashes: number
   readonly lingerMillis: number
   readonly hotRuns: number
   readonly hotMillis: number
+  readonly stepMillis: number
+  readonly longStepMillis: number
+  readonly interruptMillis: number
   readonly drainMillis: number
 }
 
@@ -62,6 +69,7 @@ export class WorkerCore implements LocalWorker, Host<Hold> {
   readonly timers: TimerQueue
   readonly hot: HotCache
   readonly inboxReader: InboxReader
+  readonly bodies: RunningBodies
   readonly upkeep: Upkeep
   readonly lingerMillis: number
   private readonly runs: HeldRuns
@@ -81,13 +89,15 @@ export class WorkerCore implements LocalWorker, Host<Hold> {
     this.hot = new HotCache(settings.hotRuns, settings.hotMillis, this.timers, () => this.now())
     this.committer = new Committer(journal, ref, settings.commitBatch)
     this.inboxReader = new InboxReader(journal, this.runs)
-    this.upkeep = new Upkeep(journal, ref, this.runs, this.inboxReader, settings.leaseMillis)
+    this.bodies = new RunningBodies(() => journal.process.time.monotonic(), settings.longStepMillis)
+    this.upkeep = new Upkeep(journal, ref, this.runs, this.inboxReader, this.bodies, settings.leaseMillis)
     this.pingResponder = new PingResponder(journal, ref)
     this.scheduleLoop = new ScheduleLoop(journal, settings.pollMillis)
     this.lease = new Lease(journal, {
       worker: ref,
       leaseMillis: settings.leaseMillis,
       maxCrashes: settings.maxCrashes,
+      executing: () => this.bodies.names,
       onLapse: this.upkeep.dropLost,
       info: () => JSON.stringify({ ...describeProcess(), ...this.description }),
       onPing: (nonce) => this.pingResponder.add(nonce),
@@ -166,7 +176,8 @@ export class WorkerCore implements LocalWorker, Host<Hold> {
     return this.draining
   }
 
-  readonly runBody: Host<Hold>["runBody"] = (hold, op, done) => runBody(hold, op, done)
+  readonly runBody: Host<Hold>["runBody"] = (hold, op, done) =>
+    runBody({ hold, op, done, bodies: this.bodies, limits: this.settings })
 
   readonly runTransaction: Host<Hold>["runTransaction"] = (hold, op) =>
     runTransaction({
@@ -174,6 +185,8 @@ export class WorkerCore implements LocalWorker, Host<Hold> {
       op,
       journal: this.journal,
       worker: this.ref,
+      bodies: this.bodies,
+      limits: this.settings,
       lost: (lost) => {
         this.suspect()
         lost.drop()
@@ -226,6 +239,13 @@ export class WorkerCore implements LocalWorker, Host<Hold> {
     this.capacityFreed()
   }
 
+  /** Until the scope closes, the driver keeps the lease while the event loop is busy, if it can. */
+  readonly keepLease: Effect.Effect<void, never, Scope.Scope> = Effect.suspend(() => {
+    const { journal: { keepLease }, ref: worker, settings: { busyMillis, leaseMillis } } = this
+    if (keepLease === undefined || busyMillis <= leaseMillis) return Effect.void
+    return Effect.map(keepLease({ worker, leaseMillis, busyMillis }), (keeper) => this.lease.keepWith(keeper))
+  })
+
   // --- its end ---
 
   /** Finish the steps that run, release all runs and give up the lease. */
@@ -245,7 +265,8 @@ export class WorkerCore implements LocalWorker, Host<Hold> {
       queues,
       concurrency,
       draining: this.draining,
-      runs: { ...this.runs.counts, hot: this.hot.sequences.size }
+      runs: { ...this.runs.counts, hot: this.hot.sequences.size },
+      steps: this.bodies.description
     }
   }
 

@@ -2,33 +2,122 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
-import { JournalError, Misuse } from "../../Errors.js"
+import { JournalError, Misuse, TimedOut } from "../../Errors.js"
 import type { JournalService } from "../../Journal.js"
 import type { CommitResult, WorkerRef } from "../../driver/JournalDriver.js"
 import type { Op } from "../machine/Op.js"
 import { runForkWith } from "../util/runtime.js"
+import { sleep } from "../util/timers.js"
 import type { DraftCommit } from "./Draft.js"
 import type { Hold } from "./Hold.js"
 import type { BodyFiber } from "./PendingWork.js"
+import type { RunningBodies } from "./RunningBodies.js"
 
-/** Run a body; `done` gets its exit. */
-export const runBody = (
-  hold: Hold,
-  op: Op,
-  done: (exit: Exit.Exit<unknown, unknown>) => void
-): BodyFiber => {
+/** A body that keeps the event loop busy for longer, from its start to its first wait, is reported. */
+const BUSY_MILLIS = 1_000
+
+export interface BodyLimits {
+  /** The time limit of steps without another one. `Infinity`: none. */
+  readonly stepMillis: number
+  /** How long a body may take to end after its time limit. */
+  readonly interruptMillis: number
+}
+
+interface Limit {
+  readonly millis: number
+  readonly cause: Cause.Cause<TimedOut>
+}
+
+/**
+ * The time limit of a step: its own, else its workflow's, else the worker's. Its own one is a failure that the step
+ * declares. The others are defects, which no program has to expect.
+ */
+const limitOf = (hold: Hold, op: Op, own: number | undefined, limits: BodyLimits): Limit | undefined => {
+  const millis = own ?? Math.min(hold.stepMillis, limits.stepMillis)
+  if (millis === Infinity) return undefined
+  const error = new TimedOut({ what: `step ${op.name}`, millis })
+  return { millis, cause: own === undefined ? Cause.die(error) : Cause.fail(error) }
+}
+
+/**
+ * Runs a body; `done` gets its exit. A body that exceeds its time limit is interrupted. If it ignores that, `done` gets
+ * the exit without it: the body and its finalizers continue, and are reported.
+ */
+export const runBody = ({ bodies, done, hold, limits, op }: {
+  readonly hold: Hold
+  readonly op: Op
+  readonly done: (exit: Exit.Exit<unknown, unknown>) => void
+  readonly bodies: RunningBodies
+  readonly limits: BodyLimits
+}): BodyFiber => {
   if (op.data._tag !== "Step") throw new Error(`op ${op.id} is not a step`)
-  const { body, close, context } = op.data
+  const { body, close, context, timeoutMillis } = op.data
+  const { id } = hold
   const fiberRefs = hold.outsideRefs(op.data.fiberRefs)
+  let watch: Fiber.RuntimeFiber<void> | undefined = undefined
+  let timedOut: Exit.Exit<never, TimedOut> | undefined
+  let isDone = false
+  const finish = (exit: Exit.Exit<unknown, unknown>) => {
+    if (isDone) return
+    isDone = true
+    watch?.unsafeInterruptAsFork(FiberId.none)
+    done(timedOut ?? exit)
+  }
+  const running = bodies.start(id, op.name)
   const fiber = runForkWith(body, context, fiberRefs)
+  const busyMillis = bodies.now() - running.since
+  if (busyMillis > BUSY_MILLIS) runForkWith(logBusy(op, id, busyMillis), context, fiberRefs)
   fiber.addObserver((exit) => {
+    // After the time limit, also the finalizers must end within the grace.
+    if (timedOut === undefined) watch?.unsafeInterruptAsFork(FiberId.none)
     const closing = close(exit)
-    if (closing === undefined) done(exit)
-    else runForkWith(closing, context, fiberRefs).addObserver(() => done(exit))
+    const closed = () => {
+      bodies.end(running)
+      finish(exit)
+    }
+    if (closing === undefined) closed()
+    else runForkWith(closing, context, fiberRefs).addObserver(closed)
   })
+  const limit = isDone ? undefined : limitOf(hold, op, timeoutMillis, limits)
+  if (limit === undefined) return fiber
+  const { interruptMillis } = limits
+  const interruption = Effect.sync(() => {
+    timedOut = Exit.failCause(limit.cause)
+    fiber.unsafeInterruptAsFork(FiberId.none)
+  })
+  const giveUp = Effect.suspend(() => {
+    bodies.abandon(running)
+    return Effect.zipRight(logAbandoned(op, id, interruptMillis), Effect.sync(() => finish(Exit.void)))
+  })
+  watch = runForkWith(
+    sleep(limit.millis).pipe(
+      Effect.zipRight(interruption),
+      Effect.zipRight(sleep(interruptMillis)),
+      Effect.zipRight(giveUp)
+    ),
+    context,
+    fiberRefs
+  )
   return fiber
 }
+
+const logBusy = (op: Op, run: string, millis: number) =>
+  Effect.logWarning(
+    `step ${op.name} of run ${run} kept the event loop busy for ${
+      Math.round(millis)
+    } ms: meanwhile the worker sends no ` +
+      `heartbeat and executes nothing else, and other workers take its runs when its lease runs out. Divide the work, ` +
+      `or compute in a worker thread`
+  )
+
+const logAbandoned = (op: Op, run: string, millis: number) =>
+  Effect.logError(
+    `step ${op.name} of run ${run} ignores its interruption: its run continues with TimedOut, but its body still ` +
+      `executes ${millis} ms after its time limit. Make it interruptible: use the AbortSignal of Effect.tryPromise`
+  )
 
 /** How long a run waits after storage failed in a transaction of its step, in milliseconds. */
 const PAUSE_MILLIS = 1_000
@@ -84,10 +173,18 @@ export const runTransaction = (options: {
   readonly journal: JournalService
   readonly worker: WorkerRef
   readonly lost: (hold: Hold) => void
+  readonly bodies: RunningBodies
+  readonly limits: BodyLimits
 }): BodyFiber => {
-  const { hold, journal, lost, op, worker } = options
+  const { bodies, hold, journal, limits, lost, op, worker } = options
   if (op.data._tag !== "Step") throw new Error(`op ${op.id} is not a step`)
-  const { body, close, context, fiberRefs } = op.data
+  const { close, context, fiberRefs, timeoutMillis } = op.data
+  const limit = limitOf(hold, op, timeoutMillis, limits)
+  // A transaction is over only when its body is, so a body that ignores its interruption is waited for.
+  const body = limit === undefined
+    ? op.data.body
+    : Effect.raceFirst(op.data.body, Effect.zipRight(sleep(limit.millis), Effect.failCause(limit.cause)))
+  const running = bodies.start(hold.id, op.name)
   let bodyExit: Exit.Exit<unknown, unknown> | undefined
   let isDelivered = false
   let result: CommitResult | undefined
@@ -130,6 +227,7 @@ export const runTransaction = (options: {
   const settled = Effect.uninterruptibleMask((restore) =>
     // The yield lets the hold get this fiber before the body ends, which in memory can be immediately.
     Effect.flatMap(Effect.zipRight(Effect.yieldNow(), Effect.exit(restore(journal.transaction(work)))), (exit) => {
+      bodies.end(running)
       hold.transactionOver(op)
       if (Exit.isSuccess(exit)) return Effect.sync(() => hold.committed(exit.value))
       if (isDelivered) return undone(exit.cause)

@@ -29,12 +29,29 @@ export interface WorkerOptions {
    * seconds.
    */
   readonly leaseDuration?: Duration.DurationInput
+  /**
+   * How long the event loop may be busy, for example with a step that computes, until the lease is given up. A thread
+   * keeps the lease meanwhile, on Postgres. Default 2 minutes; 0: no thread.
+   */
+  readonly busyTimeout?: Duration.DurationInput
   /** Deaths of workers in a row, without progress, after which a run is `exhausted`. Default 10. */
   readonly maxCrashes?: number
   /** How long a run that waits for a message stays with the worker before it is suspended. Default 1 second. */
   readonly lingerDuration?: Duration.DurationInput
   /** Machines of suspended runs that stay in memory, 15 to 20 KB each. */
   readonly hot?: HotOptions
+  /**
+   * The time limit of steps without one of their own or of their workflow. A step that exceeds it dies with the defect
+   * `TimedOut`. Default none.
+   */
+  readonly stepTimeout?: Duration.DurationInput
+  /** A step that executes for longer is reported as a warning. Default 10 minutes. */
+  readonly longStepDuration?: Duration.DurationInput
+  /**
+   * How long a body may take to end after its time limit. Then its step ends without it, and the body is reported.
+   * Default 10 seconds.
+   */
+  readonly interruptTimeout?: Duration.DurationInput
   /** How long running steps may take to end when the worker stops. Default 20 seconds. */
   readonly drainTimeout?: Duration.DurationInput
 }
@@ -67,12 +84,16 @@ export const workerOptions: Rule<WorkerOptions> = fields<WorkerOptions>({
   commitsInFlight: optional(count({ min: 1 })),
   pollInterval: optional(duration({ min: 10 })),
   leaseDuration: optional(duration({ min: 100 })),
+  busyTimeout: optional(duration()),
   maxCrashes: optional(count({ min: 1 })),
   lingerDuration: optional(duration()),
   hot: optional(fields<HotOptions>({
     capacity: optional(count({ min: 0 })),
     timeToLive: optional(duration())
   })),
+  stepTimeout: optional(duration({ max: Infinity })),
+  longStepDuration: optional(duration({ max: Infinity })),
+  interruptTimeout: optional(duration()),
   drainTimeout: optional(duration())
 })
 
@@ -98,9 +119,13 @@ export const workerSettings = (options: WorkerOptions): WorkerSettings => ({
   commitsInFlight: options.commitsInFlight ?? 3,
   pollMillis: Duration.toMillis(options.pollInterval ?? "1 second"),
   leaseMillis: Duration.toMillis(options.leaseDuration ?? "15 seconds"),
+  busyMillis: Duration.toMillis(options.busyTimeout ?? "2 minutes"),
   maxCrashes: options.maxCrashes ?? 10,
   lingerMillis: Duration.toMillis(options.lingerDuration ?? "1 second"),
   hotRuns: options.hot?.capacity ?? 2_000,
   hotMillis: Duration.toMillis(options.hot?.timeToLive ?? "1 minute"),
+  stepMillis: Duration.toMillis(options.stepTimeout ?? Duration.infinity),
+  longStepMillis: Duration.toMillis(options.longStepDuration ?? "10 minutes"),
+  interruptMillis: Duration.toMillis(options.interruptTimeout ?? "10 seconds"),
   drainMillis: Duration.toMillis(options.drainTimeout ?? "20 seconds")
 })

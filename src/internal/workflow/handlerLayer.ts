@@ -52,6 +52,8 @@ export const handlerLayer = <R>(
       name,
       version,
       queue: options.queue,
+      // Options with problems are never used: `admit` refuses them.
+      stepMillis: shape.problems.length > 0 ? Infinity : Duration.toMillis(options.stepTimeout ?? Duration.infinity),
       shape,
       // Options are checked as they are: they may come from code without types.
       signals: Array.isArray(options.signals) ? options.signals.filter(Predicate.isNotNullable) : [],

@@ -18,6 +18,7 @@ const workflow = (name: string, version = "1", change: Partial<WorkflowRegistrat
   name,
   version,
   queue: "default",
+  stepMillis: Infinity,
   shape: {
     name,
     version,

@@ -60,6 +60,51 @@ describe("a lease", () => {
       assert.deepStrictEqual(events(), ["good", "lapse", "good"])
     }))
 
+  it.scoped("is also good while its keeper extends it, until it is lost", () =>
+    Effect.gen(function*() {
+      const { journal } = yield* journalWith()
+      const { lease } = makeLease(journal)
+      yield* lease.beat
+      const state = { remaining: -1, calls: Array<string>() }
+      lease.keepWith({
+        beat: () => void state.calls.push("beat"),
+        stop: () => void state.calls.push("stop"),
+        remainingMillis: () => state.remaining
+      })
+      yield* TestClock.adjust("10 seconds")
+      assert.isFalse(lease.isGood)
+      state.remaining = 500
+      assert.isTrue(lease.isGood)
+      yield* lease.beat
+      // Storage reports that the lease had run out: it is recovered, and then kept again.
+      assert.deepStrictEqual(state.calls, ["beat", "stop", "beat"])
+      state.remaining = -1
+      yield* TestClock.adjust("10 seconds")
+      yield* makeLease(journal, "2").lease.beat
+      assert.isFalse(yield* lease.beat)
+      assert.strictEqual(state.calls.at(-1), "stop")
+    }))
+
+  it.scoped("that ran out while the process was frozen is renewed before the worker reaps", () =>
+    Effect.gen(function*() {
+      const reaped: Array<boolean> = []
+      const { journal } = yield* journalWith((driver) => ({
+        reap: (request) => {
+          reaped.push(lease.isGood)
+          return driver.reap(request)
+        }
+      }))
+      const { lease } = makeLease(journal)
+      yield* Effect.forkScoped(lease.reaper)
+      yield* Effect.yieldNow()
+      assert.deepStrictEqual(reaped, [])
+      yield* lease.beat
+      yield* TestClock.adjust("5 seconds")
+      assert.deepStrictEqual(reaped, [true])
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(new Set(reaped), new Set([true]))
+    }))
+
   it.scoped("is refused to a second process with the same id until it has run out", () =>
     Effect.gen(function*() {
       const { journal } = yield* journalWith()
@@ -106,6 +151,8 @@ describe("a lease", () => {
         hot: new Map()
       })
       for (const crashes of [1, 2, 3]) {
+        // A suspect of a crash is available after a pause.
+        yield* TestClock.adjust("1 minute")
         yield* dead.lease.beat
         assert.strictEqual((yield* claim).runs.length, 1)
         assert.strictEqual(yield* reaper.lease.reapOnce, 0)
@@ -153,8 +200,6 @@ describe("a lease that had run out", () => {
       yield* lease.beat
       yield* TestClock.adjust("10 seconds")
       events()
-        // A suspect of a crash is available after a pause.
-        yield* TestClock.adjust("1 minute")
       isLost = true
       assert.strictEqual(yield* Effect.flip(lease.beat), down)
       isLost = false

@@ -45,6 +45,7 @@ import { publish } from "../../src/statements/read/publish.js"
 import { published } from "../../src/statements/read/published.js"
 import { reap } from "../../src/statements/release/reap.js"
 import { reconcile } from "../../src/statements/release/reconcile.js"
+import { extendLease } from "../../src/statements/workers/extendLease.js"
 import { retire } from "../../src/statements/release/retire.js"
 import { due } from "../../src/statements/schedules/due.js"
 import { named } from "../../src/statements/schedules/named.js"
@@ -181,6 +182,7 @@ const single: ReadonlyArray<Verb> = [
   reap,
   reconcile,
   retire,
+  extendLease,
   pause,
   resume,
   terminate,

@@ -1,0 +1,102 @@
+/** A thread extends the lease of a worker whose event loop is busy, and only then, and not for ever. */
+import { assert, describe, it } from "@effect/vitest"
+import * as TestDatabase from "@perdure/testing/TestDatabase"
+import * as Effect from "effect/Effect"
+import * as Logger from "effect/Logger"
+import type { JournalDriver, LeaseKeeper } from "perdure/JournalDriver"
+import * as LeaseThread from "../src/LeaseThread.js"
+import { ask, bareDriverOn, server, worker } from "./support/driver.js"
+
+const leaseMillis = 900
+
+/** Keeps the event loop busy: no timer fires and no socket is served meanwhile. */
+const block = (millis: number) =>
+  Effect.sync(() => {
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, millis)
+  })
+
+const beat = (driver: JournalDriver, keeper: LeaseKeeper) =>
+  Effect.map(driver.heartbeat({ worker, leaseMillis, info: null }), ({ value }) => {
+    keeper.beat()
+    return value
+  })
+
+/** A worker with a lease that a thread keeps, on a fresh database. */
+const kept = (busyMillis: number) =>
+  Effect.gen(function*() {
+    const { url } = yield* TestDatabase.freshOn(server)
+    const driver = yield* bareDriverOn(url)
+    if (driver.keepLease === undefined) return assert.fail("the driver keeps no lease")
+    const keeper = yield* driver.keepLease({ worker, leaseMillis, busyMillis })
+    yield* beat(driver, keeper)
+    return { url, driver, keeper }
+  })
+
+const renewed = { _tag: "Renewed", lapsed: false, ping: null } as const
+
+describe("the thread of a lease", () => {
+  it.scopedLive(
+    "extends it while the event loop is busy, so that no other worker takes its runs",
+    () =>
+      Effect.gen(function*() {
+        const { driver, keeper } = yield* kept(60_000)
+        assert.isBelow(keeper.remainingMillis(), 0)
+        yield* block(3 * leaseMillis)
+        assert.isAbove(keeper.remainingMillis(), 0)
+        assert.deepStrictEqual(yield* beat(driver, keeper), renewed)
+      }),
+    30_000
+  )
+
+  it.scopedLive("lets it run out when the event loop was busy for longer than allowed", () =>
+    Effect.gen(function*() {
+      const { driver, keeper } = yield* kept(leaseMillis + 100)
+      yield* block(4 * leaseMillis)
+      assert.isBelow(keeper.remainingMillis(), 0)
+      assert.deepStrictEqual(yield* beat(driver, keeper), { ...renewed, lapsed: true })
+    }), 30_000)
+
+  it.scopedLive(
+    "has no connection while heartbeats come in time, and extends nothing after a stop",
+    () =>
+      Effect.gen(function*() {
+        const { driver, keeper, url } = yield* kept(60_000)
+        const connections = Effect.map(
+          ask(
+            url,
+            "SELECT count(*)::int AS n FROM pg_stat_activity WHERE query LIKE '%extend_lease%' AND pid <> pg_backend_pid()"
+          ),
+          ([row]) => row?.["n"]
+        )
+        assert.strictEqual(yield* connections, 0)
+        keeper.stop()
+        yield* block(2 * leaseMillis)
+        assert.isBelow(keeper.remainingMillis(), 0)
+        assert.deepStrictEqual(yield* beat(driver, keeper), { ...renewed, lapsed: true })
+      }),
+    30_000
+  )
+
+  it.scopedLive("cannot extend the lease of another process that has the worker's id", () =>
+    Effect.gen(function*() {
+      const { driver, keeper } = yield* kept(60_000)
+      yield* driver.retire(worker)
+      const other = { ...worker, incarnation: "2" }
+      yield* driver.heartbeat({ worker: other, leaseMillis, info: null })
+      yield* block(3 * leaseMillis)
+      assert.isBelow(keeper.remainingMillis(), 0)
+      const { value } = yield* driver.heartbeat({ worker: other, leaseMillis, info: null })
+      assert.deepStrictEqual(value, { ...renewed, lapsed: true })
+    }), 30_000)
+
+  it.scopedLive("is left out, with a warning, if its options cannot be copied to a thread", () =>
+    Effect.gen(function*() {
+      const lines: Array<string> = []
+      const logger = Logger.make(({ message }) => void lines.push(String(message)))
+      const ssl = { checkServerIdentity: () => undefined }
+      const keep = LeaseThread.keepLease({ ssl }, "perdure")
+      const keeper = yield* Effect.provide(keep({ worker, leaseMillis, busyMillis: 1 }), Logger.add(logger))
+      assert.isBelow(keeper.remainingMillis(), 0)
+      assert.include(lines.join(), "no thread keeps the lease")
+    }))
+})
