@@ -37,6 +37,13 @@ export const WorkerBounds = {
  *
  * @since 0.2.0
  * @category constants
+ * @example
+ * ```ts
+ * import { SuspectPauses } from "perdure/JournalDriver"
+ *
+ * // 32 seconds: the longest pause before one suspect.
+ * const longestPause = SuspectPauses.pauseMillis * 2 ** SuspectPauses.doublings
+ * ```
  */
 export const SuspectPauses = { pauseMillis: 1_000, doublings: 5, longestMillis: 600_000 } as const
 
