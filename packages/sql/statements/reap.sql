@@ -1,4 +1,4 @@
-/* perdure:reap:3b1f998a */
+/* perdure:reap:8b5136fc */
 WITH RECURSIVE holders AS (
   (
     SELECT r.queue, r.worker, r.incarnation FROM "perdure"."runs" r WHERE r.worker IS NOT NULL
@@ -29,9 +29,7 @@ WITH RECURSIVE holders AS (
   ORDER BY r.claimed_at, r.id
   LIMIT $1::int
 ), locked_runs AS MATERIALIZED (
-  SELECT r.*, n.parent_id, n.parent_token, CASE WHEN r.ends THEN json_build_object(
-      'crashes', r.crashes_now, 'worker', r.worker, 'at', (date_part('epoch', date_trunc('milliseconds', statement_timestamp())) * 1000)::bigint
-    )::text END AS detail
+  SELECT r.*, n.parent_id, n.parent_token
   FROM orphan_runs o
   CROSS JOIN LATERAL (
     SELECT r.id, r.queue, r.key, r.inbox_seq, r.waiting, r.closed, r.awaited, r.worker, r.incarnation, r.pause, r.crashes,
@@ -66,7 +64,7 @@ WITH RECURSIVE holders AS (
 ), outgoing_messages AS MATERIALIZED (
   SELECT 0, row_number() OVER (ORDER BY x.id),
     x.parent_id, 'child', x.parent_token, 'child:' || x.id,
-      NULL, NULL, NULL, x.id, 'exhausted', NULL, NULL, x.detail
+      NULL, NULL, NULL, x.id, 'exhausted', NULL, NULL, x.crashes + 1, x.worker
   FROM reaped_runs x
   WHERE x.ends AND x.parent_id IS NOT NULL
 ), numbered_messages AS MATERIALIZED (
@@ -85,7 +83,7 @@ WITH RECURSIVE holders AS (
       ELSE false
     END AS is_due,
     CASE WHEN r.status = 'paused' AND r.pause = 'pending' AND r.fresh THEN r.key END AS key
-  FROM outgoing_messages AS m(c, k, run, kind, name, id, payload, requested_by, reason, child, status, exit_kind, exit_value, detail)
+  FROM outgoing_messages AS m(c, k, run, kind, name, id, payload, requested_by, reason, child, status, exit_kind, exit_value, crashes, crashed_worker)
   JOIN (
     SELECT p.id, p.queue, p.inbox_seq, CASE WHEN x.id IS NULL THEN p.status WHEN x.ends THEN 'exhausted'
         WHEN x.pause = 'asked' THEN 'paused' ELSE 'pending' END AS status, p.waiting, p.closed,
@@ -99,9 +97,9 @@ WITH RECURSIVE holders AS (
   WINDOW w AS (PARTITION BY r.id ORDER BY m.c, m.k)
 ), inserted_messages AS (
   INSERT INTO "perdure"."inbox" (at, ordinal, run, id, kind, name,
-    payload, requested_by, reason, child, status, exit_kind, exit_value, detail)
+    payload, requested_by, reason, child, status, exit_kind, exit_value, crashes, crashed_worker)
   SELECT date_trunc('milliseconds', statement_timestamp()), m.ordinal, m.run, m.id, m.kind, m.name,
-    m.payload, m.requested_by, m.reason, m.child, m.status, m.exit_kind, m.exit_value, m.detail
+    m.payload, m.requested_by, m.reason, m.child, m.status, m.exit_kind, m.exit_value, m.crashes, m.crashed_worker
   FROM numbered_messages m
   ORDER BY m.run COLLATE "C", m.ordinal
   ON CONFLICT (run, id) DO NOTHING
@@ -138,8 +136,8 @@ WITH RECURSIVE holders AS (
   ) k
   GROUP BY k.queue, k.part
 ), run_changes AS MATERIALIZED (
-  SELECT coalesce(x.id, a.run) AS id, x.id IS NOT NULL AS reaped, coalesce(x.ends, false) AS ends, x.detail,
-    x.crashes_now, x.pause_for, a.ordinal, a.count, a.is_due, 1 AS few
+  SELECT coalesce(x.id, a.run) AS id, x.id IS NOT NULL AS reaped, coalesce(x.ends, false) AS ends, x.crashes_now,
+    x.pause_for, a.ordinal, a.count, a.is_due, 1 AS few
   FROM reaped_runs x
   FULL JOIN inbox_arrivals a ON a.run = x.id
 ), updated_runs AS (
@@ -148,7 +146,7 @@ WITH RECURSIVE holders AS (
       WHEN x.reaped THEN 'pending' ELSE r.status END,
     pause = CASE WHEN x.ends THEN NULL WHEN x.reaped AND r.pause = 'asked' THEN 'pending' ELSE r.pause END,
     crashes = CASE WHEN x.reaped THEN x.crashes_now ELSE r.crashes END,
-    detail = CASE WHEN x.ends THEN x.detail ELSE r.detail END,
+    crashed_worker = CASE WHEN x.ends THEN r.worker ELSE r.crashed_worker END,
     finished_at = CASE WHEN x.ends THEN date_trunc('milliseconds', statement_timestamp()) ELSE r.finished_at END,
     worker = CASE WHEN x.reaped THEN NULL ELSE r.worker END,
     incarnation = CASE WHEN x.reaped THEN NULL ELSE r.incarnation END,
