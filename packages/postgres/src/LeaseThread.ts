@@ -115,6 +115,12 @@ const idle: LeaseKeeper = { beat: () => {}, stop: () => {}, remainingMillis: () 
  *
  * @since 0.2.0
  * @category constructors
+ * @example
+ * ```ts
+ * import * as LeaseThread from "@perdure/postgres/LeaseThread"
+ *
+ * const keepLease = LeaseThread.keepLease({ host: "localhost", database: "app" }, "perdure")
+ * ```
  */
 export const keepLease = (config: Pg.ClientConfig, schema: string) =>
 (

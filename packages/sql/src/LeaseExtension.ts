@@ -14,5 +14,11 @@ import { statement } from "./Verb.js"
  *
  * @since 0.2.0
  * @category constructors
+ * @example
+ * ```ts
+ * import * as LeaseExtension from "@perdure/sql/LeaseExtension"
+ *
+ * const text = LeaseExtension.textFor("perdure")
+ * ```
  */
 export const textFor = (schema: string): string => statement(extendLease, Tables.unsafeMake(schema), "database").text
