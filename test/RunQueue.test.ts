@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
@@ -378,6 +379,48 @@ describe("a queue", () => {
           )
         }
       }
+    }))
+})
+
+describe("two queues of one name whose definitions differ", () => {
+  const problem = `queue "mail" has two definitions that differ: share one, or give the other another name`
+  const three = RunQueue.make("mail", { concurrency: 3 })
+  const four = RunQueue.make("mail", { concurrency: 4 })
+
+  const failureOf = <A, E, R>(start: Effect.Effect<A, E, R>) =>
+    Effect.gen(function*() {
+      const fiber = yield* Effect.fork(Effect.flip(start))
+      yield* TestClock.adjust("1 second")
+      return yield* Fiber.join(fiber)
+    })
+
+  it.scoped("keep a process from starting if layers that are built side by side have them", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      const error = yield* Effect.flip(world.launch(three.layer, { queues: [four] }))
+      assert.instanceOf(error, ConfigurationInvalid)
+      assert.deepStrictEqual(error.problems, [problem])
+    }))
+
+  it.scoped("keep it from starting if one comes from a layer that does I/O before, with a worker or without", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      const late = Layer.unwrapEffect(Effect.as(Effect.sleep("1 second"), four.layer))
+      const error = yield* failureOf(world.launch(late, { queues: [three] }))
+      assert.instanceOf(error, ConfigurationInvalid)
+      assert.deepStrictEqual(error.problems, [problem])
+      const client = Effect.scoped(Layer.build(Layer.merge(three.layer, late)))
+      const second = yield* failureOf(world.use(client))
+      assert.deepStrictEqual(second instanceof ConfigurationInvalid && second.problems, [problem])
+    }))
+
+  it.scoped("are no problem one after the other, or if they are equal", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      for (const queue of [three, four]) yield* world.use(Effect.scoped(Layer.build(queue.layer)))
+      const equal = RunQueue.make("mail", { concurrency: 4 })
+      yield* world.use(Effect.scoped(Layer.build(Layer.merge(four.layer, equal.layer))))
+      assert.strictEqual((yield* world.use(RunQueue.get("mail"))).concurrency, 4)
     }))
 })
 

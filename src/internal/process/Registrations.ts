@@ -176,9 +176,10 @@ export class Registrations {
     })
   }
 
-  private twoQueues(): ReadonlyArray<Problem> {
-    const byName = Object.entries(Array.groupBy(this.queues, ({ name }) => name))
-    return byName.flatMap(([name, all]) =>
+  /** Queues whose definitions differ though they have one name: of this name, or of any. */
+  twoQueues(name?: string): ReadonlyArray<Problem> {
+    const queues = [...this.queues].filter((queue) => name === undefined || queue.name === name)
+    return Object.entries(Array.groupBy(queues, (queue) => queue.name)).flatMap(([name, all]) =>
       new Set(all.map(({ definition }) => definition)).size === 1 ? [] : [
         {
           code: "TwoQueues",

@@ -28,7 +28,9 @@ export const defineQueue = (
     const journal = yield* Journal
     const { admit, queues, registrations } = journal.process
     yield* registrations.addQueue({ name, definition: queueFingerprint(queue), elsewhere: by === "itself" })
-    if (!(yield* admit(checkQueue(queue)))) return
+    const problems = checkQueue(queue)
+    // A definition with problems of its own is not compared with others.
+    if (!(yield* admit(problems.length > 0 ? problems : registrations.twoQueues(name)))) return
     const settings = queueSettings(options)
     yield* queues.making([name], journal.defineQueue({ name, definition: JSON.stringify(settings), settings }))
   })
