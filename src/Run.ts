@@ -38,6 +38,7 @@ import type * as Forks from "./internal/options/forkOptions.js"
 import { moment as momentRule, runReference } from "./internal/options/moments.js"
 import { requireArguments } from "./internal/options/policy.js"
 import { optional } from "./internal/options/Rule.js"
+import { currentAttempt } from "./internal/runs/attempts.js"
 import { childResult } from "./internal/runs/children.js"
 import type { RunReader } from "./internal/runs/ending.js"
 import { readEnding } from "./internal/runs/ending.js"
@@ -147,12 +148,18 @@ export interface Run<out A, out E> extends Pipeable, Inspectable {
   /**
    * Retries a run that is `failed`, `exhausted`, `terminated` or `expired`: a new run copies its journal up to the
    * failure, and continues from there. The new run's id follows from this one's (`x`, `x~1`, `x~2` …), so two retries
-   * of one run are one: retry the retry to try again. A `singleton` of its workflow holds back starts, not retries:
-   * another run of its key may execute at the same time. Outside of workflows, and in steps.
+   * of one run are one: retry the retry to try again, or say another place (`from`). The run keeps its idempotency key:
+   * a start with that key, and `current`, return the newest attempt. A `singleton` of its workflow holds back starts,
+   * not retries: another run of its key may execute at the same time. Outside of workflows, and in steps.
    */
   readonly retry: (
     options?: RetryOptions
   ) => Effect.Effect<Run<A, E>, NoSuchRun | NotRetryable | ForkInvalid | ValueInvalid | UnknownQueue | JournalError>
+  /**
+   * The newest attempt: the last retry of this run (or of the run that it retries), or this run if it was not retried.
+   * Outside of workflows, and in steps.
+   */
+  readonly current: Effect.Effect<Run<A, E>, JournalError>
   /**
    * Makes a new run that copies this one's journal up to an entry and continues independently. This run is not changed,
    * and may be in any state. The fork has the same payload, random numbers and start of its clock; no parent and no
@@ -261,6 +268,10 @@ export const make = <A, E>(journal: JournalService, reader: RunReader, id: strin
     terminate: control("terminate"),
     pause: control("pause"),
     resume: control("resume"),
+    current: outsideOnly(
+      "Run.current",
+      () => Effect.map(currentAttempt(journal, id), (current) => make<A, E>(journal, reader, current))
+    ),
     retry: (options) =>
       outsideOnly(
         "Run.retry",

@@ -23,7 +23,8 @@ import { MAX_PAGE_SIZE } from "./internal/options/pages.js"
 import { requireArguments } from "./internal/options/policy.js"
 import type { Problems } from "./internal/options/Rule.js"
 import { count as countRule, fields, optional } from "./internal/options/Rule.js"
-import { retryId, retryRun } from "./internal/runs/forking.js"
+import * as Outcomes from "./internal/runs/outcomes.js"
+import { retryRuns } from "./internal/runs/retrying.js"
 import { isFields } from "./internal/util/show.js"
 import type { JournalService } from "./Journal.js"
 import { Journal } from "./Journal.js"
@@ -109,9 +110,33 @@ export interface BulkOptions extends Attribution {
 export interface Totals {
   /** Runs that matched. */
   readonly matched: number
-  /** Those of them that were changed. The others had ended meanwhile, or were changed already. */
+  /** Those of them that were changed. */
   readonly changed: number
+  /** How many of the others were not changed for which reason. Reasons that did not occur are left out. */
+  readonly unchanged: Unchanged
 }
+
+/**
+ * Why a run was not changed:
+ *
+ * - `Ended`: it had ended meanwhile.
+ * - `NoSuchRun`: it was deleted meanwhile.
+ * - `AlreadyCancelled`, `AlreadyRetried`: it was cancelled or retried before.
+ * - `OtherStatus`: the change does not apply to its status (for example, it is paused already, or it has succeeded).
+ * - `Compensated`: `Run.retry` refuses it, because steps have succeeded after its failure.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export type UnchangedReason = Outcomes.UnchangedReason
+
+/**
+ * The number of runs by the reason why they were not changed.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export type Unchanged = Outcomes.Unchanged
 
 /**
  * The progress of a change in bulk, after each batch.
@@ -247,12 +272,12 @@ const checkBulk = (filter: RunFilter | All, options: BulkOptions | undefined): P
     : [`"filter" has no conditions, which matches every run: add a condition, or give Runs.all if you mean all runs`]
 }
 
-/** Changes a batch of runs, and returns how many were changed. */
+/** Changes a batch of runs, and returns the outcome of each, in any order. */
 type Change<E> = (
   journal: JournalService,
   runs: ReadonlyArray<string>,
   by: Attribution
-) => Effect.Effect<number, E | JournalError>
+) => Effect.Effect<ReadonlyArray<Outcomes.Outcome>, E | JournalError>
 
 type Bulk<E> = (filter: RunFilter | All, options?: BulkOptions) => Effect.Effect<Totals, E | JournalError, Journal>
 
@@ -281,16 +306,15 @@ const bulk =
           E | JournalError,
           never
         >(
-          { after: null, matched: 0, changed: 0 },
+          { after: null, ...Outcomes.none },
           ({ after, ...before }) =>
             Effect.gen(function*() {
               const { next, runs } = yield* journal.find({ ...request, after })
               const ids = runs.map(({ id }) => id)
-              const matched = before.matched + ids.length
-              const changed = before.changed + (ids.length === 0 ? 0 : yield* change(journal, ids, attribution))
+              const totals = Outcomes.add(before, ids.length === 0 ? [] : yield* change(journal, ids, attribution))
               return [
-                { matched, changed, done: next === null },
-                next === null ? Option.none() : Option.some({ after: next, matched, changed })
+                { ...totals, done: next === null },
+                next === null ? Option.none() : Option.some({ after: next, ...totals })
               ] as const
             })
         )
@@ -298,15 +322,14 @@ const bulk =
 
 /** The same without progress. */
 const total = <E>(stream: BulkStream<E>): Bulk<E> => (filter, options) =>
-  Stream.runFold(
-    stream(filter, options),
-    { matched: 0, changed: 0 },
-    (_, { changed, matched }) => ({ matched, changed })
-  )
+  Stream.runFold(stream(filter, options), Outcomes.none, (_, { done: _done, ...totals }) => totals)
 
 /** A change that the driver makes to a batch by one statement. */
 const controlled = (control: "pause" | "resume" | "terminate"): Change<never> => (journal, runs, { by, reason }) =>
-  journal[control]({ runs, by: by ?? null, reason: reason ?? null })
+  Effect.map(
+    journal[control]({ runs, by: by ?? null, reason: reason ?? null }),
+    (changed) => runs.map((_, index) => index < changed ? "Changed" : "OtherStatus")
+  )
 
 /**
  * As `cancel`, with progress after each batch.
@@ -330,7 +353,7 @@ export const cancelStream: BulkStream<never> = bulk<never>(
   (journal, runs, { by, reason }) =>
     Effect.map(
       journal.cancel(runs.map((run) => ({ run, by, reason }))),
-      (dispositions) => dispositions.filter((each) => each === "Delivered" || each === "Buffered").length
+      (dispositions) => dispositions.map((each) => Outcomes.ofCancel[each])
     )
 )
 
@@ -444,9 +467,6 @@ export const resumeStream: BulkStream<never> = bulk<never>(
  */
 export const resume: Bulk<never> = total(resumeStream)
 
-/** Runs of a batch that are retried at a time, each by its own statements. */
-const RETRY_CONCURRENCY = 4
-
 /**
  * As `retry`, with progress after each batch.
  *
@@ -460,26 +480,7 @@ const RETRY_CONCURRENCY = 4
 export const retryStream: BulkStream<UnknownQueue> = bulk<UnknownQueue>(
   "Runs.retry",
   Driver.RetryableStatus.literals,
-  (journal, runs, by) =>
-    Effect.gen(function*() {
-      const records = yield* journal.get(runs.map(retryId))
-      const retried = new Set(
-        records.flatMap(({ id, source }) => source !== null && retryId(source.run) === id ? [source.run] : [])
-      )
-      const unchanged = () => Effect.succeed(false)
-      const changes = yield* Effect.forEach(runs.filter((run) => !retried.has(run)), (run) =>
-        retryRun(journal, run, by).pipe(
-          Effect.as(true),
-          // It was deleted meanwhile, the filter names states that cannot be retried, or another run has the id.
-          Effect.catchTags({
-            NoSuchRun: unchanged,
-            NotRetryable: unchanged,
-            ForkInvalid: unchanged,
-            ValueInvalid: unchanged
-          })
-        ), { concurrency: RETRY_CONCURRENCY })
-      return changes.filter(Boolean).length
-    })
+  retryRuns
 )
 
 /**

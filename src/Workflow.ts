@@ -13,6 +13,7 @@ import * as Effect from "effect/Effect"
 import type { Inspectable } from "effect/Inspectable"
 import type * as Layer from "effect/Layer"
 import type { Pipeable } from "effect/Pipeable"
+import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
@@ -24,13 +25,15 @@ import type { InputOf } from "./internal/codec/construct.js"
 import { declaredSchema, makeConstruct, structOf } from "./internal/codec/construct.js"
 import { makeExitCodec } from "./internal/codec/exits.js"
 import type { AnySchema, ReturnOf } from "./internal/codec/wire.js"
-import { canBeStored, id as idRule } from "./internal/options/names.js"
+import { canBeStored, id as idRule, key as keyRule } from "./internal/options/names.js"
+import { requireArguments } from "./internal/options/policy.js"
 import { DEFAULT_QUEUE, queueName } from "./internal/options/queues.js"
 import type * as Options from "./internal/options/workflowOptions.js"
 import { checkWorkflow, isPayload, schemaOr } from "./internal/options/workflowOptions.js"
 import type { Problems } from "./internal/options/Rule.js"
 import type { StartOptions } from "./internal/options/startOptions.js"
 import type { Shape } from "./internal/process/Shape.js"
+import { currentAttempt } from "./internal/runs/attempts.js"
 import { awaitChild } from "./internal/runs/children.js"
 import { startChild, startRuns } from "./internal/runs/start.js"
 import { invariant, makeValue } from "./internal/util/value.js"
@@ -217,6 +220,14 @@ export interface Workflow<P extends Schema.Schema.Any, S extends AnySchema, E ex
 
   /** The handle of a run whose id is known. Storage is not asked whether the run exists. */
   readonly attach: (runId: string) => Effect.Effect<Run.Run<S["Type"], E["Type"]>, never, Journal>
+
+  /**
+   * The run that was started with this idempotency key, by any version of the workflow; its newest attempt, if it was
+   * retried. Outside of workflows, and in steps.
+   */
+  readonly find: (
+    idempotencyKey: string
+  ) => Effect.Effect<Option.Option<Run.Run<S["Type"], E["Type"]>>, JournalError, Journal>
 
   /**
    * Continues the run as a new generation with an empty journal, for workflows that never end. The handler must return
@@ -408,6 +419,17 @@ const define = <P extends Schema.Schema.Any, S extends AnySchema, E extends AnyS
         // From inside a run, a cancellation leaves with its commit, which storage would refuse.
         return canBeStored(runId) ? run : { ...run, cancel: () => new NoSuchRun({ runId }) }
       }),
+    find: (idempotencyKey) =>
+      outsideOnly("Workflow.find", () =>
+        Effect.gen(function*() {
+          yield* requireArguments(`find of workflow ${name}`, keyRule.problems(idempotencyKey, "idempotencyKey"))
+          const journal = yield* Journal
+          const found = yield* journal.find({ filter: { workflows: [name], idempotencyKey }, after: null, limit: 1 })
+          const id = found.runs[0]?.id
+          return id === undefined
+            ? Option.none()
+            : Option.some(Run.make<S["Type"], E["Type"]>(journal, reader, yield* currentAttempt(journal, id)))
+        })),
     continueAsNew: (input) =>
       Effect.flatMap(CurrentRun, (current) => Effect.as(continueAs(current, shape, input), continuation))
   }

@@ -105,7 +105,7 @@ describe("a list of runs", () => {
       assert.strictEqual(all.length, 8)
     }))
 
-  it.scoped("has runs by the definition of a queue, and by an empty key", () =>
+  it.scoped("has runs by the definition of a queue, and by a key", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld()
       const Mails = RunQueue.make("mails")
@@ -116,12 +116,12 @@ describe("a list of runs", () => {
         idempotencyKey: ({ key }) => key
       })
       yield* world.launch(Layer.empty, { queues: [Mails] })
-      const [empty, full] = yield* world.use(Keyed.startAll([{ key: "" }, { key: "a" }]))
+      const [space, full] = yield* world.use(Keyed.startAll([{ key: " " }, { key: "a" }]))
       const found = (filter: Runs.RunFilter) =>
         Effect.map(world.use(Runs.list(filter)), ({ items }) => items.map(({ id }) => id).toSorted())
-      assert.deepStrictEqual(yield* found({ key: "" }), [empty?.id])
-      assert.deepStrictEqual(yield* found({ idempotencyKey: "" }), [empty?.id])
-      assert.deepStrictEqual(yield* found({ queue: Mails }), [empty?.id, full?.id].toSorted())
+      assert.deepStrictEqual(yield* found({ key: " " }), [space?.id])
+      assert.deepStrictEqual(yield* found({ idempotencyKey: " " }), [space?.id])
+      assert.deepStrictEqual(yield* found({ queue: Mails }), [space?.id, full?.id].toSorted())
       assert.deepStrictEqual(yield* found({ queue: [Mails, "other"], key: "a" }), [full?.id])
     }))
 
@@ -273,14 +273,14 @@ describe("a change of runs in bulk", () => {
       yield* TestClock.adjust("1 minute")
       const cancel = Runs.cancelStream({ tags: ["old"] }, { by: "ann", reason: "prices", batchSize: 2 })
       assert.deepStrictEqual(yield* progress(world, cancel), [
-        { matched: 2, changed: 2, done: false },
-        { matched: 4, changed: 4, done: false },
-        { matched: 5, changed: 5, done: true }
+        { matched: 2, changed: 2, unchanged: {}, done: false },
+        { matched: 4, changed: 4, unchanged: {}, done: false },
+        { matched: 5, changed: 5, unchanged: {}, done: true }
       ])
       yield* TestClock.adjust("1 minute")
       assert.deepInclude(yield* world.use(Runs.count({ tags: ["old"] })), { cancelled: 5, completed: 1 })
       assert.strictEqual((yield* world.record(other.id)).status, "suspended")
-      assert.deepStrictEqual(yield* progress(world, cancel), [{ matched: 0, changed: 0, done: true }])
+      assert.deepStrictEqual(yield* progress(world, cancel), [{ matched: 0, changed: 0, unchanged: {}, done: true }])
       const [first] = (yield* world.use(Runs.list({ status: "cancelled" }))).items
       const controls = yield* world.driver.controls(first?.id ?? "")
       assert.deepStrictEqual(controls.value.map(({ action, by, reason }) => [action, by, reason]), [[
@@ -294,8 +294,16 @@ describe("a change of runs in bulk", () => {
     Effect.gen(function*() {
       const world = yield* makeWorld()
       yield* world.use(Job.startAll([{ n: 1 }, { n: 2 }]))
-      assert.deepStrictEqual(yield* world.use(Runs.cancel({ workflow: Job })), { matched: 2, changed: 2 })
-      assert.deepStrictEqual(yield* world.use(Runs.cancel({ workflow: Job })), { matched: 2, changed: 0 })
+      assert.deepStrictEqual(yield* world.use(Runs.cancel({ workflow: Job })), {
+        matched: 2,
+        changed: 2,
+        unchanged: {}
+      })
+      assert.deepStrictEqual(yield* world.use(Runs.cancel({ workflow: Job })), {
+        matched: 2,
+        changed: 0,
+        unchanged: { AlreadyCancelled: 2 }
+      })
     }))
 
   it.scoped("that is stopped between two batches keeps what was done, and the next one does the rest", () =>
@@ -305,7 +313,12 @@ describe("a change of runs in bulk", () => {
       const terminate = Runs.terminateStream({ workflow: Job }, { by: "ann", batchSize: 2 })
       yield* world.use(Stream.runDrain(Stream.take(terminate, 1)))
       assert.deepInclude(yield* world.use(Runs.count(Runs.all)), { pending: 4, terminated: 2 })
-      assert.deepStrictEqual((yield* progress(world, terminate)).at(-1), { matched: 4, changed: 4, done: true })
+      assert.deepStrictEqual((yield* progress(world, terminate)).at(-1), {
+        matched: 4,
+        changed: 4,
+        unchanged: {},
+        done: true
+      })
       assert.deepInclude(yield* world.use(Runs.count(Runs.all)), { pending: 0, terminated: 6 })
     }))
 
@@ -315,14 +328,14 @@ describe("a change of runs in bulk", () => {
       yield* world.use(Job.startAll([{ n: 1 }, { n: 2 }, { n: 3 }], { tags: ["old"] }))
       yield* world.use(Job.start({ n: 4 }))
       const pause = Runs.pause({ tags: ["old"] }, { by: "ann", batchSize: 2 })
-      assert.deepStrictEqual(yield* world.use(pause), { matched: 3, changed: 3 })
-      assert.deepStrictEqual(yield* world.use(pause), { matched: 0, changed: 0 })
+      assert.deepStrictEqual(yield* world.use(pause), { matched: 3, changed: 3, unchanged: {} })
+      assert.deepStrictEqual(yield* world.use(pause), { matched: 0, changed: 0, unchanged: {} })
       assert.deepInclude(yield* world.use(Runs.count({ workflow: Job })), { paused: 3, pending: 1 })
       yield* world.launch(jobs)
       yield* TestClock.adjust("1 minute")
       assert.deepInclude(yield* world.use(Runs.count({ workflow: Job })), { paused: 3, completed: 1 })
       const resume = Runs.resume({ tags: ["old"] }, { by: "ann" })
-      assert.deepStrictEqual(yield* world.use(resume), { matched: 3, changed: 3 })
+      assert.deepStrictEqual(yield* world.use(resume), { matched: 3, changed: 3, unchanged: {} })
       yield* TestClock.adjust("1 minute")
       assert.deepInclude(yield* world.use(Runs.count({ workflow: Job })), { completed: 4 })
     }))
@@ -334,10 +347,10 @@ describe("a change of runs in bulk", () => {
       yield* world.use(Job.startAll([{ n: -1 }, { n: -2 }, { n: -3 }, { n: 1 }]))
       yield* TestClock.adjust("1 minute")
       const retry = Runs.retry({ workflow: Job, createdBefore: new Date(1) }, { by: "ann", batchSize: 2 })
-      assert.deepStrictEqual(yield* world.use(retry), { matched: 3, changed: 3 })
+      assert.deepStrictEqual(yield* world.use(retry), { matched: 3, changed: 3, unchanged: {} })
       yield* TestClock.adjust("1 minute")
       assert.deepInclude(yield* world.use(Runs.count({ workflow: Job })), { failed: 6, completed: 1 })
-      assert.deepStrictEqual(yield* world.use(retry), { matched: 3, changed: 0 })
+      assert.deepStrictEqual(yield* world.use(retry), { matched: 3, changed: 0, unchanged: { AlreadyRetried: 3 } })
       const { items } = yield* world.use(Runs.list({ workflow: Job, createdFrom: new Date(1) }))
       assert.deepStrictEqual(items.map(({ id, source }) => id === `${source?.run}~1`), [true, true, true])
       const [first] = items
@@ -355,11 +368,15 @@ describe("a change of runs in bulk", () => {
       } as const
       yield* world.driver.fork({ ...taken, by: null, reason: null })
       const both = Runs.retry({ workflow: Job, createdFrom: new Date(120_000), status: "failed" })
-      assert.deepStrictEqual(yield* world.use(both), { matched: 2, changed: 1 })
-      assert.deepStrictEqual(yield* world.use(Runs.retry({ source: "unknown" })), { matched: 0, changed: 0 })
+      assert.deepStrictEqual(yield* world.use(both), { matched: 2, changed: 2, unchanged: {} })
+      assert.deepStrictEqual(yield* world.use(Runs.retry({ source: "unknown" })), {
+        matched: 0,
+        changed: 0,
+        unchanged: {}
+      })
       assert.strictEqual((yield* world.record(`${two?.id}~1`)).source?.run, two?.id)
       const completed = Runs.retry({ workflow: Job, status: "completed" })
-      assert.deepStrictEqual(yield* world.use(completed), { matched: 1, changed: 0 })
+      assert.deepStrictEqual(yield* world.use(completed), { matched: 1, changed: 0, unchanged: { OtherStatus: 1 } })
     }))
 
   it.scoped("of all runs needs Runs.all; a filter without conditions is a misuse, and nothing is written", () =>
@@ -374,7 +391,7 @@ describe("a change of runs in bulk", () => {
         }
       }
       assert.deepStrictEqual(world.writes, [])
-      assert.deepStrictEqual(yield* world.use(Runs.cancel(Runs.all)), { matched: 2, changed: 2 })
+      assert.deepStrictEqual(yield* world.use(Runs.cancel(Runs.all)), { matched: 2, changed: 2, unchanged: {} })
     }))
 
   it.scoped("inside a workflow is a misuse, and storage is not asked", () =>

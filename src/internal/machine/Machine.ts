@@ -23,6 +23,7 @@ import * as FiberRef from "effect/FiberRef"
 import type * as FiberRefs from "effect/FiberRefs"
 import * as Predicate from "effect/Predicate"
 import * as Random from "effect/Random"
+import * as RuntimeFlags from "effect/RuntimeFlags"
 import type { Decode } from "../codec/exits.js"
 import { decodeDefect, voidWire } from "../codec/exits.js"
 import { runForkWith } from "../util/runtime.js"
@@ -83,6 +84,8 @@ export class Machine implements RunState {
   continuation: string | undefined
   /** Entries that were delivered. */
   delivered = 0
+  /** The name of the last step that succeeded, if it may have been compensation: it was requested uninterruptibly. */
+  compensation: string | undefined
 
   private readonly scheduler: RunScheduler
   private readonly numbers = new FiberNumbers()
@@ -195,6 +198,9 @@ export class Machine implements RunState {
     this.now = Math.max(this.now, entry.at)
     this.delivered++
     this.lastEntry = entry
+    if (op.data._tag === "Step" && entry.exit.kind === "success") {
+      this.compensation = op.shielded ? op.name : undefined
+    }
     this.activate(() => op.resume(decoded.right))
     return undefined
   }
@@ -262,9 +268,10 @@ export class Machine implements RunState {
 
   /** Request an op and wait for its entry. `decode` guarantees that the entry is an `A` or an `E`. */
   request<A, E>(data: OpData, name: string, decode: Decode): Effect.Effect<A, E> {
-    const wait = Effect.withFiberRuntime<unknown, unknown>((fiber) => {
+    const wait = Effect.withFiberRuntime<unknown, unknown>((fiber, { runtimeFlags }) => {
+      const shielded = !RuntimeFlags.interruptible(runtimeFlags)
       const finished = Effect.async<unknown, unknown>((resume) => {
-        const op = this.addOp(data, name, decode, resume, () => [fiber])
+        const op = this.addOp(data, name, decode, resume, () => [fiber], shielded)
         return Effect.sync(() => this.cancel(op))
       })
       return data._tag === "Step" ? finished : fiber.getFiberRef(restoreWaits)(finished)
@@ -282,7 +289,7 @@ export class Machine implements RunState {
         const wait = this.sharedWait(`${data._tag} ${data.token}`)
         if (wait.result !== undefined) return resume(wait.result)
         wait.add(resume, fiber)
-        wait.op ??= this.addOp(data, name, decode, (result) => wait.settle(result), () => wait.fibers())
+        wait.op ??= this.addOp(data, name, decode, (result) => wait.settle(result), () => wait.fibers(), false)
         return Effect.sync(() => {
           const unwanted = wait.remove(resume)
           if (unwanted !== undefined) this.cancel(unwanted)
@@ -355,9 +362,17 @@ export class Machine implements RunState {
     return this.request<void, never>({ _tag: "Timer", due: dueAt(due) }, "sleep", () => Either.right(Effect.void))
   }
 
-  private addOp(data: OpData, name: string, decode: Decode, resume: Op["resume"], waiters: Op["waiters"]): Op {
+  private addOp(
+    data: OpData,
+    name: string,
+    decode: Decode,
+    resume: Op["resume"],
+    waiters: Op["waiters"],
+    shielded: boolean
+  ): Op {
     this.startWanted(data)
-    const op: Op = { id: this.nextOp++, kind: kindOf(data), name, data, decode, resume, waiters }
+    const { now: at } = this
+    const op: Op = { id: this.nextOp++, kind: kindOf(data), name, data, decode, at, shielded, resume, waiters }
     this.pending.set(op.id, op)
     this.out.requested.push(op)
     return op

@@ -96,6 +96,10 @@ export interface Op {
   readonly name: string
   readonly data: OpData
   readonly decode: Decode
+  /** The time of the run when it was requested. */
+  readonly at: number
+  /** It was requested in an uninterruptible region, as finalizers do: it may be compensation. */
+  readonly shielded: boolean
   readonly resume: (effect: Effect.Effect<unknown, unknown>) => void
   /** The fibers that wait for it. */
   readonly waiters: () => Iterable<Fiber.RuntimeFiber<unknown, unknown>>

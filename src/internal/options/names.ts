@@ -44,5 +44,8 @@ export const ID_BYTES = 1_000
 /** The id of a run or of a message, the name of a step or a signal, a key: any string that storage can index. */
 export const id: Rule<string> = string({ maxBytes: ID_BYTES })
 
+/** A key that a payload has. An empty one is most often a missing field, and would make one run of many. */
+export const key: Rule<string> = string({ min: 1, maxBytes: ID_BYTES })
+
 /** Whether storage can hold a run of that id. If not, no such run exists. */
 export const canBeStored = (runId: string): boolean => notJson(runId) === undefined

@@ -3,7 +3,7 @@ import type * as Duration from "effect/Duration"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type { AnySchema } from "../codec/wire.js"
-import { id } from "./names.js"
+import { key } from "./names.js"
 import type { Rule } from "./Rule.js"
 import { count, duration, either, fields, func, optional, rule } from "./Rule.js"
 
@@ -37,6 +37,6 @@ export const stepOptions: Rule<StepOptions> = fields<StepOptions>({
   success: optional(schema),
   error: optional(schema),
   retry: optional(either(schedule, retry)),
-  idempotencyKey: optional(id),
+  idempotencyKey: optional(key),
   timeout: optional(duration({ max: Infinity }))
 })

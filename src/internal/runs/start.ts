@@ -15,17 +15,19 @@ import {
 import type { JournalService } from "../../Journal.js"
 import type { LocalWorker } from "../process/Process.js"
 import type { ClaimedRun, EnqueueResult, NewRun, Singleton } from "../../driver/JournalDriver.js"
+import { isRetryable } from "../../driver/JournalDriver.js"
 import { Limits } from "../../Limits.js"
 import type { Shape } from "../process/Shape.js"
 import { childId, childToken, makeRunId } from "../codec/ids.js"
 import type { ChildSpec } from "../machine/Op.js"
 import { labelsOf } from "../options/labels.js"
-import { id as keyRule } from "../options/names.js"
+import { key as keyRule } from "../options/names.js"
 import { requireArguments, requireValue } from "../options/policy.js"
 import { queueName } from "../options/queues.js"
 import { optional } from "../options/Rule.js"
 import type { StartOptions } from "../options/startOptions.js"
 import { startOptions } from "../options/startOptions.js"
+import { currentAttempt } from "./attempts.js"
 import { dueAt, MAX_DATE_MILLIS } from "../util/time.js"
 import { differingKeys, encodeText, sameJson } from "../codec/wire.js"
 
@@ -190,7 +192,8 @@ export const startRuns = Effect.fnUntraced(function*(
   yield* conflictsWithin(runs)
   const enqueue = Effect.map(journal.enqueue({ runs, claim: null }), ({ value }) => value)
   const refuses = shape.options.singleton?.mode === "refuse"
-  const settle = (answers: ReadonlyArray<EnqueueResult>) => startedIds(runs, answers, refuses)
+  const settle = (answers: ReadonlyArray<EnqueueResult>) =>
+    Effect.flatMap(startedIds(runs, answers, refuses), (ids) => attemptsOf(journal, runs, answers, ids))
   // Several runs start all or none: a conflict with a stored run must undo the starts before it.
   if (runs.length > 1 && runs.some((run) => run.idempotencyKey !== null || run.singleton !== null)) {
     return yield* journal.transaction(Effect.flatMap(enqueue, settle))
@@ -229,6 +232,22 @@ const startedIds = (
     ids.push(answer.id)
   }
   return Effect.succeed(ids)
+}
+
+/** The ids, with those of runs that a key has found and that did not succeed replaced by their newest retries. */
+const attemptsOf = (
+  journal: JournalService,
+  runs: ReadonlyArray<NewRun>,
+  answers: ReadonlyArray<EnqueueResult>,
+  ids: ReadonlyArray<string>
+): Effect.Effect<ReadonlyArray<string>, JournalError> => {
+  const isFailed = (index: number): boolean => {
+    const answer = answers[index]
+    return answer?._tag === "Existing" && answer.id !== runs[index]?.id && isRetryable(answer.status)
+  }
+  return ids.some((_, index) => isFailed(index))
+    ? Effect.forEach(ids, (id, index) => isFailed(index) ? currentAttempt(journal, id) : Effect.succeed(id))
+    : Effect.succeed(ids)
 }
 
 /** Fails if one idempotency key has two payloads within one bulk start, before anything is written. */

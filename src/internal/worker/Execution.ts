@@ -11,6 +11,7 @@
  * | child, publish, close, patch | content of the draft                      | –                         |
  */
 import type * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
 import type * as FiberRefs from "effect/FiberRefs"
 import { NotDurable } from "../../Errors.js"
@@ -26,6 +27,8 @@ import {
   voidWire
 } from "../codec/exits.js"
 import { cancelContent, wireOfMessage } from "../codec/messages.js"
+import { COMPENSATION_KEY } from "../runs/forking.js"
+import { dueAt } from "../util/time.js"
 import { PROBLEM_KEY } from "../workflow/continuations.js"
 import type { Machine, Stray } from "../machine/Machine.js"
 import type { ChildSpec, MachineEntry, Op } from "../machine/Op.js"
@@ -59,6 +62,8 @@ export class Execution {
   parking: unknown
   private opened: OpenedRun | undefined
   private cancelledBeforeStart = false
+  /** The time of the last entry that was inherited from another run; without such entries, the run's start. */
+  private readonly cutAt: number
   private readonly timers = new Map<Op, number>()
   private stray: Stray | undefined
 
@@ -69,6 +74,7 @@ export class Execution {
   ) {
     this.draft = new Draft(run.nextSeq)
     this.mailbox.reset(run.inbox, run.seen)
+    this.cutAt = run.journal.findLast(({ seq }) => seq < run.inherited)?.at ?? run.startedAt
   }
 
   /** Make the machine and replay the journal. */
@@ -200,6 +206,9 @@ export class Execution {
     const wire = this.opened.encodeExit(exit)
     const end = { wire, seq: this.draft.nextSeq, now: this.now }
     if (exit._tag === "Failure") this.failure = exit.cause
+    if (wire.kind !== "success" && machine.compensation !== undefined) {
+      this.draft.publish(COMPENSATION_KEY, JSON.stringify(machine.compensation))
+    }
     for (const next of this.opened.continuations(end)) {
       if (Either.isLeft(next)) this.draft.publish(PROBLEM_KEY, JSON.stringify(next.left))
       else if (!this.draft.hasChild(next.right.id)) this.draft.addChild(next.right)
@@ -270,17 +279,32 @@ export class Execution {
         this.openWork.add(op)
         return this.events.work(op, this.draft.mark)
       case "Timer":
-        this.timers.set(op, data.due)
+        this.timers.set(op, this.dueOf(op, data.due))
         return
       case "Receive":
       case "Child":
       case "Callback": {
         const key = awaitedKey(op)
         if (key !== undefined) this.mailbox.wait(key, op)
-        if (data._tag === "Receive" && data.due !== null) this.timers.set(op, data.due)
+        if (data._tag === "Receive" && data.due !== null) this.timers.set(op, this.dueOf(op, data.due))
         return
       }
     }
+  }
+
+  /**
+   * When a timer is due. A fork continues with the clock of its source, which stopped at the last inherited entry. A
+   * timer of that time that passed before the fork was made would fire before the program does anything: it continues
+   * from the moment of the fork, with the time that was left at that entry, or with all of it. The timeout of the
+   * workflow always starts again, as it is the fork's own.
+   */
+  private dueOf({ at }: Op, due: number): number {
+    const { createdAt, startedAt } = this.run
+    if (createdAt <= this.cutAt || at > this.cutAt) return due
+    const { timeout } = this.registered.shape.options
+    const isTimeout = timeout !== undefined && due === dueAt(startedAt + Duration.toMillis(timeout))
+    if (isTimeout) return createdAt + due - startedAt
+    return due > createdAt ? due : createdAt + due - (due <= this.cutAt ? at : this.cutAt)
   }
 
   private cancelled(op: Op): void {

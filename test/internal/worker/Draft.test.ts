@@ -10,6 +10,8 @@ const receive = (id: number, name: string): Op => ({
   data: { _tag: "Receive", due: null },
   decode: () => Either.left("not read here"),
   resume: () => {},
+  at: 0,
+  shielded: false,
   waiters: () => []
 })
 
