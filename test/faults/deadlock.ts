@@ -51,7 +51,7 @@ const message = (to: string, id: string) => ({ to, kind: "signal", name: "s", id
 
 const driverOf = (url: string, applicationName: string) =>
   Effect.map(
-    Layer.build(PgJournal.layerDriver({ url: Redacted.make(url), applicationName, listen: false, maxConnections: 6 })),
+    Layer.build(PgJournal.layerDriver({ url: Redacted.make(url), applicationName, listen: false, maxConnections: 16 })),
     (context) => Context.get(context, JournalDriver)
   )
 
