@@ -54,6 +54,14 @@ export const all: ReadonlyArray<Migration> = [
   { id: 7, name: "end_causes", breaking: true, statements: EndCauses.statements }
 ]
 
+/**
+ * The id of the last migration.
+ *
+ * @since 0.2.0
+ * @category migrations
+ */
+export const last: number = Math.max(...all.map(({ id }) => id))
+
 interface MigrationRow {
   readonly id: number
   readonly name: string
@@ -108,7 +116,7 @@ $perdure$`
 const newerRefusal = (t: Tables): string =>
   `DO $perdure$
 BEGIN
-  IF EXISTS (SELECT FROM ${t.migrations} WHERE breaking AND id > ${Math.max(...all.map(({ id }) => id))}) THEN
+  IF EXISTS (SELECT FROM ${t.migrations} WHERE breaking AND id > ${last}) THEN
     RAISE EXCEPTION 'the schema ${t.schema} has a breaking migration that this script lacks'
       USING HINT = 'Use the script of a newer version.';
   END IF;

@@ -149,6 +149,7 @@ export const make = (
       application,
       journal,
       liveness,
+      lastMigration: Migrations.last,
       newerError: Migrations.newerError(liveness, tables),
       maxCalls,
       maxTransactions

@@ -1,4 +1,4 @@
-/* perdure:heartbeat:9f5bb2a3 */
+/* perdure:heartbeat:0b007f13 */
 WITH lease_snapshot AS MATERIALIZED (
   SELECT w.lease_until FROM "perdure"."workers" w WHERE w.id = $1::text FOR UPDATE
 ), written_workers AS (
@@ -52,4 +52,5 @@ WITH lease_snapshot AS MATERIALIZED (
 )
 SELECT date_part('epoch', date_trunc('milliseconds', statement_timestamp())) * 1000 AS now, EXISTS (SELECT FROM written_workers) AS renewed,
   (SELECT CASE WHEN ping IS DISTINCT FROM pong THEN ping END FROM written_workers) AS ping,
-  coalesce((SELECT lease_until <= date_trunc('milliseconds', statement_timestamp()) FROM lease_snapshot), false) AS lapsed;
+  coalesce((SELECT lease_until <= date_trunc('milliseconds', statement_timestamp()) FROM lease_snapshot), false) AS lapsed,
+  (SELECT m.id FROM "perdure"."migrations" m WHERE m.breaking ORDER BY m.id DESC LIMIT 1) AS breaking;

@@ -159,6 +159,7 @@ for (const [name, client] of kinds) {
           yield* beat
           const sql = yield* SqlClient.SqlClient
           yield* sql.unsafe("UPDATE perdure.migrations SET breaking = true WHERE id = 9000")
+          assert.strictEqual((yield* Effect.flip(beat)).code, "SchemaVersion")
           const before = yield* sql.unsafe("SELECT lease_until FROM perdure.workers")
           const operations = [
             Effect.asVoid(beat),

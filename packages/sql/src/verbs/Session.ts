@@ -25,10 +25,10 @@ export interface Session {
   readonly livenessQuery: Query
   readonly hints: Hints.Hints
   /**
-   * Fails with `SchemaVersion` if another process has applied a breaking migration that this code lacks. From then on,
-   * all statements fail with that error.
+   * Fails with `SchemaVersion` if `breaking`, the last breaking migration of the schema, is one that this code lacks.
+   * From then on, all statements fail with that error.
    */
-  readonly requireSchema: Effect.Effect<void, JournalError>
+  readonly requireSchema: (breaking: number | null) => Effect.Effect<void, JournalError>
   /** Whether the calling fiber is inside a transaction of any `SqlClient`. */
   readonly inTransaction: Effect.Effect<boolean>
   /**
@@ -49,6 +49,8 @@ export interface SessionOptions {
   readonly journal: SqlClient.SqlClient
   /** For heartbeats. */
   readonly liveness: SqlClient.SqlClient
+  /** The id of the last migration that this code has. */
+  readonly lastMigration: number
   /** The error of a breaking migration that this code lacks; null if the schema has none. */
   readonly newerError: Effect.Effect<JournalError | null, JournalError>
   /** Statements of calls at the same time; others wait. */
@@ -129,11 +131,14 @@ export const make = (options: SessionOptions): Effect.Effect<Session, never, Sco
       workerQuery,
       livenessQuery: liveness === journal ? workerQuery : makeQuery(liveness, tables, clock, outdated),
       hints,
-      requireSchema: Effect.flatMap(options.newerError, (error) => {
-        if (error === null) return Effect.void
-        outdated.error = error
-        return error
-      }),
+      requireSchema: (breaking) =>
+        breaking === null || breaking <= options.lastMigration
+          ? Effect.void
+          : Effect.flatMap(options.newerError, (error) => {
+            if (error === null) return Effect.void
+            outdated.error = error
+            return error
+          }),
       inTransaction,
       transaction: transactionOn(application, limitTransactions),
       ownTransaction: transactionOn(journal, limitCalls)

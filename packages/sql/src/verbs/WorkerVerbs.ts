@@ -13,10 +13,9 @@ export const make = (
 ): Omit<Driver.WorkerVerbs, "reconcile" | "retire" | "reap"> => ({
   heartbeat: ({ info, leaseMillis, worker }) => {
     hints.localWorkers.add(worker.id)
-    // A worker that must not use the schema any longer must not extend its lease either.
-    return Effect.zipRight(
-      requireSchema,
-      livenessQuery(Heartbeat.heartbeat, [worker.id, worker.incarnation, leaseMillis, info], Heartbeat.decode)
+    return Effect.flatMap(
+      livenessQuery(Heartbeat.heartbeat, [worker.id, worker.incarnation, leaseMillis, info], Heartbeat.decode),
+      ({ breaking, now, value }) => Effect.as(requireSchema(breaking), { now, value })
     )
   },
   workers: ({ after, id, limit }) => query(Workers.workers, [id, after, Math.max(0, limit)], Workers.decode),

@@ -102,14 +102,21 @@ export const heartbeat: Verb = {
       sql`
         SELECT ${millis(t.now)} AS now, EXISTS (SELECT FROM written_workers) AS renewed,
           (SELECT CASE WHEN ping IS DISTINCT FROM pong THEN ping END FROM written_workers) AS ping,
-          coalesce((SELECT lease_until <= ${t.now} FROM lease_snapshot), false) AS lapsed
+          coalesce((SELECT lease_until <= ${t.now} FROM lease_snapshot), false) AS lapsed,
+          (SELECT m.id FROM ${t.migrations} m WHERE m.breaking ORDER BY m.id DESC LIMIT 1) AS breaking
       `
     )
 }
 
-export const decode = (rows: ReadonlyArray<Row.Fields>): Driver.Answer<Driver.HeartbeatResult> => {
+export interface HeartbeatRow extends Driver.Answer<Driver.HeartbeatResult> {
+  /** The id of the last breaking migration of the schema. */
+  readonly breaking: number | null
+}
+
+export const decode = (rows: ReadonlyArray<Row.Fields>): HeartbeatRow => {
   const row = Row.first(rows)
   return {
+    breaking: Row.integerOrNull(row, "breaking"),
     now: Row.instant(row, "now"),
     value: Row.flag(row, "renewed")
       ? { _tag: "Renewed", lapsed: Row.flag(row, "lapsed"), ping: Row.textOrNull(row, "ping") }
