@@ -37,8 +37,9 @@ const THREAD_HEAP_MEGABYTES = 32
 const script = `
 "use strict"
 const { scheduler } = require("node:timers/promises")
-const { workerData } = require("node:worker_threads")
+const { parentPort, workerData } = require("node:worker_threads")
 const { busyMillis, config, leaseMillis, parameters, pg, shared, silentMillis, lookMillis, text } = workerData
+const { Client } = require(pg)
 const state = new BigInt64Array(shared)
 let client
 const close = async () => {
@@ -47,7 +48,6 @@ const close = async () => {
   if (old !== undefined) await old.end()
 }
 const connect = async () => {
-  const { Client } = require(pg)
   const made = new Client(config)
   // A connection that breaks fails its statement, too.
   made.on("error", () => {})
@@ -64,6 +64,7 @@ const look = async () => {
   if (rowCount === 1) Atomics.store(state, ${GOOD_UNTIL}, sent + BigInt(leaseMillis) * ${NANOS_PER_MILLI}n)
 }
 const main = async () => {
+  parentPort.postMessage("ready")
   for (;;) {
     await scheduler.wait(lookMillis)
     try {
@@ -107,6 +108,14 @@ const makeThread = (
   return thread
 }
 
+/** Waits until the thread can work. Fails if it cannot. */
+const ready = (thread: Worker): Effect.Effect<void, unknown> =>
+  Effect.async((resume) => {
+    thread.once("message", () => resume(Effect.void))
+    thread.once("error", (error) => resume(Effect.fail(error)))
+    thread.once("exit", () => resume(Effect.fail(new Error("the thread ended"))))
+  })
+
 /** Without a thread: nothing keeps the lease but heartbeats. */
 const idle: LeaseKeeper = { beat: () => {}, stop: () => {}, remainingMillis: () => -Infinity }
 
@@ -132,7 +141,7 @@ export const keepLease = (config: Pg.ClientConfig, schema: string) =>
     yield* Effect.acquireRelease(
       Effect.try(() => makeThread(config, schema, request, shared)),
       (thread) => Effect.promise(() => thread.terminate())
-    )
+    ).pipe(Effect.tap(ready))
     const keeper: LeaseKeeper = {
       beat: () => void Atomics.store(state, HEARTBEAT, process.hrtime.bigint()),
       stop: () => {
