@@ -11,6 +11,7 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import { JournalDriver } from "./driver/JournalDriver.js"
 import type { ConfigurationInvalid, JournalError } from "./Errors.js"
@@ -91,7 +92,14 @@ const make = Effect.fnUntraced(function*(options?: JournalOptions) {
       if (hint._tag === "Changed") return process.watch.changed(hint.run)
       for (const worker of process.workers) worker.hint(hint)
     })))
-  yield* Effect.forkScoped(process.watch.run)
+  // A dead loop would leave all waits of the process without an end.
+  yield* Effect.forkScoped(Effect.retry(
+    Effect.tapErrorCause(
+      Effect.sandbox(process.watch.run),
+      (cause) => Effect.logError("waiting for runs failed, it starts again in a second", cause)
+    ),
+    Schedule.spaced("1 second")
+  ))
   const service: JournalService = {
     ...operations,
     ...makeValueOperations(operations),

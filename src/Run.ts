@@ -19,7 +19,7 @@ import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import type * as Types from "effect/Types"
 import { insideOrOutside, outsideOnly } from "./CurrentRun.js"
-import { type Control, type HistoryEntry, isFinal, type RunRecord } from "./driver/JournalDriver.js"
+import { type Control, type HistoryEntry, isFinal, isLastPage, type RunRecord } from "./driver/JournalDriver.js"
 import type {
   ForkInvalid,
   JournalError,
@@ -242,7 +242,7 @@ export const make = <A, E>(journal: JournalService, reader: RunReader, id: strin
             const last = page.at(-1)
             return [
               Chunk.fromIterable(page),
-              last === undefined || page.length < HISTORY_PAGE_SIZE ? Option.none() : Option.some(last.seq + 1)
+              last === undefined || isLastPage(page, HISTORY_PAGE_SIZE) ? Option.none() : Option.some(last.seq + 1)
             ] as const
           }
         )

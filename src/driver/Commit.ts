@@ -97,6 +97,8 @@ export type CommitResult =
   }
   /** Nothing is written: the worker does not hold the run at this epoch, or the run is at another sequence number. */
   | { readonly _tag: "Lost" }
+  /** Nothing is written: another transaction has locked a row of the commit. Commit again later. */
+  | { readonly _tag: "Locked" }
   /**
    * Nothing is written: the inbox has messages beyond `seen`, or a run to be paused must not end (rule 2). Read the
    * inbox, then commit again.

@@ -14,7 +14,8 @@
  * 3. **Exactly once out.** Children, messages and the message to the parent are part of the commit that causes them.
  * 4. **Lock order.** Every operation first locks all run rows that it changes, in order of id.
  * 5. **Driver time.** All comparisons use the driver's clock, and every answer carries its `now`.
- * 6. **Bounded work.** Every sweep takes at most `limit` rows. Several workers can share it.
+ * 6. **Bounded work.** Every sweep takes at most `limit` rows. Several workers can share it. An answer that lists
+ *    values ends at `AnswerBounds`; the caller reads on.
  * 7. **Idempotence.** Repeating an operation whose answer was lost changes nothing and returns an equivalent answer.
  *
  * States and transitions (`availableAt` is when a `pending` or `suspended` run can be claimed):
@@ -54,12 +55,13 @@ import type { HistoryEntry } from "./Entry.js"
 import type { Hint } from "./Hint.js"
 import type { MessageVerbs } from "./Message.js"
 import type { QueueVerbs } from "./Queues.js"
-import type { ClaimedRun, EnqueueResult, NewRun, RunRecord } from "./Run.js"
+import type { ClaimedRun, EnqueueResult, NewRun, RunRecord, RunStanding, UnreadableRun } from "./Run.js"
 import type { ScheduleVerbs } from "./Schedules.js"
 import type { SearchVerbs } from "./Search.js"
 import type { LeaseKeeper, LeaseRequest, WorkerRef, WorkerVerbs } from "./Workers.js"
 
 export type * from "./Answer.js"
+export * from "./AnswerBounds.js"
 export type * from "./Commit.js"
 export type * from "./Control.js"
 export type * from "./Entry.js"
@@ -103,7 +105,8 @@ export interface RunVerbs {
    *
    * `nextDue` is the instant at which the next run becomes available (null for none). `more`: there may be more
    * claimable runs, because another claim has locked their queue, or the claim has reached its bound of work.
-   * `limited`: runs are due that wait for the end of others.
+   * `limited`: runs are due that wait for the end of others. `unreadable`: claimed runs that the driver cannot read,
+   * absent for none; the other runs of the claim are not affected.
    */
   readonly claim: (request: {
     readonly worker: WorkerRef
@@ -116,11 +119,13 @@ export interface RunVerbs {
     readonly nextDue: Millis | null
     readonly more: boolean
     readonly limited: boolean
+    readonly unreadable?: ReadonlyArray<UnreadableRun>
   }>
 
   /**
    * Applies the commits of many runs in one statement, each commit whole or not at all. Results are in the order of the
-   * request.
+   * request. Outside of a transaction, a row that another transaction keeps locked delays only the commits that touch
+   * it: they are `Locked`.
    */
   readonly commit: (request: {
     readonly worker: WorkerRef
@@ -130,10 +135,17 @@ export interface RunVerbs {
   /** Reads runs by id. Ids of runs that do not exist are left out. */
   readonly get: (runs: ReadonlyArray<string>) => Call<ReadonlyArray<RunRecord>>
 
-  /** Reads like `get`, and requests a `Changed` hint for when a live run ends or publishes a value. */
-  readonly await: (runs: ReadonlyArray<string>) => Call<ReadonlyArray<RunRecord>>
+  /**
+   * Reads how runs stand, with the exits of final runs up to `AnswerBounds`, and requests a `Changed` hint for when a
+   * live run ends or publishes a value. Never waits for another transaction: it requests no hint for a run that is
+   * locked.
+   */
+  readonly await: (runs: ReadonlyArray<string>) => Call<ReadonlyArray<RunStanding>>
 
-  /** Reads a page of a run's journal, in order, from the entry `from` on, at most `limit` entries. */
+  /**
+   * Reads a page of a run's journal, in order, from the entry `from` on, at most `limit` entries and up to
+   * `AnswerBounds` (`isLastPage`).
+   */
   readonly history: (
     request: { readonly run: string; readonly from: number; readonly limit: number }
   ) => Call<ReadonlyArray<HistoryEntry>>

@@ -80,7 +80,7 @@ export type Disposition = "Delivered" | "Buffered" | "Duplicate" | "Expired" | "
  */
 export interface Inbox {
   readonly run: string
-  /** The inbox sequence up to which `messages` is complete. */
+  /** The inbox sequence up to which `messages` is complete: that of the run, unless the answer ended at a bound. */
   readonly seen: number
   /** The run is to be paused: its holder must suspend or release it. */
   readonly pausing: boolean
@@ -98,7 +98,8 @@ export interface MessageVerbs {
   readonly deliver: (messages: ReadonlyArray<NewMessage>) => Call<ReadonlyArray<Disposition>>
 
   /**
-   * Reads the unconsumed messages of each run beyond the inbox sequence `after`. Runs that do not exist are left out.
+   * Reads the unconsumed messages of each run beyond the inbox sequence `after`, up to `AnswerBounds` for all runs
+   * (`mayLackMessages`): then read again beyond `seen`. Runs that do not exist are left out.
    */
   readonly inbox: (
     requests: ReadonlyArray<{ readonly run: string; readonly after: number }>

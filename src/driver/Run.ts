@@ -141,6 +141,33 @@ export interface ClaimedRun {
 }
 
 /**
+ * A claimed run that the driver cannot read, because its row, an entry or a message was written by newer code or by
+ * hand. The worker parks it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface UnreadableRun {
+  readonly id: string
+  readonly epoch: number
+  /** The `seq` of the next entry. */
+  readonly nextSeq: number
+  /** The field that cannot be read, and its value. */
+  readonly detail: string
+}
+
+/**
+ * A run as those who wait for it see it: its payload is not read.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RunStanding extends Pick<RunRecord, "id" | "status" | "finishedAt" | "exit" | "endCause" | "detail"> {
+  /** The run is final, but how it ended is beyond the bound of the answer. Absent: it is not. */
+  readonly isPartial?: true
+}
+
+/**
  * A run as readers see it.
  *
  * @since 0.1.0

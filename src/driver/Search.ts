@@ -89,7 +89,10 @@ export interface RetentionRule {
  * @category verbs
  */
 export interface SearchVerbs {
-  /** Reads a page of the runs that match, beyond `after`. `next` is null on the last page. */
+  /**
+   * Reads a page of the runs that match, beyond `after`, at most `limit` and up to `AnswerBounds`. `next` is null on
+   * the last page.
+   */
   readonly find: (request: {
     readonly filter: RunFilter
     readonly after: RunCursor | null

@@ -189,7 +189,7 @@ describe("a fault of the connection", () => {
 
 describe("a fault that the server reports", () => {
   for (const limit of ["lock_timeout", "statement_timeout"]) {
-    it.scopedLive(`is a retryable Conflict at the server's ${limit}`, () =>
+    it.scopedLive(`is a retryable Conflict at the server's ${limit}, and outside of a transaction a locked run`, () =>
       Effect.gen(function*() {
         const { url } = yield* TestDatabase.freshOn(server)
         const patient = yield* driverOn(url)
@@ -198,7 +198,9 @@ describe("a fault that the server reports", () => {
         const gate = yield* session(url)
         yield* gate("BEGIN")
         yield* gate("SELECT FROM perdure.runs WHERE id = 'a' FOR UPDATE")
-        assert.deepStrictEqual(yield* codeOf(commit(driver, commitOf("a"))), ["Conflict", true])
+        const inside = driver.transaction(driver.commit({ worker, commits: [commitOf("a")] }))
+        assert.deepStrictEqual(yield* codeOf(inside), ["Conflict", true])
+        assert.deepStrictEqual(yield* commit(driver, commitOf("a")), ["Locked"])
         yield* gate("COMMIT")
         assert.deepStrictEqual(yield* commit(driver, commitOf("a")), ["Applied"])
       }))

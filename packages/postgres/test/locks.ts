@@ -2,13 +2,14 @@
  * Lock order (rule 4). Each test makes the moment at which statements without one order would deadlock: a transaction
  * locks the middle row, so that one operation waits with half of its locks while another one, which names the same rows
  * in the opposite order, starts. Then the transaction ends. No test sleeps: the database reports which backends wait.
+ * Commits wait for locks only inside a transaction.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as TestDatabase from "@perdure/testing/TestDatabase"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import type { JournalDriver } from "perdure/JournalDriver"
+import type { CommitResult, JournalDriver, RunCommit } from "perdure/JournalDriver"
 import { ask, commitOf, driverOn, finish, held, newRun, session, signal, worker } from "./support/driver.js"
 
 /** Waits until `count` backends of this database wait for a lock. */
@@ -37,25 +38,52 @@ const forced = <A, B>(url: string, left: Effect.Effect<A, unknown>, right: Effec
 
 const ids = ["a", "b", "m", "y", "z"]
 
+const commitInside = (driver: JournalDriver, commits: ReadonlyArray<RunCommit>) =>
+  driver.transaction(driver.commit({ worker, commits }))
+
+/** Commits that touch `m` beside others, and their results while `m` is locked. */
+const besideLocked: Readonly<
+  Record<string, { readonly commits: ReadonlyArray<RunCommit>; readonly results: ReadonlyArray<CommitResult["_tag"]> }>
+> = {
+  "of own runs": {
+    commits: ["a", "m", "z"].map((run) => commitOf(run)),
+    results: ["Applied", "Locked", "Applied"]
+  },
+  "that suspend and end": {
+    commits: [
+      commitOf("a", { transition: { _tag: "Suspend", until: Infinity, waiting: [] } }),
+      commitOf("m", { transition: finish }),
+      commitOf("z", { transition: finish })
+    ],
+    results: ["Applied", "Locked", "Applied"]
+  },
+  "with messages": {
+    commits: [
+      commitOf("a", { messages: [signal("m", "to a locked run")] }),
+      commitOf("b", { messages: [signal("y", "to a run"), signal("no-such-run", "to no run")] }),
+      commitOf("z")
+    ],
+    results: ["Locked", "Applied", "Applied"]
+  }
+}
+
 /** Operations that change `a`, `m` and `z`, and name them in the given order. */
 const operations: Readonly<
   Record<string, (driver: JournalDriver, order: ReadonlyArray<string>) => Effect.Effect<unknown, unknown>>
 > = {
   "deliver": (driver, order) => driver.deliver(order.map((to) => signal(to, `by deliver ${order.join("")}`))),
-  "commits of own runs": (driver, order) => driver.commit({ worker, commits: order.map((run) => commitOf(run)) }),
+  "commits of own runs": (driver, order) => commitInside(driver, order.map((run) => commitOf(run))),
   "commits that end": (driver, order) =>
-    driver.commit({ worker, commits: order.map((run) => commitOf(run, { transition: finish })) }),
+    commitInside(driver, order.map((run) => commitOf(run, { transition: finish }))),
   "commits that suspend": (driver, order) =>
-    driver.commit({
-      worker,
-      commits: order.map((run) => commitOf(run, { transition: { _tag: "Suspend", until: Infinity, waiting: [] } }))
-    }),
+    commitInside(
+      driver,
+      order.map((run) => commitOf(run, { transition: { _tag: "Suspend", until: Infinity, waiting: [] } }))
+    ),
   "a commit with messages": (driver, order) =>
-    driver.commit({
-      worker,
-      commits: [commitOf(order[0] ?? "", { messages: order.map((to) => signal(to, `by commit ${order.join("")}`)) })]
-    }),
-  "await": (driver, order) => driver.await(order),
+    commitInside(driver, [
+      commitOf(order[0] ?? "", { messages: order.map((to) => signal(to, `by commit ${order.join("")}`)) })
+    ]),
   "retire": (driver) => driver.retire(worker),
   "reconcile": (driver) => driver.reconcile({ worker, held: [], claimedBefore: Infinity })
 }
@@ -151,6 +179,68 @@ export const suite = (server: TestDatabase.Server): void => {
         }),
       30_000
     )
+
+    for (const [name, { commits, results }] of Object.entries(besideLocked)) {
+      it.scopedLive(
+        `delay only the commits that touch a locked row: commits ${name}`,
+        () =>
+          Effect.gen(function*() {
+            const { url } = yield* TestDatabase.freshOn(server)
+            const driver = yield* driverOn(url)
+            yield* held(driver, ...ids)
+            const gate = yield* session(url)
+            yield* gate("BEGIN")
+            yield* gate("SELECT FROM perdure.runs WHERE id = 'm' FOR UPDATE")
+            const first = (yield* driver.commit({ worker, commits })).value
+            assert.deepStrictEqual(first.map(({ _tag }) => _tag), results)
+            yield* gate("COMMIT")
+            const locked = commits.filter((_, index) => results[index] === "Locked")
+            assert.deepStrictEqual(
+              (yield* driver.commit({ worker, commits: locked })).value.map(({ _tag }) => _tag),
+              ["Applied"]
+            )
+          }),
+        30_000
+      )
+    }
+
+    it.scopedLive("of a parent delay only the commits of its children", () =>
+      Effect.gen(function*() {
+        const { url } = yield* TestDatabase.freshOn(server)
+        const driver = yield* driverOn(url)
+        yield* held(driver, "m", "y")
+        const child = newRun("a", { parent: { id: "m", token: "a", attached: true } })
+        yield* driver.enqueue({ runs: [child], claim: { worker, capacity: 1 } })
+        const gate = yield* session(url)
+        yield* gate("BEGIN")
+        yield* gate("SELECT FROM perdure.runs WHERE id = 'm' FOR UPDATE")
+        const commits = [commitOf("a", { transition: finish }), commitOf("y", { transition: finish })]
+        assert.deepStrictEqual(
+          (yield* driver.commit({ worker, commits })).value.map(({ _tag }) => _tag),
+          ["Locked", "Applied"]
+        )
+        yield* gate("COMMIT")
+        assert.deepStrictEqual(
+          (yield* driver.commit({ worker, commits })).value.map(({ _tag }) => _tag),
+          ["Applied", "Applied"]
+        )
+        assert.lengthOf((yield* driver.inbox([{ run: "m", after: 0 }])).value[0]?.messages ?? [], 1)
+      }), 30_000)
+
+    it.scopedLive("do not delay those who wait for runs", () =>
+      Effect.gen(function*() {
+        const { url } = yield* TestDatabase.freshOn(server)
+        const driver = yield* driverOn(url)
+        yield* held(driver, ...ids)
+        const gate = yield* session(url)
+        yield* gate("BEGIN")
+        yield* gate("SELECT FROM perdure.runs WHERE id = 'm' FOR UPDATE")
+        const { value } = yield* driver.await(ids)
+        assert.deepStrictEqual(value.map(({ id, status }) => `${id} ${status}`), ids.map((id) => `${id} running`))
+        const marked = yield* ask(url, "SELECT id FROM perdure.runs WHERE awaited ORDER BY id")
+        assert.deepStrictEqual(marked.map((row) => row["id"]), ["a", "b", "y", "z"])
+        yield* gate("COMMIT")
+      }), 30_000)
 
     it.scopedLive("do not delay a claim: locked runs are skipped", () =>
       Effect.gen(function*() {

@@ -1,9 +1,9 @@
-/* perdure:commitrptf:c6cefa3f */
+/* perdure:commitrptf:6ab340d5 */
 WITH commits AS MATERIALIZED (
   SELECT * FROM json_to_recordset($1::json) AS c(
     i int, run text, epoch int, "from" int, n int, seen int, must boolean, mark bigint, closes text[],
     move text, until float8, waiting text[], exit_kind text, exit_value text, error_code text, detail text, payload text, read int[]
-  )
+  ), set_config('lock_timeout', '200ms', true) AS lock_timeout
 ), locked_runs AS MATERIALIZED (
   SELECT r.*, target.i
   FROM (
@@ -21,8 +21,8 @@ WITH commits AS MATERIALIZED (
   FROM locked_runs r
   LEFT JOIN commits a ON a.i = r.i
   CROSS JOIN LATERAL (
-    SELECT a."from", a.n, a.mark, a.seen, a.closes, a.move, a.until, a.waiting AS awaiting, a.exit_kind, a.exit_value,
-      a.error_code, a.detail, a.payload, a.read, CASE
+    SELECT a."from", a.n, a.mark, a.seen, a.closes, a.move, a.until, a.waiting AS awaiting, a.exit_kind,
+      a.exit_value, a.error_code, a.detail, a.payload, a.read, CASE
         WHEN a.i IS NULL THEN NULL
         WHEN r.epoch = a.epoch AND r.last_from = a."from" AND r.last_mark = a.mark
           AND (a.n > 0 OR a.move IS NOT NULL) THEN 2

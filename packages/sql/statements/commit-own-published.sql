@@ -1,8 +1,8 @@
-/* perdure:commit_ownp:f6f23dbb */
+/* perdure:commit_ownp:5ad0e5b7 */
 WITH commits AS MATERIALIZED (
   SELECT *, 1 AS few FROM json_to_recordset($1::json) AS c(
     i int, run text, epoch int, "from" int, n int, seen int, must boolean, mark bigint, closes text[]
-  )
+  ), set_config('lock_timeout', '200ms', true) AS lock_timeout
 ), updated_runs AS (
   UPDATE "perdure"."runs" r
   SET

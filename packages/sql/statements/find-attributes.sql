@@ -1,4 +1,4 @@
-/* perdure:find_a_101:bf7be2f8 */
+/* perdure:find_a_101:a768f9a4 */
 WITH workflows AS MATERIALIZED (
   SELECT a.workflow, 1 AS few FROM (
     WITH RECURSIVE workflow_scan AS (
@@ -46,21 +46,24 @@ WITH workflows AS MATERIALIZED (
 SELECT date_part('epoch', date_trunc('milliseconds', statement_timestamp())) * 1000 AS now, x.*
 FROM (SELECT 1) one_row
 LEFT JOIN (
-  SELECT r.id, r.workflow, r.version, r.status, r.queue, r.priority, n.payload, n.idempotency_key, n.parent_id,
-    n.parent_token, n.attached, n.root, n.depth, r.key, to_json(n.tags)::text AS tags, n.attributes::text AS attributes,
-    n.source, n.source_seq, date_part('epoch', r.expires_at) * 1000 AS expires_at, coalesce(r.pause = 'asked', false) AS pausing,
-    r.epoch, r.generation, r.next_seq, r.crashes, date_part('epoch', n.created_at) * 1000 AS created_at,
-    date_part('epoch', r.started_at) * 1000 AS started_at, date_part('epoch', r.finished_at) * 1000 AS finished_at,
-    date_part('epoch', r.available_at) * 1000 AS available_at, r.worker, r.exit_kind, r.exit_value, r.ended_by, r.end_reason,
-    r.crashed_worker, r.detail, r.i
+  SELECT y.*, coalesce(sum(coalesce(octet_length(y.payload), 0) + coalesce(octet_length(y.exit_value), 0) + coalesce(octet_length(y.detail), 0)) OVER (ORDER BY y.i ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS earlier
   FROM (
-    SELECT r.*, p.i FROM page_runs p
-    CROSS JOIN LATERAL (
-      SELECT r.* FROM "perdure"."runs" r WHERE r.id = p.run OFFSET 0
+    SELECT r.id, r.workflow, r.version, r.status, r.queue, r.priority, n.payload, n.idempotency_key, n.parent_id,
+      n.parent_token, n.attached, n.root, n.depth, r.key, to_json(n.tags)::text AS tags, n.attributes::text AS attributes,
+      n.source, n.source_seq, date_part('epoch', r.expires_at) * 1000 AS expires_at, coalesce(r.pause = 'asked', false) AS pausing,
+      r.epoch, r.generation, r.next_seq, r.crashes, date_part('epoch', n.created_at) * 1000 AS created_at,
+      date_part('epoch', r.started_at) * 1000 AS started_at, date_part('epoch', r.finished_at) * 1000 AS finished_at,
+      date_part('epoch', r.available_at) * 1000 AS available_at, r.worker, r.exit_kind, r.exit_value, r.ended_by, r.end_reason,
+      r.crashed_worker, r.detail, r.i
+    FROM (
+      SELECT r.*, p.i FROM page_runs p
+      CROSS JOIN LATERAL (
+        SELECT r.* FROM "perdure"."runs" r WHERE r.id = p.run OFFSET 0
+      ) r
     ) r
-  ) r
-  CROSS JOIN LATERAL (
-    SELECT n.* FROM "perdure"."inputs" n WHERE n.run = r.id OFFSET 0
-  ) n
-) x ON true
+    CROSS JOIN LATERAL (
+      SELECT n.* FROM "perdure"."inputs" n WHERE n.run = r.id OFFSET 0
+    ) n
+  ) y
+) x ON x.earlier < 8388608
 ORDER BY x.i;

@@ -21,6 +21,6 @@ export const detailOf = (endCause: EndCause, at: Millis | null): Json => {
   }
 }
 
-/** A record as readers get it: with the detail of its `endCause`. */
-export const withDetail = (record: RunRecord): RunRecord =>
+/** A record, or a part of it, as readers get it: with the detail of its `endCause`. */
+export const withDetail = <A extends Pick<RunRecord, "endCause" | "finishedAt" | "detail">>(record: A): A =>
   record.endCause === null ? record : { ...record, detail: detailOf(record.endCause, record.finishedAt) }

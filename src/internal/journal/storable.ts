@@ -4,7 +4,7 @@
  * explain a request, characters that no storage can hold are replaced.
  */
 import * as Effect from "effect/Effect"
-import type { Answer, JournalDriver } from "../../driver/JournalDriver.js"
+import type { Answer, Call, JournalDriver } from "../../driver/JournalDriver.js"
 import { mapDriver } from "../../driver/mapDriver.js"
 import { storable } from "../util/show.js"
 import { canBeStored } from "../options/names.js"
@@ -27,7 +27,9 @@ export const storableOnly = (original: JournalDriver): JournalDriver => {
   /** Storage was not asked, so its time is not known. */
   const answer = <A>(value: A): Effect.Effect<Answer<A>> => Effect.succeed({ now: NaN, value })
 
-  const read = (ask: JournalDriver["get"]): JournalDriver["get"] => (runs) => {
+  type Read<A> = (runs: ReadonlyArray<string>) => Call<ReadonlyArray<A>>
+
+  const read = <A>(ask: Read<A>): Read<A> => (runs) => {
     if (runs.every(canBeStored)) return ask(runs)
     const possible = runs.filter(canBeStored)
     return possible.length === 0 ? answer([]) : ask(possible)

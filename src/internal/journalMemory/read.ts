@@ -1,5 +1,6 @@
 /** Reads of runs, journals, inboxes and published values. */
 import type * as Driver from "../../driver/JournalDriver.js"
+import { AnswerBounds, boundedBy, sizeOf, sizeOfEntry, sizeOfMessage } from "../../driver/AnswerBounds.js"
 import { isFinal } from "../../driver/RunStatus.js"
 import type { VerbRequest } from "../../driver/verbs.js"
 import type { Operate } from "./operate.js"
@@ -37,28 +38,45 @@ const runsOf = (store: Store.Store, ids: ReadonlyArray<string>): ReadonlyArray<S
   [...new Set(ids)].flatMap((id) => store.runs.get(id) ?? [])
 
 /** A rollback does not undo the request for hints, because an extra hint does no harm. */
-const awaitRuns = (store: Store.Store, ids: ReadonlyArray<string>): ReadonlyArray<Driver.RunRecord> => {
+const awaitRuns = (store: Store.Store, ids: ReadonlyArray<string>): ReadonlyArray<Driver.RunStanding> => {
   const runs = runsOf(store, ids)
   for (const { row } of runs) if (!isFinal(row.status)) store.awaited.add(row.id)
-  return runs.map(recordOf)
+  let size = 0
+  return runs.map(({ row: { detail, endCause, exit, finishedAt, id, status } }) => {
+    const fits = size < AnswerBounds.bytes
+    size += sizeOf([exit?.value ?? null, detail])
+    return fits || !isFinal(status)
+      ? { id, status, finishedAt, exit, endCause, detail }
+      : { id, status, finishedAt, exit: null, endCause: null, detail: null, isPartial: true }
+  })
 }
 
-const inbox = (store: Store.Store, requests: VerbRequest<"inbox">): ReadonlyArray<Driver.Inbox> =>
-  requests.flatMap(({ after, run: id }) => {
+const inbox = (store: Store.Store, requests: VerbRequest<"inbox">): ReadonlyArray<Driver.Inbox> => {
+  let size = 0
+  return requests.flatMap(({ after, run: id }) => {
     const run = store.runs.get(id)
     if (run === undefined) return []
     const { inboxSeq, pause } = run.row
-    return [{ run: id, seen: inboxSeq, pausing: pause === "requested", messages: unreadMessages(run, after) }]
+    const unread = unreadMessages(run, after)
+    const end = unread.findIndex((message, index) => {
+      if (size >= AnswerBounds.bytes || index >= AnswerBounds.items) return true
+      size += sizeOfMessage(message)
+      return false
+    })
+    const messages = end < 0 ? unread : unread.slice(0, end)
+    const seen = end < 0 ? inboxSeq : messages.at(-1)?.ordinal ?? after
+    return [{ run: id, seen, pausing: pause === "requested", messages }]
   })
+}
 
 const history = (
   store: Store.Store,
   { from, limit, run }: VerbRequest<"history">
 ): ReadonlyArray<Driver.HistoryEntry> =>
-  (store.runs.get(run)?.journal ?? [])
-    .filter(({ entry }) => entry.seq >= from)
-    .slice(0, limit)
-    .map(({ entry, epoch, worker }) => ({ ...entry, worker, epoch }))
+  boundedBy(
+    (store.runs.get(run)?.journal ?? []).filter(({ entry }) => entry.seq >= from).slice(0, limit),
+    ({ entry }) => sizeOfEntry(entry)
+  ).map(({ entry, epoch, worker }) => ({ ...entry, worker, epoch }))
 
 const published = (store: Store.Store, run: string): ReadonlyArray<Store.PublishedValue> =>
   [...store.runs.get(run)?.published.values() ?? []].sort((a, b) => Store.compare(a.key, b.key))

@@ -1,5 +1,6 @@
 /** Search by filter, counts, and the deletion of runs whose retention has passed. */
 import type * as Driver from "../../driver/JournalDriver.js"
+import { boundedBy, sizeOf } from "../../driver/AnswerBounds.js"
 import { isFinal } from "../../driver/RunStatus.js"
 import type { VerbRequest, VerbValues } from "../../driver/verbs.js"
 import * as Changes from "./changes.js"
@@ -69,11 +70,14 @@ const find = (store: Store.Store, { after, filter, limit }: VerbRequest<"find">)
   const rest = matching(store, filter)
     .filter(({ row }) => after === null || newestFirst(after, row) < 0)
     .sort((a, b) => newestFirst(a.row, b.row))
-  const runs = rest.slice(0, limit).map(recordOf)
+  const runs = boundedBy(
+    rest.slice(0, limit),
+    ({ row: { detail, exit, payload } }) => sizeOf([payload, exit?.value ?? null, detail])
+  ).map(recordOf)
   const last = runs.at(-1)
   return {
     runs,
-    next: last === undefined || rest.length <= limit ? null : { createdAt: last.createdAt, id: last.id }
+    next: last === undefined || rest.length <= runs.length ? null : { createdAt: last.createdAt, id: last.id }
   }
 }
 

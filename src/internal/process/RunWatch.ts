@@ -5,16 +5,17 @@ import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FiberId from "effect/FiberId"
-import { isFinal, type RunRecord } from "../../driver/JournalDriver.js"
+import { isFinal, type RunStanding, type RunStatus } from "../../driver/JournalDriver.js"
 import type { JournalError } from "../../Errors.js"
 import type { ReadableEnding } from "../codec/endings.js"
+import { isolateCorrupt } from "../util/isolate.js"
 import type { DriverTime } from "./DriverTime.js"
 import { sleep } from "../util/timers.js"
 
 /** What a waiter learns: the run ended, changed, or does not exist. */
 export type News =
   | { readonly _tag: "Ended"; readonly ending: ReadableEnding }
-  | { readonly _tag: "Seen"; readonly record: RunRecord }
+  | { readonly _tag: "Seen"; readonly status: RunStatus }
   | { readonly _tag: "Missing" }
   | { readonly _tag: "Broken"; readonly error: JournalError }
 
@@ -27,9 +28,9 @@ const READ_ONLY_MILLIS = 25
 /** Runs that one statement reads. */
 const PAGE_SIZE = 1000
 
-type Read = (runs: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<RunRecord>, JournalError>
+type Read = (runs: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<RunStanding>, JournalError>
 
-/** The operations of the journal that it uses. */
+/** The operations of the journal that it uses. A new wait reads once by `get`, every poll by `await`. */
 interface Storage {
   readonly get: Read
   readonly await: Read
@@ -175,25 +176,38 @@ export class RunWatch {
     read: Read,
     seen: (run: string) => void
   ): Effect.Effect<void> {
-    return Effect.match(read(page), {
-      // The next poll retries a passing fault; a permanent one ends the waits.
-      onFailure: (error) => {
-        if (!error.retryable) { for (const run of page) this.tell(run, { _tag: "Broken", error }) }
-      },
-      onSuccess: (records) => {
-        const missing = new Set(page)
-        for (const record of records) {
-          missing.delete(record.id)
-          const { detail, exit, status } = record
-          if (isFinal(status)) this.tell(record.id, { _tag: "Ended", ending: { status, exit, detail } })
-          else {
-            if (this.waiting.has(record.id)) seen(record.id)
-            this.tell(record.id, { _tag: "Seen", record })
-          }
+    const readPage = (runs: ReadonlyArray<string>) =>
+      Effect.map(read(runs), (standings) => {
+        const missing = new Set(runs)
+        for (const standing of standings) {
+          missing.delete(standing.id)
+          this.stands(standing, seen)
         }
         for (const run of missing) this.tell(run, { _tag: "Missing" })
-      }
-    })
+      })
+    const broken = (run: string, error: JournalError) => Effect.sync(() => this.tell(run, { _tag: "Broken", error }))
+    return isolateCorrupt(page, readPage, broken).pipe(
+      // The next poll retries a passing fault; a permanent one ends the waits.
+      Effect.catchAll((error) =>
+        error.retryable ? Effect.void : Effect.forEach(page, (run) => broken(run, error), { discard: true })
+      ),
+      // A defect: the runs of the page are read again.
+      Effect.onError(() =>
+        Effect.sync(() => {
+          for (const run of page) if (this.waiting.has(run)) this.due.add(run)
+        })
+      )
+    )
+  }
+
+  private stands({ detail, exit, id, isPartial, status }: RunStanding, seen: (run: string) => void): void {
+    if (!isFinal(status)) {
+      if (this.waiting.has(id)) seen(id)
+      return this.tell(id, { _tag: "Seen", status })
+    }
+    if (isPartial !== true) return this.tell(id, { _tag: "Ended", ending: { status, exit, detail } })
+    // The answer is full: this end is read with the next one.
+    if (this.waiting.has(id)) this.due.add(id)
   }
 
   private tell(run: string, news: News): void {

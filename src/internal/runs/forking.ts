@@ -16,7 +16,13 @@ import {
   ValueInvalid
 } from "../../Errors.js"
 import type { JournalService } from "../../Journal.js"
-import { type ForkRequest, type HistoryEntry, isRetryable, type RunRecord } from "../../driver/JournalDriver.js"
+import {
+  type ForkRequest,
+  type HistoryEntry,
+  isLastPage,
+  isRetryable,
+  type RunRecord
+} from "../../driver/JournalDriver.js"
 import { makeRunId } from "../codec/ids.js"
 import { nextAttemptId } from "./attempts.js"
 import type { ForkOptions, RetryOptions } from "../options/forkOptions.js"
@@ -145,7 +151,7 @@ const entriesOf = Effect.fnUntraced(function*(
     const from = (entries.at(-1)?.seq ?? -1) + 1
     const page = yield* journal.history({ run, from, limit: HISTORY_PAGE_SIZE })
     entries.push(...page)
-    if (page.length < HISTORY_PAGE_SIZE) return entries
+    if (isLastPage(page, HISTORY_PAGE_SIZE)) return entries
   }
 })
 

@@ -29,7 +29,7 @@ export const runNews = (
             case "Ended":
               return emit.single(true)
             case "Seen":
-              return emit.single(isFinal(news.record.status))
+              return emit.single(isFinal(news.status))
           }
         })
         return () => {

@@ -5,7 +5,7 @@ import * as Stream from "effect/Stream"
 import type { JournalError } from "../../Errors.js"
 import { NoSuchRun, RunEndedEarly } from "../../Errors.js"
 import type { JournalService } from "../../Journal.js"
-import type { HistoryEntry } from "../../driver/JournalDriver.js"
+import { type HistoryEntry, isLastPage } from "../../driver/JournalDriver.js"
 import { canBeStored } from "../options/names.js"
 import { runNews } from "./news.js"
 
@@ -46,7 +46,7 @@ export const firstEntry = (
       const found = page.find(matches)
       if (found !== undefined) return Effect.succeedSome(found)
       from = (page.at(-1)?.seq ?? from - 1) + 1
-      return page.length < HISTORY_PAGE_SIZE ? Effect.succeedNone : look
+      return isLastPage(page, HISTORY_PAGE_SIZE) ? Effect.succeedNone : look
     })
   )
   return look

@@ -6,8 +6,8 @@ import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import type { JournalError } from "../../Errors.js"
 import type { JournalService } from "../../Journal.js"
-import type { ClaimedRun, WorkerRef } from "../../driver/JournalDriver.js"
-import { logFailure, retryWhileAway } from "./faults.js"
+import type { ClaimedRun, UnreadableRun, WorkerRef } from "../../driver/JournalDriver.js"
+import { logFailure, orGiveBack, pauseAfter, retryWhileAway } from "./faults.js"
 import { Latch } from "./Latch.js"
 import { sleep } from "../util/timers.js"
 
@@ -35,6 +35,8 @@ export interface ClaimerOptions {
   /** The claim is over, and its runs were adopted. */
   readonly claimed: () => void
   readonly adopt: (runs: ReadonlyArray<ClaimedRun>) => void
+  /** Parks claimed runs that cannot be read. */
+  readonly park: (runs: ReadonlyArray<UnreadableRun>) => Effect.Effect<void, JournalError>
   /** Counts the times that the lease had run out. Other workers may have the runs of a claim that was sent before. */
   readonly lapses: () => number
   /** The result of a claim was lost, or came too late. */
@@ -70,7 +72,7 @@ export class Claimer {
 
   /** Claim as many runs as the worker has capacity for. Returns the number of claimed runs. */
   readonly runOnce: Effect.Effect<number, JournalError> = Effect.suspend(() => {
-    const { adopt, batch, capacity, claimed, hot, lapses, mayClaim, suspect, worker } = this.options
+    const { adopt, batch, capacity, claimed, hot, lapses, mayClaim, park, suspect, worker } = this.options
     const limit = Math.min(capacity(), batch)
     const workflows = this.journal.process.registrations.list()
     if (limit <= 0 || workflows.length === 0 || !mayClaim()) {
@@ -84,16 +86,21 @@ export class Claimer {
     // No claimed run may be forgotten between the result and its hold.
     return Effect.uninterruptibleMask((restore) =>
       restore(this.journal.claim({ worker, workflows, queues, limit, hot: hot() })).pipe(
-        Effect.onError(() => Effect.sync(suspect)),
-        Effect.map(({ limited, more, nextDue, runs }) => {
+        Effect.map(({ limited, more, nextDue, runs, unreadable = [] }) => {
           this.nextDue = nextDue
           this.limited = limited
           this.more = more
-          this.backlog = runs.length === limit
+          const claimedCount = runs.length + unreadable.length
+          this.backlog = claimedCount === limit
           if (lapses() === lapsesBefore) adopt(runs)
           else suspect()
-          return runs.length
+          return { claimedCount, unreadable }
         }),
+        Effect.flatMap(({ claimedCount, unreadable }) =>
+          unreadable.length === 0 ? Effect.succeed(claimedCount) : Effect.as(park(unreadable), claimedCount)
+        ),
+        // Storage may have given runs to this worker that it does not hold.
+        orGiveBack(suspect),
         Effect.ensuring(Effect.sync(claimed))
       )
     )
@@ -103,8 +110,9 @@ export class Claimer {
     const claimed = yield* this.runOnce.pipe(
       Effect.tapError(logFailure(Effect.logWarning, "a claim failed")),
       retryWhileAway,
-      Effect.catchAll((error) => Effect.as(logFailure(Effect.logError, "claims are refused")(error), 0))
+      (claim) => pauseAfter(claim, "claims are refused")
     )
+    if (claimed === undefined) return
     if (claimed > 0) this.emptyClaims = Infinity
     if (claimed > 0 && (this.backlog || this.more) && this.hasFreeShare) return
     const pause = sleep(yield* this.pauseMillis)

@@ -268,7 +268,7 @@ export class Execution {
   }
 
   private addPatch(patch: MachineEntry): void {
-    this.draft.addEntry({ ...patch, seq: this.draft.nextSeq, exit: toEncoded(patch.exit) })
+    this.draft.addPatch({ ...patch, seq: this.draft.nextSeq, exit: toEncoded(patch.exit) })
   }
 
   private requested(op: Op): void {

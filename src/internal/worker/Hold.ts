@@ -30,6 +30,9 @@ import { PendingWork } from "./PendingWork.js"
 import { attemptReport, divergenceReport, failureReport } from "./reports.js"
 import { Alarm } from "./TimerQueue.js"
 
+/** The pause before a commit is written again of which another transaction has locked a row. */
+const LOCKED_PAUSE_MILLIS = 250
+
 export type HoldState = "active" | "idle" | "leaving" | "gone"
 
 export class Hold {
@@ -41,6 +44,8 @@ export class Hold {
   private idleSince = 0
   /** The run is to be paused: no body starts; bodies that run are finished and committed. */
   private pausing = false
+  /** When to write a commit again that met a locked row; 0 if the last one did not. */
+  private lockedUntil = 0
   private readonly events: Array<() => void> = []
   private isAdvancing = false
 
@@ -118,6 +123,7 @@ export class Hold {
     this.safely(() => this.process())
     this.isAdvancing = false
     if (this.canCommit) this.host.commit(this)
+    else if (this.lockedUntil > this.host.now()) this.host.wakeAt(this, this.lockedUntil)
   }
 
   // --- commits ---
@@ -125,7 +131,17 @@ export class Hold {
   get canCommit(): boolean {
     const { draft } = this.execution
     return this.state !== "gone" && draft.inFlight === undefined && this.work.transaction === undefined &&
-      !draft.isEmpty
+      !draft.isEmpty && (this.lockedUntil === 0 || this.host.now() >= this.lockedUntil)
+  }
+
+  /** Another transaction had locked a row of the last commit: this run must not delay others. */
+  get isContended(): boolean {
+    return this.lockedUntil > 0
+  }
+
+  /** The size of the commit that is taken next, in characters. */
+  get commitSize(): number {
+    return this.execution.draft.nextSize
   }
 
   takeCommit(): DraftCommit {
@@ -142,8 +158,13 @@ export class Hold {
         return this.drop()
       case "Unseen":
         return this.unseen(inFlight)
+      case "Locked":
+        draft.restoreWithTransition()
+        this.lockedUntil = this.host.now() + LOCKED_PAUSE_MILLIS
+        return this.host.wakeAt(this, this.lockedUntil)
       case "Applied":
         draft.applied()
+        this.lockedUntil = 0
         this.host.progressed(this)
         if (inFlight.commit.transition !== null) return this.left(inFlight, inFlight.commit.transition)
         this.heard(result.news)
@@ -166,18 +187,32 @@ export class Hold {
   refused(detail: string): void {
     if (this.state === "gone") return
     if (this.execution.draft.inFlight?.commit.transition?._tag === "Diverge") {
-      // Storage refuses this commit, too. Leave the run to a later claim.
-      this.host.suspect()
-      return this.drop()
+      // Storage refuses this commit, too.
+      return this.giveUp()
     }
     this.discardDraft()
     this.park({ reason: "refused", detail })
+  }
+
+  /** Leave the run to a later claim: its state in storage is not certain. */
+  giveUp(): void {
+    if (this.state === "gone") return
+    this.host.suspect()
+    this.drop()
+  }
+
+  /** What storage has of the run cannot be read: park the run when the commit on its way has a result. */
+  unreadable(detail: string): void {
+    if (this.state === "gone") return
+    this.execution.parking ??= { reason: "unreadable", detail }
+    this.advance()
   }
 
   /** Inside the transaction of a step: deliver the exit of its body. Returns the commit to write in the transaction. */
   transactionDone(op: Op, exit: Exit.Exit<unknown, unknown>): DraftCommit | undefined {
     if (this.state === "gone" || !this.work.finish(op)) return undefined
     this.finishStep(op, exit)
+    this.execution.draft.join()
     return this.takeCommit()
   }
 

@@ -5,9 +5,11 @@ import * as Effect from "effect/Effect"
 import type { JournalError } from "../../Errors.js"
 import { NotDurable } from "../../Errors.js"
 import type { JournalService } from "../../Journal.js"
+import { mayLackMessages } from "../../driver/JournalDriver.js"
 import { notDurableWire } from "../codec/exits.js"
 import type { Stray } from "../machine/Machine.js"
-import { logFailure, retryWhileAway } from "./faults.js"
+import { isolateCorrupt } from "../util/isolate.js"
+import { orGiveBack, pauseAfter, retryWhileAway } from "./faults.js"
 import type { HeldRuns } from "./HeldRuns.js"
 import type { Hold } from "./Hold.js"
 import { Latch } from "./Latch.js"
@@ -50,10 +52,7 @@ export class InboxReader {
     Effect.suspend(() =>
       this.unread.size === 0 && this.strays.size === 0
         ? this.work.await
-        : Effect.catchAll(
-          retryWhileAway(this.runOnce),
-          logFailure(Effect.logError, "inboxes cannot be read")
-        )
+        : pauseAfter(retryWhileAway(this.runOnce), "inboxes cannot be read")
     )
   )
 
@@ -62,6 +61,14 @@ export class InboxReader {
     for (const hold of page) this.unread.delete(hold)
     const holds = page.filter((hold) => hold.state !== "gone")
     if (holds.length === 0) return Effect.void
+    return isolateCorrupt(holds, (part) => this.read(part), (hold, error) => this.park(hold, error)).pipe(
+      orGiveBack(() => {
+        for (const hold of page) this.unread.add(hold)
+      })
+    )
+  })
+
+  private read(holds: ReadonlyArray<Hold>): Effect.Effect<void, JournalError> {
     const readFor = new Map(holds.map(({ id, run }) => [id, run]))
     return this.journal.inbox(holds.map(({ id, seen }) => ({ run: id, after: seen }))).pipe(
       Effect.map((inboxes) => {
@@ -69,14 +76,23 @@ export class InboxReader {
           const before = readFor.get(run)
           if (before !== undefined) this.runs.get(run)?.receive(inbox, before)
         }
-      }),
-      Effect.tapError(() =>
-        Effect.sync(() => {
-          for (const hold of page) this.unread.add(hold)
-        })
-      )
+        // The answer ended at its bound: the next one continues from what each run has seen.
+        if (mayLackMessages(inboxes.flatMap(({ messages }) => messages))) {
+          for (const hold of holds) this.unread.add(hold)
+        }
+      })
     )
-  })
+  }
+
+  private park(hold: Hold, error: JournalError): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      hold.unreadable(error.message)
+      return Effect.annotateLogs(Effect.logError("the inbox of a run cannot be read: the run is parked"), {
+        run: hold.id,
+        error: error.message
+      })
+    })
+  }
 
   private readonly reportStrays: Effect.Effect<void, JournalError> = Effect.suspend(() => {
     if (this.strays.size === 0) return Effect.void

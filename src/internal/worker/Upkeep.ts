@@ -6,8 +6,10 @@ import * as Effect from "effect/Effect"
 import type { JournalError } from "../../Errors.js"
 import type { JournalService } from "../../Journal.js"
 import type { WorkerRef } from "../../driver/JournalDriver.js"
+import { isolateCorrupt } from "../util/isolate.js"
 import { logFailure } from "./faults.js"
 import type { HeldRuns } from "./HeldRuns.js"
+import type { Hold } from "./Hold.js"
 import type { InboxReader } from "./InboxReader.js"
 import type { RunningBodies } from "./RunningBodies.js"
 import { sleep } from "../util/timers.js"
@@ -61,9 +63,17 @@ export class Upkeep {
   readonly dropLost: Effect.Effect<void, JournalError> = Effect.suspend(() => {
     const holds = this.runs.all
     if (holds.length === 0) return Effect.void
-    return Effect.map(this.journal.get(holds.map((hold) => hold.id)), (records) => {
-      const epochs = new Map(records.map((record) => [record.id, record.status === "running" ? record.epoch : -1]))
-      for (const hold of holds) if (hold.state !== "gone" && hold.run.epoch !== epochs.get(hold.id)) hold.drop()
+    const check = (some: ReadonlyArray<Hold>) =>
+      Effect.map(this.journal.get(some.map((hold) => hold.id)), (records) => {
+        const epochs = new Map(records.map((record) => [record.id, record.status === "running" ? record.epoch : -1]))
+        for (const hold of some) if (hold.state !== "gone" && hold.run.epoch !== epochs.get(hold.id)) hold.drop()
+      })
+    return isolateCorrupt(holds, check, (hold, error) => {
+      hold.drop()
+      return Effect.annotateLogs(Effect.logError("the row of a run cannot be read: the worker no longer holds it"), {
+        run: hold.id,
+        error: error.message
+      })
     })
   })
 }

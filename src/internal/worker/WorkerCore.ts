@@ -34,6 +34,7 @@ import { HotCache } from "./HotCache.js"
 import { InboxReader } from "./InboxReader.js"
 import { Latch } from "./Latch.js"
 import { Lease } from "./Lease.js"
+import { parkUnreadable } from "./parking.js"
 import { PingResponder } from "./PingResponder.js"
 import { RunningBodies } from "./RunningBodies.js"
 import { ScheduleLoop } from "./ScheduleLoop.js"
@@ -46,6 +47,8 @@ export interface WorkerSettings {
   readonly concurrency: number
   readonly claimBatch: number
   readonly commitBatch: number
+  /** The size of one statement of commits, in characters. */
+  readonly commitSize: number
   readonly commitsInFlight: number
   readonly pollMillis: number
   readonly leaseMillis: number
@@ -87,7 +90,7 @@ export class WorkerCore implements LocalWorker, Host<Hold> {
     this.runs = new HeldRuns(settings.concurrency)
     this.timers = new TimerQueue(() => this.now())
     this.hot = new HotCache(settings.hotRuns, settings.hotMillis, this.timers, () => this.now())
-    this.committer = new Committer(journal, ref, settings.commitBatch)
+    this.committer = new Committer(journal, ref, settings.commitBatch, settings.commitSize)
     this.inboxReader = new InboxReader(journal, this.runs)
     this.bodies = new RunningBodies(() => journal.process.time.monotonic(), settings.longStepMillis)
     this.upkeep = new Upkeep(journal, ref, this.runs, this.inboxReader, this.bodies, settings.leaseMillis)
@@ -116,6 +119,7 @@ export class WorkerCore implements LocalWorker, Host<Hold> {
       hot: () => this.hot.offer(),
       claimed: () => this.hot.release(),
       adopt: (runs) => this.take(runs),
+      park: (runs) => parkUnreadable(journal, ref, runs),
       lapses: () => this.lease.lapses,
       suspect: () => this.suspect(),
       mayClaim: () => this.mayStart()

@@ -64,6 +64,9 @@ export interface HotOptions {
   readonly timeToLive?: Duration.DurationInput
 }
 
+/** Far below the longest string of Node and of Postgres, with JSON in JSON and three bytes for a character. */
+const COMMIT_SIZE = 8 * 1024 * 1024
+
 /** A definition among the queues is checked with them, so that all problems are listed together. */
 const queues: Rule<ReadonlyArray<QueueReference>> = refine(
   arrayOf(queueReference, { min: 1 }),
@@ -116,6 +119,7 @@ export const workerSettings = (options: WorkerOptions): WorkerSettings => ({
   concurrency: options.concurrency ?? 100,
   claimBatch: options.claimBatchSize ?? 100,
   commitBatch: options.commitBatchSize ?? 250,
+  commitSize: COMMIT_SIZE,
   commitsInFlight: options.commitsInFlight ?? 3,
   pollMillis: Duration.toMillis(options.pollInterval ?? "1 second"),
   leaseMillis: Duration.toMillis(options.leaseDuration ?? "15 seconds"),

@@ -1,11 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/TestClock"
 import { JournalError } from "perdure/Errors"
 import { DriverTime } from "perdure/internal/process/DriverTime"
 import { type News, RunWatch } from "perdure/internal/process/RunWatch"
+import type { Call, RunCommit, RunStanding } from "perdure/JournalDriver"
 import * as JournalMemory from "perdure/JournalMemory"
 import { newRun } from "../../fixtures/newRun.js"
 
@@ -14,10 +16,13 @@ const make = Effect.gen(function*() {
   const driver = yield* JournalMemory.make
   const asked: Array<string> = []
   const faults: Array<JournalError> = []
+  const unreadable = new Set<string>()
   const noting = (name: "get" | "await") => (runs: ReadonlyArray<string>) => {
     asked.push(`${name} ${runs.join()}`)
-    const fault = faults.shift()
-    return fault ?? Effect.map(driver[name](runs), ({ value }) => value)
+    const corrupt = { code: "Corrupt", operation: name, detail: "simulated", retryable: false } as const
+    const fault = faults.shift() ?? (runs.some((run) => unreadable.has(run)) ? new JournalError(corrupt) : undefined)
+    const standings: Call<ReadonlyArray<RunStanding>> = driver[name](runs)
+    return fault ?? Effect.map(standings, ({ value }) => value)
   }
   const clock = yield* Effect.clock
   const watch = new RunWatch(
@@ -26,7 +31,21 @@ const make = Effect.gen(function*() {
     Duration.seconds(1)
   )
   yield* Effect.forkScoped(watch.run)
-  return { driver, asked, faults, watch }
+  return { driver, asked, faults, unreadable, watch }
+})
+
+const finishOf = (run: string, value: string): RunCommit => ({
+  run,
+  epoch: 1,
+  from: 0,
+  entries: [],
+  consumed: [],
+  children: [],
+  messages: [],
+  published: [],
+  closes: [],
+  seen: 0,
+  transition: { _tag: "Finish", status: "completed", exit: { kind: "success", value }, errorCode: null }
 })
 
 describe("waiting for runs", () => {
@@ -118,5 +137,37 @@ describe("waiting for runs", () => {
       stop()
       yield* TestClock.adjust("5 seconds")
       assert.strictEqual(news.length, 2)
+    }))
+
+  it.scoped("for a run that cannot be read fails alone: other waits of the same statement continue", () =>
+    Effect.gen(function*() {
+      const { driver, unreadable, watch } = yield* make
+      const ids = ["a", "b", "c", "d", "e"]
+      yield* driver.enqueue({ runs: ids.map(newRun), claim: null })
+      unreadable.add("d")
+      const waiters = yield* Effect.forEach(ids, (id) => Effect.fork(Effect.exit(watch.ending(id))))
+      yield* TestClock.adjust("30 millis")
+      yield* driver.terminate({ runs: ids, by: null, reason: null })
+      yield* TestClock.adjust("1 second")
+      const exits = yield* Effect.forEach(waiters, Fiber.join)
+      assert.deepStrictEqual(exits.map(Exit.isSuccess), [true, true, true, false, true])
+    }))
+
+  it.scoped("reads the ends that an answer had no room for with the next one", () =>
+    Effect.gen(function*() {
+      const { asked, driver, watch } = yield* make
+      const worker = { id: "w", incarnation: "1" }
+      yield* driver.heartbeat({ worker, leaseMillis: 1e9, info: null })
+      const ids = ["a", "b", "c", "d", "e"]
+      yield* driver.enqueue({ runs: ids.map(newRun), claim: { worker, capacity: 5 } })
+      const waiters = yield* Effect.forEach(ids, (id) => Effect.fork(watch.ending(id)))
+      yield* TestClock.adjust("30 millis")
+      const value = JSON.stringify("x".repeat(3 * 1024 * 1024))
+      yield* driver.commit({ worker, commits: ids.map((run) => finishOf(run, value)) })
+      asked.length = 0
+      yield* TestClock.adjust("1 second")
+      const endings = yield* Effect.forEach(waiters, Fiber.join)
+      assert.deepStrictEqual(endings.map((ending) => ending?.exit?.value === value), ids.map(() => true))
+      assert.deepStrictEqual(asked, ["await a,b,c,d,e", "await d,e"])
     }))
 })

@@ -10,6 +10,7 @@ import { Journal, type JournalService } from "perdure/Journal"
 import { JournalDriver } from "perdure/JournalDriver"
 import * as JournalMemory from "perdure/JournalMemory"
 import * as Workflow from "perdure/Workflow"
+import { makeWorld } from "../../fixtures/world.js"
 
 const Job = Workflow.make("Job", { payload: {} })
 
@@ -44,6 +45,7 @@ const claimer = (journal: JournalService, options: Partial<ClaimerOptions> = {})
     hot: () => new Map(),
     claimed: () => undefined,
     adopt: (runs) => void adopted.push(...runs.map(({ id }) => id)),
+    park: () => Effect.void,
     lapses: () => 0,
     suspect: () => void suspicions++,
     mayClaim: () => true,
@@ -146,5 +148,32 @@ describe("the claimer", () => {
       yield* Effect.forkScoped(made.run)
       yield* TestClock.adjust("10 seconds")
       assert.isAtMost(looks, 20)
+    }))
+})
+
+describe("a claimed run that cannot be read", () => {
+  it.scoped("is parked with the reason, once; the other runs of the claim execute", () =>
+    Effect.gen(function*() {
+      let culprit = ""
+      let claims = 0
+      const world = yield* makeWorld((driver) => ({
+        ...driver,
+        claim: (request) =>
+          Effect.map(driver.claim(request), ({ now, value }) => {
+            const { runs, ...rest } = value
+            const bad = runs.filter(({ id }) => id === culprit)
+            claims += bad.length
+            const unreadable = bad.map(({ epoch, id, nextSeq }) => ({ id, epoch, nextSeq, detail: "field kind" }))
+            return { now, value: { ...rest, runs: runs.filter(({ id }) => id !== culprit), unreadable } }
+          })
+      }))
+      const runs = yield* world.use(Job.startAll([{}, {}, {}]))
+      culprit = runs[1]?.id ?? ""
+      yield* world.launch(Job.toLayer(() => Effect.void))
+      yield* TestClock.adjust("10 minutes")
+      const records = yield* Effect.forEach(runs, ({ id }) => world.record(id))
+      assert.deepStrictEqual(records.map(({ status }) => status), ["completed", "diverged", "completed"])
+      assert.strictEqual(records[1]?.detail, JSON.stringify({ reason: "unreadable", detail: "field kind" }))
+      assert.strictEqual(claims, 1)
     }))
 })

@@ -6,7 +6,9 @@ import * as Fiber from "effect/Fiber"
 import * as Schema from "effect/Schema"
 import * as TestClock from "effect/TestClock"
 import { JournalError } from "perdure/Errors"
-import type { JournalDriver, RunCommit } from "perdure/JournalDriver"
+import { Committer } from "perdure/internal/worker/Committer"
+import type { Hold } from "perdure/internal/worker/Hold"
+import type { CommitResult, JournalDriver, RunCommit } from "perdure/JournalDriver"
 import * as Step from "perdure/Step"
 import * as Worker from "perdure/Worker"
 import * as Workflow from "perdure/Workflow"
@@ -41,7 +43,7 @@ const byHand = (
     const process = yield* world.launch(workflows, { queues: ["other"] })
     const core = yield* process.use(Worker.makeCore({ id: "by-hand", ...options }))
     yield* core.lease.beat
-    return { world, core, sent }
+    return { world, core, sent, journal: process.journal }
   })
 
 const at = Job.toLayer(({ n }) => Effect.succeed(n))
@@ -224,5 +226,116 @@ describe("a run whose commits are always refused", () => {
       assert.isAbove(refusals, 10)
       // Two for each claim, and at most one claim in five seconds.
       assert.isAtMost(refusals, 2 * 10 * 60 / 5)
+    }))
+})
+
+describe("a statement of commits", () => {
+  it.scoped("is bounded in size: large results are spread over several, and one that is larger goes alone", () =>
+    Effect.gen(function*() {
+      const { core, journal, sent, world } = yield* byHand(at, {})
+      const committer = new Committer(journal, core.ref, 250, 400)
+      const taken = new Set<Hold>()
+      core.committer.add = (hold) => void taken.add(hold)
+      yield* world.use(Job.startAll([1, 2, 3, 4, 5].map((n) => ({ n }))))
+      assert.strictEqual(yield* core.claimer.runOnce, 5)
+      const holds = [...taken]
+      assert.lengthOf(holds, 5)
+      for (const hold of holds) committer.add(hold)
+      const sizes = holds.map(({ commitSize }) => commitSize)
+      assert.isTrue(sizes.every((size) => size > 0), String(sizes))
+      let written = 0
+      while (written < 5) written += yield* committer.runOnce
+      const most = Math.max(1, Math.floor(400 / Math.max(...sizes)))
+      assert.isTrue(sent.every(({ length }) => length <= most), String(sent.map(({ length }) => length)))
+    }))
+
+  it.scoped.each([
+    { deaths: 1, runs: 1, ends: "completed" },
+    { deaths: 1, runs: 5, ends: "completed" },
+    { deaths: 2, runs: 1, ends: "completed" }
+  ])(
+    "of $runs runs whose driver dies $deaths times is written again",
+    ({ deaths, ends, runs }) =>
+      Effect.gen(function*() {
+        let left = deaths
+        const world = yield* makeWorld((driver) => ({
+          ...driver,
+          commit: (request) => Effect.suspend(() => left-- > 0 ? Effect.die("the driver died") : driver.commit(request))
+        }))
+        const { worker } = yield* world.launch(at)
+        const started = yield* world.use(Job.startAll(payloads(runs)))
+        yield* TestClock.adjust("10 seconds")
+        const statuses = yield* Effect.forEach(started, ({ record }) => Effect.map(record, ({ status }) => status))
+        assert.deepStrictEqual(statuses, started.map(() => ends))
+        assert.isTrue(worker.core.committer.isIdle)
+      })
+  )
+
+  it.scoped("of which one always kills the driver parks that run only", () =>
+    Effect.gen(function*() {
+      let culprit = ""
+      const world = yield* makeWorld((driver) => ({
+        ...driver,
+        commit: (request) =>
+          Effect.suspend(() =>
+            request.commits.some(({ run, transition }) => run === culprit && transition?._tag === "Finish")
+              ? Effect.die(new RangeError("Invalid string length"))
+              : driver.commit(request)
+          )
+      }))
+      const gate = yield* Deferred.make<void>()
+      yield* world.launch(Job.toLayer(({ n }) => Effect.as(Step.run("wait", Deferred.await(gate)), n)))
+      const runs = yield* world.use(Job.startAll(payloads(5)))
+      yield* TestClock.adjust("1 second")
+      culprit = runs[2]?.id ?? ""
+      yield* Deferred.succeed(gate, undefined)
+      yield* TestClock.adjust("10 seconds")
+      const records = yield* Effect.forEach(runs, ({ record }) => record)
+      assert.deepStrictEqual(
+        records.map(({ status }) => status),
+        ["completed", "completed", "diverged", "completed", "completed"]
+      )
+      assert.include(records[2]?.detail ?? "", "Invalid string length")
+    }))
+
+  it.scoped("is written again for a run whose row was locked, without others, and is applied once", () =>
+    Effect.gen(function*() {
+      let culprit = ""
+      let locks = 3
+      const batches: Array<ReadonlyArray<string>> = []
+      const world = yield* makeWorld((driver) => ({
+        ...driver,
+        commit: (request) =>
+          Effect.suspend(() => {
+            const runs = request.commits.map(({ run }) => run)
+            batches.push(runs)
+            if (!runs.includes(culprit) || locks-- <= 0) return driver.commit(request)
+            const others = request.commits.filter(({ run }) => run !== culprit)
+            return Effect.map(driver.commit({ ...request, commits: others }), ({ now, value }) => {
+              const results = value.values()
+              return {
+                now,
+                value: runs.map((run): CommitResult =>
+                  run === culprit ? { _tag: "Locked" } : results.next().value ?? { _tag: "Lost" }
+                )
+              }
+            })
+          })
+      }))
+      const gate = yield* Deferred.make<void>()
+      yield* world.launch(Job.toLayer(({ n }) => Effect.as(Step.run("wait", Deferred.await(gate)), n)))
+      const runs = yield* world.use(Job.startAll(payloads(5)))
+      yield* TestClock.adjust("1 second")
+      culprit = runs[2]?.id ?? ""
+      yield* Deferred.succeed(gate, undefined)
+      yield* TestClock.adjust("100 millis")
+      const early = yield* Effect.forEach(runs, ({ record }) => Effect.map(record, ({ status }) => status))
+      assert.deepStrictEqual(early, ["completed", "completed", "running", "completed", "completed"])
+      yield* TestClock.adjust("5 seconds")
+      const late = yield* Effect.forEach(runs, ({ record }) => Effect.map(record, ({ status }) => status))
+      assert.deepStrictEqual(late, runs.map(() => "completed"))
+      assert.deepStrictEqual(shown(yield* world.history(culprit)), ["step wait"])
+      const again = batches.filter((batch) => batch.includes(culprit)).slice(1)
+      assert.isTrue(again.every((batch) => batch.length === 1), JSON.stringify(again))
     }))
 })

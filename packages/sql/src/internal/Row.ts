@@ -4,6 +4,7 @@
  *
  * @since 0.1.0
  */
+import * as Either from "effect/Either"
 import * as Driver from "perdure/JournalDriver"
 
 /** A row as the client returns it, or a parsed JSON array. */
@@ -88,6 +89,15 @@ export const list = (row: Fields, key: string | number): ReadonlyArray<Fields> =
 /** As `json`, of strings. */
 export const texts = (row: Fields, key: string | number): ReadonlyArray<string> =>
   json(row, key).map((each) => typeof each === "string" ? each : unreadable(key, "an array of strings", each))
+
+/** The result of reading one row among others, or why it cannot be read. */
+export const attempt = <A>(read: () => A): Either.Either<A, string> =>
+  Either.try({ try: read, catch: (cause) => cause instanceof Error ? cause.message : String(cause) })
+
+/** Makes the whole answer unreadable, because of one run. */
+export const unreadableRun = (id: string, detail: string): never => {
+  throw new Unreadable(`run ${id}: ${detail}`)
+}
 
 /** The meaning of a code. */
 export const meaning = <A>(table: Readonly<Record<string, A>>, code: string): A =>

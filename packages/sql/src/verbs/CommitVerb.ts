@@ -7,7 +7,7 @@ import { commitOwn } from "../statements/commit/commitOwn.js"
 import * as Verdicts from "../statements/commit/commitVerdicts.js"
 import * as Request from "../statements/commit/request.js"
 import * as Result from "../statements/commit/result.js"
-import { isOwn, LOST, shapeOf } from "../statements/commit/shape.js"
+import { isOwn, LOCKED, LOST, type Shape, shapeOf, UNSEEN } from "../statements/commit/shape.js"
 import type { RunOrigins } from "./RunOrigins.js"
 import type { Session } from "./Session.js"
 
@@ -15,27 +15,40 @@ interface BatchAnswer extends Driver.Answer<ReadonlyArray<Driver.CommitResult>> 
   readonly answer: Result.CommitAnswer
 }
 
-export const make = ({ hints, query }: Session, origins: RunOrigins): Pick<Driver.JournalDriver, "commit"> => {
+export const make = (
+  { hints, inTransaction, query }: Session,
+  origins: RunOrigins
+): Pick<Driver.JournalDriver, "commit"> => {
   /** Applies a batch, which has at most one commit of each run. */
   const apply = Effect.fnUntraced(function*(
     worker: Driver.WorkerRef,
     commits: ReadonlyArray<Driver.RunCommit>
   ): Effect.fn.Return<BatchAnswer, JournalError> {
-    const shape = shapeOf(commits, origins)
-    const areOwn = isOwn(shape)
-    const answer = yield* query(
-      areOwn ? commitOwn(shape) : commit(shape),
-      Request.encode(shape, worker.id, commits),
-      Result.decode,
-      "commit"
-    )
+    const isInside = yield* inTransaction
+    const shape: Shape = { ...shapeOf(commits, origins), ...(isInside ? { locked: "wait" } : {}) }
+    const send = (shape: Shape) =>
+      query(
+        isOwn(shape) ? commitOwn(shape) : commit(shape),
+        Request.encode(shape, worker.id, commits),
+        Result.decode,
+        "commit"
+      )
+    let skips = false
+    const answer = yield* Effect.catchIf(send(shape), (error) => !isInside && error.code === "Conflict", () => {
+      // Another transaction keeps a row locked: continue without the commits that touch it.
+      skips = true
+      return send({ ...shape, locked: "skip" })
+    })
     const verdicts = Array.from(answer.verdicts)
-    const refused = areOwn ? verdicts.flatMap((verdict, position) => verdict === LOST ? [position] : []) : []
+    // Both leave out rows without saying why.
+    const unexplained = skips ? LOCKED : isOwn(shape) ? LOST : undefined
+    const refused = verdicts.flatMap((verdict, position) => verdict === unexplained ? [position] : [])
     if (refused.length > 0) {
       const headers = Request.encodeHeaders(commits, refused)
       const reasons = yield* query(Verdicts.commitVerdicts, [headers], Verdicts.decode, "commit")
       refused.forEach((position, index) => {
-        verdicts[position] = reasons[index] ?? LOST
+        const reason = reasons[index] ?? LOST
+        verdicts[position] = skips && reason === UNSEEN ? LOCKED : reason
       })
     }
     const { letters, news } = answer

@@ -1,7 +1,7 @@
 /** Runs, journals and published values by run id. */
 import * as Effect from "effect/Effect"
 import type * as Driver from "perdure/JournalDriver"
-import { awaitRuns } from "../statements/read/await.js"
+import * as Await from "../statements/read/await.js"
 import { get } from "../statements/read/get.js"
 import * as History from "../statements/read/history.js"
 import * as Publish from "../statements/read/publish.js"
@@ -15,7 +15,7 @@ const distinct = (ids: ReadonlyArray<string>): string => JSON.stringify([...new 
 
 export const make = ({ hints, query }: Session): Pick<Driver.JournalDriver, Verbs> => ({
   get: (runs) => query(get, [distinct(runs)], decodeRecords),
-  await: (runs) => query(awaitRuns, [distinct(runs)], decodeRecords),
+  await: (runs) => query(Await.awaitRuns, [distinct(runs)], Await.decode),
   history: ({ from, limit, run }) => query(History.history, [run, from, limit], History.decode),
   publish: ({ key, run, value }) =>
     Effect.map(

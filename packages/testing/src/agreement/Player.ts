@@ -294,7 +294,7 @@ export class Player {
     const ids = runs.map((n) => Pool.runId(prefix, n))
     return Effect.all({
       get: Effect.map(value(driver.get(ids)), Normal.records),
-      await: Effect.map(value(driver.await(ids)), Normal.records),
+      await: Effect.map(value(driver.await(ids)), Normal.standings),
       inboxes: Effect.map(value(driver.inbox(ids.map((run) => ({ run, after: 0 })))), Normal.inboxes),
       byIdempotencyKey: Effect.forEach([0, 1, 2], (n) => {
         const filter = { workflows: [Pool.workflow(prefix, n).name], idempotencyKey: `key-${from % 3}` }

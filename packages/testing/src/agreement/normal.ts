@@ -42,6 +42,8 @@ export const record = (run: Driver.RunRecord) => ({
   availableAt: claimable.has(run.status) ? run.availableAt : null
 })
 
+export const standings = (runs: ReadonlyArray<Driver.RunStanding>) => runs.toSorted(byKey(({ id }) => id))
+
 export const records = (runs: ReadonlyArray<Driver.RunRecord>) => runs.map(record).toSorted(byKey(({ id }) => id))
 
 export const published = (values: ReadonlyArray<{ readonly key: string }>) => values.toSorted(byKey(({ key }) => key))

@@ -10,7 +10,7 @@ import type * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
 import { randomUUID } from "node:crypto"
 import type * as Driver from "perdure/JournalDriver"
-import { JournalDriver } from "perdure/JournalDriver"
+import { AnswerBounds, JournalDriver } from "perdure/JournalDriver"
 import type { JournalError } from "perdure/Errors"
 
 /** One rule of the contract as a test. It fails, or dies of an assertion, if the driver breaks the rule. */
@@ -51,6 +51,9 @@ export const suspend = (until: Driver.Millis, ...waiting: ReadonlyArray<string>)
   until,
   waiting
 })
+
+/** A success of a little more than a third of what one answer holds. */
+export const large = success("x".repeat(Math.ceil(AnswerBounds.bytes / 3)))
 
 /** `count` entries of finished steps. */
 export const entries = (from: number, count: number): ReadonlyArray<Driver.Entry> =>

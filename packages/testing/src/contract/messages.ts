@@ -1,8 +1,21 @@
 /** Delivery of messages, inboxes, and rule 2: no wake-up is lost. */
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import type { MessageKind, NewMessage } from "perdure/JournalDriver"
-import { check, commitOf, entries, finish, message, only, pass, payloadOf, signal, start, suspend } from "./Fixture.js"
+import { mayLackMessages, type MessageKind, type NewMessage } from "perdure/JournalDriver"
+import {
+  check,
+  commitOf,
+  entries,
+  finish,
+  large,
+  message,
+  only,
+  pass,
+  payloadOf,
+  signal,
+  start,
+  suspend
+} from "./Fixture.js"
 
 const kinds: ReadonlyArray<MessageKind> = ["signal", "child", "callback", "cancel", "defect"]
 
@@ -26,6 +39,34 @@ export const messages = [
       assert.isAbove(found.ordinal, held.seen)
       assert.isAtLeast(seen, found.ordinal)
     })),
+
+  check(
+    "an answer with inboxes ends with the message that reaches its bound, and the next one continues",
+    (t) =>
+      Effect.gen(function*() {
+        const [a, b, c] = [yield* t.running("a"), yield* t.running("b"), yield* t.running("c")]
+        const payload = large.value ?? ""
+        for (const { id } of [a, a, b, b, b, c]) yield* t.deliver(signal(id, "x", { payload }))
+        const requests = new Map([a, b, c].map(({ id }) => [id, 0]))
+        const counts: Array<ReadonlyArray<number>> = []
+        const found = new Map<string, number>()
+        for (let more = true; more && counts.length < 10;) {
+          const { value } = yield* t.driver.inbox(Array.from(requests, ([run, after]) => ({ run, after })))
+          counts.push(value.map(({ messages }) => messages.length))
+          for (const { messages, run, seen } of value) {
+            requests.set(run, seen)
+            found.set(run, (found.get(run) ?? 0) + messages.length)
+          }
+          more = mayLackMessages(value.flatMap(({ messages }) => messages))
+        }
+        assert.deepStrictEqual(counts.slice(0, 2), [[2, 1, 0], [0, 2, 1]])
+        assert.deepStrictEqual([...found.values()], [2, 3, 1])
+        assert.deepStrictEqual(
+          (yield* t.driver.inbox(Array.from(requests, ([run, after]) => ({ run, after })))).value,
+          [a, b, c].map(({ id }) => ({ run: id, seen: requests.get(id) ?? 0, pausing: false, messages: [] }))
+        )
+      })
+  ),
 
   check("a message of each kind is stored with its kind and name", (t) =>
     Effect.gen(function*() {

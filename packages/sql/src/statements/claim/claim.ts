@@ -11,6 +11,7 @@
  *
  * It also writes to the worker's row whether the worker is idle, and for which queues: others hint idle workers.
  */
+import * as Either from "effect/Either"
 import type * as Driver from "perdure/JournalDriver"
 import * as Row from "../../internal/Row.js"
 import type { Verb, Words } from "../../Verb.js"
@@ -115,6 +116,7 @@ export interface ClaimRows {
   /** The worker has become idle by this claim. */
   readonly turnedIdle: boolean
   readonly rows: ReadonlyArray<ClaimRow>
+  readonly unreadable: ReadonlyArray<Driver.UnreadableRun>
 }
 
 const parent = (row: Row.Fields): Driver.ParentLink | null => {
@@ -157,6 +159,18 @@ const claimRow = (row: Row.Fields): ClaimRow => {
 
 export const decode = (rows: ReadonlyArray<Row.Fields>): ClaimRows => {
   const row = Row.first(rows)
+  const unreadable: Array<Driver.UnreadableRun> = []
+  const claimed = rows.filter((each) => each["id"] !== null).flatMap((each) => {
+    const found = Row.attempt(() => claimRow(each))
+    if (Either.isRight(found)) return [found.right]
+    unreadable.push({
+      id: Row.text(each, "id"),
+      epoch: Row.integer(each, "epoch"),
+      nextSeq: Row.integer(each, "next_seq"),
+      detail: found.left
+    })
+    return []
+  })
   return {
     now: Row.instant(row, "now"),
     nextDue: Row.instantOrNull(row, "next_due"),
@@ -164,6 +178,7 @@ export const decode = (rows: ReadonlyArray<Row.Fields>): ClaimRows => {
     capped: Row.flag(row, "capped"),
     limited: Row.flag(row, "limited"),
     turnedIdle: Row.flag(row, "turned_idle"),
-    rows: rows.filter((each) => each["id"] !== null).map(claimRow)
+    rows: claimed,
+    unreadable
   }
 }

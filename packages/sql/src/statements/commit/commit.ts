@@ -6,7 +6,8 @@
  * Indexes: `runs_pkey` to lock and update runs; `inputs_pkey` for the parents of runs that end; `inbox_pkey` for
  * consumed messages; `inbox_id` and `published_pkey` by ON CONFLICT.
  * Locks: the rows of all runs that it touches (its own, the targets of messages, the parents of runs that end), in
- * order of id, before it reads any of them. New rows (children) are inserted in the order of `insertInputs`.
+ * order of id, before it reads any of them. New rows (children) are inserted in the order of `insertInputs`. It fails
+ * if a row stays locked. Sent again with SKIP LOCKED, it leaves out the commits that touch such a row.
  *
  * The other parts of the statement read its snapshot; only a locked row is current. So the verdicts, the ordinals of
  * messages and all new values come from `locked_runs`. A batch is applied in two passes: first each run's own commit
@@ -36,6 +37,7 @@ import {
   insertedEntries,
   insertedRuns,
   isAppliedList,
+  lockTimeout,
   pausingCommits,
   startsPaused,
   writtenValues
@@ -44,15 +46,16 @@ import { moveColumns, placeColumns } from "./request.js"
 import { idleColumn, queuesColumn, verdictsColumn } from "./result.js"
 import { APPLIED, parameterCount, parameterOf, REPEATED, type Shape, suffix } from "./shape.js"
 
-const commits = part(
-  "commits",
-  sql`
-    SELECT * FROM json_to_recordset($1::json) AS c(
-      ${placeColumns},
-      ${moveColumns}, payload text, read int[]
-    )
-  `
-)
+const commits = (shape: Shape): string =>
+  part(
+    "commits",
+    sql`
+      SELECT * FROM json_to_recordset($1::json) AS c(
+        ${placeColumns},
+        ${moveColumns}, payload text, read int[]
+      )${lockTimeout(shape)}
+    `
+  )
 
 const commitMessages = (shape: Shape): string =>
   part(
@@ -257,7 +260,7 @@ const parts = (t: Words, shape: Shape): ReadonlyArray<string> => {
   const { consumed, continues, ends, frees, messages, published } = shape
   const hasChildren = shape.children
   return [
-    commits,
+    commits(shape),
     ...(messages ? [commitMessages(shape)] : []),
     ...(ends ? [parents(t)] : []),
     ...judgment(t, shape),

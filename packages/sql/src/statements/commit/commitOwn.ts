@@ -4,7 +4,8 @@
  *
  * Indexes: `runs_pkey`; `published_pkey` by ON CONFLICT.
  * Locks: the rows of the commits' own runs, in order of id: the update takes them from a sorted list, one by one by
- * index (a test pins that plan). New rows (children) are inserted in the order of `insertInputs`.
+ * index (a test pins that plan). It fails if a row stays locked; then `commit` leaves that row out. New rows (children)
+ * are inserted in the order of `insertInputs`.
  *
  * The update is the fence: its conditions are checked on the current version of each row. `commitVerdicts`, a second
  * statement, explains why a commit was not applied, which is rare.
@@ -15,7 +16,15 @@ import { keyNotices } from "../shared/keyNotices.js"
 import { expectFew, few } from "../shared/planner.js"
 import { change, part, sql, withParts } from "../sql.js"
 import { hasSeen, newsColumn } from "./judgment.js"
-import { childQueues, children, insertedEntries, insertedRuns, pausingCommits, writtenValues } from "./parts.js"
+import {
+  childQueues,
+  children,
+  insertedEntries,
+  insertedRuns,
+  lockTimeout,
+  pausingCommits,
+  writtenValues
+} from "./parts.js"
 import { moveColumns, placeColumns } from "./request.js"
 import { idleColumn, queuesColumn, verdictsColumn } from "./result.js"
 import { APPLIED, LOST, parameterCount, parameterOf, type Shape, suffix } from "./shape.js"
@@ -73,7 +82,7 @@ const parts = (t: Words, shape: Shape): ReadonlyArray<string> => {
       sql`
         SELECT *, ${few} FROM json_to_recordset($1::json) AS c(
           ${[placeColumns, ...(moves ? [moveColumns] : [])].join(",\n")}
-        )
+        )${lockTimeout(shape)}
       `
     ),
     updatedRuns(t, shape),

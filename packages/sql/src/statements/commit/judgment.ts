@@ -2,7 +2,7 @@
 import type { Words } from "../../Verb.js"
 import { finishes, instant } from "../shared/expressions.js"
 import { part, sql } from "../sql.js"
-import { APPLIED, LOST, REPEATED, type Shape, UNSEEN } from "./shape.js"
+import { APPLIED, LOCKED, LOST, REPEATED, type Shape, UNSEEN } from "./shape.js"
 
 /**
  * Whether commit `a` has seen of run `r` what it must: the inbox, if it suspends the run or closes a window. A run to
@@ -63,39 +63,58 @@ const lockedRuns = (t: Words, shape: Shape): string =>
       CROSS JOIN LATERAL (
         SELECT
           ${runColumns}
-        FROM ${t.runs} r WHERE r.id = target.id FOR UPDATE
+        FROM ${t.runs} r WHERE r.id = target.id FOR UPDATE${shape.locked === "skip" ? " SKIP LOCKED" : ""}
       ) r
     `
   )
 
-const judgedRuns = part(
-  "judged_runs",
-  sql`
-    SELECT r.*, v.*, coalesce(v.verdict = ${APPLIED}, false) AS applies
-    FROM locked_runs r
-    LEFT JOIN commits a ON a.i = r.i
-    CROSS JOIN LATERAL (
-      SELECT a."from", a.n, a.mark, a.seen, a.closes, a.move, a.until, a.waiting AS awaiting, a.exit_kind, a.exit_value,
-        a.error_code, a.detail, a.payload, a.read, CASE
-          WHEN a.i IS NULL THEN NULL
-          WHEN r.epoch = a.epoch AND r.last_from = a."from" AND r.last_mark = a.mark
-            AND (a.n > 0 OR a.move IS NOT NULL) THEN ${REPEATED}
-          WHEN r.status <> 'running' OR r.epoch <> a.epoch OR r.next_seq <> a."from" THEN ${LOST}
-          WHEN NOT (${hasSeen(true)}) THEN ${UNSEEN}
-          ELSE ${APPLIED}
-        END AS verdict
-    ) v
-  `
-)
+/** `blocked_commits`: those that touch a row beside their own which exists and could not be locked. */
+const blockedCommits = (t: Words, { ends, messages }: Shape): string =>
+  part(
+    "blocked_commits",
+    sql`
+      SELECT each.i FROM (
+        SELECT a.i, a.run AS id FROM commits a WHERE false
+        ${messages ? "UNION ALL SELECT m.c, m.run FROM commit_messages m" : ""}
+        ${ends ? "UNION ALL SELECT p.i, p.parent_id FROM parents p" : ""}
+      ) each
+      WHERE NOT each.id IN (SELECT l.id FROM locked_runs l)
+        AND EXISTS (SELECT FROM ${t.runs} r WHERE r.id = each.id)
+    `
+  )
 
-const verdicts = part(
-  "verdicts",
-  sql`
-    SELECT array_agg(coalesce(j.verdict, ${LOST}) ORDER BY a.i) AS verdicts
-    FROM commits a
-    LEFT JOIN judged_runs j ON j.i = a.i
-  `
-)
+const judgedRuns = ({ locked }: Shape): string =>
+  part(
+    "judged_runs",
+    sql`
+      SELECT r.*, v.*, coalesce(v.verdict = ${APPLIED}, false) AS applies
+      FROM locked_runs r
+      LEFT JOIN commits a ON a.i = r.i
+      CROSS JOIN LATERAL (
+        SELECT a."from", a.n, a.mark, a.seen, a.closes, a.move, a.until, a.waiting AS awaiting, a.exit_kind,
+          a.exit_value, a.error_code, a.detail, a.payload, a.read, CASE
+            WHEN a.i IS NULL THEN NULL
+            WHEN r.epoch = a.epoch AND r.last_from = a."from" AND r.last_mark = a.mark
+              AND (a.n > 0 OR a.move IS NOT NULL) THEN ${REPEATED}
+            WHEN r.status <> 'running' OR r.epoch <> a.epoch OR r.next_seq <> a."from" THEN ${LOST}
+            WHEN NOT (${hasSeen(true)}) THEN ${UNSEEN}
+            ${locked === "skip" ? `WHEN a.i IN (SELECT b.i FROM blocked_commits b) THEN ${LOCKED}` : ""}
+            ELSE ${APPLIED}
+          END AS verdict
+      ) v
+    `
+  )
+
+/** Of a run whose row was skipped, the verdict is not known: `commitVerdicts` finds it. */
+const verdicts = ({ locked }: Shape): string =>
+  part(
+    "verdicts",
+    sql`
+      SELECT array_agg(coalesce(j.verdict, ${locked === "skip" ? LOCKED : LOST}) ORDER BY a.i) AS verdicts
+      FROM commits a
+      LEFT JOIN judged_runs j ON j.i = a.i
+    `
+  )
 
 /** The commit lets go of a run that is to be paused. */
 const pauses = "j.applies AND j.pause = 'asked' AND j.move IN ('suspended', 'pending')"
@@ -139,7 +158,8 @@ const runStates = (t: Words): string =>
  */
 export const judgment = (t: Words, shape: Shape): ReadonlyArray<string> => [
   lockedRuns(t, shape),
-  judgedRuns,
-  verdicts,
+  ...(shape.locked === "skip" ? [blockedCommits(t, shape)] : []),
+  judgedRuns(shape),
+  verdicts(shape),
   runStates(t)
 ]

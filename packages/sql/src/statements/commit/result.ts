@@ -5,7 +5,7 @@ import type { Words } from "../../Verb.js"
 import { decodeLetters } from "../shared/delivery.js"
 import { decodeHints } from "../shared/hints.js"
 import { sql, unionAll } from "../sql.js"
-import { APPLIED, REPEATED, UNSEEN } from "./shape.js"
+import { APPLIED, LOCKED, REPEATED, UNSEEN } from "./shape.js"
 
 /** The columns that both statements return first. */
 export const verdictsColumn = "coalesce(array_to_string((SELECT verdicts FROM verdicts), ''), '') AS verdicts"
@@ -79,5 +79,6 @@ export const resultOf = (
   if (verdict === APPLIED || verdict === REPEATED) {
     return { _tag: "Applied", dispositions: commit.messages.length === 0 ? [] : decodeLetters(letters ?? ""), news }
   }
+  if (verdict === LOCKED) return { _tag: "Locked" }
   return { _tag: verdict === UNSEEN ? "Unseen" : "Lost" }
 }

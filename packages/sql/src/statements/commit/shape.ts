@@ -22,6 +22,11 @@ export interface Shape {
   readonly frees: boolean
   /** A child with a key. */
   readonly keyed: boolean
+  /**
+   * What the statement does about rows that other transactions have locked. Absent: it waits for a moment, then fails.
+   * `wait`: it waits. `skip`: it leaves out the commits that touch them.
+   */
+  readonly locked?: "wait" | "skip"
 }
 
 /** Ids of runs that have no parent, and of runs that have no key; not of all such runs. */
@@ -49,8 +54,8 @@ export const shapeOf = (commits: ReadonlyArray<Driver.RunCommit>, origins: Origi
 })
 
 /** Whether the commits write only to rows of their own runs, and new rows: `commitOwn` is for those. */
-export const isOwn = ({ consumed, continues, ends, messages }: Shape): boolean =>
-  !consumed && !continues && !ends && !messages
+export const isOwn = ({ consumed, continues, ends, locked, messages }: Shape): boolean =>
+  !consumed && !continues && !ends && !messages && locked !== "skip"
 
 /** Lists of a request, each a parameter after commits, entries and worker if the shape has it. */
 export const lists = ["consumed", "children", "messages", "published"] as const
@@ -75,7 +80,8 @@ export const suffix = (shape: Shape): string =>
     shape.finishes ? "f" : "",
     shape.continues ? "g" : "",
     shape.frees ? "k" : "",
-    shape.keyed ? "q" : ""
+    shape.keyed ? "q" : "",
+    shape.locked === "wait" ? "w" : shape.locked === "skip" ? "s" : ""
   ].join("")
 
 /** Verdicts on commits, as digits of a result. */
@@ -84,3 +90,5 @@ export const APPLIED = "1"
 /** The commit was applied before. */
 export const REPEATED = "2"
 export const UNSEEN = "3"
+/** The commit touches a row that another transaction has locked. */
+export const LOCKED = "4"

@@ -15,7 +15,7 @@ import type * as Driver from "perdure/JournalDriver"
 import type { Words } from "../../Verb.js"
 import { instant } from "../shared/expressions.js"
 import { byIndex, expectFew, few } from "../shared/planner.js"
-import { selectRecords } from "../shared/records.js"
+import { selectBoundedRecords } from "../shared/records.js"
 import { and, part, sql, unionAll, withParts } from "../sql.js"
 import type { FilterStatement, Shape } from "./filter.js"
 import { fromCandidates, MAX_SORTED_RUNS, runOfInput, shapeOf, workflowsOf } from "./filter.js"
@@ -92,7 +92,7 @@ const text = (page: Page) => (t: Words): string =>
         `
       )
     ],
-    selectRecords(
+    selectBoundedRecords(
       t,
       sql`
         SELECT r.*, p.i FROM page_runs p

@@ -1,12 +1,13 @@
 /**
- * Reads a page of a run's journal.
+ * Reads a page of a run's journal, which ends with the entry that reaches the bound of an answer.
  *
  * Indexes: `runs_pkey`, `journal_pkey`. Locks: none.
  */
 import type * as Driver from "perdure/JournalDriver"
 import * as Row from "../../internal/Row.js"
 import type { Verb } from "../../Verb.js"
-import { decodeEntry, entryFields } from "../shared/entries.js"
+import { MAX_BYTES, MAX_ITEMS } from "../shared/bounds.js"
+import { boundedEntries, decodeEntry, entryFields } from "../shared/entries.js"
 import { millis } from "../shared/expressions.js"
 import { sql } from "../sql.js"
 
@@ -20,10 +21,9 @@ export const history: Verb = {
         SELECT json_agg(json_build_array(${entryFields}, j.worker, j.epoch) ORDER BY j.seq)::text
         FROM (SELECT r.first_seq FROM ${t.runs} r WHERE r.id = $1::text) r
         CROSS JOIN LATERAL (
-          SELECT j.* FROM ${t.journal} j
-          WHERE j.run = $1::text AND j.seq >= greatest($2::int, r.first_seq)
-          ORDER BY j.seq LIMIT $3::int
+          ${boundedEntries(t, "$1::text", "greatest($2::int, r.first_seq)", `least($3::int, ${MAX_ITEMS})`)}
         ) j
+        WHERE j.earlier < ${MAX_BYTES}
       ) AS entries
     `
 }

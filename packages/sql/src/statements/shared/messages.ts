@@ -3,6 +3,7 @@ import type * as Driver from "perdure/JournalDriver"
 import * as Row from "../../internal/Row.js"
 import type { Words } from "../../Verb.js"
 import { sql } from "../sql.js"
+import { bytesOf, MAX_ITEMS } from "./bounds.js"
 import { millis } from "./expressions.js"
 
 /** The columns of `inbox` for what a message says, with their types. */
@@ -69,22 +70,29 @@ const decodeContent = (kind: Driver.MessageKind, row: Row.Fields): Driver.Messag
   }
 }
 
-/** The unread messages of a run beyond an ordinal, in order, as a JSON array. Index: `inbox_unread`. */
+/** The bytes of the values of message `m`. */
+export const messageBytes = (m: string): string => bytesOf(`${m}.payload`, `${m}.exit_value`)
+
+/** The first unread messages of a run beyond an ordinal, in order. Index: `inbox_unread`. */
 export const unreadMessages = (t: Words, run: string, after: string): string =>
   sql`
-    (
-      SELECT json_agg(
-        json_build_array(
-          m.ordinal, m.kind, m.name, ${millis("m.at")},
-          ${contentOf("m")}
-        ) ORDER BY m.ordinal
-      )::text
-      FROM ${t.inbox} m
-      WHERE m.run = ${run} AND m.ordinal > ${after} AND NOT m.consumed
-    )
+    SELECT m.* FROM ${t.inbox} m
+    WHERE m.run = ${run} AND m.ordinal > ${after} AND NOT m.consumed
+    ORDER BY m.ordinal LIMIT ${MAX_ITEMS}
   `
 
-/** One of `unreadMessages`. */
+/** Rows `m` of `inbox` in order, as a JSON array; of those for which the condition holds. */
+export const messagesOf = (condition: string): string =>
+  sql`
+    json_agg(
+      json_build_array(
+        m.ordinal, m.kind, m.name, ${millis("m.at")},
+        ${contentOf("m")}
+      ) ORDER BY m.ordinal
+    ) FILTER (WHERE ${condition})::text
+  `
+
+/** One of `messagesOf`. */
 export const decodeMessage = (run: string, row: Row.Fields): Driver.Message => ({
   run,
   ordinal: Row.integer(row, 0),

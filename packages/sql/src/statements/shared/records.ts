@@ -1,8 +1,10 @@
 /** Records of runs, as rows of a result. */
+import * as Either from "effect/Either"
 import type * as Driver from "perdure/JournalDriver"
 import * as Row from "../../internal/Row.js"
 import type { Words } from "../../Verb.js"
 import { sql } from "../sql.js"
+import { bytesBefore, bytesOf, MAX_BYTES } from "./bounds.js"
 import { millis } from "./expressions.js"
 import { byIndex } from "./planner.js"
 
@@ -15,19 +17,38 @@ export const selectRecords = (t: Words, runs: string): string =>
     SELECT ${millis(t.now)} AS now, x.*
     FROM (SELECT 1) one_row
     LEFT JOIN (
-      SELECT r.id, r.workflow, r.version, r.status, r.queue, r.priority, n.payload, n.idempotency_key, n.parent_id,
-        n.parent_token, n.attached, n.root, n.depth, r.key, to_json(n.tags)::text AS tags, n.attributes::text AS attributes,
-        n.source, n.source_seq, ${millis("r.expires_at")} AS expires_at, coalesce(r.pause = 'asked', false) AS pausing,
-        r.epoch, r.generation, r.next_seq, r.crashes, ${millis("n.created_at")} AS created_at,
-        ${millis("r.started_at")} AS started_at, ${millis("r.finished_at")} AS finished_at,
-        ${millis("r.available_at")} AS available_at, r.worker, r.exit_kind, r.exit_value, r.ended_by, r.end_reason,
-        r.crashed_worker, r.detail, r.i
-      FROM (
-        ${runs}
-      ) r
-      ${byIndex(`SELECT n.* FROM ${t.inputs} n WHERE n.run = r.id`, "n")}
+      ${records(t, runs)}
     ) x ON true
     ORDER BY x.i
+  `
+
+/** As `selectRecords`, up to the bound of an answer. */
+export const selectBoundedRecords = (t: Words, runs: string): string =>
+  sql`
+    SELECT ${millis(t.now)} AS now, x.*
+    FROM (SELECT 1) one_row
+    LEFT JOIN (
+      SELECT y.*, ${bytesBefore(bytesOf("y.payload", "y.exit_value", "y.detail"), "y.i")} AS earlier
+      FROM (
+        ${records(t, runs)}
+      ) y
+    ) x ON x.earlier < ${MAX_BYTES}
+    ORDER BY x.i
+  `
+
+const records = (t: Words, runs: string): string =>
+  sql`
+    SELECT r.id, r.workflow, r.version, r.status, r.queue, r.priority, n.payload, n.idempotency_key, n.parent_id,
+      n.parent_token, n.attached, n.root, n.depth, r.key, to_json(n.tags)::text AS tags, n.attributes::text AS attributes,
+      n.source, n.source_seq, ${millis("r.expires_at")} AS expires_at, coalesce(r.pause = 'asked', false) AS pausing,
+      r.epoch, r.generation, r.next_seq, r.crashes, ${millis("n.created_at")} AS created_at,
+      ${millis("r.started_at")} AS started_at, ${millis("r.finished_at")} AS finished_at,
+      ${millis("r.available_at")} AS available_at, r.worker, r.exit_kind, r.exit_value, r.ended_by, r.end_reason,
+      r.crashed_worker, r.detail, r.i
+    FROM (
+      ${runs}
+    ) r
+    ${byIndex(`SELECT n.* FROM ${t.inputs} n WHERE n.run = r.id`, "n")}
   `
 
 /** Attributes come as JSON text, which all clients read alike. */
@@ -81,7 +102,30 @@ const record = (row: Row.Fields): Driver.RunRecord => {
   }
 }
 
-export const decodeRecords = (rows: ReadonlyArray<Row.Fields>): Driver.Answer<ReadonlyArray<Driver.RunRecord>> => ({
-  now: Row.instant(Row.first(rows), "now"),
-  value: rows.filter((row) => row["id"] !== null).map(record)
-})
+/** A run whose row cannot be read, and why. */
+export interface UnreadableRecord {
+  readonly id: string
+  readonly detail: string
+}
+
+interface RecordPage extends Driver.Answer<ReadonlyArray<Driver.RunRecord>> {
+  readonly unreadable: ReadonlyArray<UnreadableRecord>
+}
+
+/** The records that can be read, and the runs whose rows cannot. */
+export const decodeReadable = (rows: ReadonlyArray<Row.Fields>): RecordPage => {
+  const unreadable: Array<UnreadableRecord> = []
+  const value = rows.filter((row) => row["id"] !== null).flatMap((row) => {
+    const found = Row.attempt(() => record(row))
+    if (Either.isRight(found)) return [found.right]
+    unreadable.push({ id: Row.text(row, "id"), detail: found.left })
+    return []
+  })
+  return { now: Row.instant(Row.first(rows), "now"), value, unreadable }
+}
+
+/** All records. A row that cannot be read is an error, which names its run. */
+export const decodeRecords = (rows: ReadonlyArray<Row.Fields>): Driver.Answer<ReadonlyArray<Driver.RunRecord>> => {
+  const { now, unreadable: [first], value } = decodeReadable(rows)
+  return first === undefined ? { now, value } : Row.unreadableRun(first.id, first.detail)
+}

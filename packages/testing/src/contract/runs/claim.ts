@@ -3,7 +3,7 @@ import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type { JournalError } from "perdure/Errors"
 import type { WorkerRef } from "perdure/JournalDriver"
-import { check, entries, finish, now, pass, signal, start, suspend } from "../Fixture.js"
+import { check, entries, finish, type Held, large, now, pass, signal, start, suspend } from "../Fixture.js"
 
 export const claim = [
   check(
@@ -224,5 +224,41 @@ export const claim = [
       const claimed = [...shares.flat(), ...(yield* drain(t.worker))]
       assert.strictEqual(claimed.length, 40)
       assert.strictEqual(new Set(claimed).size, 40)
+    })),
+
+  check("a claimed run has its whole journal and inbox, however large they are", (t) =>
+    Effect.gen(function*() {
+      const queue = t.id("queue")
+      const first = yield* t.running("a", { queue })
+      const second = yield* t.running("b", { queue })
+      const sizes = { [first.id]: [4, 4], [second.id]: [1, 0] }
+      for (const run of [first, second]) {
+        const [wrote = 0, sent = 0] = sizes[run.id] ?? []
+        let held: Held = run
+        for (let n = 0; n < wrote; n++) {
+          held = yield* t.apply(held, { entries: entries(n, 1).map((entry) => ({ ...entry, exit: large })) })
+        }
+        for (let n = 0; n < sent; n++) {
+          yield* t.deliver(signal(run.id, "x", { payload: large.value ?? "" }))
+        }
+        yield* t.apply(held, { transition: { _tag: "Release", at: start } })
+      }
+      const claimed = yield* t.claim([queue])
+      assert.deepStrictEqual(
+        claimed.toSorted((a, b) => a.id < b.id ? -1 : 1).map(({ id, inbox, journal }) => [
+          id,
+          journal.map(({ seq }) => seq),
+          inbox.length
+        ]),
+        [[first.id, [0, 1, 2, 3], 4], [second.id, [0], 0]]
+      )
+      for (const { inbox, journal, seen } of claimed) {
+        assert.isTrue(journal.every(({ exit }) => exit.value === large.value))
+        assert.strictEqual(seen, inbox.at(-1)?.ordinal ?? 0)
+        assert.deepStrictEqual(
+          inbox.map(({ ordinal }) => ordinal),
+          inbox.map(({ ordinal }) => ordinal).toSorted((a, b) => a - b)
+        )
+      }
     }))
 ]

@@ -1,7 +1,18 @@
 /** Reads: records, pages of history, published values, and the driver's time. */
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { check, entries, finish, now, pass, start, value } from "../Fixture.js"
+import { isLastPage, type RunRecord, type RunStanding } from "perdure/JournalDriver"
+import { check, entries, finish, type Held, large, now, pass, start, value } from "../Fixture.js"
+
+/** What `await` returns of a run. */
+const standingOf = ({ detail, endCause, exit, finishedAt, id, status }: RunRecord): RunStanding => ({
+  id,
+  status,
+  finishedAt,
+  exit,
+  endCause,
+  detail
+})
 
 export const reading = [
   check("a read by id leaves out unknown ids", (t) =>
@@ -10,7 +21,7 @@ export const reading = [
       const ids = [t.id("b"), t.id("unknown"), t.id("a")]
       const got = yield* value(t.driver.get(ids))
       assert.deepStrictEqual(got.map(({ id }) => id).toSorted(), [t.id("a"), t.id("b")])
-      assert.deepStrictEqual(yield* value(t.driver.await(ids)), got)
+      assert.deepStrictEqual(yield* value(t.driver.await(ids)), got.map(standingOf))
       assert.deepStrictEqual(yield* value(t.driver.get([])), [])
       assert.deepStrictEqual(yield* value(t.driver.await([])), [])
     })),
@@ -19,7 +30,7 @@ export const reading = [
     Effect.gen(function*() {
       const held = yield* t.running("a")
       yield* t.apply(held, { transition: finish() })
-      assert.deepStrictEqual(yield* value(t.driver.await([held.id])), [yield* t.record(held)])
+      assert.deepStrictEqual(yield* value(t.driver.await([held.id])), [standingOf(yield* t.record(held))])
     })),
 
   check("a search by workflow and idempotency key finds that run only", (t) =>
@@ -48,6 +59,45 @@ export const reading = [
       assert.deepStrictEqual(yield* page(25, 10), [])
       assert.deepStrictEqual(yield* page(0, 0), [])
       assert.deepStrictEqual(yield* value(t.driver.history({ run: t.id("unknown"), from: 0, limit: 10 })), [])
+    })),
+
+  check(
+    "a page of history ends with the entry that reaches the bound of an answer, and the next one continues",
+    (t) =>
+      Effect.gen(function*() {
+        const held = yield* t.running("a")
+        const wrote = entries(0, 7).map((entry) => ({ ...entry, exit: large }))
+        let run: Held = held
+        for (const entry of wrote) run = yield* t.apply(run, { entries: [entry] })
+        const page = (from: number) => value(t.driver.history({ run: held.id, from, limit: 100 }))
+        const first = yield* page(0)
+        assert.deepStrictEqual(first.map(({ seq }) => seq), [0, 1, 2])
+        assert.isFalse(isLastPage(first, 100))
+        assert.deepStrictEqual((yield* page(3)).map(({ seq }) => seq), [3, 4, 5])
+        const last = yield* page(6)
+        assert.deepStrictEqual(last.map(({ exit, seq }) => [seq, exit.value]), [[6, large.value]])
+        assert.isTrue(isLastPage(last, 100))
+      })
+  ),
+
+  check("an answer of `await` has ends up to its bound, and says which ones it lacks", (t) =>
+    Effect.gen(function*() {
+      const runs: Array<Held> = []
+      for (const name of ["a", "b", "c", "d", "e"]) runs.push(yield* t.running(name))
+      for (const run of runs) yield* t.apply(run, { transition: finish(large) })
+      const live = yield* t.running("live")
+      const standings = yield* value(t.driver.await([...runs.map(({ id }) => id), live.id]))
+      assert.deepStrictEqual(
+        standings.map(({ exit, isPartial, status }) => [status, exit?.value === large.value, isPartial === true]),
+        [
+          ["completed", true, false],
+          ["completed", true, false],
+          ["completed", true, false],
+          ["completed", false, true],
+          ["completed", false, true],
+          ["running", false, false]
+        ]
+      )
     })),
 
   check("published values have the last value of each key and its version", (t) =>

@@ -3,7 +3,7 @@ import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type * as Driver from "perdure/JournalDriver"
 import type { Fixture } from "../Fixture.js"
-import { check, finish, pass, signal, start, value } from "../Fixture.js"
+import { check, finish, large, pass, signal, start, value } from "../Fixture.js"
 
 const find = (t: Fixture, filter: Driver.RunFilter, limit = 100, after: Driver.RunCursor | null = null) =>
   value(t.driver.find({ filter, after, limit }))
@@ -37,6 +37,19 @@ const failed = (t: Fixture, name: string, exit: Driver.EncodedExit, errorCode: s
   Effect.flatMap(t.running(name), (held) => t.apply(held, { transition: finish(exit, "failed", errorCode) }))
 
 export const search = [
+  check(
+    "a page of found runs ends with the run that reaches the bound of an answer, and the next one continues",
+    (t) =>
+      Effect.gen(function*() {
+        for (const name of ["a", "b", "c", "d", "e"]) {
+          yield* t.enqueue(t.newRun(name, { payload: large.value ?? "" }))
+          yield* pass(1)
+        }
+        const filter = { workflows: [t.workflow.name] }
+        assert.deepStrictEqual(yield* pages(t, filter, 100), [["e", "d", "c"], ["b", "a"]])
+      })
+  ),
+
   check("a run is found by each field of its insert that a filter can name", (t) =>
     Effect.gen(function*() {
       const [workflow, other] = [t.workflow.name, t.id("other-workflow")]
