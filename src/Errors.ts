@@ -81,6 +81,25 @@ export class ValueTooLarge extends Schema.TaggedError<ValueTooLarge>("perdure/Va
 }
 
 /**
+ * The journal of a run is larger than its limit. The run dies of this defect; its finalizers still execute.
+ *
+ * @since 0.2.0
+ * @category errors
+ */
+export class JournalTooLarge extends Schema.TaggedError<JournalTooLarge>("perdure/JournalTooLarge")("JournalTooLarge", {
+  runId: Schema.String,
+  /** The size that the journal would have with the next entry, in bytes. */
+  bytes: Schema.Number,
+  /** The limit, in bytes. */
+  limit: Schema.Number
+}) {
+  override get message(): string {
+    return `the journal of run ${this.runId} would have ${this.bytes} bytes, the limit is ${this.limit}: ` +
+      `return references from steps instead of large values, use continueAsNew, or raise Limits`
+  }
+}
+
+/**
  * A stored value does not match the schema that reads it, usually after a deploy that changed the schema.
  *
  * @since 0.1.0
@@ -457,6 +476,7 @@ export type StartError =
 export const RuntimeError = Schema.Union(
   ValueInvalid,
   ValueTooLarge,
+  JournalTooLarge,
   ValueUnreadable,
   IdempotencyConflict,
   SingletonBusy,

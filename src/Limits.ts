@@ -23,6 +23,10 @@ export interface LimitsOptions {
   readonly stepResultBytes: number
   /** The JSON of the payload of a signal, in bytes of UTF-8. Default 64 KiB. */
   readonly signalBytes: number
+  /**
+   * The journal of one generation of a run, in bytes: each entry counts for its value and 256 bytes. Default 256 MiB.
+   */
+  readonly journalBytes: number
   /** Levels of children below a root run. Default 10. */
   readonly childDepth: number
   /** Children that one run can start in a generation, that is, between two `continueAsNew`. Default 1,000. */
@@ -33,6 +37,7 @@ const defaults: LimitsOptions = {
   payloadBytes: 1024 * 1024,
   stepResultBytes: 1024 * 1024,
   signalBytes: 64 * 1024,
+  journalBytes: 256 * 1024 * 1024,
   childDepth: 10,
   children: 1_000
 }
@@ -41,6 +46,7 @@ const limitsOptions = fields<Partial<LimitsOptions>>({
   payloadBytes: optional(count({ min: 1 })),
   stepResultBytes: optional(count({ min: 1 })),
   signalBytes: optional(count({ min: 1 })),
+  journalBytes: optional(count({ min: 1 })),
   childDepth: optional(count({ min: 0 })),
   children: optional(count({ min: 0 }))
 })
@@ -49,6 +55,7 @@ const withDefaults = (options: Partial<LimitsOptions>): LimitsOptions => ({
   payloadBytes: options.payloadBytes ?? defaults.payloadBytes,
   stepResultBytes: options.stepResultBytes ?? defaults.stepResultBytes,
   signalBytes: options.signalBytes ?? defaults.signalBytes,
+  journalBytes: options.journalBytes ?? defaults.journalBytes,
   childDepth: options.childDepth ?? defaults.childDepth,
   children: options.children ?? defaults.children
 })

@@ -3,8 +3,9 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
-import { ValueInvalid, ValueTooLarge } from "perdure/Errors"
+import { RunEnded, ValueInvalid, ValueTooLarge } from "perdure/Errors"
 import { Limits } from "perdure/Limits"
+import * as Step from "perdure/Step"
 import * as Workflow from "perdure/Workflow"
 import { makeWorld, soon } from "./fixtures/world.js"
 
@@ -104,7 +105,7 @@ describe("Limits.layer", () => {
       const error = yield* Effect.flip(Effect.scoped(Layer.build(Limits.layer(wrong))))
       assert.strictEqual(error._tag, "ConfigurationInvalid")
       assert.deepStrictEqual(error.problems, [
-        `"stepBytes" is not an option: use payloadBytes, stepResultBytes, signalBytes, childDepth or children, ` +
+        `"stepBytes" is not an option: use payloadBytes, stepResultBytes, signalBytes, journalBytes, childDepth or children, ` +
         `or leave it out`,
         `"payloadBytes" must be an integer from 1 to 2147483647, got 0`,
         `"signalBytes" must be an integer from 1 to 2147483647, got "1 KiB"`,
@@ -116,5 +117,41 @@ describe("Limits.layer", () => {
     Effect.gen(function*() {
       const { children, payloadBytes } = yield* Effect.provide(Limits, Limits.layer({ children: 3 }))
       assert.deepStrictEqual([children, payloadBytes], [3, 1024 * 1024])
+    }))
+})
+
+describe("a journal", () => {
+  const Grows = Workflow.make("Grows", { payload: { n: Schema.Number }, success: Schema.Number })
+
+  it.scoped("that would exceed its limit ends its run with a typed defect, after its finalizers", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld()
+      const compensated: Array<string> = []
+      const live = Grows.toLayer(({ n }) =>
+        Effect.forEach(
+          Array.from({ length: n }),
+          (_, i) => Step.run(`s${i}`, Effect.succeed("x".repeat(1_000)), { success: Schema.String }),
+          { discard: true }
+        ).pipe(
+          Effect.onInterrupt(() => Step.run("undo", Effect.sync(() => void compensated.push("undo")))),
+          Effect.as(n)
+        )
+      )
+      yield* world.launch(Layer.provide(live, Limits.layer({ journalBytes: 10_000 })))
+      const small = yield* world.use(Grows.start({ n: 7 }))
+      assert.strictEqual(yield* soon(small.result), 7)
+      const large = yield* world.use(Grows.start({ n: 20 }))
+      const ended = yield* soon(Effect.flip(large.result))
+      assert.instanceOf(ended, RunEnded)
+      assert.include(ended.message, `the journal of run ${large.id} would have 10`)
+      assert.include(ended.message, "the limit is 10000: return references from steps")
+      assert.deepStrictEqual(compensated, ["undo"])
+      const history = yield* world.history(large.id)
+      assert.deepStrictEqual(
+        history.slice(-2).map(({ kind, name }) => `${kind} ${name}`),
+        ["defect JournalTooLarge", "step undo"]
+      )
+      const bytes = history.reduce((sum, { exit }) => sum + (exit.value?.length ?? 0), 0)
+      assert.isAtMost(bytes, 11_000)
     }))
 })

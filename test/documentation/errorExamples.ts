@@ -13,6 +13,7 @@ import * as TestClock from "effect/TestClock"
 import type { CurrentRun } from "perdure/CurrentRun"
 import { RuntimeError } from "perdure/Errors"
 import type { Journal } from "perdure/Journal"
+import { Limits, type LimitsOptions } from "perdure/Limits"
 import * as Published from "perdure/Published"
 import * as Run from "perdure/Run"
 import * as RunQueue from "perdure/RunQueue"
@@ -95,10 +96,15 @@ const outside = Effect.gen(function*() {
 const Defect = Schema.parseJson(Schema.Struct({ runtimeError: RuntimeError }))
 
 /** The failure, or the defect, of a run with this handler. */
-const failureOf = (handler: Effect.Effect<void, RuntimeError, Journal | CurrentRun>, meanwhile = Effect.void) =>
+const failureOf = (
+  handler: Effect.Effect<void, RuntimeError, Journal | CurrentRun>,
+  meanwhile = Effect.void,
+  limits: Partial<LimitsOptions> = {}
+) =>
   Effect.gen(function*() {
     const { launch, use } = yield* makeWorld()
-    yield* launch(Layer.mergeAll(Fulfil.toLayer(() => handler), Ship.toLayer(() => Ship.execute({}))))
+    const workflows = Layer.mergeAll(Fulfil.toLayer(() => handler), Ship.toLayer(() => Ship.execute({})))
+    yield* launch(Layer.provide(workflows, Limits.layer(limits)))
     const run = yield* use(Fulfil.start({ orderId: "o-1", total: 10 }))
     const failure = yield* Effect.fork(Effect.flip(run.result))
     yield* TestClock.adjust("6 seconds")
@@ -128,7 +134,16 @@ const inside = Effect.gen(function*() {
       ),
       Effect.sync(() => resolve())
     ),
-    yield* failureOf(Effect.flatMap(Parcel.start({}), (parcel) => Effect.asVoid(parcel.poll)))
+    yield* failureOf(Effect.flatMap(Parcel.start({}), (parcel) => Effect.asVoid(parcel.poll))),
+    yield* failureOf(
+      Effect.forEach(
+        ["first", "second"],
+        (name) => Step.run(name, Effect.succeed("x".repeat(600_000)), { success: Schema.String }),
+        { discard: true }
+      ),
+      Effect.void,
+      { journalBytes: 1_000_000 }
+    )
   ]
 })
 

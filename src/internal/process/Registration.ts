@@ -22,6 +22,8 @@ export interface OpenedRun {
   readonly machine: Machine
   readonly start: (replay: ReadonlyArray<MachineEntry>) => Divergence | undefined
   readonly encodeExit: (exit: AnyExit) => WireExit
+  /** The limit of the run's journal, in bytes. */
+  readonly journalBytes: number
   /** The runs that follow the run's end. The left side says why one cannot start. */
   readonly continuations: (end: End) => ReadonlyArray<Either.Either<NewRun, string>>
 }

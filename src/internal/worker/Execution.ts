@@ -14,10 +14,11 @@ import type * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
 import type * as FiberRefs from "effect/FiberRefs"
-import { NotDurable } from "../../Errors.js"
+import { JournalTooLarge, NotDurable } from "../../Errors.js"
 import type { ClaimedRun, FinishStatus, Transition } from "../../driver/JournalDriver.js"
 import type { WireExit } from "../codec/exits.js"
 import {
+  defectWire,
   errorCodeOf,
   failureVoidWire,
   fromEncoded,
@@ -27,6 +28,7 @@ import {
   voidWire
 } from "../codec/exits.js"
 import { cancelContent, wireOfMessage } from "../codec/messages.js"
+import { byteLength } from "../codec/wire.js"
 import { COMPENSATION_KEY } from "../runs/forking.js"
 import { dueAt } from "../util/time.js"
 import { PROBLEM_KEY } from "../workflow/continuations.js"
@@ -48,6 +50,18 @@ export interface ExecutionEvents {
   readonly stray: (stray: Stray) => void
 }
 
+/** The name of the entry that ends a run whose journal is too large. */
+const JOURNAL_TOO_LARGE = "JournalTooLarge"
+
+/** What an entry counts for beside its value, in bytes. */
+const ENTRY_BYTES = 256
+
+/** Values up to this length are counted by their UTF-16 units, because most are short and of ASCII. */
+const SHORT_LENGTH = 256
+
+const sizeOfEntry = (value: string | null): number =>
+  ENTRY_BYTES + (value === null ? 0 : value.length <= SHORT_LENGTH ? value.length : byteLength(value))
+
 /** The messages that wake every suspended run. */
 const awaitedByAll = ["cancel:cancel", "defect:StrayWakeUp"]
 
@@ -58,6 +72,10 @@ export class Execution {
   readonly openWork = new Set<Op>()
   /** Why the program ended, if it did not succeed. */
   failure: Cause.Cause<unknown> | undefined
+  /** The size of the journal of this generation, in bytes. */
+  private journalSize = 0
+  /** The journal has reached its limit. */
+  private isOverLimit = false
   /** Why the run must be parked. */
   parking: unknown
   private opened: OpenedRun | undefined
@@ -96,6 +114,10 @@ export class Execution {
       return
     }
     this.opened = opened.right
+    for (const { exit, kind, name } of run.journal) {
+      this.journalSize += sizeOfEntry(exit.value)
+      if (kind === "defect" && name === JOURNAL_TOO_LARGE) this.isOverLimit = true
+    }
     this.parking = opened.right.start(run.journal.map((entry) => ({ ...entry, exit: fromEncoded(entry.exit) })))
     if (this.parking === undefined) this.absorb()
   }
@@ -155,6 +177,14 @@ export class Execution {
   /** Finish an op, if it is still pending. */
   settle(op: Op, exit: WireExit, consumed?: number): void {
     if (this.opened === undefined || this.machine.pending.get(op.id) !== op) return
+    const bytes = this.journalSize + sizeOfEntry(exit.text)
+    if (bytes > this.opened.journalBytes && !this.isOverLimit) {
+      // The entry is not written: the program is interrupted, and only its finalizers write more.
+      this.isOverLimit = true
+      const error = new JournalTooLarge({ runId: this.run.id, bytes, limit: this.opened.journalBytes })
+      this.addEntry(RUN_ENTRY, "defect", JOURNAL_TOO_LARGE, defectWire(error))
+      if (this.machine.pending.get(op.id) !== op) return
+    }
     this.release(op)
     this.addEntry(op.id, op.kind, op.name, exit, consumed)
   }
@@ -249,6 +279,7 @@ export class Execution {
 
   private addEntry(op: number, kind: string, name: string, exit: WireExit, consumed?: number): void {
     const at = this.now
+    this.journalSize += sizeOfEntry(exit.text)
     this.draft.addEntry({ seq: this.draft.nextSeq, op, kind, name, exit: toEncoded(exit), at }, consumed)
     this.parking = this.machine.deliver({ op, kind, name, exit, at })
     if (this.parking === undefined) return this.absorb()

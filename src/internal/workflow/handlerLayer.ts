@@ -64,6 +64,7 @@ export const handlerLayer = <R>(
         continuations: makeContinuations({ links, context, fiberRefs: logging, codec: exit }),
         shape,
         exit,
+        journalBytes: limits.journalBytes,
         context,
         fiberRefs,
         isContinueAsNew,

@@ -44,6 +44,8 @@ export const continueAs = (
 export const makeOpen = (options: {
   readonly shape: Shape
   readonly exit: ExitCodec
+  /** The limit of a run's journal, in bytes. */
+  readonly journalBytes: number
   readonly context: Context.Context<never>
   readonly fiberRefs: FiberRefs.FiberRefs
   readonly handler: (payload: unknown) => Effect.Effect<unknown, unknown>
@@ -88,6 +90,7 @@ export const makeOpen = (options: {
         machine,
         start: (replay) => machine.start(program, Context.add(options.context, CurrentRun, info), replay),
         encodeExit: options.exit.encode,
+        journalBytes: options.journalBytes,
         continuations: options.continuations(run, payload)
       }
     }
