@@ -126,22 +126,28 @@ describe("a fault of the connection", () => {
       const gate = yield* session(url)
       yield* gate("BEGIN")
       yield* gate("SELECT FROM perdure.runs WHERE id = 'a' FOR UPDATE")
-      const waiting = (count: number) =>
+      /** Waits until a commit waits for the row that was sent after `since`, the time of the server. */
+      const waiting = (since: unknown) =>
         Effect.repeat(
           ask(
             url,
             `SELECT count(*)::int AS n FROM pg_stat_activity
-            WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '/* perdure:commit%'`
+            WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '/* perdure:commit%'
+              AND query_start > $1::timestamptz`,
+            [since]
           ),
-          { until: ([row]) => row?.["n"] === count }
+          { until: ([row]) => row?.["n"] === 1 }
         )
+      const now = Effect.map(ask(url, "SELECT clock_timestamp()::text AS now"), ([row]) => row?.["now"])
+      const start = yield* now
       const first = yield* Effect.fork(codeOf(commit(driver, commitOf("a"))))
-      yield* waiting(1)
+      yield* waiting(start)
       // The client is disconnected. The server has not noticed, and still waits for the row.
       yield* proxy.cut
       assert.deepStrictEqual(yield* Fiber.join(first), ["OutcomeUnknown", true])
+      const cut = yield* now
       const again = yield* Effect.fork(commit(driver, commitOf("a")))
-      yield* waiting(2)
+      yield* waiting(cut)
       yield* gate("COMMIT")
       assert.deepStrictEqual(yield* Fiber.join(again), ["Applied"])
       assert.strictEqual(yield* written(url, "a"), 1)

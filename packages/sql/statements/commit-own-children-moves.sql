@@ -1,9 +1,9 @@
-/* perdure:commit_ownct:ddf51c68 */
+/* perdure:commit_ownct:c2a767c8 */
 WITH commits AS MATERIALIZED (
   SELECT *, 1 AS few FROM json_to_recordset($1::json) AS c(
     i int, run text, epoch int, "from" int, n int, seen int, must boolean, mark bigint, closes text[],
     move text, until float8, waiting text[], exit_kind text, exit_value text, error_code text, detail text
-  ), set_config('lock_timeout', '200ms', true) AS lock_timeout
+  ), set_config('lock_timeout', CASE WHEN $1::json -> 1 IS NULL THEN '2s' ELSE '200ms' END, true) AS lock_timeout
 ), updated_runs AS (
   UPDATE "perdure"."runs" r
   SET

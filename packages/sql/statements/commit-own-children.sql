@@ -1,8 +1,8 @@
-/* perdure:commit_ownc:1769084d */
+/* perdure:commit_ownc:a6b29c81 */
 WITH commits AS MATERIALIZED (
   SELECT *, 1 AS few FROM json_to_recordset($1::json) AS c(
     i int, run text, epoch int, "from" int, n int, seen int, must boolean, mark bigint, closes text[]
-  ), set_config('lock_timeout', '200ms', true) AS lock_timeout
+  ), set_config('lock_timeout', CASE WHEN $1::json -> 1 IS NULL THEN '2s' ELSE '200ms' END, true) AS lock_timeout
 ), updated_runs AS (
   UPDATE "perdure"."runs" r
   SET
