@@ -63,16 +63,15 @@ export class ValueInvalid extends Schema.TaggedError<ValueInvalid>("perdure/Valu
 }
 
 /**
- * The JSON of a value is larger than its limit. Pass a reference instead, or raise the limit (`Limits`).
+ * The JSON of a value is larger than its limit. Pass a reference instead, or raise the limit (`Limits`). Sizes are in
+ * bytes of UTF-8.
  *
  * @since 0.1.0
  * @category errors
  */
 export class ValueTooLarge extends Schema.TaggedError<ValueTooLarge>("perdure/ValueTooLarge")("ValueTooLarge", {
   what: Schema.String,
-  /** The size of the value, in bytes of UTF-8. */
   bytes: Schema.Number,
-  /** The limit, in bytes of UTF-8. */
   limit: Schema.Number
 }) {
   override get message(): string {
@@ -81,16 +80,14 @@ export class ValueTooLarge extends Schema.TaggedError<ValueTooLarge>("perdure/Va
 }
 
 /**
- * The journal of a run is larger than its limit. The run dies of this defect; its finalizers still execute.
+ * The journal of a run would have more bytes than its limit. The run dies of this; its finalizers still execute.
  *
  * @since 0.2.0
  * @category errors
  */
 export class JournalTooLarge extends Schema.TaggedError<JournalTooLarge>("perdure/JournalTooLarge")("JournalTooLarge", {
   runId: Schema.String,
-  /** The size that the journal would have with the next entry, in bytes. */
   bytes: Schema.Number,
-  /** The limit, in bytes. */
   limit: Schema.Number
 }) {
   override get message(): string {
@@ -167,7 +164,6 @@ export class IdempotencyConflict
 export class SingletonBusy extends Schema.TaggedError<SingletonBusy>("perdure/SingletonBusy")("SingletonBusy", {
   workflow: Schema.String,
   key: Schema.String,
-  /** The live run. */
   runId: Schema.String
 }) {
   override get message(): string {
@@ -294,7 +290,6 @@ export class NoSuchRun extends Schema.TaggedError<NoSuchRun>("perdure/NoSuchRun"
  */
 export class ForkInvalid extends Schema.TaggedError<ForkInvalid>("perdure/ForkInvalid")("ForkInvalid", {
   runId: Schema.String,
-  /** The requested `seq`. */
   seq: Schema.Number,
   /** The lowest valid `seq`: the fork keeps no entry. */
   first: Schema.Number,
@@ -413,7 +408,6 @@ export class NoSuchWorker extends Schema.TaggedError<NoSuchWorker>("perdure/NoSu
 export class WorkerUnresponsive
   extends Schema.TaggedError<WorkerUnresponsive>("perdure/WorkerUnresponsive")("WorkerUnresponsive", {
     workerId: Schema.String,
-    /** The time limit, in milliseconds. */
     millis: Schema.Number
   })
 {

@@ -1,9 +1,9 @@
-/* perdure:commitctefkq:e6c09f84 */
+/* perdure:commitctefkq:6b79d47a */
 WITH commits AS MATERIALIZED (
   SELECT * FROM json_to_recordset($1::json) AS c(
     i int, run text, epoch int, "from" int, n int, seen int, must boolean, mark bigint, closes text[],
     move text, until float8, waiting text[], exit_kind text, exit_value text, error_code text, detail text, payload text, read int[]
-  ), set_config('lock_timeout', '200ms', true) AS lock_timeout
+  ), set_config('lock_timeout', CASE WHEN $1::json -> 1 IS NULL THEN '2s' ELSE '200ms' END, true) AS lock_timeout
 ), parents AS MATERIALIZED (
   SELECT a.i, n.parent_id, n.parent_token
   FROM commits a

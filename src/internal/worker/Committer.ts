@@ -65,7 +65,7 @@ export class Committer {
       if (holds.length >= this.batch) break
       if (hold.canCommit) {
         // Runs whose rows were locked are written without others, which would wait with them.
-        if (hold.isContended !== (holds[0] ?? hold).isContended) continue
+        if (hold.contention.isPresent !== (holds[0] ?? hold).contention.isPresent) continue
         size += hold.commitSize
         if (size > this.statementSize && holds.length > 0) break
         holds.push(hold)

@@ -24,14 +24,12 @@ import type { WorkflowRegistration } from "../process/Registration.js"
 import { runForkWith } from "../util/runtime.js"
 import { shown } from "../util/show.js"
 import type { DraftCommit } from "./Draft.js"
+import { Contention } from "./Contention.js"
 import { cancelled, Execution } from "./Execution.js"
 import type { Host } from "./Host.js"
 import { PendingWork } from "./PendingWork.js"
-import { attemptReport, divergenceReport, failureReport } from "./reports.js"
+import { attemptReport, endReport } from "./reports.js"
 import { Alarm } from "./TimerQueue.js"
-
-/** The pause before a commit is written again of which another transaction has locked a row. */
-const LOCKED_PAUSE_MILLIS = 250
 
 export type HoldState = "active" | "idle" | "leaving" | "gone"
 
@@ -44,8 +42,7 @@ export class Hold {
   private idleSince = 0
   /** The run is to be paused: no body starts; bodies that run are finished and committed. */
   private pausing = false
-  /** When to write a commit again that met a locked row; 0 if the last one did not. */
-  private lockedUntil = 0
+  readonly contention = new Contention()
   private readonly events: Array<() => void> = []
   private isAdvancing = false
 
@@ -123,7 +120,7 @@ export class Hold {
     this.safely(() => this.process())
     this.isAdvancing = false
     if (this.canCommit) this.host.commit(this)
-    else if (this.lockedUntil > this.host.now()) this.host.wakeAt(this, this.lockedUntil)
+    else if (this.contention.until > this.host.now()) this.host.wakeAt(this, this.contention.until)
   }
 
   // --- commits ---
@@ -131,12 +128,7 @@ export class Hold {
   get canCommit(): boolean {
     const { draft } = this.execution
     return this.state !== "gone" && draft.inFlight === undefined && this.work.transaction === undefined &&
-      !draft.isEmpty && (this.lockedUntil === 0 || this.host.now() >= this.lockedUntil)
-  }
-
-  /** Another transaction had locked a row of the last commit: this run must not delay others. */
-  get isContended(): boolean {
-    return this.lockedUntil > 0
+      !draft.isEmpty && (this.contention.until === 0 || this.host.now() >= this.contention.until)
   }
 
   /** The size of the commit that is taken next, in characters. */
@@ -160,11 +152,11 @@ export class Hold {
         return this.unseen(inFlight)
       case "Locked":
         draft.restoreWithTransition()
-        this.lockedUntil = this.host.now() + LOCKED_PAUSE_MILLIS
-        return this.host.wakeAt(this, this.lockedUntil)
+        this.contention.met(this.host.now())
+        return this.host.wakeAt(this, this.contention.until)
       case "Applied":
         draft.applied()
-        this.lockedUntil = 0
+        this.contention.over()
         this.host.progressed(this)
         if (inFlight.commit.transition !== null) return this.left(inFlight, inFlight.commit.transition)
         this.heard(result.news)
@@ -186,17 +178,14 @@ export class Hold {
   /** Storage will never accept the commit: park the run with what is durable. */
   refused(detail: string): void {
     if (this.state === "gone") return
-    if (this.execution.draft.inFlight?.commit.transition?._tag === "Diverge") {
-      // Storage refuses this commit, too.
-      return this.giveUp()
-    }
+    // Storage refuses to park it, too.
+    if (this.execution.draft.inFlight?.commit.transition?._tag === "Diverge") return this.giveUp()
     this.discardDraft()
     this.park({ reason: "refused", detail })
   }
 
   /** Leave the run to a later claim: its state in storage is not certain. */
   giveUp(): void {
-    if (this.state === "gone") return
     this.host.suspect()
     this.drop()
   }
@@ -484,12 +473,8 @@ export class Hold {
   }
 
   private report(transition: Transition): void {
-    const { failure } = this.execution
-    if (transition._tag === "Diverge") {
-      this.registration.log?.(divergenceReport(this.run, transition.detail))
-    } else if (transition._tag === "Finish" && transition.status === "failed" && failure !== undefined) {
-      this.registration.log?.(failureReport(this.run, failure))
-    }
+    const line = endReport(this.run, transition, this.execution.failure)
+    if (line !== undefined) this.registration.log?.(line)
   }
 
   private over(ending: ReadableEnding | null): void {

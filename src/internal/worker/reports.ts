@@ -5,7 +5,7 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
-import type { ClaimedRun } from "../../driver/JournalDriver.js"
+import type { ClaimedRun, Transition } from "../../driver/JournalDriver.js"
 import { decodeDefect } from "../codec/defects.js"
 import type { WireExit } from "../codec/exits.js"
 import type { Op } from "../machine/Op.js"
@@ -32,9 +32,17 @@ export const attemptReport = (
   )
 }
 
-export const failureReport = (run: RunNames, cause: Cause.Cause<unknown>): Effect.Effect<void> =>
-  Effect.annotateLogs(Effect.logError("a run failed", cause), about(run))
-
-/** `detail` is JSON text. */
-export const divergenceReport = (run: RunNames, detail: string): Effect.Effect<void> =>
-  Effect.annotateLogs(Effect.logError("a run was parked as diverged"), { ...about(run), detail })
+/** A commit that ended the hold, if the run failed of `failure` or was parked. */
+export const endReport = (
+  run: RunNames,
+  transition: Transition,
+  failure: Cause.Cause<unknown> | undefined
+): Effect.Effect<void> | undefined => {
+  if (transition._tag === "Diverge") {
+    const { detail } = transition
+    return Effect.annotateLogs(Effect.logError("a run was parked as diverged"), { ...about(run), detail })
+  }
+  return transition._tag === "Finish" && transition.status === "failed" && failure !== undefined
+    ? Effect.annotateLogs(Effect.logError("a run failed", failure), about(run))
+    : undefined
+}
