@@ -10,7 +10,7 @@ import * as Scope from "effect/Scope"
 import { JournalError } from "perdure/Errors"
 import { JournalDriver } from "perdure/JournalDriver"
 import * as PgJournal from "../src/PgJournal.js"
-import { ask, commit, commitOf, driverOn, held, newRun, server, session } from "./support/driver.js"
+import { ask, commit, commitOf, driverOn, held, newRun, server, session, worker } from "./support/driver.js"
 
 const withOption = (url: string, name: string, value: string) => {
   const changed = new URL(url)

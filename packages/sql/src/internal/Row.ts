@@ -96,7 +96,7 @@ export const attempt = <A>(read: () => A): Either.Either<A, string> =>
 
 /** Makes the whole answer unreadable, because of one run. */
 export const unreadableRun = (id: string, detail: string): never => {
-  throw new Unreadable(`run ${id}: ${detail}`)
+  throw new FieldError(`run ${id}: ${detail}`)
 }
 
 /** The meaning of a code. */
