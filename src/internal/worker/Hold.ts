@@ -192,7 +192,6 @@ export class Hold {
 
   /** What storage has of the run cannot be read: park the run when the commit on its way has a result. */
   unreadable(detail: string): void {
-    if (this.state === "gone") return
     this.execution.parking ??= { reason: "unreadable", detail }
     this.advance()
   }
@@ -457,7 +456,8 @@ export class Hold {
 
   /** The commit that ends the hold was applied. */
   private left({ commit }: DraftCommit, transition: Transition): void {
-    this.report(transition)
+    const line = endReport(this.run, transition, this.execution.failure)
+    if (line !== undefined) this.registration.log?.(line)
     switch (transition._tag) {
       case "Suspend":
         this.become("gone")
@@ -470,11 +470,6 @@ export class Hold {
       case "Release":
         return this.over(null)
     }
-  }
-
-  private report(transition: Transition): void {
-    const line = endReport(this.run, transition, this.execution.failure)
-    if (line !== undefined) this.registration.log?.(line)
   }
 
   private over(ending: ReadableEnding | null): void {
