@@ -10,6 +10,7 @@ import * as PgliteJournal from "@perdure/pglite/PgliteJournal"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
 import * as Schema from "effect/Schema"
 import * as RunQueue from "perdure/RunQueue"
 import * as Step from "perdure/Step"
@@ -55,4 +56,12 @@ const Main = Layer.merge(ReportLive, Worker.layer({ queues: [Reports] })).pipe(
   Layer.provideMerge(PgliteJournal.layer())
 )
 
-NodeRuntime.runMain(Effect.scoped(Effect.provide(operate, Main)))
+/** Standard output is for results. */
+const logger = Logger.replace(Logger.defaultLogger, Logger.withConsoleError(Logger.stringLogger))
+
+operate.pipe(
+  Effect.provide(Main),
+  Effect.scoped,
+  Effect.provide(logger),
+  NodeRuntime.runMain({ disablePrettyLogger: true })
+)

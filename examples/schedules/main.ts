@@ -11,6 +11,7 @@ import * as Console from "effect/Console"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
@@ -103,4 +104,11 @@ const Main = Layer.mergeAll(ReportLive, EachSecond.layer, Nightly.layer, Worker.
   Layer.provideMerge(PgliteJournal.layer())
 )
 
-NodeRuntime.runMain(Effect.provide(operate, Main))
+/** Standard output is for results. */
+const logger = Logger.replace(Logger.defaultLogger, Logger.withConsoleError(Logger.stringLogger))
+
+operate.pipe(
+  Effect.provide(Main),
+  Effect.provide(logger),
+  NodeRuntime.runMain({ disablePrettyLogger: true })
+)

@@ -12,7 +12,7 @@ import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import { audit } from "./audit.js"
-import { expected, Gated, Go, Mixed, Simple, Waits } from "./fixtures/mixed.js"
+import { ending, expected, Gated, Go, Mixed, Simple, Waits } from "./fixtures/mixed.js"
 import { connect, prepare } from "./harness.js"
 import { local } from "./local.js"
 
@@ -25,11 +25,6 @@ const setUp = Effect.gen(function*() {
   yield* prepare(database, "perdure")
   return { url, database, proxy, client }
 })
-
-const outcome = (n: number) => {
-  const { exit, status } = expected(n)
-  return { status, exit }
-}
 
 describe("a database that is unavailable at the start", () => {
   it.scopedLive("is waited for until startTimeout, and then a typed error", () =>
@@ -76,8 +71,8 @@ describe("a database that is restarted", () => {
       assert.deepStrictEqual((yield* audit(database, outside)).violations, [])
       const records = yield* Effect.forEach(runs, (run) => run.record)
       assert.deepStrictEqual(
-        records.map(({ exit, status }) => ({ status, exit: JSON.parse(exit?.value ?? "null") })),
-        runs.map((_, n) => outcome(n))
+        records.map(ending),
+        runs.map((_, n) => expected(n))
       )
       assert.deepStrictEqual(yield* database.rows("select count(*)::int as count from ledger"), [{ count: RUNS }])
     }), 120_000)
@@ -111,8 +106,7 @@ describe("a connection that is cut", () => {
           yield* sprung
           assert.strictEqual(yield* waiting.result, 3, `${verb} ${point}`)
           yield* Effect.exit(mixed.result)
-          const { exit, status } = yield* mixed.record
-          assert.deepStrictEqual({ status, exit: JSON.parse(exit?.value ?? "null") }, outcome(n), `${verb} ${point}`)
+          assert.deepStrictEqual(ending(yield* mixed.record), expected(n), `${verb} ${point}`)
         }
       }
       assert.deepStrictEqual((yield* audit(database, database)).violations, [])

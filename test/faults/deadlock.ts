@@ -61,27 +61,27 @@ const succeeded = { kind: "success", value: null } as const
 
 type Operation = (driver: JournalDriver) => Effect.Effect<unknown, unknown>
 
+/** Commits wait for rows only in a transaction. */
+const commits = (driver: JournalDriver, ...all: ReadonlyArray<RunCommit>) =>
+  driver.transaction(driver.commit({ worker, commits: all }))
+
 /** Operations on `a` and `b`, named in the wrong order. The worker holds all runs, at epoch 1. */
 const waiting: Readonly<Record<string, Operation>> = {
-  "a commit of two runs": (driver) => driver.commit({ worker, commits: [emptyCommit("b", 1), emptyCommit("a", 1)] }),
+  "a commit of two runs": (driver) => commits(driver, emptyCommit("b", 1), emptyCommit("a", 1)),
   "a commit with a message to a run of a smaller id": (driver) =>
-    driver.commit({ worker, commits: [{ ...emptyCommit("b", 1), messages: [message("a", "m")] }] }),
+    commits(driver, { ...emptyCommit("b", 1), messages: [message("a", "m")] }),
   "a commit with a message to a run of a greater id": (driver) =>
-    driver.commit({ worker, commits: [{ ...emptyCommit("a", 1), messages: [message("b", "m")] }] }),
+    commits(driver, { ...emptyCommit("a", 1), messages: [message("b", "m")] }),
   "the end of a child, which wakes its parent": (driver) =>
-    driver.commit({
-      worker,
-      commits: [{
-        ...emptyCommit("b", 1),
-        transition: { _tag: "Finish", status: "completed", exit: succeeded, errorCode: null }
-      }]
+    commits(driver, {
+      ...emptyCommit("b", 1),
+      transition: { _tag: "Finish", status: "completed", exit: succeeded, errorCode: null }
     }),
   "a delivery": (driver) => driver.deliver([message("b", "d"), message("a", "d")]),
   "terminating a parent": (driver) => driver.terminate({ runs: ["a"], by: null, reason: null }),
   "terminating a child": (driver) => driver.terminate({ runs: ["b"], by: null, reason: null }),
   "reconciling": (driver) => driver.reconcile({ worker, held: [], claimedBefore: 4e12 }),
-  "retiring": (driver) => driver.retire(worker),
-  "awaiting both": (driver) => driver.await(["b", "a"])
+  "retiring": (driver) => driver.retire(worker)
 }
 
 /** Operations that never wait for the row of a run. */
@@ -90,7 +90,8 @@ const passing: Readonly<Record<string, Operation>> = {
     driver.claim({ worker, workflows: [{ name: "W", version: "1" }], queues: ["default"], limit: 10, hot: new Map() }),
   "reaping": (driver) => driver.reap({ limit: 10, maxCrashes: 1 }),
   "beating": (driver) => driver.heartbeat({ worker, leaseMillis: 1000, info: null }),
-  "reading": (driver) => driver.get(["a", "b"])
+  "reading": (driver) => driver.get(["a", "b"]),
+  "awaiting": (driver) => driver.await(["b", "a"])
 }
 
 /** Start `a` and its child `b`, claimed by the worker. */

@@ -7,7 +7,7 @@ import * as Exit from "effect/Exit"
 import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import { audit } from "./audit.js"
-import { expected, Go, Mixed, stepsOf } from "./fixtures/mixed.js"
+import { ending, expected, Go, Mixed, stepsOf } from "./fixtures/mixed.js"
 import { connect, launch, prepare } from "./harness.js"
 
 /** How many bodies a run and its children begin, at least. */
@@ -66,9 +66,7 @@ export const suite = (server: Server, { kills, runs: count }: Size): void => {
           assert.deepStrictEqual(result.violations, [])
           assert.strictEqual(result.runs, count * 3)
           const records = yield* Effect.forEach(runs, (run) => run.record, { concurrency: 8 })
-          records.forEach(({ exit, status }, n) => {
-            assert.deepStrictEqual({ status, exit: JSON.parse(exit?.value ?? "null") }, expected(n))
-          })
+          records.forEach((record, n) => assert.deepStrictEqual(ending(record), expected(n)))
           const steps = yield* database.rows(
             `select json_object_agg(name, count) as counts from (
             select run, name, count(*)::int as count from perdure.journal
