@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as HashMap from "effect/HashMap"
 import * as Logger from "effect/Logger"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
@@ -25,13 +26,14 @@ describe("what failed in a run", () => {
   /** The log lines of workflows, as `message {annotations} cause`. */
   const makeLog = () => {
     const lines: Array<{ readonly message: string; readonly about: unknown; readonly cause: string }> = []
-    const logger = Logger.make(({ annotations, cause, message }) =>
-      void lines.push({
+    const logger = Logger.make(({ annotations, cause, message }) => {
+      if (!HashMap.has(annotations, "run")) return
+      lines.push({
         message: String(message),
         about: Object.fromEntries(annotations),
         cause: Cause.pretty(cause, { renderErrorCause: true })
       })
-    )
+    })
     return { lines, layer: Logger.replace(Logger.defaultLogger, logger) }
   }
 

@@ -17,8 +17,7 @@ import type * as Exit from "effect/Exit"
 import type * as FiberRefs from "effect/FiberRefs"
 import type { ClaimedRun, CommitResult, HolderNews, Inbox, Transition } from "../../driver/JournalDriver.js"
 import type { ReadableEnding } from "../codec/endings.js"
-import type { WireExit } from "../codec/exits.js"
-import { successWire } from "../codec/exits.js"
+import { successWire, type WireExit } from "../codec/exits.js"
 import type { Op, StepData } from "../machine/Op.js"
 import type { WorkflowRegistration } from "../process/Registration.js"
 import { runForkWith } from "../util/runtime.js"
@@ -40,6 +39,8 @@ export class Hold {
   private execution: Execution
   private readonly work = new PendingWork()
   private idleSince = 0
+  /** The claim in which the run has committed: since then it is no suspect of a crash. */
+  private cleared: ClaimedRun | undefined
   /** The run is to be paused: no body starts; bodies that run are finished and committed. */
   private pausing = false
   readonly contention = new Contention()
@@ -156,6 +157,7 @@ export class Hold {
         return this.host.wakeAt(this, this.contention.until)
       case "Applied":
         draft.applied()
+        this.cleared = this.run
         this.contention.over()
         this.host.progressed(this)
         if (inFlight.commit.transition !== null) return this.left(inFlight, inFlight.commit.transition)
@@ -367,13 +369,11 @@ export class Hold {
 
   private isTimeToSuspend(): boolean {
     // A suspect of a crash that only waits is cleared by the commit that suspends it.
-    if (this.isLettingGo || this.run.crashes > 0) return true
-    const now = this.host.now()
+    if (this.isLettingGo || (this.run.crashes > 0 && this.cleared !== this.run)) return true
     const { lingerMillis } = this.host
-    if (this.execution.wakeTime - now <= lingerMillis) return false
-    if (!this.execution.mailbox.isAwaiting) return true
+    if (this.execution.wakeTime - this.host.now() <= lingerMillis) return false
     const suspendAt = this.idleSince + lingerMillis
-    if (now >= suspendAt) return true
+    if (!this.execution.mailbox.isAwaiting || this.host.now() >= suspendAt) return true
     this.host.wakeAt(this, suspendAt)
     return false
   }
