@@ -222,7 +222,10 @@ describe("options that exclude each other", () => {
         singleton: { key: ({ n }) => JSON.parse(String(n)), mode: "join" }
       })
       const refused = yield* Effect.flip(world.use(Odd.start({ account: "a", n: 1 })))
-      assert.include(refused.message, `singleton key of workflow Odd is not valid: "key" must be a string that is not empty, got 1`)
+      assert.include(
+        refused.message,
+        `singleton key of workflow Odd is not valid: "key" must be a string that is not empty, got 1`
+      )
       assert.deepStrictEqual(world.writes, [])
     }))
 })

@@ -6,41 +6,13 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
-import type { JournalDriver, LeaseKeeper } from "perdure/JournalDriver"
 import * as Step from "perdure/Step"
 import * as Worker from "perdure/Worker"
 import * as Workflow from "perdure/Workflow"
 import * as LeaseThread from "../src/LeaseThread.js"
 import * as PgJournal from "../src/PgJournal.js"
-import { ask, bareDriverOn, server, worker } from "./support/driver.js"
-
-/** Long enough for a slow machine to connect in half of it. */
-const leaseMillis = 2_000
-
-/** Keeps the event loop busy: no timer fires and no socket is served meanwhile. */
-const block = (millis: number) =>
-  Effect.sync(() => {
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, millis)
-  })
-
-const beat = (driver: JournalDriver, keeper: LeaseKeeper) =>
-  Effect.map(driver.heartbeat({ worker, leaseMillis, info: null }), ({ value }) => {
-    keeper.beat()
-    return value
-  })
-
-/** A worker with a lease that a thread keeps, on a fresh database. */
-const kept = (busyMillis: number) =>
-  Effect.gen(function*() {
-    const { url } = yield* TestDatabase.freshOn(server)
-    const driver = yield* bareDriverOn(url)
-    if (driver.keepLease === undefined) return assert.fail("the driver keeps no lease")
-    const keeper = yield* driver.keepLease({ worker, leaseMillis, busyMillis })
-    yield* beat(driver, keeper)
-    return { url, driver, keeper }
-  })
-
-const renewed = { _tag: "Renewed", lapsed: false, ping: null } as const
+import { server, worker } from "./support/driver.js"
+import { beat, block, kept, leaseMillis, renewed } from "./support/leaseThread.js"
 
 describe("the thread of a lease", () => {
   it.scopedLive(
@@ -81,47 +53,6 @@ describe("the thread of a lease", () => {
       }),
     60_000
   )
-
-  it.scopedLive("lets it run out when the event loop was busy for longer than allowed", () =>
-    Effect.gen(function*() {
-      const { driver, keeper } = yield* kept(leaseMillis + 100)
-      yield* block(3 * leaseMillis)
-      assert.isBelow(keeper.remainingMillis(), 0)
-      assert.deepStrictEqual(yield* beat(driver, keeper), { ...renewed, lapsed: true })
-    }), 30_000)
-
-  it.scopedLive(
-    "has no connection while heartbeats come in time, and extends nothing after a stop",
-    () =>
-      Effect.gen(function*() {
-        const { driver, keeper, url } = yield* kept(60_000)
-        const connections = Effect.map(
-          ask(
-            url,
-            "SELECT count(*)::int AS n FROM pg_stat_activity WHERE query LIKE '%extend_lease%' AND pid <> pg_backend_pid()"
-          ),
-          ([row]) => row?.["n"]
-        )
-        assert.strictEqual(yield* connections, 0)
-        keeper.stop()
-        yield* block(2 * leaseMillis)
-        assert.isBelow(keeper.remainingMillis(), 0)
-        assert.deepStrictEqual(yield* beat(driver, keeper), { ...renewed, lapsed: true })
-      }),
-    30_000
-  )
-
-  it.scopedLive("cannot extend the lease of another process that has the worker's id", () =>
-    Effect.gen(function*() {
-      const { driver, keeper } = yield* kept(60_000)
-      yield* driver.retire(worker)
-      const other = { ...worker, incarnation: "2" }
-      yield* driver.heartbeat({ worker: other, leaseMillis, info: null })
-      yield* block(3 * leaseMillis)
-      assert.isBelow(keeper.remainingMillis(), 0)
-      const { value } = yield* driver.heartbeat({ worker: other, leaseMillis, info: null })
-      assert.deepStrictEqual(value, { ...renewed, lapsed: true })
-    }), 30_000)
 
   it.scopedLive("is left out, with a warning, if its options cannot be copied to a thread", () =>
     Effect.gen(function*() {
