@@ -1,5 +1,4 @@
 /** How the loops of a worker survive failures of storage, and defects. */
-import type * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
@@ -35,4 +34,4 @@ export const pauseAfter = <A, R>(
  * or an interruption, what was taken and got no result must be taken again.
  */
 export const orGiveBack = (giveBack: () => void) => <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.onError(self, (_cause: Cause.Cause<E>) => Effect.sync(giveBack))
+  Effect.onError(self, () => Effect.sync(giveBack))

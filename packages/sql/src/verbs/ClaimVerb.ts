@@ -27,8 +27,8 @@ type Content = Either.Either<Contents.ClaimContents, string>
 const MAX_ORDINAL = 2_147_483_647
 
 /** The contents so far with the next part. */
-const merged = (before: Content | undefined, next: Content | undefined): Content | undefined => {
-  if (before === undefined || next === undefined || Either.isLeft(before) || Either.isLeft(next)) return next ?? before
+const merged = (before: Content | undefined, next: Content): Content => {
+  if (before === undefined || Either.isLeft(before) || Either.isLeft(next)) return next
   const { inbox, journal, ...last } = next.right
   return Either.right({
     ...last,
@@ -89,11 +89,10 @@ export const make = (
       const bytes = Math.ceil(Driver.AnswerBounds.bytes / wanted.length)
       const found = yield* query(Contents.claimContents, [Contents.encode(wanted, bytes)], Contents.decode, "claim")
       wanted = wanted.flatMap((request) => {
-        const content = merged(contents.get(request.run), found.get(request.run))
-        if (content === undefined) return []
-        contents.set(request.run, content)
-        const part = Either.getOrUndefined(found.get(request.run) ?? Either.left(""))
-        return part === undefined ? [] : rest(request, part, bytes)
+        const part = found.get(request.run)
+        if (part === undefined) return []
+        contents.set(request.run, merged(contents.get(request.run), part))
+        return Either.isLeft(part) ? [] : rest(request, part.right, bytes)
       })
     }
     return contents

@@ -12,6 +12,7 @@ import type { Verb } from "../../Verb.js"
 import { bytesBefore, bytesOf, MAX_BYTES } from "../shared/bounds.js"
 import { finals, millis } from "../shared/expressions.js"
 import { byIndex, expectFew, few } from "../shared/planner.js"
+import { endCauseColumns } from "../shared/records.js"
 import { change, part, sql, unionAll, withParts } from "../sql.js"
 
 const names = [
@@ -86,8 +87,6 @@ export const awaitRuns: Verb = {
       `
     )
 }
-
-const endCauseColumns = { by: "ended_by", reason: "end_reason", crashes: "crashes", worker: "crashed_worker" }
 
 const standing = (row: Row.Fields): Driver.RunStanding => {
   const id = Row.text(row, "id")

@@ -58,6 +58,9 @@ const attributes = (text: string | null): Driver.Attributes => {
   return Object.fromEntries(Object.keys(found).map((name) => [name, Row.scalar(found, name)]))
 }
 
+/** The columns of `runs` that say what ended a run from outside. */
+export const endCauseColumns = { by: "ended_by", reason: "end_reason", crashes: "crashes", worker: "crashed_worker" }
+
 const record = (row: Row.Fields): Driver.RunRecord => {
   const parent = Row.textOrNull(row, "parent_id")
   const source = Row.textOrNull(row, "source")
@@ -92,12 +95,7 @@ const record = (row: Row.Fields): Driver.RunRecord => {
     availableAt: Row.instant(row, "available_at"),
     worker: Row.textOrNull(row, "worker"),
     exit: Row.exitOrNull(row, "exit_kind", "exit_value"),
-    endCause: Row.endCauseOrNull(row, status, {
-      by: "ended_by",
-      reason: "end_reason",
-      crashes: "crashes",
-      worker: "crashed_worker"
-    }),
+    endCause: Row.endCauseOrNull(row, status, endCauseColumns),
     detail: Row.textOrNull(row, "detail")
   }
 }
